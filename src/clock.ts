@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** A moment, in milliseconds since 1970 UTC. */
+export type EpochMs = number
+
+/** The only reader of the time. Whoever needs it is handed one. */
+export interface Clock {
+  /** The wall clock: for what is shown, and compared with times that others report. */
+  now(): EpochMs
+  /** Milliseconds from an arbitrary start that never jump: for durations and deadlines. */
+  monotonic(): number
+  /** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls back once after `ms` without keeping the process alive; returns what cancels it. */
+  after(ms: number, callback: () => void): () => void
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) => delay(ms, undefined, { ...(signal && { signal }) }),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** RFC 3339 in UTC with milliseconds, as every report and log line shows a moment. */
+export function formatTime(moment: EpochMs): string {
+  return new Date(moment).toISOString()
+}
+
+/** The moment that an RFC 3339 text names, or null where it names none. */
+export function parseTime(text: string): EpochMs | null {
+  const moment = Date.parse(text)
+  return Number.isNaN(moment) ? null : moment
+}

@@ -1,0 +1,31 @@
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** What a duration looks like: `500ms`, `15m`, `1h30m`. Also the pattern of the config's schema. */
+export const durationPattern = '^([0-9]+(ms|s|m|h|d))+$'
+
+const durationText = new RegExp(durationPattern)
+
+/** `1h30m` in milliseconds, or null for what is no duration. */
+export function parseDuration(text: string): number | null {
+  if (!durationText.test(text)) return null
+  let total = 0
+  for (const [, amount, unit] of text.matchAll(/([0-9]+)(ms|s|m|h|d)/g)) {
+    total += Number(amount) * unitMs[unit as keyof typeof unitMs]
+  }
+  return total
+}
+
+/** Milliseconds as a person reads them at 3 a.m.: the two largest units, `2d4h`, `15m`, `40s`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`
+  let rest = Math.floor(ms / 1000) * 1000
+  const parts: string[] = []
+  for (const unit of ['d', 'h', 'm', 's'] as const) {
+    const amount = Math.floor(rest / unitMs[unit])
+    rest -= amount * unitMs[unit]
+    if (amount > 0) parts.push(`${amount}${unit}`)
+    else if (parts.length > 0) break
+    if (parts.length === 2) break
+  }
+  return parts.join('')
+}

@@ -1,0 +1,88 @@
+/** How bad an error is for the reader of the log: `warn` is "look soon", `error` is a bug of ours. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+interface ErrorTraits {
+  /** Whether the same request may succeed a moment later. */
+  readonly retryable: boolean
+  /** The status when the error ends an HTTP request to Driftwatch. */
+  readonly httpStatus: number
+  readonly logLevel: LogLevel
+  /** One sentence: what it means. `docs/errors.md` is compared with these. */
+  readonly meaning: string
+}
+
+const look = (retryable: boolean, meaning: string): ErrorTraits => ({
+  retryable,
+  httpStatus: 503,
+  logLevel: 'warn',
+  meaning,
+})
+const verdict = (meaning: string): ErrorTraits => ({ retryable: false, httpStatus: 503, logLevel: 'info', meaning })
+const usage = (httpStatus: number, meaning: string): ErrorTraits => ({
+  retryable: false,
+  httpStatus,
+  logLevel: 'info',
+  meaning,
+})
+
+/** Every error that Driftwatch names. The one table: a code that is not here does not exist. */
+export const errorTable = {
+  // A look at a system failed.
+  UNAVAILABLE: look(true, 'The system could not be reached, or answered that it is overloaded.'),
+  DEADLINE_EXCEEDED: look(true, 'No answer came within the time allowed.'),
+  RESOURCE_EXHAUSTED: look(true, 'A quota is used up.'),
+  ABORTED: look(true, 'The system gave up on the request because of another one.'),
+  INTERNAL: look(true, 'The system reported an error of its own.'),
+  PERMISSION_DENIED: look(false, 'The credentials are known and may not do this.'),
+  UNAUTHENTICATED: look(false, 'There are no credentials, or they were refused.'),
+  NOT_FOUND: look(false, 'The system has no such thing.'),
+  INVALID_ARGUMENT: look(false, 'The system refused the request as malformed.'),
+  UNIMPLEMENTED: look(false, 'The system does not know this request.'),
+  MALFORMED_RESPONSE: look(false, 'The answer could not be understood.'),
+
+  // The look succeeded, and still does not prove anything.
+  IMAGE_UNRESOLVED: verdict('Two images could not be compared: one shows a tag, the other a digest, and no registry told.'),
+  CONTAINER_AMBIGUOUS: verdict('There are several containers, and nothing says which one is meant.'),
+  CONTAINER_ABSENT: verdict('The answer holds no container at all.'),
+  UNRECOGNIZED_VALUE: verdict('The answer holds a value that is newer than this Driftwatch.'),
+  CONDITION_ABSENT: verdict('The answer lacks the condition that says how things stand.'),
+  DETAIL_EXPIRED: verdict('An old revision or execution is referred to and no longer kept.'),
+  DEPENDS_ON: verdict('Another check has found missing what this check would judge.'),
+  NOT_OBSERVED: verdict('Nothing has been looked at yet.'),
+  STALE: verdict('The last look is too old to be believed.'),
+
+  // Whoever called Driftwatch can mend it.
+  CONFIG_INVALID: usage(500, 'The config has problems.'),
+  CONFIG_UNREADABLE: usage(500, 'The config file cannot be read.'),
+  USAGE: usage(400, 'The command or request makes no sense.'),
+  STACK_NOT_FOUND: usage(404, 'The config has no stack of that name.'),
+  CHECK_NOT_FOUND: usage(404, 'The stack has no check of that name.'),
+  ROUTE_NOT_FOUND: usage(404, 'There is no such path.'),
+  ADDRESS_UNAVAILABLE: usage(500, 'The address to listen on is taken or not allowed.'),
+
+  BUG: { retryable: false, httpStatus: 500, logLevel: 'error', meaning: 'Driftwatch itself failed: please report it.' },
+} as const satisfies Record<string, ErrorTraits>
+
+export type ErrorCode = keyof typeof errorTable
+
+/** An error with a code of the table. `message` says what happened, where, and what to do. */
+export class DriftwatchError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'DriftwatchError'
+    this.code = code
+  }
+
+  get retryable(): boolean {
+    return errorTable[this.code].retryable
+  }
+}
+
+/** Anything thrown, as one of ours: what has no code is a bug. */
+export function asDriftwatchError(thrown: unknown): DriftwatchError {
+  if (thrown instanceof DriftwatchError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new DriftwatchError('BUG', message, { cause: thrown })
+}

@@ -1,0 +1,48 @@
+import type { EpochMs } from '../clock.ts'
+import type { Stack } from '../config/schema.ts'
+import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
+import type { RegistryAnswers } from '../release/registry-answers.ts'
+
+/** A service, and of its revisions those that serve and the one that was created last. */
+export interface ObservedService {
+  readonly service: Service
+  /** By short name; null for one that is referred to and no longer kept. */
+  readonly revisions: ReadonlyMap<string, Revision | null>
+}
+
+/** The latest execution of a job. */
+export interface ObservedExecution {
+  /** Null when the job names none, or names one that is no longer kept. */
+  readonly execution: Execution | null
+  /** The revision that was the newest when the execution was created; null where that does not matter or is not known. */
+  readonly revisionThen: Revision | null
+}
+
+/** What each probe sees of a stack. Null: the vendor positively answered that there is no such thing. */
+export interface Observed {
+  service: ObservedService | null
+  job: Job | null
+  execution: ObservedExecution | null
+  registry: RegistryAnswers
+}
+
+export const probeKinds = ['service', 'job', 'execution', 'registry'] as const satisfies readonly (keyof Observed)[]
+export type ProbeKind = (typeof probeKinds)[number]
+
+/** What a probe saw, and when it looked. */
+export interface Observation<K extends ProbeKind> {
+  readonly kind: K
+  readonly observedAt: EpochMs
+  readonly value: Observed[K]
+}
+
+export interface ProbeContext {
+  /** Aborts when the time allowed for this look is over. */
+  readonly signal: AbortSignal
+}
+
+export interface Probe<K extends ProbeKind> {
+  readonly kind: K
+  /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
+  observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
+}
