@@ -1,0 +1,79 @@
+import { createRequire } from 'node:module'
+import { isJsonObject, type Json, type JsonObject } from '../merge-patch.ts'
+
+/** What the vendor's protos.json holds of a message, an enum or a namespace. */
+interface Descriptor {
+  readonly fields?: Record<string, { readonly type: string; readonly rule?: string; readonly keyType?: string }>
+  readonly values?: Record<string, number>
+  readonly nested?: Record<string, Descriptor>
+}
+
+/** The vendor's own protos, as protobufjs JSON. */
+export const protos = createRequire(import.meta.url)('@google-cloud/run/build/protos/protos.json') as Descriptor
+
+/** Proto3 JSON as the REST API shows it, turned into what protobufjs encodes. Refuses what the message does not have. */
+export function toMessage(typeName: string, json: JsonObject, path: string = typeName): Record<string, unknown> {
+  const { name, descriptor } = resolveType(`google.cloud.run.v2.${typeName}`, '')
+  return messageOf(name, descriptor, json, path)
+}
+
+function messageOf(typeName: string, descriptor: Descriptor, json: JsonObject, path: string): Record<string, unknown> {
+  const message: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(json)) {
+    const field = descriptor.fields?.[key]
+    if (field === undefined) throw new Error(`${path}.${key}: ${typeName} has no such field`)
+    if (field.keyType !== undefined) message[key] = value
+    else if (field.rule === 'repeated') message[key] = listOf(field.type, typeName, value, `${path}.${key}`)
+    else message[key] = fieldValue(field.type, typeName, value, `${path}.${key}`)
+  }
+  return message
+}
+
+function listOf(type: string, scope: string, value: Json, path: string): unknown[] {
+  if (!Array.isArray(value)) throw new Error(`${path}: expected a list`)
+  return value.map((item, index) => fieldValue(type, scope, item, `${path}[${index}]`))
+}
+
+function fieldValue(type: string, scope: string, value: Json, path: string): unknown {
+  if (type === 'google.protobuf.Timestamp') return timestampOf(value, path)
+  if (type === 'google.protobuf.Duration') return durationOf(value, path)
+  if (/^[a-z0-9]+$/.test(type)) {
+    if (typeof value === 'object') throw new Error(`${path}: expected a ${type}`)
+    return value
+  }
+  const { name, descriptor } = resolveType(type, scope)
+  if (descriptor.values !== undefined) return enumOf(name, descriptor.values, value, path)
+  if (!isJsonObject(value)) throw new Error(`${path}: expected a ${name}`)
+  return messageOf(name, descriptor, value, path)
+}
+
+/** An enum by its name; a number stays a number, so that a world can hold values that are newer than the protos. */
+function enumOf(name: string, values: Record<string, number>, value: Json, path: string): number {
+  if (typeof value === 'number') return value
+  const number = typeof value === 'string' ? values[value] : undefined
+  if (number === undefined) throw new Error(`${path}: ${JSON.stringify(value)} is no ${name}`)
+  return number
+}
+
+function timestampOf(value: Json, path: string): { seconds: number; nanos: number } {
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(ms)) throw new Error(`${path}: ${JSON.stringify(value)} is no time (RFC 3339, or like -26h)`)
+  const seconds = Math.floor(ms / 1000)
+  return { seconds, nanos: (ms - seconds * 1000) * 1_000_000 }
+}
+
+function durationOf(value: Json, path: string): { seconds: number; nanos: number } {
+  const match = typeof value === 'string' ? /^([0-9]+)s$/.exec(value) : null
+  if (match === null) throw new Error(`${path}: ${JSON.stringify(value)} is no duration (like 300s)`)
+  return { seconds: Number(match[1]), nanos: 0 }
+}
+
+/** Finds a type as protobuf does: from the scope that names it outwards. */
+function resolveType(type: string, scope: string): { name: string; descriptor: Descriptor } {
+  for (let outer = scope; ; outer = outer.slice(0, Math.max(0, outer.lastIndexOf('.')))) {
+    const name = outer === '' ? type : `${outer}.${type}`
+    const descriptor = name.split('.').reduce<Descriptor | undefined>((at, segment) => at?.nested?.[segment], protos)
+    if (descriptor !== undefined) return { name, descriptor }
+    if (outer === '') throw new Error(`the vendor's protos have no ${type}`)
+  }
+}

@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import type { Fault } from './cloud-run/faults.ts'
+import { toMessage } from './cloud-run/message.ts'
+import { expandDigests } from './images.ts'
+import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
+import { absoluteTime } from './relative-time.ts'
+
+/**
+ * A world: what Cloud Run and the registry hold, written as Cloud Run's REST API shows it (proto3 JSON, camelCase).
+ * `worlds/healthy.yaml` is the one whole world; every other is a JSON Merge Patch (RFC 7386) over it: objects are merged,
+ * `null` removes a key, a list replaces the whole list. To make that handy:
+ *
+ * - `services`, `revisions`, `jobs`, `executions` are keyed by short name (or by full resource name for another project
+ *   or region); a revision says its `service`, an execution its `job`. `name`, and `etag` unless given, are filled in.
+ * - `containers` may be a map by container name and `conditions` a map by type, instead of a list. To reorder, give a list.
+ * - Times are RFC 3339 or relative to now: `-26h`, `-2m30s`.
+ * - `latestReadyRevision` and `latestCreatedRevision` may be short names; they reach the client as full names.
+ * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` stand for real digests (images.ts).
+ * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
+ * - A field or enum name that the API does not have is an error that names the place.
+ * - `registry` is what the registry holds (registry.ts), `faults` is what goes wrong (cloud-run/faults.ts).
+ *
+ * The incident, as a patch:
+ * ```yaml
+ * jobs:
+ *   runtime-migrate:
+ *     template: { template: { containers: { runtime-migrate-1: { image: ...runtime-rust:41c3d0a } } } }
+ * ```
+ */
+export interface World {
+  readonly project: string
+  readonly region: string
+  /** By full resource name, in every detail as a client sees it. */
+  readonly services: Resources
+  readonly revisions: Resources
+  readonly jobs: Resources
+  readonly executions: Resources
+  readonly registry: RegistryWorld
+  readonly faults: readonly Fault[]
+}
+
+export type Resources = Readonly<Record<string, JsonObject>>
+export type WorldPatch = JsonObject
+
+/** What the registry holds. Repositories are written with their host. */
+export interface RegistryWorld {
+  readonly repositories: Readonly<Record<string, { readonly tags: Readonly<Record<string, string>> }>>
+  /** `denied`: refuses every request. `down`: takes no connection. */
+  readonly fault?: 'denied' | 'down'
+}
+
+/** The healthy world, changed by a patch, with times worked out from `now` (epoch ms). */
+export function loadWorld(patch: WorldPatch = {}, now: number = Date.now()): World {
+  return finishWorld(patchWorld(healthyWorld(), patch), now)
+}
+
+/** A world as it is written, changed by a patch; still with relative times and short names. */
+export function patchWorld(world: JsonObject, patch: WorldPatch): JsonObject {
+  return mergePatch(world, patch) as JsonObject
+}
+
+/** The healthy world as it is written. */
+export function healthyWorld(): JsonObject {
+  return readPatch(new URL('worlds/healthy.yaml', import.meta.url))
+}
+
+/** A patch (or a whole world) from a YAML or JSON file. An empty file changes nothing. */
+export function readPatch(file: string | URL): WorldPatch {
+  const content: unknown = parse(readFileSync(file, 'utf8')) ?? {}
+  if (!isJsonObject(content)) throw new Error(`${file}: expected a map of services, revisions, jobs, executions, ...`)
+  return content
+}
+
+const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'faults']
+
+function finishWorld(written: JsonObject, now: number): World {
+  const unknown = Object.keys(written).find(key => !parts.includes(key))
+  if (unknown !== undefined) throw new Error(`a world has no ${unknown}: it has ${parts.join(', ')}`)
+  const world = finishValue(JSON.parse(expandDigests(JSON.stringify(written))), now) as JsonObject
+  const parent = `projects/${world.project}/locations/${world.region}`
+  return {
+    project: String(world.project),
+    region: String(world.region),
+    services: finishResources('Service', world.services, name => `${parent}/services/${name}`),
+    revisions: finishResources('Revision', world.revisions, (name, { service }) =>
+      owned(`${parent}/services`, service, 'revisions', name),
+    ),
+    jobs: finishResources('Job', world.jobs, name => `${parent}/jobs/${name}`),
+    executions: finishResources('Execution', world.executions, (name, { job }) =>
+      owned(`${parent}/jobs`, job, 'executions', name),
+    ),
+    registry: { repositories: {}, ...(world.registry as object) },
+    faults: (world.faults ?? []) as unknown as Fault[],
+  }
+}
+
+function owned(parent: string, owner: Json | undefined, collection: string, name: string): string {
+  if (typeof owner !== 'string')
+    throw new Error(`${collection}.${name}: says no ${collection === 'revisions' ? 'service' : 'job'}`)
+  return `${parent}/${owner}/${collection}/${name}`
+}
+
+/** Works out times, and turns maps of containers and conditions into lists. */
+function finishValue(value: Json, now: number, key = ''): Json {
+  if (typeof value === 'string') return key.endsWith('Time') ? absoluteTime(value, now) : value
+  if (Array.isArray(value)) return value.map(item => finishValue(item, now))
+  if (!isJsonObject(value)) return value
+  const finished: Record<string, Json> = {}
+  for (const [name, part] of Object.entries(value)) {
+    finished[name] = finishValue(listOfMap(name, part), now, name)
+  }
+  return finished
+}
+
+function listOfMap(key: string, value: Json): Json {
+  if (!isJsonObject(value)) return value
+  const named = key === 'containers' ? 'name' : key === 'conditions' ? 'type' : null
+  if (named === null) return value
+  return Object.entries(value).map(([name, part]) => ({ [named]: name, ...(part as JsonObject) }))
+}
+
+type FullName = (shortName: string, resource: JsonObject) => string
+
+function finishResources(type: string, written: Json | undefined, fullName: FullName): Resources {
+  const finished: Record<string, JsonObject> = {}
+  for (const [key, resource] of Object.entries((written ?? {}) as Record<string, JsonObject>)) {
+    const name = key.includes('/') ? key : fullName(key, resource)
+    const whole = { name, ...resource, ...fullRevisionNames(name, resource) }
+    finished[name] = { etag: etagOf(whole), ...whole }
+    toMessage(type, finished[name], key)
+  }
+  return finished
+}
+
+/** Cloud Run shows the latest revisions by full name, and those in the traffic by short name. */
+function fullRevisionNames(service: string, resource: JsonObject): JsonObject {
+  const full: Record<string, Json> = {}
+  for (const key of ['latestReadyRevision', 'latestCreatedRevision']) {
+    const revision = resource[key]
+    if (typeof revision !== 'string' || revision === '' || revision.includes('/')) continue
+    full[key] = `${service}/revisions/${revision}`
+  }
+  return full
+}
+
+function etagOf(resource: JsonObject): string {
+  return `"${createHash('sha256').update(JSON.stringify(resource)).digest('base64url').slice(0, 22)}"`
+}
