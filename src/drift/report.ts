@@ -1,0 +1,269 @@
+import type { FromSchema } from 'json-schema-to-ts'
+import { type CheckKind, checkKinds } from '../checks/check.ts'
+import { differenceKinds } from '../checks/finding.ts'
+import { type Status, statuses, worstStatus } from '../checks/status.ts'
+import { type EpochMs, formatTime } from '../clock.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import type { FailedLook, State } from './state.ts'
+import type { Snapshot, StackStates } from './store.ts'
+
+const closed = { type: 'object', additionalProperties: false } as const
+
+const time = { type: 'string', format: 'date-time' } as const
+
+const nullableTime = { type: ['string', 'null'], format: 'date-time' } as const
+
+const status = { type: 'string', enum: statuses } as const
+
+const failedLookSchema = {
+  ...closed,
+  description: 'The last look that failed, or that proved nothing.',
+  required: ['code', 'message', 'at'],
+  properties: {
+    code: { type: 'string', enum: Object.keys(errorTable) as ErrorCode[], description: 'A code of docs/errors.md.' },
+    message: { type: 'string', description: 'What happened and where, for a person.' },
+    at: { ...time, description: 'When it happened.' },
+  },
+} as const
+
+const nullableFailedLook = { anyOf: [failedLookSchema, { type: 'null' }] } as const
+
+const differenceSchema = {
+  ...closed,
+  description: 'One concrete divergence.',
+  required: ['path', 'kind', 'expected', 'actual', 'via'],
+  properties: {
+    path: { type: 'string', description: 'What diverges: `job.image`, `service.traffic`.' },
+    kind: { type: 'string', enum: differenceKinds },
+    expected: { type: ['string', 'null'], description: 'What was expected; null where nothing was.' },
+    actual: { type: ['string', 'null'], description: 'What is; null where nothing is.' },
+    via: { type: ['string', 'null'], description: 'How it came to be, where that is known.' },
+  },
+} as const
+
+const stateProperties = {
+  status: { ...status, description: 'The status of this check.' },
+  since: { ...time, description: 'When this status began.' },
+  observedAt: { ...nullableTime, description: 'When the finding was observed; null before the first answer.' },
+  staleAt: {
+    ...nullableTime,
+    description: 'When the finding becomes too old to be believed; null before the first answer.',
+  },
+  summary: { type: 'string', description: 'One sentence: what an on-call person needs.' },
+  differences: { type: 'array', items: differenceSchema },
+  notes: {
+    type: 'array',
+    items: { type: 'string' },
+    description: 'What a reader should know although it is no difference.',
+  },
+  fix: { type: ['string', 'null'], description: 'A command that mends it and can be pasted, or null.' },
+  error: { ...nullableFailedLook, description: 'The last failed look, or null after a good one.' },
+} as const
+
+const checkName = { type: 'string', enum: checkKinds, description: 'The name of the check.' } as const
+
+const checkStateSchema = {
+  ...closed,
+  description: 'The latest finding of one check.',
+  required: ['check', 'status', 'since', 'observedAt', 'staleAt', 'summary', 'differences', 'notes', 'fix', 'error'],
+  properties: { check: checkName, ...stateProperties },
+} as const
+
+const stackProperties = {
+  name: { type: 'string', description: 'The name of the stack in the config.' },
+  status: { ...status, description: 'The worst status of all its checks, filters or not.' },
+  project: { type: 'string' },
+  region: { type: 'string' },
+  checks: { type: 'array', items: checkStateSchema, description: 'Its checks; with a filter those that match.' },
+} as const
+
+const stackSchema = {
+  ...closed,
+  description: 'One stack and its checks.',
+  required: ['name', 'status', 'project', 'region', 'checks'],
+  properties: stackProperties,
+} as const
+
+const cycleSchema = {
+  description: 'The last completed cycle; null before the first.',
+  anyOf: [
+    {
+      ...closed,
+      required: ['id', 'startedAt', 'durationMs'],
+      properties: {
+        id: { type: 'integer', description: 'Counts the cycles since the start.' },
+        startedAt: { ...time },
+        durationMs: { type: 'number', description: 'How long the cycle took, in milliseconds.' },
+      },
+    },
+    { type: 'null' },
+  ],
+} as const
+
+const channelSchema = {
+  ...closed,
+  description: 'Where alerts are published, and how the last publishing went.',
+  required: ['channel', 'publishedAt', 'error'],
+  properties: {
+    channel: { type: 'string', description: 'The name of the channel.' },
+    publishedAt: { ...nullableTime, description: 'When it last succeeded; null before that.' },
+    error: nullableFailedLook,
+  },
+} as const
+
+const apiVersion = { type: 'string', const: 'driftwatch/v1' } as const
+
+const generatedAt = { ...time, description: 'The moment that this describes.' } as const
+
+/** `GET /drift`: every state of every stack. */
+export const reportSchema = {
+  ...closed,
+  title: 'Report',
+  description: 'Every state of every stack.',
+  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'stacks'],
+  properties: {
+    apiVersion,
+    status: { ...status, description: 'The worst status of every check of every stack, filters or not.' },
+    generatedAt,
+    channels: { type: 'array', items: channelSchema },
+    cycle: cycleSchema,
+    stacks: { type: 'array', items: stackSchema, description: 'With a filter those that have a check that matches.' },
+  },
+} as const
+
+/** `GET /drift/{stack}`: the stack's object of the report, with the report's own head. */
+export const stackReportSchema = {
+  ...closed,
+  title: 'StackReport',
+  description: 'One stack of the report. `status` is that of the stack.',
+  required: ['apiVersion', 'status', 'generatedAt', 'cycle', 'name', 'project', 'region', 'checks'],
+  properties: { apiVersion, generatedAt, cycle: cycleSchema, ...stackProperties },
+} as const
+
+/** `GET /drift/{stack}/{check}`: the check's object of the report, with the report's own head. */
+export const checkReportSchema = {
+  ...closed,
+  title: 'CheckReport',
+  description: 'One check of one stack of the report. `status` is that of the check.',
+  required: ['apiVersion', 'generatedAt', 'cycle', 'stack', ...checkStateSchema.required],
+  properties: {
+    apiVersion,
+    generatedAt,
+    cycle: cycleSchema,
+    stack: { type: 'string', description: 'The name of the stack in the config.' },
+    check: checkName,
+    ...stateProperties,
+  },
+} as const
+
+export type Report = FromSchema<typeof reportSchema>
+export type StackReport = FromSchema<typeof stackReportSchema>
+export type CheckReport = FromSchema<typeof checkReportSchema>
+export type ReportedStack = Report['stacks'][number]
+export type ReportedCheck = ReportedStack['checks'][number]
+
+/** What to show. A part that is left out shows everything; an empty list shows nothing. */
+export interface ReportFilter {
+  readonly statuses?: readonly Status[] | undefined
+  readonly checks?: readonly CheckKind[] | undefined
+}
+
+/** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
+export function buildReport(snapshot: Snapshot, filter?: ReportFilter): Report {
+  return {
+    apiVersion: 'driftwatch/v1',
+    status: statusOfAll(snapshot),
+    generatedAt: formatTime(snapshot.takenAt),
+    channels: [],
+    cycle: reportCycle(snapshot),
+    stacks: reportStacks(snapshot, filter),
+  }
+}
+
+/** One stack's part of the report, or null where there is no such stack. */
+export function buildStackReport(snapshot: Snapshot, stackName: string): StackReport | null {
+  const stack = findStack(snapshot, stackName)
+  if (stack === undefined) return null
+  const { name, status, project, region, checks } = reportStack(stack)
+  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
+  return { apiVersion, status, generatedAt, cycle, name, project, region, checks }
+}
+
+/** One check's part of the report, or null where there is no such stack, or it has no such check. */
+export function buildCheckReport(snapshot: Snapshot, stackName: string, checkName: string): CheckReport | null {
+  const state = findStack(snapshot, stackName)?.states.find(({ check }) => check === checkName)
+  if (state === undefined) return null
+  const { check, status, ...rest } = reportState(state)
+  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
+  return { apiVersion, status, generatedAt, cycle, stack: stackName, check, ...rest }
+}
+
+function findStack(snapshot: Snapshot, stackName: string): StackStates | undefined {
+  return snapshot.stacks.find(({ name }) => name === stackName)
+}
+
+/** Nothing to look at is in sync only when a cycle has said so. */
+function statusOfAll(snapshot: Snapshot): Status {
+  const all = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
+  return all.length === 0 && snapshot.cycle === null ? 'unknown' : worstStatus(all)
+}
+
+function reportHead(snapshot: Snapshot) {
+  return {
+    apiVersion: 'driftwatch/v1',
+    generatedAt: formatTime(snapshot.takenAt),
+    cycle: reportCycle(snapshot),
+  } as const
+}
+
+function reportCycle({ cycle }: Snapshot): Report['cycle'] {
+  return cycle && { id: cycle.id, startedAt: formatTime(cycle.startedAt), durationMs: cycle.durationMs }
+}
+
+function reportStacks(snapshot: Snapshot, filter?: ReportFilter): ReportedStack[] {
+  const stacks = snapshot.stacks.map(stack => reportStack(stack, filter))
+  return filter?.statuses || filter?.checks ? stacks.filter(({ checks }) => checks.length > 0) : stacks
+}
+
+function reportStack({ name, project, region, states }: StackStates, filter?: ReportFilter): ReportedStack {
+  return {
+    name,
+    status: worstStatus(states.map(({ status }) => status)),
+    project,
+    region,
+    checks: states.filter(state => matches(state, filter)).map(reportState),
+  }
+}
+
+function matches(state: State, filter?: ReportFilter): boolean {
+  return (filter?.statuses?.includes(state.status) ?? true) && (filter?.checks?.includes(state.check) ?? true)
+}
+
+function reportState(state: State): ReportedCheck {
+  return {
+    check: state.check,
+    status: state.status,
+    since: formatTime(state.since),
+    observedAt: formatNullable(state.observedAt),
+    staleAt: formatNullable(state.staleAt),
+    summary: state.summary,
+    differences: state.differences.map(({ path, kind, expected, actual, via }) => ({
+      path,
+      kind,
+      expected,
+      actual,
+      via,
+    })),
+    notes: [...state.notes],
+    fix: state.fix,
+    error: state.error && reportError(state.error),
+  }
+}
+
+function reportError({ code, message, at }: FailedLook): NonNullable<ReportedCheck['error']> {
+  return { code, message, at: formatTime(at) }
+}
+
+function formatNullable(moment: EpochMs | null): string | null {
+  return moment === null ? null : formatTime(moment)
+}
