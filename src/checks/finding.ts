@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
+import type { Doubt } from '../release/doubt.ts'
 import type { Status } from './status.ts'
 
 export const differenceKinds = ['missing', 'unexpected', 'changed'] as const
@@ -13,12 +13,6 @@ export interface Difference {
   readonly actual: string | null
   /** How it came to be, where that is known: who changed it last and when, or the route of a privilege. */
   readonly via: string | null
-}
-
-/** Why nothing could be proven. */
-export interface Doubt {
-  readonly code: ErrorCode
-  readonly message: string
 }
 
 /** What a check says. */

@@ -1,0 +1,79 @@
+import type { JobConfig, Stack } from '../config/schema.ts'
+import type { Job } from '../release/cloud-run.ts'
+import { pinnedImage, shortImage } from '../release/image.ts'
+import { type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
+import { laterOf } from '../release/rollout.ts'
+import type { Check, CheckInput } from './check.ts'
+import { changedBy, explainable, judgeContainer, judgeImages, judgeLastChange, judgeWords } from './cloud-run-parts.ts'
+import type { Finding } from './finding.ts'
+import { createJob, updateJob } from './fix.ts'
+import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { whatServes } from './what-serves.ts'
+
+type Input = CheckInput<'service' | 'job' | 'registry'>
+type JobStack = Stack & { readonly job: JobConfig }
+
+/** The job would run the image that serves, with the command and args of the config; its last update did not fail. */
+export const jobImage: Check<'service' | 'job' | 'registry'> = {
+  kind: 'job-image',
+  needs: ['service', 'job', 'registry'],
+  appliesTo: stack => stack.job !== null,
+  judge(input) {
+    const { service: observed, job } = input.observed
+    const stack = input.stack as JobStack
+    const release = observed && readRelease(observed.service, observed.revisions, stack.service.container)
+    return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release)
+  },
+}
+
+function jobMissing(stack: JobStack, release: Release | null): Finding {
+  const { name } = stack.job
+  const summary = `Cloud Run has no job ${name} in ${stack.region} of project ${stack.project}`
+  const part = differs('drifted', summary, { path: 'job', kind: 'missing', expected: name, actual: null })
+  const serves = whatServes(stack, release)
+  return conclude([part], {
+    inSync: '',
+    fix: () => (serves.kind === 'side' ? createJob(stack, pinnedImage(serves.side.image)) : null),
+  })
+}
+
+function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | null): Finding {
+  const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
+  const serves = whatServes(stack, release)
+  const sighting = sightJob(job, release, stack.job.container)
+  const subject = `job ${job.name}`
+  const parts: Part[] = [
+    judgeLastChange(
+      job,
+      { subject, change: 'update', failedPath: 'job.update', reconcilingPath: 'job.reconciling' },
+      grace,
+    ),
+    judgeContainer(sighting, stack.job.container, 'job.container', subject),
+    serves.kind === 'doubt' ? unproven(serves.doubt) : inSync,
+  ]
+  if (sighting.kind === 'seen' && serves.kind === 'side' && release) {
+    const changedAt = laterOf(serviceChangedAt(release, serves.revision), job.updateTime)
+    const summary = (expected: string, actual: string) => `the job would run ${actual}, the service runs ${expected}`
+    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
+    parts.push(judgeImages(pair, { path: 'job.image', summary, via: changedBy(job) }, explainable(changedAt, grace)))
+  }
+  if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
+  return conclude(parts, {
+    inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
+    fix: () => updateJob(stack, serves.kind === 'side' ? pinnedImage(serves.side.image) : null),
+  })
+}
+
+/** A difference from the config, and so never explained by a rollout. */
+function judgeEntrypoint(
+  stack: JobStack,
+  job: Job,
+  actual: { command: readonly string[]; args: readonly string[] },
+): Part[] {
+  return (['command', 'args'] as const).flatMap(what => {
+    const expected = stack.job[what]
+    if (expected === null) return []
+    const words = { path: `job.${what}`, subject: `job ${job.name}`, what, via: changedBy(job) }
+    return [judgeWords({ expected, actual: actual[what] }, words, 'drifted')]
+  })
+}

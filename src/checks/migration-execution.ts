@@ -1,0 +1,223 @@
+import { formatTime } from '../clock.ts'
+import type { JobConfig, Stack } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
+import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
+import { compareImages } from '../release/compare-images.ts'
+import { executionVerdict } from '../release/execution-verdict.ts'
+import { pinnedImage, shortImage } from '../release/image.ts'
+import {
+  type Release,
+  readRelease,
+  type Sighting,
+  serviceChangedAt,
+  sightExecution,
+  sightJob,
+} from '../release/release.ts'
+import { laterOf } from '../release/rollout.ts'
+import type { Check, CheckInput } from './check.ts'
+import {
+  explainable,
+  failure,
+  type Grace,
+  judgeContainer,
+  judgeImages,
+  judgeWords,
+  unrecognizedState,
+} from './cloud-run-parts.ts'
+import type { Difference, Finding } from './finding.ts'
+import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
+import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { whatServes } from './what-serves.ts'
+
+type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
+type JobStack = Stack & { readonly job: JobConfig }
+
+/** What there is to judge: the job, and the execution that it names as its latest. */
+interface Latest {
+  readonly input: Input
+  readonly stack: JobStack
+  readonly job: Job
+  readonly reference: ExecutionReference
+  /** Null: it is no longer kept. */
+  readonly execution: Execution | null
+  readonly release: Release | null
+  readonly grace: Grace
+}
+
+/** The latest execution completed and succeeded, with the image that serves and the command and args of the config. */
+export const migrationExecution: Check<'service' | 'job' | 'execution' | 'registry'> = {
+  kind: 'migration-execution',
+  needs: ['service', 'job', 'execution', 'registry'],
+  appliesTo: stack => stack.job !== null,
+  judge(input) {
+    const stack = input.stack as JobStack
+    const { job, service, execution } = input.observed
+    if (!job) return onlyDoubt('DEPENDS_ON', `job ${stack.job.name} is missing: see job-image`)
+    const reference = job.latestCreatedExecution
+    if (!reference)
+      return job.executionCount === 0
+        ? neverRan(stack)
+        : onlyDoubt('DETAIL_EXPIRED', `job ${job.name} does not name its latest execution`)
+    const release = service && readRelease(service.service, service.revisions, stack.service.container)
+    const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
+    return judgeLatest({ input, stack, job, reference, execution: execution?.execution ?? null, release, grace })
+  },
+}
+
+function onlyDoubt(code: 'DEPENDS_ON' | 'DETAIL_EXPIRED', message: string): Finding {
+  return conclude([unproven({ code, message })], { inSync: '', fix: () => null })
+}
+
+function neverRan(stack: JobStack): Finding {
+  const summary = `job ${stack.job.name} has never been executed: the migration did not run`
+  const part = differs('drifted', summary, {
+    path: 'execution',
+    kind: 'missing',
+    expected: 'a migration that ran',
+    actual: null,
+  })
+  return conclude([part], { inSync: '', fix: () => executeJob(stack) })
+}
+
+function judgeLatest(latest: Latest): Finding {
+  const { stack, execution, reference, release, input } = latest
+  const serves = whatServes(stack, release)
+  const sighting =
+    execution &&
+    sightExecution(execution, release, input.observed.execution?.revisionThen ?? null, {
+      job: stack.job.container,
+      service: stack.service.container,
+    })
+  const parts: Part[] = [judgeVerdict(latest), ...(sighting ? judgeWhatRan(latest, sighting) : [expired(latest)])]
+  return conclude(parts, {
+    inSync: `${reference.name} succeeded with ${serves.kind === 'side' ? shortImage(serves.side.image) : 'the image'}, which serves`,
+    fix: differences => fixFor(latest, differences),
+  })
+}
+
+function expired({ job, reference }: Latest): Part {
+  const message = `execution ${reference.name} of job ${job.name} is no longer kept: what it ran cannot be told`
+  return unproven({ code: 'DETAIL_EXPIRED', message })
+}
+
+function judgeVerdict(latest: Latest): Part {
+  const { reference, execution } = latest
+  const verdict = executionVerdict(execution, reference)
+  switch (verdict.kind) {
+    case 'succeeded':
+      return inSync
+    case 'failed':
+    case 'cancelled': {
+      const actual = [verdict.kind, execution && taskCounts(execution), verdict.reason && failure(verdict.reason)]
+        .filter(text => text)
+        .join(': ')
+      const summary = `the latest migration ${reference.name} ${verdict.kind === 'failed' ? '' : 'was '}${actual}`
+      return differs('drifted', summary, {
+        path: 'execution.result',
+        kind: 'changed',
+        expected: 'succeeded',
+        actual,
+        via: startedBy(latest),
+      })
+    }
+    case 'under-way':
+      return judgeUnderWay(latest)
+    case 'unrecognized':
+      return unproven(unrecognizedState(`execution ${reference.name} is in state`, verdict.value))
+    case 'untold':
+      return unproven({
+        code: 'CONDITION_ABSENT',
+        message: `execution ${reference.name} does not say whether it completed`,
+      })
+  }
+}
+
+/** `1 of 3 tasks failed`, where there are several. */
+function taskCounts({ taskCount, failedCount }: Execution): string | null {
+  return taskCount > 1 && failedCount > 0 ? `${failedCount} of ${taskCount} tasks failed` : null
+}
+
+function judgeUnderWay(latest: Latest): Part {
+  const { stack, reference, grace } = latest
+  const createTime = latest.execution?.createTime ?? reference.createTime
+  const { maxDurationMs } = stack.job
+  const status = explainable(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
+  const age = createTime === null ? 'an unknown time' : formatDuration(grace.observedAt - createTime)
+  const summary =
+    status === 'pending'
+      ? `the migration ${reference.name} has been under way for ${age}, ${formatDuration(maxDurationMs)} are allowed`
+      : `the migration ${reference.name} is stuck: under way for ${age}, ${formatDuration(maxDurationMs)} are allowed`
+  return differs(status, summary, {
+    path: 'execution.completion',
+    kind: 'missing',
+    expected: `completed within ${formatDuration(maxDurationMs)}`,
+    actual: `under way for ${age}`,
+    via: startedBy(latest),
+  })
+}
+
+function judgeWhatRan(latest: Latest, sighting: Sighting): Part[] {
+  const { stack, reference, release, grace, input } = latest
+  const serves = whatServes(stack, release)
+  const parts = [judgeContainer(sighting, stack.job.container, 'execution.container', `execution ${reference.name}`)]
+  if (serves.kind === 'doubt') parts.push(unproven(serves.doubt))
+  if (sighting.kind !== 'seen') return parts
+  if (serves.kind === 'side' && release) {
+    const changedAt = laterOf(serviceChangedAt(release, serves.revision), latest.execution?.createTime ?? null)
+    const summary = (expected: string, actual: string) =>
+      `the latest migration ran with ${actual}, the service runs ${expected}`
+    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
+    parts.push(
+      judgeImages(pair, { path: 'execution.image', summary, via: startedBy(latest) }, explainable(changedAt, grace)),
+    )
+  }
+  return [...parts, ...judgeEntrypoint(latest, sighting.container)]
+}
+
+/** Against the config, which no rollout explains; where that does not say, against the job. */
+function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
+  const { stack, job, reference, release, grace, execution } = latest
+  const ofJob = sightJob(job, release, stack.job.container)
+  return (['command', 'args'] as const).flatMap(what => {
+    const words = {
+      path: `execution.${what}`,
+      subject: `the latest migration ${reference.name}`,
+      what,
+      via: startedBy(latest),
+    }
+    const configured = stack.job[what]
+    if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
+    if (ofJob.kind !== 'seen') return []
+    const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
+    return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, explainable(changedAt, grace))]
+  })
+}
+
+function startedBy({ execution, reference }: Latest): string | null {
+  const createTime = execution?.createTime ?? reference.createTime
+  const words = [
+    execution?.creator && `by ${execution.creator}`,
+    createTime !== null && `at ${formatTime(createTime)}`,
+  ].filter(word => word)
+  return words.length > 0 ? `started ${words.join(' ')}` : null
+}
+
+/**
+ * A job that would run the wrong thing is mended before it is executed again; an execution that is under way is stopped
+ * first, or only followed while it may still succeed.
+ */
+function fixFor(latest: Latest, differences: readonly Difference[]): string {
+  const { stack, job, release, reference, input } = latest
+  const serves = whatServes(stack, release)
+  const underWay = differences.some(difference => difference.path === 'execution.completion')
+  if (underWay && differences.length === 1 && judgeUnderWay(latest).status === 'pending')
+    return describeExecution(stack, reference.name)
+  const stop = underWay ? [cancelExecution(stack, reference.name)] : []
+  const ofJob = sightJob(job, release, stack.job.container)
+  const wrongImage =
+    serves.kind === 'side' &&
+    ofJob.kind === 'seen' &&
+    compareImages(serves.side, ofJob.side, input.observed.registry).result !== 'equal'
+  const mend = wrongImage ? [updateJob(stack, pinnedImage(serves.side.image))] : []
+  return [...stop, ...mend, executeJob(stack)].join(' && ')
+}

@@ -1,0 +1,241 @@
+import { isUnrecognized, type Revision } from '../release/cloud-run.ts'
+import { compareImages, type ImageSide } from '../release/compare-images.ts'
+import { formatImage, parseImage, pinnedImage, shortImage } from '../release/image.ts'
+import type { RegistryAnswers } from '../release/registry-answers.ts'
+import { expectedSide, type Release, readRelease, type ServingRevision, serviceChangedAt } from '../release/release.ts'
+import { laterOf } from '../release/rollout.ts'
+import type { Check, CheckInput } from './check.ts'
+import {
+  changedBy,
+  explainable,
+  failure,
+  type Grace,
+  judgeContainer,
+  judgeImages,
+  judgeLastChange,
+  unrecognizedState,
+} from './cloud-run-parts.ts'
+import type { Difference, Finding } from './finding.ts'
+import {
+  deployService,
+  describeRevision,
+  describeService,
+  listRevisions,
+  sendTrafficToLatest,
+  updateService,
+} from './fix.ts'
+import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+
+type Input = CheckInput<'service' | 'registry'>
+
+/**
+ * Every revision that takes traffic is ready and serves the same image, that of the service's template, from an
+ * allowed repository, equal to `expectedImage` if that is set; and the last rollout did not fail.
+ */
+export const serviceImage: Check<'service' | 'registry'> = {
+  kind: 'service-image',
+  needs: ['service', 'registry'],
+  appliesTo: () => true,
+  judge(input) {
+    const observed = input.observed.service
+    return observed
+      ? judgeRelease(input, readRelease(observed.service, observed.revisions, input.stack.service.container))
+      : serviceMissing(input)
+  },
+}
+
+function serviceMissing({ stack }: Input): Finding {
+  const { name, expectedImage } = stack.service
+  const summary = `Cloud Run has no service ${name} in ${stack.region} of project ${stack.project}`
+  const part = differs('drifted', summary, { path: 'service', kind: 'missing', expected: name, actual: null })
+  return conclude([part], {
+    inSync: '',
+    fix: () => (expectedImage === null ? null : deployService(stack, expectedImage)),
+  })
+}
+
+function judgeRelease(input: Input, release: Release): Finding {
+  const { config, observedAt, observed } = input
+  const grace = { observedAt, rolloutGraceMs: config.rolloutGraceMs }
+  const serving = release.serving
+  const parts = [
+    judgeLastChange(
+      release.service,
+      {
+        subject: `service ${release.service.name}`,
+        change: 'rollout',
+        failedPath: 'service.rollout',
+        reconcilingPath: 'service.reconciling',
+      },
+      grace,
+    ),
+    judgeTraffic(release, grace),
+    ...serving.map(judgeReadiness),
+    ...judgeContainers(input, release),
+    ...judgeTemplate(release, observed.registry, grace),
+    ...judgeSplit(release, observed.registry, grace),
+    ...serving.flatMap(each => judgeRepository(input, release, each)),
+    ...serving.flatMap(each => judgeExpected(input, release, each)),
+  ]
+  return conclude(foldEqual(parts), {
+    inSync: inSyncSentence(release),
+    fix: differences => fixFor(input, release, differences),
+  })
+}
+
+function inSyncSentence({ serving }: Release): string {
+  const image = serving[0]?.sighting.kind === 'seen' ? shortImage(serving[0].sighting.side.image) : 'the image'
+  return `${serving.map(each => each.name).join(' and ')} serves ${image}, as the template asks`
+}
+
+/** Two serving revisions may differ in the same way: that is said once. */
+function foldEqual(parts: readonly Part[]): Part[] {
+  const seen = new Map(parts.map(part => [JSON.stringify(part), part]))
+  return [...seen.values()]
+}
+
+/** That nobody serves is proven only once Cloud Run is done. */
+function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
+  if (servingDoubt) return unproven(servingDoubt)
+  if (serving.length > 0) return inSync
+  const status = service.reconciling ? explainable(service.updateTime, grace) : 'drifted'
+  const difference = {
+    path: 'service.traffic',
+    kind: 'missing',
+    expected: 'a revision that serves',
+    actual: null,
+    via: changedBy(service),
+  } as const
+  return differs(status, `no revision of service ${service.name} takes traffic`, difference)
+}
+
+function judgeReadiness({ name, revision }: ServingRevision): Part {
+  if (!revision) return inSync // The sighting's doubt says that it is no longer kept.
+  const ready = revision.conditions.find(condition => condition.type === 'Ready')
+  if (!ready || ready.state === 'unspecified') {
+    return unproven({
+      code: 'CONDITION_ABSENT',
+      message: `revision ${name} takes traffic and does not say whether it is ready`,
+    })
+  }
+  if (isUnrecognized(ready.state))
+    return unproven(unrecognizedState(`revision ${name} is in state`, ready.state.unrecognized))
+  if (ready.state === 'succeeded') return inSync
+  const actual = ready.state === 'failed' ? failure(ready) : ready.state
+  return differs('drifted', `revision ${name} takes traffic and is not ready: ${actual}`, {
+    path: 'service.revision',
+    kind: 'changed',
+    expected: `${name} ready`,
+    actual,
+  })
+}
+
+function judgeContainers({ stack }: Input, { service, serving, template }: Release): Part[] {
+  const { container } = stack.service
+  return [
+    judgeContainer(template, container, 'service.container', `the template of service ${service.name}`),
+    ...serving.map(each => judgeContainer(each.sighting, container, 'service.container', `revision ${each.name}`)),
+  ]
+}
+
+/** A revision that was made from the template needs no comparison: whatever the two show is the same. */
+function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part[] {
+  const { template, madeFromTemplate, service } = release
+  if (template.kind !== 'seen') return []
+  return release.serving.flatMap(({ name, revision, sighting }) => {
+    if (sighting.kind !== 'seen' || revision === madeFromTemplate) return []
+    const changedAt = laterOf(serviceChangedAt(release, revision), madeFromTemplate?.createTime ?? null)
+    const summary = (expected: string, actual: string) => `${name} serves ${actual}, the template asks for ${expected}`
+    const pair = { expected: template.side, actual: sighting.side, answers }
+    return [
+      judgeImages(pair, { path: 'service.image', summary, via: changedBy(service) }, explainable(changedAt, grace)),
+    ]
+  })
+}
+
+function judgeSplit(release: Release, answers: RegistryAnswers, grace: Grace): Part[] {
+  const seen = seenServing(release)
+  const [newest, ...others] = seen
+  const differing = newest ? others.map(other => ({ other, ...compareImages(newest.side, other.side, answers) })) : []
+  if (!newest || differing.every(({ result }) => result === 'equal')) return []
+  const status = explainable(serviceChangedAt(release, newest.revision), grace)
+  if (differing.every(({ result }) => result !== 'different')) {
+    const message = `cannot tell whether the revisions that take traffic (${seen.map(each => each.name).join(', ')}) run the same image`
+    return [unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')]
+  }
+  const images = [...new Set(seen.map(each => formatImage(each.side.image)))]
+  const summary = `traffic is split between ${images.length} images: ${seen.map(each => `${each.name} (${shortImage(each.side.image)})`).join(', ')}`
+  const difference = {
+    path: 'service.traffic',
+    kind: 'changed',
+    expected: formatImage(newest.side.image),
+    actual: images.join(' and '),
+    via: changedBy(release.service),
+  } as const
+  return [
+    differs(
+      status,
+      summary,
+      difference,
+      differing.flatMap(({ note }) => note ?? []),
+    ),
+  ]
+}
+
+function seenServing(release: Release): { name: string; revision: Revision | null; side: ImageSide }[] {
+  return release.serving.flatMap(({ name, revision, sighting }) =>
+    sighting.kind === 'seen' ? [{ name, revision, side: sighting.side }] : [],
+  )
+}
+
+/** A difference from the config, and so never explained by a rollout. */
+function judgeRepository({ stack }: Input, { service }: Release, { name, sighting }: ServingRevision): Part[] {
+  const { repositories } = stack.service
+  if (repositories.length === 0 || sighting.kind !== 'seen') return []
+  const { repository } = sighting.side.image
+  if (repositories.includes(repository)) return [inSync]
+  const summary = `${name} serves an image of ${repository}, which is not among the allowed repositories`
+  return [
+    differs('drifted', summary, {
+      path: 'service.repository',
+      kind: 'unexpected',
+      expected: repositories.join(', '),
+      actual: repository,
+      via: changedBy(service),
+    }),
+  ]
+}
+
+function judgeExpected(input: Input, release: Release, { name, sighting }: ServingRevision): Part[] {
+  const expected = expectedSide(input.stack.service.expectedImage, release)
+  if (!expected || sighting.kind !== 'seen') return []
+  const summary = (wanted: string, actual: string) => `${name} serves ${actual}, the config expects ${wanted}`
+  const pair = { expected, actual: sighting.side, answers: input.observed.registry }
+  const words = { path: 'service.expectedImage', summary, via: changedBy(release.service) }
+  const part = judgeImages(pair, words, 'drifted')
+  // Only what cannot be told is explained by a rollout; a proven difference from the config never is.
+  const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
+  return 'doubt' in part
+    ? [unproven(part.doubt, explainable(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
+    : [part]
+}
+
+/** The most telling difference decides what to do first. */
+function fixFor({ stack }: Input, release: Release, differences: readonly Difference[]): string | null {
+  const differs = (path: string) => differences.find(difference => difference.path === path)
+  const wanted = stack.service.expectedImage === null ? null : parseImage(stack.service.expectedImage)
+  if ((differs('service.repository') || differs('service.expectedImage')) && wanted)
+    return updateService(stack, pinnedImage(wanted))
+  if (differs('service.repository')) return listRevisions(stack)
+  if (differs('service.rollout')) return fixRollout(stack, release)
+  const notReady = differs('service.revision') ? release.serving.find(each => each.revision) : undefined
+  if (notReady) return describeRevision(stack, notReady.name)
+  if (differs('service.image') || differs('service.traffic')) return sendTrafficToLatest(stack)
+  return describeService(stack)
+}
+
+/** After a failed rollout the template goes back to what serves. */
+function fixRollout(stack: Input['stack'], { serving }: Release): string {
+  const serves = serving[0]?.sighting
+  return serves?.kind === 'seen' ? updateService(stack, pinnedImage(serves.side.image)) : describeService(stack)
+}

@@ -1,0 +1,28 @@
+import type { Stack } from '../config/schema.ts'
+import type { Revision } from '../release/cloud-run.ts'
+import type { ImageSide } from '../release/compare-images.ts'
+import type { Doubt } from '../release/doubt.ts'
+import type { Release } from '../release/release.ts'
+
+/** The image that serves, against which job and execution are judged. */
+export type WhatServes =
+  | { readonly kind: 'side'; readonly side: ImageSide; readonly revision: Revision | null }
+  | { readonly kind: 'doubt'; readonly doubt: Doubt }
+
+/** Where several images take traffic, that of the newest revision counts. */
+export function whatServes(stack: Stack, release: Release | null): WhatServes {
+  const { name } = stack.service
+  if (!release) return dependsOn(`service ${name} is missing`)
+  if (release.servingDoubt) return { kind: 'doubt', doubt: release.servingDoubt }
+  const [newest] = release.serving
+  if (!newest) return dependsOn(`no revision of service ${name} takes traffic`)
+  // Without its age, a revision that is no longer kept may be the newest.
+  const { sighting } = release.serving.find(each => each.revision === null) ?? newest
+  if (sighting.kind === 'seen') return { kind: 'side', side: sighting.side, revision: newest.revision }
+  if (sighting.kind === 'doubt') return { kind: 'doubt', doubt: sighting.doubt }
+  return dependsOn(`revision ${newest.name} has no container ${stack.service.container}`)
+}
+
+function dependsOn(what: string): WhatServes {
+  return { kind: 'doubt', doubt: { code: 'DEPENDS_ON', message: `${what}: see service-image` } }
+}

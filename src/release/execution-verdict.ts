@@ -1,0 +1,48 @@
+import { type Condition, type Execution, type ExecutionReference, isUnrecognized } from './cloud-run.ts'
+
+/** How an execution ended, or that it has not. */
+export type ExecutionVerdict =
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'failed' | 'cancelled'; readonly reason: Condition | null }
+  /** Queued or running. */
+  | { readonly kind: 'under-way' }
+  | { readonly kind: 'unrecognized'; readonly value: string }
+  | { readonly kind: 'untold' }
+
+/** The condition `Completed` carries the verdict; where it is absent, what the job says of the execution. */
+export function executionVerdict(execution: Execution | null, reference: ExecutionReference): ExecutionVerdict {
+  const completed = execution?.conditions.find(condition => condition.type === 'Completed')
+  return completed ? verdictOfCondition(completed) : verdictOfReference(reference)
+}
+
+function verdictOfCondition(completed: Condition): ExecutionVerdict {
+  const { state, reason } = completed
+  if (isUnrecognized(state)) return { kind: 'unrecognized', value: state.unrecognized }
+  switch (state) {
+    case 'succeeded':
+      return { kind: 'succeeded' }
+    case 'failed':
+      return { kind: reason === 'CANCELLED' || reason === 'CANCELLING' ? 'cancelled' : 'failed', reason: completed }
+    case 'pending':
+    case 'reconciling':
+      return { kind: 'under-way' }
+    case 'unspecified':
+      return { kind: 'untold' }
+  }
+}
+
+function verdictOfReference({ completionStatus }: ExecutionReference): ExecutionVerdict {
+  if (isUnrecognized(completionStatus)) return { kind: 'unrecognized', value: completionStatus.unrecognized }
+  switch (completionStatus) {
+    case 'succeeded':
+      return { kind: 'succeeded' }
+    case 'failed':
+    case 'cancelled':
+      return { kind: completionStatus, reason: null }
+    case 'running':
+    case 'pending':
+      return { kind: 'under-way' }
+    case 'unspecified':
+      return { kind: 'untold' }
+  }
+}

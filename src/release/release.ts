@@ -1,0 +1,221 @@
+import type { EpochMs } from '../clock.ts'
+import type { Container, Execution, Job, Revision, Service } from './cloud-run.ts'
+import type { ImageSide } from './compare-images.ts'
+import { pickContainer } from './container.ts'
+import type { Doubt } from './doubt.ts'
+import { type Image, parseImage } from './image.ts'
+import { laterOf } from './rollout.ts'
+import { servingRevisions } from './serving.ts'
+
+/** The container that counts, and its image as a side to compare; or why there is none. */
+export type Sighting =
+  | { readonly kind: 'seen'; readonly container: Container; readonly side: ImageSide }
+  | { readonly kind: 'not-there'; readonly names: readonly string[] }
+  | { readonly kind: 'doubt'; readonly doubt: Doubt }
+
+/** A revision that takes traffic. */
+export interface ServingRevision {
+  readonly name: string
+  /** Null: it is referred to and no longer kept. */
+  readonly revision: Revision | null
+  readonly sighting: Sighting
+}
+
+/** A service, read as a release: the image that is wished for and the revisions that serve. */
+export interface Release {
+  readonly service: Service
+  readonly template: Sighting
+  /** The newest first. Empty: nobody serves. */
+  readonly serving: readonly ServingRevision[]
+  /** Set when it cannot be told who serves. */
+  readonly servingDoubt: Doubt | null
+  /** The revision that was made from the template, where that is certain. */
+  readonly madeFromTemplate: Revision | null
+}
+
+/** What the template's reference is known to stand for. */
+interface TemplatePair {
+  readonly image: Image
+  readonly digest: string | null
+}
+
+/** Reads a service and its revisions (by short name) as a release. `container` is the configured name, or null. */
+export function readRelease(
+  service: Service,
+  revisions: ReadonlyMap<string, Revision | null>,
+  container: string | null,
+): Release {
+  const madeFromTemplate = revisionOfTemplate(service, revisions)
+  const pair = templatePair(service, madeFromTemplate, container)
+  const serving = servingRevisions(service)
+  const names = serving.kind === 'revisions' ? serving.names : []
+  return {
+    service,
+    template: sight(service.containers, container, `the template of service ${service.name}`, image => ({
+      image,
+      tagMeans: 'then',
+      standsFor: pair?.digest ?? null,
+    })),
+    serving: names
+      .map(name => readServing(name, revisions.get(name) ?? null, madeFromTemplate, pair, container))
+      .sort(newestFirst),
+    servingDoubt: serving.kind === 'unrecognized' ? unrecognizedTraffic(service, serving.value) : null,
+    madeFromTemplate,
+  }
+}
+
+/** The image of a job as a side: its tag will be resolved when it runs. */
+export function sightJob(job: Job, release: Release | null, container: string | null): Sighting {
+  return sight(job.containers, container, `job ${job.name}`, image => ({
+    image,
+    tagMeans: 'now',
+    standsFor: release && standsForAsTemplate(image, release),
+  }))
+}
+
+/**
+ * The image of an execution as a side. One that is older than the revision that serves ran the bytes of the revision
+ * that was the newest when it was created; a younger one whose reference is the template's ran what that stands for.
+ */
+export function sightExecution(
+  execution: Execution,
+  release: Release | null,
+  revisionThen: Revision | null,
+  containers: { readonly job: string | null; readonly service: string | null },
+): Sighting {
+  const older = release !== null && isOlderThanServing(execution.createTime, release)
+  return sight(execution.containers, containers.job, `execution ${execution.name}`, image => ({
+    image,
+    tagMeans: older ? 'long-ago' : 'then',
+    standsFor: older
+      ? revisionThen && digestOfRevision(revisionThen, containers.service)
+      : release && standsForAsTemplate(image, release),
+  }))
+}
+
+/** The image that the config expects, as a side: what its tag holds now is meant. Null: no image expected, or none that parses. */
+export function expectedSide(expected: string | null, release: Release): ImageSide | null {
+  const image = expected === null ? null : parseImage(expected)
+  return image && { image, tagMeans: 'now', standsFor: standsForAsTemplate(image, release) }
+}
+
+/** Whether something made at `createTime` is older than the newest revision that serves. */
+export function isOlderThanServing(createTime: EpochMs | null, release: Release): boolean {
+  const servingSince = release.serving[0]?.revision?.createTime ?? null
+  return createTime !== null && servingSince !== null && createTime < servingSince
+}
+
+/** Since when the service's side of a difference can be what it is. */
+export function serviceChangedAt(release: Release, revision: Revision | null): EpochMs | null {
+  return laterOf(release.service.updateTime, revision?.createTime ?? null)
+}
+
+/**
+ * `latestCreatedRevision` was made from the template that is there now, unless an update is under way or failed before
+ * it made a revision: then the revision is older than the update.
+ */
+function revisionOfTemplate(service: Service, revisions: ReadonlyMap<string, Revision | null>): Revision | null {
+  const { latestCreatedRevision: name, templateRevision } = service
+  const revision = name === null ? null : (revisions.get(name) ?? null)
+  if (!revision || (templateRevision !== null && templateRevision !== name)) return null
+  const settled = !service.reconciling && service.terminalCondition?.state === 'succeeded'
+  const isNew = revision.createTime !== null && service.updateTime !== null && revision.createTime >= service.updateTime
+  return settled || isNew ? revision : null
+}
+
+function templatePair(service: Service, made: Revision | null, container: string | null): TemplatePair | null {
+  const pick = pickContainer(service.containers, container)
+  const image = pick.kind === 'picked' ? parseImage(pick.container.image) : null
+  return made && image && { image, digest: digestOfRevision(made, container) }
+}
+
+function readServing(
+  name: string,
+  revision: Revision | null,
+  madeFromTemplate: Revision | null,
+  pair: TemplatePair | null,
+  container: string | null,
+): ServingRevision {
+  if (!revision) {
+    const message = `revision ${name} takes traffic and is no longer kept`
+    return { name, revision, sighting: { kind: 'doubt', doubt: { code: 'DETAIL_EXPIRED', message } } }
+  }
+  const sighting = sight(revision.containers, container, `revision ${name}`, image => {
+    const tagged = revision === madeFromTemplate && pair ? withTagOf(image, pair.image) : image
+    return {
+      image: tagged,
+      tagMeans: 'then',
+      standsFor: revision === madeFromTemplate ? (pair?.image.digest ?? null) : null,
+    }
+  })
+  return { name, revision, sighting }
+}
+
+/** The revision's digest and the template's tag belong together. */
+function withTagOf(image: Image, template: Image): Image {
+  return image.digest && !image.tag && image.repository === template.repository
+    ? { ...image, tag: template.tag }
+    : image
+}
+
+function standsForAsTemplate(image: Image, release: Release): string | null {
+  const { template, madeFromTemplate } = release
+  if (template.kind !== 'seen' || !madeFromTemplate) return null
+  const same =
+    image.repository === template.side.image.repository &&
+    image.tag === template.side.image.tag &&
+    image.digest === template.side.image.digest
+  return same ? template.side.standsFor : null
+}
+
+function digestOfRevision(revision: Revision, container: string | null): string | null {
+  const pick = pickContainer(revision.containers, container)
+  return pick.kind === 'picked' ? (parseImage(pick.container.image)?.digest ?? null) : null
+}
+
+function sight(
+  containers: readonly Container[],
+  wanted: string | null,
+  where: string,
+  sideOf: (image: Image) => ImageSide,
+): Sighting {
+  const pick = pickContainer(containers, wanted)
+  switch (pick.kind) {
+    case 'picked': {
+      const image = parseImage(pick.container.image)
+      if (image) return { kind: 'seen', container: pick.container, side: sideOf(image) }
+      return doubt(
+        'MALFORMED_RESPONSE',
+        `${where} shows an image that is none: ${JSON.stringify(pick.container.image)}`,
+      )
+    }
+    case 'not-there':
+      return pick
+    case 'ambiguous':
+      return doubt(
+        'CONTAINER_AMBIGUOUS',
+        `${where} has the containers ${pick.names.join(', ')}: name the one that counts in the config`,
+      )
+    case 'empty':
+      return doubt('CONTAINER_ABSENT', `${where} shows no container`)
+  }
+}
+
+function doubt(code: Doubt['code'], message: string): Sighting {
+  return { kind: 'doubt', doubt: { code, message } }
+}
+
+function unrecognizedTraffic(service: Service, value: string): Doubt {
+  return {
+    code: 'UNRECOGNIZED_VALUE',
+    message: `service ${service.name} sends traffic to a target of type ${value}, which this Driftwatch does not know`,
+  }
+}
+
+function newestFirst(a: ServingRevision, b: ServingRevision): number {
+  const [ofA, ofB] = [
+    a.revision?.createTime ?? Number.NEGATIVE_INFINITY,
+    b.revision?.createTime ?? Number.NEGATIVE_INFINITY,
+  ]
+  return ofA === ofB ? b.name.localeCompare(a.name) : ofB - ofA
+}
