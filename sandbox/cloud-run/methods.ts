@@ -1,0 +1,45 @@
+import { assertName, assertParent, type Collection } from './names.ts'
+import { pageOf } from './pages.ts'
+import type { ListOrder, Store } from './store.ts'
+
+/** A request as it comes off the wire, defaults filled in: a `name` to get, or a `parent` to list. */
+export interface Request {
+  readonly name?: string
+  readonly parent?: string
+  readonly pageSize: number
+  readonly pageToken: string
+  readonly showDeleted: boolean
+}
+
+export interface MethodContext {
+  readonly store: Store
+  readonly maxPageSize: number
+  readonly order: ListOrder
+}
+
+/** Answers a request with a message, or throws a refusal. */
+export type Method = (request: Request, context: MethodContext) => Record<string, unknown>
+
+function get(collection: Collection): Method {
+  return ({ name = '' }, { store }) => {
+    assertName(collection, name)
+    return store.get(collection, name)
+  }
+}
+
+function list(method: string, collection: Collection): Method {
+  return ({ parent = '', showDeleted, pageSize, pageToken }, { store, maxPageSize, order }) => {
+    assertParent(collection, parent)
+    const all = store.list(collection, parent, { order, showDeleted })
+    const { items, nextPageToken } = pageOf(all, method, { parent, pageSize, pageToken }, maxPageSize)
+    return { [collection]: items, nextPageToken }
+  }
+}
+
+/** What the emulator answers; every other method of these services is UNIMPLEMENTED. */
+export const methods: Record<string, Record<string, Method>> = {
+  Services: { GetService: get('services'), ListServices: list('ListServices', 'services') },
+  Revisions: { GetRevision: get('revisions'), ListRevisions: list('ListRevisions', 'revisions') },
+  Jobs: { GetJob: get('jobs'), ListJobs: list('ListJobs', 'jobs') },
+  Executions: { GetExecution: get('executions'), ListExecutions: list('ListExecutions', 'executions') },
+}
