@@ -1,0 +1,161 @@
+import { styleText } from 'node:util'
+import { type Status, statuses } from '../checks/status.ts'
+import { parseTime } from '../clock.ts'
+import { formatDuration } from '../duration.ts'
+import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
+
+export interface TextOptions {
+  /** Whether to colour: the caller knows the terminal and `NO_COLOR`. */
+  readonly color: boolean
+}
+
+/** Prose is broken at this column; images and commands never are, so that they can be copied. */
+const width = 96
+
+const labelWidth = 10
+
+type Difference = ReportedCheck['differences'][number]
+
+interface Row {
+  readonly stack: string
+  readonly check: ReportedCheck
+}
+
+type Style = Parameters<typeof styleText>[0]
+
+type Paint = (style: Style, text: string) => string
+
+/** A report, or a part of one, as the table that a person reads at 3 a.m.: the worst on top. */
+export function renderText(report: Report | StackReport | CheckReport, { color }: TextOptions): string {
+  const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
+  const rows = rowsOf(report).toSorted(byStatus)
+  const stackWidth = Math.max(0, ...rows.map(({ stack }) => stack.length))
+  const checkWidth = Math.max(0, ...rows.map(({ check }) => check.check.length))
+  const blocks = rows.map(({ stack, check }) => {
+    const title = `${stack.padEnd(stackWidth)}  ${check.check.padEnd(checkWidth)}`
+    return [headLine(title, check, report.generatedAt, paint), ...bodyLines(check, report.generatedAt, paint)]
+  })
+  return `${[[topLine(report, rows, paint)], ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
+}
+
+/** Text of vendors' made harmless for a terminal: what is invisible, moves or reorders is spelled out. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, character =>
+    character === '\n' ? '\\n' : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  )
+}
+
+/** Prose of vendors' on one line. */
+function prose(text: string): string {
+  return printable(text.replaceAll(/\s+/g, ' ').trim())
+}
+
+function rowsOf(report: Report | StackReport | CheckReport): Row[] {
+  if ('stacks' in report) {
+    return report.stacks.flatMap(({ name, checks }) => checks.map(check => ({ stack: printable(name), check })))
+  }
+  if ('checks' in report) return report.checks.map(check => ({ stack: printable(report.name), check }))
+  return [{ stack: printable(report.stack), check: report }]
+}
+
+function byStatus(one: Row, other: Row): number {
+  return statuses.indexOf(one.check.status) - statuses.indexOf(other.check.status)
+}
+
+const styles = {
+  drifted: ['bold', 'red'],
+  unknown: ['bold', 'magenta'],
+  pending: ['bold', 'yellow'],
+  in_sync: ['bold', 'green'],
+} as const satisfies Record<Status, Style>
+
+function topLine(report: Report | StackReport | CheckReport, rows: readonly Row[], paint: Paint): string {
+  const { status, generatedAt, cycle } = report
+  const counts = statuses
+    .map(counted => ({ counted, count: rows.filter(({ check }) => check.status === counted).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ counted, count }) => `${count} ${inWords(counted)}`)
+  const shown = counts.length > 0 ? counts.join(', ') : 'no checks to show'
+  const when = cycle ? `cycle ${cycle.id}` : 'no cycle has completed yet'
+  return `${paintStatus(status, paint)}  ${shown}  ${paint('dim', `${generatedAt}, ${when}`)}`
+}
+
+function headLine(title: string, check: ReportedCheck, now: string, paint: Paint): string {
+  return `${paintStatus(check.status, paint)}  ${title}  ${paint('dim', `since ${age(check.since, now)}`)}`
+}
+
+function paintStatus(status: Status, paint: Paint): string {
+  return paint(styles[status], inWords(status).toUpperCase().padEnd('DRIFTED'.length))
+}
+
+function inWords(status: Status): string {
+  return status.replace('_', ' ')
+}
+
+function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
+  return [
+    ...wrap(prose(check.summary), width - 2).map(text => `  ${text}`),
+    ...check.differences.flatMap(difference => differenceLines(difference, paint)),
+    ...check.notes.flatMap(note => proseLines('note', note, paint)),
+    ...(check.error ? errorLines(check, check.error, now, paint) : []),
+    ...(check.fix === null ? [] : fixLines(check.fix, paint)),
+  ]
+}
+
+function differenceLines({ path, kind, expected, actual, via }: Difference, paint: Paint): string[] {
+  const value = (label: string, text: string | null) =>
+    `  ${paintLabel(`  ${label}`, paint)} ${text === null ? paint('dim', 'nothing') : printable(text)}`
+  return [
+    `  ${paint('bold', printable(path))} ${paint('dim', kind)}`,
+    value('expected', expected),
+    value('actual', actual),
+    ...(via === null ? [] : [value('via', via)]),
+  ]
+}
+
+function errorLines(
+  { observedAt }: ReportedCheck,
+  { code, message, at }: NonNullable<ReportedCheck['error']>,
+  now: string,
+  paint: Paint,
+): string[] {
+  const seen = observedAt === null ? 'never' : age(observedAt, now)
+  return [...proseLines('error', `${code} ${age(at, now)}: ${message}`, paint), ...proseLines('last seen', seen, paint)]
+}
+
+/** On lines of its own and unbroken, to be copied and pasted. */
+function fixLines(fix: string, paint: Paint): string[] {
+  const lines = fix.split('\n').map(printable)
+  return [`  ${paint('dim', 'fix')}`, ...lines.map(text => `    ${paint('cyan', text)}`)]
+}
+
+function proseLines(label: string, text: string, paint: Paint): string[] {
+  const indent = ' '.repeat(2 + labelWidth + 1)
+  const lines = wrap(prose(text), width - indent.length)
+  return lines.map((part, at) => (at === 0 ? `  ${paintLabel(label, paint)} ${part}` : indent + part))
+}
+
+function paintLabel(label: string, paint: Paint): string {
+  return paint('dim', label.padEnd(labelWidth))
+}
+
+/** Breaks at spaces only. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
+
+/** How long before the report, `2h10m ago`. */
+function age(moment: string, now: string): string {
+  const ms = Math.max(0, (parseTime(now) ?? 0) - (parseTime(moment) ?? 0))
+  return ms < 1000 ? 'just now' : `${formatDuration(ms)} ago`
+}

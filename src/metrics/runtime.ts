@@ -1,0 +1,66 @@
+import type { EpochMs } from '../clock.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import { type ProbeKind, probeKinds } from '../probes/probe.ts'
+import { metricDefinitions } from './definitions.ts'
+import { toSeconds } from './drift.ts'
+import type { MetricsRegistry } from './registry.ts'
+
+export const publishResults = ['ok', 'failed'] as const
+export type PublishResult = (typeof publishResults)[number]
+
+/** What Driftwatch itself does and how long that takes. */
+export interface RuntimeMetrics {
+  /** One look of a probe at one stack ended, well or badly. */
+  observeProbe(probe: ProbeKind, seconds: number): void
+  probeFailed(probe: ProbeKind, code: ErrorCode): void
+  /** One request to a system that is watched was answered: `apiRequest('run', 'ListServices', 'OK')`. */
+  apiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
+  cycleCompleted(seconds: number, at: EpochMs): void
+  alertPublished(channel: string, result: PublishResult): void
+}
+
+/** What can be counted and is known beforehand: these counters begin at 0. */
+export interface KnownSeries {
+  readonly channels?: readonly string[]
+  /** Methods by API. */
+  readonly apiMethods?: Readonly<Record<string, readonly string[]>>
+}
+
+const probeBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const cycleBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+
+export function createRuntimeMetrics(registry: MetricsRegistry, known: KnownSeries): RuntimeMetrics {
+  const probeDuration = registry.histogram(metricDefinitions.probeDuration, probeBuckets)
+  const probeErrors = registry.counter(metricDefinitions.probeErrors)
+  const apiRequests = registry.counter(metricDefinitions.apiRequests)
+  const cycleDuration = registry.histogram(metricDefinitions.cycleDuration, cycleBuckets)
+  const cycleCompleted = registry.gauge(metricDefinitions.cycleCompleted)
+  const alertPublishes = registry.counter(metricDefinitions.alertPublishes)
+
+  for (const probe of probeKinds) {
+    probeDuration.zero({ probe })
+    for (const code of failedLookCodes()) probeErrors({ probe, code }, 0)
+  }
+  for (const [api, methods] of Object.entries(known.apiMethods ?? {})) {
+    for (const method of methods) apiRequests({ api, method, code: 'OK' }, 0)
+  }
+  for (const channel of known.channels ?? []) {
+    for (const result of publishResults) alertPublishes({ channel, result }, 0)
+  }
+
+  return {
+    observeProbe: (probe, seconds) => probeDuration.observe({ probe }, seconds),
+    probeFailed: (probe, code) => probeErrors({ probe, code }, 1),
+    apiRequest: (api, method, code) => apiRequests({ api, method, code }, 1),
+    cycleCompleted(seconds, at) {
+      cycleDuration.observe({}, seconds)
+      cycleCompleted(toSeconds(at))
+    },
+    alertPublished: (channel, result) => alertPublishes({ channel, result }, 1),
+  }
+}
+
+/** The codes with which a look fails: those that are worth a warning. */
+function failedLookCodes(): ErrorCode[] {
+  return (Object.keys(errorTable) as ErrorCode[]).filter(code => errorTable[code].logLevel === 'warn')
+}

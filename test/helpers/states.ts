@@ -1,0 +1,81 @@
+import type { Difference } from '../../src/checks/finding.ts'
+import type { State } from '../../src/drift/state.ts'
+import type { Snapshot, StackStates } from '../../src/drift/store.ts'
+
+export const minute = 60_000
+
+/** The moment at which the snapshots of the tests are taken. */
+export const noon = Date.UTC(2026, 10, 3, 12)
+
+/** A state that is in sync, looked at ten seconds before noon. */
+export function buildState(override: Partial<State> = {}): State {
+  return {
+    check: 'job-image',
+    status: 'in_sync',
+    since: noon - 130 * minute,
+    observedAt: noon - 10_000,
+    staleAt: noon - 10_000 + 5 * minute,
+    summary: 'the job runs the image that serves, runtime-rust:7f2e',
+    differences: [],
+    notes: [],
+    fix: null,
+    error: null,
+    ...override,
+  }
+}
+
+export function buildDifference(override: Partial<Difference> = {}): Difference {
+  return {
+    path: 'job.image',
+    kind: 'changed',
+    expected: 'runtime-rust:7f2e',
+    actual: 'runtime-rust:41c3',
+    via: null,
+    ...override,
+  }
+}
+
+/** The founding incident: the job stayed behind. */
+export function buildDriftedState(override: Partial<State> = {}): State {
+  return buildState({
+    status: 'drifted',
+    summary: 'the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e',
+    differences: [buildDifference()],
+    fix: 'gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e',
+    ...override,
+  })
+}
+
+/** A state that could not be proven for so long that it is no longer believed. */
+export function buildStaleState(override: Partial<State> = {}): State {
+  return buildState({
+    status: 'unknown',
+    since: noon - 2 * minute,
+    observedAt: noon - 7 * minute,
+    staleAt: noon - 2 * minute,
+    summary: 'the last look is too old to be believed',
+    error: { code: 'UNAVAILABLE', message: 'Cloud Run could not be reached', at: noon - 20_000 },
+    ...override,
+  })
+}
+
+export function buildStackStates(override: Partial<StackStates> = {}): StackStates {
+  return {
+    name: 'runtime',
+    project: 'acme',
+    region: 'us-central1',
+    service: 'runtime',
+    job: 'runtime-migrate',
+    states: [buildState({ check: 'service-image' }), buildState({ check: 'job-image' })],
+    ...override,
+  }
+}
+
+export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
+  return {
+    takenAt: noon,
+    cycle: { id: 42, startedAt: noon - 1000, durationMs: 812 },
+    stacks: [buildStackStates()],
+    ...override,
+  }
+}
