@@ -2,18 +2,19 @@ import { startDeadline } from '../clients/attempts.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
-import type { Observation, Probe, ProbeKind } from './probe.ts'
+import type { Observed, Probe, ProbeKind } from './probe.ts'
 
-/** What came of one look. */
-export type Look<K extends ProbeKind> =
-  | { readonly outcome: 'answered'; readonly observation: Observation<K>; readonly durationMs: number }
-  | {
-      readonly outcome: 'failed'
-      readonly kind: K
-      readonly error: DriftwatchError
-      readonly at: EpochMs
-      readonly durationMs: number
-    }
+/** What came of one look at one stack. */
+export type Look<K extends ProbeKind> = {
+  readonly kind: K
+  readonly stack: string
+  /** When it began. */
+  readonly at: EpochMs
+  readonly durationMs: number
+} & (
+  | { readonly outcome: 'answered'; readonly value: Observed[K] }
+  | { readonly outcome: 'failed'; readonly error: DriftwatchError }
+)
 
 /**
  * The harness of every probe: it bounds the look and times it. What takes longer than `timeoutMs` has failed, whatever
@@ -24,19 +25,14 @@ export async function observe<K extends ProbeKind>(
   stack: Stack,
   { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
 ): Promise<Look<K>> {
-  const begin = clock.monotonic()
-  const observedAt = clock.now()
+  const [at, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, timeoutMs)
+  const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
   try {
     const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), rejection(deadline.signal)])
-    return {
-      outcome: 'answered',
-      observation: { kind: probe.kind, observedAt, value },
-      durationMs: clock.monotonic() - begin,
-    }
+    return { ...look(), outcome: 'answered', value }
   } catch (thrown) {
-    const error = asDriftwatchError(thrown)
-    return { outcome: 'failed', kind: probe.kind, error, at: observedAt, durationMs: clock.monotonic() - begin }
+    return { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
   } finally {
     deadline.cancel()
   }

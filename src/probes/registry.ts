@@ -1,12 +1,12 @@
 import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
-import type { RegistryClient } from '../clients/registry.ts'
+import type { RegistryReader } from '../clients/registry-reader.ts'
 import type { Stack } from '../config/schema.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
 import { questionKey, type RegistryAnswer, type RegistryAnswers } from '../release/registry-answers.ts'
 import { expectedSide, readRelease, sightExecution, sightJob } from '../release/release.ts'
 import { observeExecution } from './execution.ts'
 import { observeJob } from './job.ts'
-import type { Probe, ProbeContext } from './probe.ts'
+import type { Probe } from './probe.ts'
 import { observeService } from './service.ts'
 
 /** A tag's digest leads to the index that holds it, and that is where questions end. */
@@ -16,29 +16,22 @@ const mostRounds = 3
  * Asks registries what digests alone leave open about the images of a stack. That a registry did not answer is an answer;
  * where nobody can be asked there is none.
  */
-export function createRegistryProbe(reader: CloudRunReader, registry: RegistryClient | null): Probe<'registry'> {
+export function createRegistryProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'registry'> {
   return {
     kind: 'registry',
-    async observe(stack, context) {
-      return registry ? askAll(reader, registry, stack, context) : new Map()
+    async observe(stack) {
+      return registry ? askAll(reader, registry, stack) : new Map()
     },
   }
 }
 
-async function askAll(
-  reader: CloudRunReader,
-  registry: RegistryClient,
-  stack: Stack,
-  { signal }: ProbeContext,
-): Promise<RegistryAnswers> {
+async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
   const seen = await seeImages(reader, stack)
   const answers = new Map<string, RegistryAnswer>()
   for (let round = 0; seen && round < mostRounds; round += 1) {
     const questions = openQuestionsOf(seen.release, seen, answers)
     if (questions.length === 0) break
-    await Promise.all(
-      questions.map(async question => answers.set(questionKey(question), await registry.ask(question, signal))),
-    )
+    await Promise.all(questions.map(async question => answers.set(questionKey(question), await registry.ask(question))))
   }
   return answers
 }
