@@ -14,7 +14,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
-import { createWatch } from './watch.ts'
+import { apiMethods, createWatch } from './watch.ts'
 
 export interface ServiceOptions {
   readonly config: Config
@@ -40,7 +40,7 @@ const longestJitterMs = 1000
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, environment, clock, log } = options
   const gapMs = longestGapMs(config.schedule)
-  const metrics = createMetrics({ build: { version, node: options.nodeVersion } })
+  const metrics = createMetrics({ build: { version, node: options.nodeVersion }, apiMethods })
   const watch = createWatch({
     config,
     environment,
@@ -75,7 +75,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     log,
   })
   try {
-    await app.listen({ host: config.host, port: environment.port })
+    await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
   } catch (error) {
     await watch.close()
     throw unavailable(error, config.host, environment.port)

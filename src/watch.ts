@@ -1,10 +1,11 @@
 import type { Check, CheckKind } from './checks/check.ts'
 import { checksOf } from './checks/checks.ts'
 import { type Deadline, startDeadline } from './clients/attempts.ts'
-import { createCloudRunClient } from './clients/cloud-run.ts'
+import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run.ts'
 import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
+import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
 import type { Clock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
@@ -44,6 +45,9 @@ export interface Watch {
   runCycle(): Promise<CycleSummary>
   close(): Promise<void>
 }
+
+/** The requests that a watch makes, by API: counters begin at 0 for each. */
+export const apiMethods = { run: cloudRunMethods, registry: registryMethods } as const
 
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
