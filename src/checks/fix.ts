@@ -102,5 +102,6 @@ function listFlag(flag: string, values: readonly string[] | null): string[] {
   if (values === null) return []
   const delimiter = [',', '|', ';', '#', '~'].find(each => values.every(value => !value.includes(each))) ?? '\u001f'
   const prefix = delimiter === ',' ? '' : `^${delimiter}^`
-  return [`${flag}=${prefix}${values.join(delimiter)}`]
+  const value = `${prefix}${values.join(delimiter)}`
+  return value === '' || value.startsWith('-') ? [`${flag}=${value}`] : [flag, value]
 }
