@@ -16,6 +16,7 @@ import type { ErrorCode } from './errors.ts'
 import type { Log } from './log.ts'
 import { createExecutionProbe } from './probes/execution.ts'
 import { createJobProbe } from './probes/job.ts'
+import { createLanesProbe } from './probes/lanes.ts'
 import type { Look } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
@@ -79,6 +80,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
+      createLanesProbe(reader, asked),
     ]
     return { probes, close: asking.cancel }
   }

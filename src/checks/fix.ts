@@ -96,6 +96,30 @@ export function listRevisions(stack: Stack): string {
   return commandLine('gcloud', 'run', 'revisions', 'list', '--service', stack.service.name, ...place(stack))
 }
 
+/** The images of a repository with their tags, the newest first; null where gcloud does not know the registry. */
+export function listImages(repository: string): string | null {
+  if (!isArtifactRegistry(repository)) return null
+  return commandLine(
+    'gcloud',
+    'artifacts',
+    'docker',
+    'images',
+    'list',
+    repository,
+    '--include-tags',
+    '--sort-by=~UPDATE_TIME',
+  )
+}
+
+/** Points a tag at an image; null where gcloud does not know the registry. */
+export function addTag(image: string, tag: string): string | null {
+  return isArtifactRegistry(tag) ? commandLine('gcloud', 'artifacts', 'docker', 'tags', 'add', image, tag) : null
+}
+
+function isArtifactRegistry(repository: string): boolean {
+  return /^[a-z0-9-]+-docker\.pkg\.dev\//.test(repository)
+}
+
 function place(stack: Stack): string[] {
   return ['--region', stack.region, '--project', stack.project]
 }

@@ -2,7 +2,7 @@ import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { version } from '../version.ts'
 
 /** The requests that are made, as metrics name them. */
-export const registryMethods = ['HeadManifest', 'GetManifest', 'GetToken'] as const
+export const registryMethods = ['HeadManifest', 'GetManifest', 'GetBlob', 'ListTags', 'GetToken'] as const
 
 /** One request that was made, in the words of `driftwatch_api_requests_total`. */
 export interface RegistryRequest {

@@ -13,12 +13,14 @@ import {
   refusalCode,
 } from './registry-http.ts'
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
+import { configDigest, describeOrigin, uploadTime } from './registry-origin.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
 
 export interface RegistryClient {
   /**
    * Answers one question. Never rejects because a registry failed: that is an answer of kind `failed` with a code.
-   * What an index holds is kept for ever, a tag is looked up each time; equal questions in flight are one.
+   * What an index holds is kept for ever, and a presence or absence that is as expected for ten minutes; a tag is looked
+   * up each time. Equal questions in flight are one.
    */
   ask(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer>
 }
@@ -39,19 +41,40 @@ const firstBackoffMs = 200
 /** In digests: some ten megabytes at most. */
 const maxKept = 100_000
 
+/** What is as it should be is not asked again so soon. */
+const believedForMs = 10 * 60_000
+
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
   const http = createRegistryHttp({ fetch, onRequest })
-  const read = manifestReader(http, createRegistryTokens({ http, credentials, clock }))
+  const read = repositoryReader(http, createRegistryTokens({ http, credentials, clock }))
   const kept = new LRUCache<string, RegistryAnswer>({ maxSize: maxKept, sizeCalculation: sizeOf })
+  const believed = new LRUCache<string, { readonly answer: RegistryAnswer; readonly until: number }>({ max: maxKept })
   const flights = createFlights<RegistryAnswer>()
 
   async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
     checkQuestion(question)
     const address = repositoryAddress(question.repository, emulatorHost)
     if (question.about === 'tag') return askTag(read, address, question.tag, signal)
-    const answer = await askDigest(read, address, question.digest, signal)
-    if (answer.kind === 'holds') kept.set(questionKey(question), answer)
+    if (question.about === 'presence') return askPresence(read, address, question.digest, signal)
+    const ask = question.about === 'origin' ? askOrigin : askDigest
+    const answer = await ask(read, address, question.digest, signal)
+    if (answer.kind === 'holds' || isTold(answer)) kept.set(questionKey(question), answer)
+    return answer
+  }
+
+  /** What was said before, where that still counts. */
+  function recall(question: RegistryQuestion, key: string): RegistryAnswer | undefined {
+    if (question.about !== 'presence') return kept.get(key)
+    const before = believed.get(key)
+    return before && before.answer.kind === question.expected && clock.monotonic() < before.until
+      ? before.answer
+      : undefined
+  }
+
+  async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
+    const answer = await flights.join(key, signal, shared => persist(question, shared))
+    if (question.about === 'presence') believed.set(key, { answer, until: clock.monotonic() + believedForMs })
     return answer
   }
 
@@ -73,7 +96,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     async ask(question, signal) {
       const key = questionKey(question)
       try {
-        return kept.get(key) ?? (await flights.join(key, signal, shared => persist(question, shared)))
+        return recall(question, key) ?? (await askNow(question, key, signal))
       } catch (thrown) {
         return failed(thrown, key, signal)
       }
@@ -81,18 +104,20 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   }
 }
 
-/** Reads a manifest, after a token exchange where the registry asks for one. */
-type ReadManifest = (
-  method: 'HeadManifest' | 'GetManifest',
+/** Reads something of a repository by tag or digest, after a token exchange where the registry asks for one. */
+type ReadRepository = (
+  method: keyof typeof paths,
   address: RepositoryAddress,
   reference: string,
   signal: AbortSignal,
 ) => Promise<RegistryReply>
 
-function manifestReader(http: RegistryHttp, tokens: RegistryTokens): ReadManifest {
-  const accept = manifestTypes.join(', ')
+const paths = { HeadManifest: 'manifests', GetManifest: 'manifests', GetBlob: 'blobs', ListTags: 'tags' } as const
+
+function repositoryReader(http: RegistryHttp, tokens: RegistryTokens): ReadRepository {
   return async (method, address, reference, signal) => {
-    const url = new URL(`${address.origin}/v2/${address.path}/manifests/${reference}`)
+    const accept = paths[method] === 'manifests' ? manifestTypes.join(', ') : '*/*'
+    const url = new URL(`${address.origin}/v2/${address.path}/${paths[method]}/${reference}`)
     const send = (token: string | null) =>
       http({ method, url, signal, headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) } })
     const reply = await send(tokens.held(address))
@@ -102,7 +127,7 @@ function manifestReader(http: RegistryHttp, tokens: RegistryTokens): ReadManifes
 }
 
 async function askTag(
-  read: ReadManifest,
+  read: ReadRepository,
   address: RepositoryAddress,
   tag: string,
   signal: AbortSignal,
@@ -121,8 +146,57 @@ async function askTag(
   return { kind: 'digest', digest: digestOfBytes(bytes, 'sha256') }
 }
 
+async function askPresence(
+  read: ReadRepository,
+  address: RepositoryAddress,
+  digest: string,
+  signal: AbortSignal,
+): Promise<RegistryAnswer> {
+  const head = await read('HeadManifest', address, digest, signal)
+  const reply = head.status === 405 ? await read('GetManifest', address, digest, signal) : head
+  if (reply.status === 404) return { kind: 'absent' }
+  if (reply.status !== 200) throw refusal(reply.status, address)
+  const said = reply.headers.get('docker-content-digest') ?? digest
+  if (said === digest) return { kind: 'digest', digest }
+  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered for another digest than it was asked for`)
+}
+
+/** What cannot be fetched is not told: a part that fails spoils no other. */
+async function askOrigin(
+  read: ReadRepository,
+  address: RepositoryAddress,
+  digest: string,
+  signal: AbortSignal,
+): Promise<RegistryAnswer> {
+  const body = async (method: 'GetManifest' | 'GetBlob' | 'ListTags', reference: string) => {
+    const reply = await read(method, address, reference, signal).catch(() => null)
+    return reply?.status === 200 ? reply.body : null
+  }
+  const verified = async (method: 'GetManifest' | 'GetBlob', wanted: string) => {
+    const bytes = await body(method, wanted)
+    return bytes && isDigestOf(wanted, bytes) ? bytes : null
+  }
+  const [manifest, tags] = await Promise.all([
+    verified('GetManifest', digest),
+    isGoogleRegistry(address.host) ? body('ListTags', 'list') : null,
+  ])
+  const config = manifest && configDigest(manifest)
+  return {
+    kind: 'origin',
+    origin: describeOrigin(
+      manifest,
+      config === null ? null : await verified('GetBlob', config),
+      tags && uploadTime(tags, digest),
+    ),
+  }
+}
+
+function isTold(answer: RegistryAnswer): boolean {
+  return answer.kind === 'origin' && Object.values(answer.origin).some(each => each !== null)
+}
+
 async function askDigest(
-  read: ReadManifest,
+  read: ReadRepository,
   address: RepositoryAddress,
   digest: string,
   signal: AbortSignal,

@@ -1,6 +1,8 @@
 import { parseDuration } from '../duration.ts'
 import type { DatabaseFile } from './database-schema.ts'
 import { exactDuration } from './exact-duration.ts'
+import { brokenHttpContract } from './http-contract-schema.ts'
+import { brokenLanes } from './lanes-schema.ts'
 import { maskText } from './mask.ts'
 import { type ConfigPath, formatPath, isWithin, type Problem } from './problem.ts'
 import { longestGapMs } from './schedule-gap.ts'
@@ -22,6 +24,12 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[]): Proble
     ...governed.flatMap(({ stack, path }) =>
       stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
     ),
+    ...judged.flatMap(({ stack: { lanes, httpContract }, path }) => [
+      ...(lanes && isSound([...path, 'lanes']) ? brokenLanes(lanes, [...path, 'lanes']) : []),
+      ...(httpContract && isSound([...path, 'httpContract'])
+        ? brokenHttpContract(httpContract, [...path, 'httpContract'])
+        : []),
+    ]),
   ]
 }
 

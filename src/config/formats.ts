@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { validate } from 'node-cron'
 import { parseDuration } from '../duration.ts'
 import { parseImage } from '../release/image.ts'
+import { isPattern } from './pattern.ts'
 
 /** `check` answers within 30 s, and a cycle is one probe long at the least. */
 const longestTimeoutMs = 25_000
@@ -18,6 +19,11 @@ export const formats = {
   host: (text: string) => isIP(text) !== 0 || /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(text),
   image: (text: string) => text === '' || parseImage(text) !== null,
   repository: (text: string) => parseImage(text)?.repository === text && /^(localhost|[^/]*[.:][^/]*)\//.test(text),
+  'telemetry-window': (text: string) => durationWithin(text, 60_000, 86_400_000),
+  'json-pointer': (text: string) => /^(\/([^~]|~[01])*)?$/.test(text),
+  re2: isPattern,
+  'http-origin': (text: string) => text === '' || isOrigin(text),
+  token: (text: string) => /^[\x21-\x7e]*$/.test(text),
   'postgres-url': (text: string) => text === '' || isPostgresUrl(text),
 } as const
 
@@ -34,6 +40,14 @@ function isPostgresUrl(text: string): boolean {
   const parts = /^postgres(ql)?:\/\/([^\s:@/?#]*(:[^\s@/?#]*)?@)?[^\s@/?#]*(\/[^\s@/?#]*)?(\?[^\s@#]*)?$/
   // A socket's directory is a parameter, and the host before it empty: URL takes no user without one.
   return parts.test(text) && URL.canParse(text.replace('@/', '@localhost/'))
+}
+
+/** Secrets are sent there, so that it must be https; http is for this machine alone. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text)
+  if (!url || url.username || url.password || url.pathname !== '/' || url.search || url.hash) return false
+  const local = /^(localhost|127\.[0-9.]+|\[::1\])$/.test(url.hostname)
+  return url.protocol === 'https:' || (url.protocol === 'http:' && local)
 }
 
 function durationWithin(text: string, leastMs: number, mostMs: number): boolean {

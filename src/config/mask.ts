@@ -1,5 +1,7 @@
 import { Document, isScalar, visit } from 'yaml'
+import type { AfterRolloutConfig } from './after-rollout-schema.ts'
 import { exactDuration } from './exact-duration.ts'
+import type { HttpContractConfig } from './http-contract-schema.ts'
 import { escapeInterpolation } from './interpolate.ts'
 import type { Config, Stack } from './schema.ts'
 
@@ -50,12 +52,26 @@ function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, stacks, ...rest }: Co
   }
 }
 
-function stackToFile({ job, database, notes: _, ...rest }: Stack): object {
+function stackToFile({ job, database, afterRollout, httpContract, notes: _, ...rest }: Stack): object {
   const { maxDurationMs = 0, ...restOfJob } = job ?? {}
   return {
     ...rest,
     job: job && { ...restOfJob, maxDuration: exactDuration(maxDurationMs) },
     database: database && { ...database, url: String(database.url) },
+    afterRollout: afterRollout && afterRolloutToFile(afterRollout),
+    httpContract: httpContract && httpContractToFile(httpContract),
+  }
+}
+
+function afterRolloutToFile({ windowMs, delayMs, ...rest }: AfterRolloutConfig): object {
+  return { ...rest, window: exactDuration(windowMs), delay: exactDuration(delayMs) }
+}
+
+function httpContractToFile({ bearerToken, requests, ...rest }: HttpContractConfig): object {
+  return {
+    ...rest,
+    bearerToken: bearerToken && String(bearerToken),
+    requests: requests.map(({ maxLatencyMs, ...request }) => ({ ...request, maxLatency: exactDuration(maxLatencyMs) })),
   }
 }
 

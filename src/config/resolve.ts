@@ -1,4 +1,6 @@
 import { parseDuration } from '../duration.ts'
+import { resolveAfterRollout } from './after-rollout-schema.ts'
+import { resolveHttpContract } from './http-contract-schema.ts'
 import { maskUrl } from './mask.ts'
 import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from './schema.ts'
 import { createSecret } from './secret.ts'
@@ -15,7 +17,8 @@ export function resolve(file: ConfigFile): Config {
   }
 }
 
-function resolveStack({ name, project, region, service, job, database }: ConfigFile['stacks'][number]): Stack {
+function resolveStack(file: ConfigFile['stacks'][number]): Stack {
+  const { name, project, region, service, job, database, lanes, afterRollout, httpContract } = file
   return {
     name,
     project,
@@ -28,7 +31,13 @@ function resolveStack({ name, project, region, service, job, database }: ConfigF
     },
     job: job ? resolveJob(job) : null,
     database: database?.url ? resolveDatabase(database) : null,
-    notes: database?.url === '' ? ['no database part: `database.url` is empty'] : [],
+    lanes: lanes ?? null,
+    afterRollout: afterRollout ? resolveAfterRollout(afterRollout, service.name) : null,
+    httpContract: httpContract?.url ? resolveHttpContract(httpContract) : null,
+    notes: [
+      ...(database?.url === '' ? ['no database part: `database.url` is empty'] : []),
+      ...(httpContract?.url === '' ? ['no HTTP contract: `httpContract.url` is empty'] : []),
+    ],
   }
 }
 

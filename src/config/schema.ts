@@ -1,6 +1,9 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { durationPattern } from '../duration.ts'
+import { type AfterRolloutConfig, afterRolloutSchema } from './after-rollout-schema.ts'
 import { type DatabaseFile, databaseSchema } from './database-schema.ts'
+import { type HttpContractConfig, httpContractSchema } from './http-contract-schema.ts'
+import { type LaneConfig, lanesSchema } from './lanes-schema.ts'
 import type { Secret } from './secret.ts'
 
 const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
@@ -108,6 +111,9 @@ const stackSchema = {
     service: serviceSchema,
     job: jobSchema,
     database: databaseSchema,
+    lanes: lanesSchema,
+    afterRollout: afterRolloutSchema,
+    httpContract: httpContractSchema,
   },
 } as const satisfies JSONSchema
 
@@ -172,6 +178,10 @@ export interface Stack {
   readonly service: ServiceConfig
   readonly job: JobConfig | null
   readonly database: DatabaseConfig | null
+  /** Null: no lanes are judged. */
+  readonly lanes: readonly LaneConfig[] | null
+  readonly afterRollout: AfterRolloutConfig | null
+  readonly httpContract: HttpContractConfig | null
   /** What an operator should know of the config, such as why a part of it does not count. */
   readonly notes: readonly string[]
 }

@@ -1,5 +1,6 @@
 import type { Stack } from '../config/schema.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
+import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 
 /** A service, and of its revisions those that serve and the one that was created last. */
@@ -23,9 +24,16 @@ export interface Observed {
   job: Job | null
   execution: ObservedExecution | null
   registry: RegistryAnswers
+  lanes: ObservedLanes
 }
 
-export const probeKinds = ['service', 'job', 'execution', 'registry'] as const satisfies readonly (keyof Observed)[]
+export const probeKinds = [
+  'service',
+  'job',
+  'execution',
+  'registry',
+  'lanes',
+] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
 
 export interface ProbeContext {

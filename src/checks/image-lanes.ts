@@ -1,0 +1,133 @@
+import { formatTime } from '../clock.ts'
+import type { LaneConfig } from '../config/lanes-schema.ts'
+import type { Stack } from '../config/schema.ts'
+import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
+import type { LaneTag, NamedImage } from '../release/lanes.ts'
+import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts'
+import { readRelease } from '../release/release.ts'
+import type { Check, CheckInput } from './check.ts'
+import type { Difference } from './finding.ts'
+import { addTag, listImages, updateJob } from './fix.ts'
+import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { whatServes } from './what-serves.ts'
+
+type Input = CheckInput<'service' | 'job' | 'lanes'>
+
+/**
+ * The tags of each lane exist where they must, and point to nothing that a lane holds which they exclude; and the registry
+ * holds every image that the service and the job name.
+ */
+export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
+  kind: 'image-lanes',
+  needs: ['service', 'job', 'lanes'],
+  appliesTo: stack => stack.lanes !== null,
+  judge(input) {
+    const { tags, named } = input.observed.lanes
+    const lanes = input.stack.lanes ?? []
+    const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...named.map(judgeNamed)]
+    return conclude(parts, {
+      inSync: sentence(tags, named),
+      fix: differences => fixFor(input, differences),
+    })
+  },
+}
+
+function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): string {
+  const there = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
+  const lanes = there.length > 0 ? `${there.join(', ')} in its own lane` : 'no lane has a tag'
+  return named.length > 0 ? `${lanes}; the registry holds what the service and the job name` : lanes
+}
+
+function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
+  const { answer, repository, tag } = seen
+  if (answer.kind === 'failed') return [unproven({ code: answer.code, message: answer.message })]
+  if (answer.kind !== 'absent') return judgeContents(seen)
+  const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
+  if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }]
+  return [
+    differs('drifted', `${shortImageOf(seen)} does not exist, and its lane needs it`, {
+      path: pathOf(seen),
+      kind: 'missing',
+      expected: `${repository}:${tag}`,
+      actual: null,
+    }),
+  ]
+}
+
+/** One difference for each lane that is broken into, however many images of it the tag holds. */
+function judgeContents(seen: LaneTag): Part[] {
+  const astray = seen.sightings.filter(({ answer }) => answer.kind === 'digest')
+  const broken = [...Map.groupBy(astray, ({ repository }) => repository)].map(([repository, found]) => {
+    const [first] = found
+    const actual = `${repository}@${first?.digest}`
+    const summary = `${shortImageOf(seen)} points to an image of ${shortRepository(repository)}, another lane`
+    const expected = `no image of ${repository}`
+    return differs('drifted', summary, { path: pathOf(seen), kind: 'changed', expected, actual, via: via(seen.origin) })
+  })
+  const failed = seen.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
+  const doubts = [...seen.doubts, ...failed.map(({ code, message }) => ({ code, message }))]
+  return [...broken, ...doubts.map(doubt => unproven(doubt)), inSync]
+}
+
+/** What the registry and the builder tell. Who moved the tag only the audit log knows. */
+function via(origin: ImageOrigin | null): string {
+  const { uploadedAt = null, created = null, source = null, revision = null } = origin ?? {}
+  const words = [
+    uploadedAt !== null && `uploaded at ${formatTime(uploadedAt)}`,
+    created !== null && `built at ${created}`,
+    source !== null && `from ${source}`,
+    revision !== null && `at revision ${revision}`,
+  ].filter(word => word)
+  return [...words, 'who moved the tag is in the audit log of the registry'].join(', ')
+}
+
+function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
+  if (answer.kind === 'failed') return unproven({ code: answer.code, message: answer.message })
+  if (answer.kind !== 'absent') return inSync
+  const summary = `${subject} names ${shortImage(image)}, which the registry does not hold: ${consequences[path]}`
+  return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })
+}
+
+const consequences: Readonly<Record<NamedImage['path'], string>> = {
+  'service.image': 'the next revision of it fails',
+  'revision.image': 'a start that is not served from a copy fails, and so does going back to it',
+  'job.image': 'its next execution fails',
+}
+
+/** What is missing is put back where that is known to be right; else the images are listed, to choose from. */
+function fixFor({ stack, observed }: Input, differences: readonly Difference[]): string | null {
+  const missing = (path: string) => differences.some(difference => difference.path === path)
+  const serves = heldServingImage(stack, observed)
+  if (serves && stack.job && missing('job.image') && !missing('revision.image'))
+    return updateJob({ ...stack, job: stack.job }, pinnedImage(serves))
+  const lane = observed.lanes.tags.find(tag => differences.some(({ path }) => path === pathOf(tag)))
+  if (lane) {
+    if (lane.answer.kind === 'absent' && serves?.repository === lane.repository)
+      return addTag(pinnedImage(serves), `${lane.repository}:${lane.tag}`)
+    return listImages(lane.repository)
+  }
+  const named = observed.lanes.named.find(({ path }) => missing(path))
+  return named ? listImages(named.image.repository) : null
+}
+
+/** The image that serves, by its digest, where the registry still holds it. */
+function heldServingImage(stack: Stack, { service, lanes }: Input['observed']) {
+  const release = service && readRelease(service.service, service.revisions, stack.service.container)
+  const serves = whatServes(stack, release)
+  if (serves.kind !== 'side' || serves.side.image.digest === null) return null
+  const held = (answer: RegistryAnswer) => answer.kind === 'digest'
+  const { digest } = serves.side.image
+  return lanes.named.some(({ image, answer }) => image.digest === digest && held(answer)) ? serves.side.image : null
+}
+
+function pathOf({ repository, tag }: LaneTag): string {
+  return `lane.${shortRepository(repository)}:${tag}`
+}
+
+function shortImageOf({ repository, tag }: LaneTag): string {
+  return `${shortRepository(repository)}:${tag}`
+}
+
+function shortRepository(repository: string): string {
+  return repository.slice(repository.lastIndexOf('/') + 1)
+}

@@ -1,0 +1,120 @@
+import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { RegistryReader } from '../clients/registry-reader.ts'
+import type { LaneConfig } from '../config/lanes-schema.ts'
+import type { Stack } from '../config/schema.ts'
+import { DriftwatchError } from '../errors.ts'
+import type { Doubt } from '../release/doubt.ts'
+import { formatImage, type Image } from '../release/image.ts'
+import type { LaneSighting, LaneTag, NamedImage, ObservedLanes } from '../release/lanes.ts'
+import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts'
+import { readRelease, type Sighting, sightJob } from '../release/release.ts'
+import { observeJob } from './job.ts'
+import type { Probe } from './probe.ts'
+import { observeService } from './service.ts'
+
+/** So many manifests a tag may point to, what its index holds counted: more than any build makes. */
+const mostManifests = 64
+
+/**
+ * Looks at the tags of the lanes, at whether other lanes hold what they point to, and at whether the registry holds what
+ * the service and the job name. That a registry did not answer is an answer.
+ */
+export function createLanesProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'lanes'> {
+  return {
+    kind: 'lanes',
+    async observe(stack) {
+      if (registry === null) {
+        const message =
+          'no registry can be asked: CLOUD_RUN_EMULATOR_HOST is set, ARTIFACT_REGISTRY_EMULATOR_HOST is not'
+        throw new DriftwatchError('UNAVAILABLE', message)
+      }
+      const lanes = (stack.lanes ?? []).flatMap(lane => lane.tags.map(tag => observeTag(registry, lane, tag)))
+      const [tags, named] = await Promise.all([Promise.all(lanes), observeNamed(reader, registry, stack)])
+      return { tags, named } satisfies ObservedLanes
+    },
+  }
+}
+
+async function observeTag(registry: RegistryReader, lane: LaneConfig, tag: string): Promise<LaneTag> {
+  const { repository } = lane
+  const answer = await registry.ask({ about: 'tag', repository, tag })
+  const unseen = { repository, tag, answer, sightings: [], doubts: [], origin: null }
+  if (answer.kind !== 'digest') return unseen
+  const { digests, doubts } = await contentsOf(registry, repository, answer.digest)
+  const sightings = await Promise.all(
+    digests.flatMap(digest => lane.excludes.map(other => sightIn(registry, other, digest))),
+  )
+  const astray = sightings.some(sighting => sighting.answer.kind === 'digest')
+  const origin = astray ? await originOf(registry, repository, answer.digest) : null
+  return { ...unseen, sightings, doubts, origin }
+}
+
+/** What a digest stands for: itself and, where it is an index, all that it holds. A digest is never followed twice. */
+async function contentsOf(
+  registry: RegistryReader,
+  repository: string,
+  root: string,
+): Promise<{ readonly digests: readonly string[]; readonly doubts: readonly Doubt[] }> {
+  const digests = new Set([root])
+  const doubts: Doubt[] = []
+  // A set is iterated in the order of insertion, also over what is added on the way.
+  for (const digest of digests) {
+    const answer = await registry.ask({ about: 'digest', repository, digest })
+    if (answer.kind === 'failed') doubts.push({ code: answer.code, message: answer.message })
+    if (answer.kind === 'absent' && digest === root) doubts.push(withheld(repository, digest))
+    for (const held of answer.kind === 'holds' ? answer.digests : []) digests.add(held)
+    if (digests.size > mostManifests) {
+      const message = `${repository}@${root} holds more than ${mostManifests} images: not all were looked at`
+      return {
+        digests: [...digests].slice(0, mostManifests),
+        doubts: [...doubts, { code: 'MALFORMED_RESPONSE', message }],
+      }
+    }
+  }
+  return { digests: [...digests], doubts }
+}
+
+function withheld(repository: string, digest: string): Doubt {
+  const message = `the registry names ${digest} for a tag of ${repository}, and does not have it`
+  return { code: 'MALFORMED_RESPONSE', message }
+}
+
+async function sightIn(registry: RegistryReader, repository: string, digest: string): Promise<LaneSighting> {
+  const answer = await registry.ask({ about: 'presence', repository, digest, expected: 'absent' })
+  return { repository, digest, answer }
+}
+
+async function originOf(registry: RegistryReader, repository: string, digest: string): Promise<ImageOrigin | null> {
+  const answer = await registry.ask({ about: 'origin', repository, digest })
+  return answer.kind === 'origin' ? answer.origin : null
+}
+
+/** What could not be looked at names nothing: the probe that looked says so itself. */
+async function observeNamed(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<NamedImage[]> {
+  const [observed, job] = await Promise.all([
+    observeService(reader, stack).catch(() => null),
+    observeJob(reader, stack).catch(() => null),
+  ])
+  const { service: name, job: jobConfig } = stack
+  const release = observed && readRelease(observed.service, observed.revisions, name.container)
+  const named = [
+    ...(release?.serving ?? []).map(each => nameOf('revision.image', `revision ${each.name}`, each.sighting)),
+    ...(release ? [nameOf('service.image', `the template of service ${name.name}`, release.template)] : []),
+    ...(job ? [nameOf('job.image', `job ${job.name}`, sightJob(job, release, jobConfig?.container ?? null))] : []),
+  ].flat()
+  return Promise.all(named.map(async each => ({ ...each, answer: await askPresence(registry, each.image) })))
+}
+
+function nameOf(path: NamedImage['path'], subject: string, sighting: Sighting): Omit<NamedImage, 'answer'>[] {
+  return sighting.kind === 'seen' ? [{ path, subject, image: sighting.side.image }] : []
+}
+
+/** A tag that has the digest now shows that it is there, and is asked for anyway. */
+async function askPresence(registry: RegistryReader, image: Image): Promise<RegistryAnswer> {
+  const { repository, tag, digest } = image
+  const ofTag = tag === null ? null : await registry.ask({ about: 'tag', repository, tag })
+  if (digest === null)
+    return ofTag ?? { kind: 'failed', code: 'INVALID_ARGUMENT', message: `${formatImage(image)} is no image` }
+  if (ofTag?.kind === 'digest' && ofTag.digest === digest) return ofTag
+  return registry.ask({ about: 'presence', repository, digest, expected: 'digest' })
+}
