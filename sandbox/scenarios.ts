@@ -12,6 +12,8 @@ export const scenarioNames = [
   'foreign-repository',
   'tag-moved',
   'tag-redeployed',
+  'lane-overwritten',
+  'image-collected',
   'migration-failed',
   'migration-stuck',
   'migration-overridden',
@@ -38,7 +40,7 @@ export interface Scenario {
   readonly name: ScenarioName
   /** One clause. */
   readonly description: string
-  /** The status of each check that is to be seen. */
+  /** The status of each check that is to be seen; a file leaves out those of `usual` that stay in sync. */
   readonly expect: Readonly<Record<string, ScenarioStatus>>
   /** The error of each check that is unknown, or null where none is. */
   readonly error: string | null
@@ -49,6 +51,9 @@ export interface Scenario {
   readonly patch: WorldPatch
 }
 
+/** What is in sync unless a scenario says something else. */
+const usual = { 'image-lanes': 'in_sync' } as const
+
 export function isScenarioName(name: string): name is ScenarioName {
   return (scenarioNames as readonly string[]).includes(name)
 }
@@ -56,7 +61,8 @@ export function isScenarioName(name: string): name is ScenarioName {
 export function readScenario(name: ScenarioName): Scenario {
   const file = new URL(`scenarios/${name}.yaml`, import.meta.url)
   const defaults = { error: null, kept: false, shows: null }
-  return { ...defaults, ...(parse(readFileSync(file, 'utf8')) as Omit<Scenario, 'name'>), name }
+  const scenario = parse(readFileSync(file, 'utf8')) as Omit<Scenario, 'name'>
+  return { ...defaults, ...scenario, expect: { ...usual, ...scenario.expect }, name }
 }
 
 /** Names of scenarios that somebody may have meant. */

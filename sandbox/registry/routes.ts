@@ -35,8 +35,15 @@ export function routeOf(path: string): Route | null {
 export function answer(store: RegistryStore, request: Request): Reply {
   if (request.about === 'manifests') return answerManifest(store, request)
   if (request.about === 'blobs') return answerBlob(store, request)
-  if (request.about === 'tags') return jsonReply({ name: request.repository, tags: store.tags(request.repository) })
+  if (request.about === 'tags') return answerTags(store, request)
   return jsonReply({})
+}
+
+/** Google's registries add what they know of each digest. */
+function answerTags(store: RegistryStore, { repository: name }: Request): Reply {
+  const uploads = [...store.uploads(name)].map(([digest, timeUploadedMs]) => [digest, { timeUploadedMs }] as const)
+  const manifest = Object.fromEntries(uploads)
+  return jsonReply({ name, tags: store.tags(name), ...(uploads.length > 0 && { manifest }) })
 }
 
 function answerManifest(store: RegistryStore, request: Request): Reply {

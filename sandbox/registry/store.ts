@@ -15,6 +15,8 @@ export interface RegistryStore {
   /** A digest goes with the tags that point at it; a tag goes alone. False where there is none. */
   remove(repository: string, reference: string): boolean
   tags(repository: string): readonly string[]
+  /** By digest, when it was uploaded: epoch ms. Empty where the registry does not tell. */
+  uploads(repository: string): ReadonlyMap<string, number>
   putBlob(bytes: Buffer): string
   blob(digest: string): Buffer | null
 }
@@ -24,11 +26,14 @@ export interface RepositoryContent {
   readonly tags: Readonly<Record<string, string>>
   /** Images that no tag points at any longer. */
   readonly untagged?: readonly string[]
+  /** By image: when it was uploaded, as Google's registries tell. */
+  readonly uploads?: Readonly<Record<string, { readonly uploadTime: string }>>
 }
 
 interface Repository {
   readonly manifests: Map<string, StoredManifest>
   readonly tags: Map<string, string>
+  readonly uploads: Map<string, number>
 }
 
 export function createRegistryStore(content: Readonly<Record<string, RepositoryContent>> = {}): RegistryStore {
@@ -37,7 +42,7 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
 
   function repositoryAt(name: string): Repository {
     const path = repositoryPath(name)
-    const repository = repositories.get(path) ?? { manifests: new Map(), tags: new Map() }
+    const repository = repositories.get(path) ?? { manifests: new Map(), tags: new Map(), uploads: new Map() }
     repositories.set(path, repository)
     return repository
   }
@@ -70,6 +75,7 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
       return repository?.manifests.delete(reference) ?? false
     },
     tags: name => [...(repositories.get(repositoryPath(name))?.tags.keys() ?? [])].sort(),
+    uploads: name => repositories.get(repositoryPath(name))?.uploads ?? new Map(),
     putBlob(bytes) {
       blobs.set(sha256(bytes), bytes)
       return sha256(bytes)
@@ -77,9 +83,12 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
     blob: digest => blobs.get(digest) ?? null,
   }
 
-  for (const [repository, { tags, untagged = [] }] of Object.entries(content)) {
+  for (const [repository, { tags, untagged = [], uploads = {} }] of Object.entries(content)) {
     for (const [tag, expression] of Object.entries(tags)) store.put(repository, tag, imageOf(expression))
     for (const expression of untagged) store.put(repository, null, imageOf(expression))
+    for (const [expression, { uploadTime }] of Object.entries(uploads)) {
+      repositoryAt(repository).uploads.set(imageOf(expression).digest, Date.parse(uploadTime))
+    }
   }
   return store
 }
