@@ -90,7 +90,7 @@ function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
 
 const consequences: Readonly<Record<NamedImage['path'], string>> = {
   'service.image': 'the next revision of it fails',
-  'revision.image': 'a start that is not served from a copy fails, and so does going back to it',
+  'revision.image': 'a cold start of it may fail, and going back to it does',
   'job.image': 'its next execution fails',
 }
 
