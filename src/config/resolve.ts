@@ -1,4 +1,5 @@
 import { parseDuration } from '../duration.ts'
+import type { AlertsConfig } from './alerts-schema.ts'
 import { maskUrl } from './mask.ts'
 import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from './schema.ts'
 import { createSecret } from './secret.ts'
@@ -11,15 +12,28 @@ export function resolve(file: ConfigFile): Config {
     rolloutGraceMs: milliseconds(file.rolloutGrace),
     staleAfterMs: milliseconds(file.staleAfter),
     host: file.host,
+    alerts: resolveAlerts(file.alerts),
     stacks: file.stacks.map(resolveStack),
   }
 }
 
-function resolveStack({ name, project, region, service, job, database }: ConfigFile['stacks'][number]): Stack {
+function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }: ConfigFile['alerts']): AlertsConfig {
+  return {
+    ...rest,
+    channels: [...new Set(rest.channels)],
+    unknownAfterMs: milliseconds(unknownAfter),
+    autoCloseMs: milliseconds(autoClose),
+    baseUrl: baseUrl.replace(/\/+$/, '') || null,
+    runbookUrl: runbookUrl || null,
+  }
+}
+
+function resolveStack({ name, project, region, labels, service, job, database }: ConfigFile['stacks'][number]): Stack {
   return {
     name,
     project,
     region,
+    labels,
     service: {
       name: service.name,
       container: service.container || null,

@@ -1,5 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { durationPattern } from '../duration.ts'
+import { type AlertsConfig, alertsSchema } from './alerts-schema.ts'
 import { type DatabaseFile, databaseSchema } from './database-schema.ts'
 import type { Secret } from './secret.ts'
 
@@ -105,6 +106,12 @@ const stackSchema = {
       description: 'The project that holds the stack.',
     },
     region: name('us-central1', 'The region of the service and the job.'),
+    labels: {
+      type: 'object',
+      default: {},
+      description: 'Labels of your own, by which `alerts.routes` choose stacks.',
+      additionalProperties: { type: 'string', title: 'text' },
+    },
     service: serviceSchema,
     job: jobSchema,
     database: databaseSchema,
@@ -141,6 +148,7 @@ export const configSchema = {
       default: '0.0.0.0',
       description: 'The address that `serve` listens on; the port is `PORT`.',
     },
+    alerts: alertsSchema,
     stacks: {
       type: 'array',
       description: 'What is watched.',
@@ -161,6 +169,7 @@ export interface Config {
   readonly rolloutGraceMs: number
   readonly staleAfterMs: number
   readonly host: string
+  readonly alerts: AlertsConfig
   /** At least one; names are unique. */
   readonly stacks: readonly Stack[]
 }
@@ -169,6 +178,7 @@ export interface Stack {
   readonly name: string
   readonly project: string
   readonly region: string
+  readonly labels: Readonly<Record<string, string>>
   readonly service: ServiceConfig
   readonly job: JobConfig | null
   readonly database: DatabaseConfig | null
