@@ -17,6 +17,8 @@ const longestFilter = 2048
 const mostConditions = 6
 const longestAbsenceMs = 84_600_000
 
+const longestAlignmentMs = 5 * minuteMs
+
 /** A restart and a slow cycle are no silence. */
 const shortestSilenceMs = 3 * minuteMs
 
@@ -57,8 +59,8 @@ export function silentAfterMs({ schedule, timeoutMs }: Config): number {
 }
 
 /**
- * Opens as soon as every look of a minute says drifted, so that one odd look between two good ones opens nothing. Where
- * several instances look, one that sees it is enough.
+ * Opens when most looks of a minute say drifted, and go on to for another: one odd look between good ones opens nothing,
+ * and nobody waits for more than two minutes. Where several instances look, one that sees it is enough.
  */
 function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
@@ -67,11 +69,15 @@ function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
     severity: config.alerts.severity.toUpperCase(),
     conditions: conditions(route, 'a check has drifted', {
       filter: seriesFilter(alertMetrics.drifted, monitor),
-      durationMs: 0,
+      alignmentMs: alignmentMs(config),
+      aligner: 'ALIGN_MEAN',
+      threshold: 0.6,
+      durationMs: minuteMs,
     }),
   }
 }
 
+/** Opens when no look has seen anything for so long. */
 function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
     ...shared(config, monitor, 'unknown', route),
@@ -79,9 +85,18 @@ function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
     severity: 'WARNING',
     conditions: conditions(route, 'a check is unknown', {
       filter: seriesFilter(alertMetrics.unknown, monitor),
+      alignmentMs: alignmentMs(config),
+      aligner: 'ALIGN_MIN',
+      threshold: 0,
       durationMs: config.alerts.unknownAfterMs,
     }),
   }
+}
+
+/** Long enough that a look is seen until the next one, or at least until the condition has held. */
+function alignmentMs({ schedule }: Config): number {
+  const wholeMinutes = Math.ceil(longestGapMs(schedule) / minuteMs) * minuteMs
+  return Math.min(longestAlignmentMs, Math.max(minuteMs, wholeMinutes))
 }
 
 /** Reduced over every label: an instance that is replaced is no silence. */
@@ -125,19 +140,16 @@ function shared({ alerts }: Config, monitor: string, kind: string, route: Route)
 function conditions(
   { filters }: Route,
   displayName: string,
-  what: Pick<PolicyCondition, 'filter' | 'durationMs'>,
+  what: Pick<PolicyCondition, 'filter' | 'alignmentMs' | 'aligner' | 'threshold' | 'durationMs'>,
 ): PolicyCondition[] {
   return (filters.length > 0 ? filters : ['']).map((part, index) => ({
     ...what,
     displayName: index === 0 ? displayName : `${displayName} (${index + 1})`,
     kind: 'threshold',
     filter: part === '' ? what.filter : `${what.filter} AND ${part}`,
-    alignmentMs: minuteMs,
-    aligner: 'ALIGN_MIN',
     reducer: 'REDUCE_MAX',
     groupBy: ['metric.label.stack', 'metric.label.check'],
     comparison: 'COMPARISON_GT',
-    threshold: 0,
     // Losing sight closes no incident, and opens none.
     missingData: 'EVALUATION_MISSING_DATA_NO_OP',
   }))
