@@ -27,8 +27,8 @@ const notificationChannels = (description: string) =>
 const url = (description: string, example: string) =>
   ({
     type: 'string',
-    title: 'a URL that begins with https://',
-    pattern: '^(https://[^\\s]+)?$',
+    title: 'a URL',
+    pattern: '^(https?://[^\\s]+)?$',
     examples: [example],
     default: '',
     description,

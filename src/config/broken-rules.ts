@@ -42,8 +42,8 @@ function brokenStaleness({ schedule, timeout, staleAfter }: ConfigFile): Problem
 
 function brokenAlerts({ routes, uptimeCheck, baseUrl }: AlertsFile): Problem[] {
   const names = routes.map(({ name }) => name)
-  const homeless = uptimeCheck && baseUrl === ''
-  const needsUrl = 'an uptime check needs `baseUrl`: say where Driftwatch answers'
+  const homeless = uptimeCheck && !baseUrl.startsWith('https://')
+  const needsUrl = 'an uptime check needs a `baseUrl` that begins with https://: say where Driftwatch answers'
   return [
     ...(homeless ? [{ path: ['alerts', 'uptimeCheck'], at: 'value', message: needsUrl } as const] : []),
     ...names.flatMap((name, index) => brokenRoute(name, names.indexOf(name), index)),
