@@ -1,5 +1,6 @@
 import { type Control, startControl } from './control.ts'
 import { readableLogLine, withoutRepeats } from './log-lines.ts'
+import { readableIncident } from './monitoring/readable-incident.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
 /** `npm run sandbox`: the emulators and the real service, until Ctrl-C. */
@@ -11,7 +12,13 @@ async function main(): Promise<void> {
   let control: Control | undefined
   try {
     console.log('Starting the emulators and the service ...')
-    const running = await startSandbox({ port: portOf(PORT), logLevel: LOG_LEVEL, onLog: log.take, signal: stop })
+    const running = await startSandbox({
+      port: portOf(PORT),
+      logLevel: LOG_LEVEL,
+      onLog: log.take,
+      onIncident: incident => console.log(readableIncident(incident)),
+      signal: stop,
+    })
     sandbox = running
     control = await startControl(running.url, name => {
       log.forget()
@@ -75,6 +82,11 @@ The gate of a pipeline is one command, here against the emulators:
 
   export ${variables.join(' ')}
   npm run driftwatch -- check --config sandbox/driftwatch.yaml
+
+Cloud Monitoring is emulated too. Leave a scenario for two minutes, and it pages somebody: here you see incidents open
+and close. What it watches, and what it lacks:
+
+  npm run driftwatch -- alerts plan --config sandbox/driftwatch.yaml
 
 Ctrl-C ends it all.
 `

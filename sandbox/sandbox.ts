@@ -1,5 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { type CloudRun, startCloudRun } from './cloud-run.ts'
+import type { Incident } from './monitoring/incidents.ts'
+import { type Monitoring, startMonitoring } from './monitoring.ts'
 import { type Registry, startRegistry } from './registry.ts'
 import { readScenario, type Scenario, type ScenarioName } from './scenarios.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
@@ -16,15 +18,24 @@ export interface SandboxOptions {
   readonly staleAfter?: string
   /** Gets every line that the service writes to its log. */
   readonly onLog?: (line: string) => void
+  /** Told when Cloud Monitoring opens an incident, and again when it closes it. */
+  readonly onIncident?: (incident: Incident) => void
   /** Gives up starting. */
   readonly signal?: AbortSignal
 }
+
+/** Who is told of incidents, in sandbox/driftwatch.yaml. */
+const onCall = 'projects/openagentsgemini/notificationChannels/1'
+
+/** So often it is looked whether the time has come to evaluate the policies. */
+const evaluateEveryMs = 1000
 
 /** The emulators with the runbook's stack in them, and the real service watching them. */
 export interface Sandbox {
   readonly url: string
   readonly cloudRun: CloudRun
   readonly registry: Registry
+  readonly monitoring: Monitoring
   readonly service: ServiceProcess
   /** The variables that point a `driftwatch` command at the emulators. */
   readonly env: Readonly<Record<string, string>>
@@ -43,9 +54,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const world = loadWorld({}, since)
   const cloudRun = await startCloudRun({ world })
   const registry = await startRegistry({ world: world.registry })
-  const env = { CLOUD_RUN_EMULATOR_HOST: cloudRun.host, ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const { onIncident = () => {} } = options
+  const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident })
+  const evaluating = setInterval(() => monitoring.evaluate(), evaluateEveryMs)
+  const env = {
+    CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
+    ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host,
+    MONITORING_EMULATOR_HOST: monitoring.host,
+  }
   const closeEmulators = async () => {
-    await Promise.all([cloudRun.close(), registry.close()])
+    clearInterval(evaluating)
+    await Promise.all([cloudRun.close(), registry.close(), monitoring.close()])
   }
   const service = await startService({
     port,
@@ -60,6 +79,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     url: service.url,
     cloudRun,
     registry,
+    monitoring,
     service,
     env,
     inject(name) {

@@ -53,6 +53,10 @@ export const errorTable = {
   NOT_OBSERVED: verdict('Nothing has been looked at yet.'),
   STALE: verdict('The last look is too old to be believed.'),
 
+  // What alerts rest on is not as it should be.
+  EMULATOR_ABSENT: verdict('Cloud Run is emulated and this system is not, so it is left alone.'),
+  POLICIES_DIFFER: verdict('The alert policies are not what the config wants: `driftwatch alerts plan` shows it.'),
+
   // Whoever called Driftwatch can mend it.
   CONFIG_INVALID: usage(500, 'The config has problems.'),
   CONFIG_UNREADABLE: usage(500, 'The config file cannot be read.'),

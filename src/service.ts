@@ -1,4 +1,7 @@
 import type { AddressInfo } from 'node:net'
+import type { Channel } from './alerts/channel.ts'
+import { channelApiMethods, openChannels } from './alerts/channels.ts'
+import type { PolicyDuty } from './alerts/policy-duty.ts'
 import { worstStatus } from './checks/status.ts'
 import type { Clock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
@@ -18,6 +21,8 @@ import { apiMethods, createWatch, type Watch } from './watch.ts'
 
 export interface ServiceOptions {
   readonly config: Config
+  /** What keeps the alert policies right: handed in by whoever lets the service write them. */
+  readonly keepPolicies?: PolicyDuty | null
   readonly environment: Environment
   readonly clock: Clock
   readonly log: Log
@@ -40,7 +45,21 @@ const longestJitterMs = 1000
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, environment, clock, log } = options
   const gapMs = longestGapMs(config.schedule)
-  const metrics = createMetrics({ build: { version, node: options.nodeVersion }, apiMethods })
+  const metrics = createMetrics({
+    build: { version, node: options.nodeVersion },
+    apiMethods: { ...apiMethods, ...channelApiMethods },
+    channels: config.alerts.channels,
+  })
+  const channels = await openChannels({
+    config,
+    environment,
+    clock,
+    log,
+    keepPolicies: options.keepPolicies ?? null,
+    onPublished: metrics.alertPublished,
+    onState: () => view.touch(),
+    onApiRequest: metrics.apiRequest,
+  })
   const watch = createWatch({
     config,
     environment,
@@ -52,11 +71,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
       },
       onApiRequest: metrics.apiRequest,
-      onChange: snapshot => view.show(snapshot),
+      onChange(snapshot, transitions) {
+        for (const channel of channels) channel.publish(snapshot, transitions)
+        view.show(snapshot)
+      },
     },
   })
   let closing = false
-  const view = createView(watch, clock, metrics.update)
+  const view = createView(watch, clock, channels, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
     jitterMs: Math.min(longestJitterMs, gapMs / 10),
@@ -79,7 +101,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
   } catch (error) {
-    await watch.close()
+    await Promise.all([watch.close(), closeAll(channels)])
     throw unavailable(error, config.host, environment.port)
   }
   const { port } = app.server.address() as AddressInfo
@@ -90,20 +112,36 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     async close() {
       closing = true
       view.close()
-      await Promise.all([app.close(), watch.close(), scheduler.stop(), begun])
+      await Promise.all([app.close(), watch.close(), closeAll(channels), scheduler.stop(), begun])
     },
   }
 }
 
-/** What is answered: rendered when a cycle ends or a state goes stale, not at each request. */
-function createView({ store, age }: Watch, clock: Clock, updateMetrics: (snapshot: Snapshot) => void) {
+async function closeAll(channels: readonly Channel[]): Promise<void> {
+  await Promise.all(channels.map(channel => channel.close()))
+}
+
+/** What is answered: rendered when a cycle ends or a state goes stale, and once more where a channel has news. */
+function createView(
+  { store, age }: Watch,
+  clock: Clock,
+  channels: readonly Channel[],
+  updateMetrics: (snapshot: Snapshot) => void,
+) {
+  const renderNow = () =>
+    render(
+      snapshot,
+      channels.map(channel => channel.state()),
+    )
   let snapshot = store.snapshot(clock.now())
   let rendered: Rendered
+  let touched = false
   let cancelTimer = () => {}
 
   function show(next: Snapshot): void {
     snapshot = next
-    rendered = render(next)
+    rendered = renderNow()
+    touched = false
     updateMetrics(next)
     cancelTimer()
     // Without a cycle nobody else would notice that time passes.
@@ -114,7 +152,15 @@ function createView({ store, age }: Watch, clock: Clock, updateMetrics: (snapsho
   show(snapshot)
   return {
     show,
-    rendered: () => rendered,
+    /** A channel has news: the next answer tells it. */
+    touch() {
+      touched = true
+    },
+    rendered() {
+      if (touched) rendered = renderNow()
+      touched = false
+      return rendered
+    },
     counts: () => countStatuses(snapshot),
     close: () => cancelTimer(),
   }

@@ -8,6 +8,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   check: async () => (await import('./check.ts')).check,
   config: async () => (await import('./config.ts')).config,
+  alerts: async () => (await import('./alerts.ts')).alerts,
 }
 
 const help = `Driftwatch says whether a Cloud Run release stack is what it is meant to be.
@@ -19,6 +20,7 @@ Which command do I want?
   serve     watch all the time; answer curl /drift, Prometheus and uptime checks
   check     look once, print what is found, and exit 0 only when all is in sync
   config    is my config right, and what does it come to?
+  alerts    what does Cloud Monitoring lack to page somebody, and make it so
 
 Where does the config come from?
   --config FILE, else $DRIFTWATCH_CONFIG, else ./driftwatch.yaml
@@ -46,18 +48,28 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
 }
 
 async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {
-  const values = parseOptions(name, command, argv)
-  return values.help ? print(io, command.help) : command.run(values, io)
+  const { values, positionals } = parseCommand(name, command, argv)
+  if (values.help) return print(io, command.help)
+  return command.run(values, io, readSubcommand(name, command, positionals))
 }
 
-function parseOptions(name: string, { options }: Command, argv: readonly string[]) {
+function parseCommand(name: string, { options, subcommands }: Command, argv: readonly string[]) {
   try {
     const known = { ...options, config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
-    return parseArgs({ args: [...argv], options: known, strict: true }).values
+    return parseArgs({ args: [...argv], options: known, strict: true, allowPositionals: subcommands !== undefined })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     throw new DriftwatchError('USAGE', `${name}: ${message} (driftwatch ${name} --help lists the options)`)
   }
+}
+
+function readSubcommand(name: string, { subcommands }: Command, [word = '', ...more]: readonly string[]): string {
+  if (!subcommands || (subcommands.includes(word) && more.length === 0)) return word
+  const given = [word, ...more].join(' ')
+  throw new DriftwatchError(
+    'USAGE',
+    `${name}: say ${subcommands.join(' or ')}, not ${JSON.stringify(given)} (driftwatch ${name} --help tells more)`,
+  )
 }
 
 function unknownCommand(name: string): string {

@@ -21,6 +21,8 @@ export interface CommandIo {
   readonly nodeVersion: string
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
+  /** Asks somebody a question that is answered with yes or no; left out, nobody can be asked. */
+  confirm?(question: string): Promise<boolean>
 }
 
 /** Options as `parseArgs` of Node.js gives them. */
@@ -30,8 +32,10 @@ export interface Command {
   /** What `driftwatch <command> --help` prints. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
-  /** Does it; resolves with the exit code, rejects with a coded error. */
-  run(values: OptionValues, io: CommandIo): Promise<number>
+  /** The words of which one must follow the command's name; left out, none may. */
+  readonly subcommands?: readonly string[]
+  /** Does it; resolves with the exit code, rejects with a coded error. `subcommand` is empty where there are none. */
+  run(values: OptionValues, io: CommandIo, subcommand: string): Promise<number>
 }
 
 /** The values of an option that may be repeated. */

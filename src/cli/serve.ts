@@ -1,6 +1,8 @@
 import { once } from 'node:events'
-import { readEnvironment } from '../config/environment.ts'
+import type { PolicyDuty } from '../alerts/policy-duty.ts'
+import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
 import { startService } from '../service.ts'
 import { type Command, single } from './command.ts'
@@ -30,10 +32,24 @@ What does it log?
     const log = createLog({ level: environment.logLevel, clock: io.clock })
     for (const { name, notes } of config.stacks)
       for (const note of notes) log.info({ stack: name, note }, 'note on the config')
-    const service = await startService({ config, environment, clock: io.clock, log, nodeVersion: io.nodeVersion })
+    const service = await startService({
+      config,
+      environment,
+      clock: io.clock,
+      log,
+      nodeVersion: io.nodeVersion,
+      keepPolicies: await loadKeeper(config, environment),
+    })
     if (!io.signal.aborted) await once(io.signal, 'abort')
     log.info('ending')
     await service.close()
     return 0
   },
+}
+
+/** What writes alert policies is loaded only where the config says `manage`, and handed in: `serve` writes nothing else. */
+async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyDuty | null> {
+  if (config.alerts.policies !== 'manage') return null
+  const { createPolicyKeeper } = await import('../operate/keep-policies.ts')
+  return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })
 }

@@ -1,4 +1,5 @@
 import { parseDuration } from '../duration.ts'
+import type { AlertsFile } from './alerts-schema.ts'
 import type { DatabaseFile } from './database-schema.ts'
 import { exactDuration } from './exact-duration.ts'
 import { brokenHttpContract } from './http-contract-schema.ts'
@@ -20,6 +21,7 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[]): Proble
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
+    ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
     ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, named)),
     ...governed.flatMap(({ stack, path }) =>
       stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
@@ -44,6 +46,23 @@ function brokenStaleness({ schedule, timeout, staleAfter }: ConfigFile): Problem
   const gap = `the schedule's longest gap (${exactDuration(gapMs)}) plus timeout (${timeout})`
   const remedy = `make it longer than ${exactDuration(leastMs)}, or look more often`
   return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}: ${remedy}` }]
+}
+
+function brokenAlerts({ routes, uptimeCheck, baseUrl }: AlertsFile): Problem[] {
+  const names = routes.map(({ name }) => name)
+  const homeless = uptimeCheck && !baseUrl.startsWith('https://')
+  const needsUrl = 'an uptime check needs a `baseUrl` that begins with https://: say where Driftwatch answers'
+  return [
+    ...(homeless ? [{ path: ['alerts', 'uptimeCheck'], at: 'value', message: needsUrl } as const] : []),
+    ...names.flatMap((name, index) => brokenRoute(name, names.indexOf(name), index)),
+  ]
+}
+
+function brokenRoute(name: string, first: number, index: number): Problem[] {
+  const at = { path: ['alerts', 'routes', index, 'name'], at: 'value' } as const
+  if (name === 'default') return [{ ...at, message: '"default" is taken, by what no route takes: choose another name' }]
+  if (first === index) return []
+  return [{ ...at, message: `alerts.routes[${first}] is named "${name}" already: names must be unique` }]
 }
 
 interface Named {

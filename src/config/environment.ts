@@ -18,6 +18,11 @@ export const environmentVariables = {
     meaning:
       'A registry, `host:port` on loopback, that stands for every registry over plain HTTP. Where only `CLOUD_RUN_EMULATOR_HOST` is set, no registry is asked.',
   },
+  GCE_METADATA_HOST: {
+    fallback: 'metadata.google.internal',
+    meaning:
+      "Google's metadata server, which says in which project and region Driftwatch runs. Where `MONITORING_EMULATOR_HOST` is set and this is not, nobody is asked.",
+  },
   K_SERVICE: { fallback: '', meaning: "Driftwatch's own name on Cloud Run, which sets it." },
   NO_COLOR: { fallback: '', meaning: 'Anything but nothing: no colour, on a terminal too.' },
 } as const
@@ -33,6 +38,8 @@ export interface Environment {
   readonly cloudRunEmulatorHost: string | null
   readonly monitoringEmulatorHost: string | null
   readonly artifactRegistryEmulatorHost: string | null
+  /** Null where Cloud Monitoring is emulated and no metadata server is named. */
+  readonly metadataHost: string | null
   /** Driftwatch's own Cloud Run service, or null elsewhere. */
   readonly service: string | null
   readonly noColor: boolean
@@ -58,6 +65,7 @@ export function readEnvironment(env: Variables = process.env): Environment {
     cloudRunEmulatorHost: emulatorHost('CLOUD_RUN_EMULATOR_HOST'),
     monitoringEmulatorHost: emulatorHost('MONITORING_EMULATOR_HOST'),
     artifactRegistryEmulatorHost: emulatorHost('ARTIFACT_REGISTRY_EMULATOR_HOST'),
+    metadataHost: env.MONITORING_EMULATOR_HOST && !env.GCE_METADATA_HOST ? null : read('GCE_METADATA_HOST'),
     service: read('K_SERVICE') || null,
     noColor: read('NO_COLOR') !== '',
     variables: env,

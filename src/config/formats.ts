@@ -10,12 +10,17 @@ const longestTimeoutMs = 25_000
 /** Keeps sums of durations exact and times in range. */
 const longestDurationMs = 3650 * 86_400_000
 
+/** The longest that Cloud Monitoring lets a condition hold before it opens an incident. */
+const longestRetestMs = 84_600_000
+
 /** What a text must be beyond its pattern, by the name that the schema has for it. An empty text is nobody's. */
 export const formats = {
   cron: isSchedule,
   duration: (text: string) => durationWithin(text, 0, longestDurationMs),
   'positive-duration': (text: string) => durationWithin(text, 1, longestDurationMs),
   timeout: (text: string) => durationWithin(text, 1, longestTimeoutMs),
+  minutes: (text: string) => durationWithin(text, 60_000, longestRetestMs) && (parseDuration(text) ?? 0) % 60_000 === 0,
+  'auto-close': (text: string) => durationWithin(text, 86_400_000, 7 * 86_400_000),
   host: (text: string) => isIP(text) !== 0 || /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(text),
   image: (text: string) => text === '' || parseImage(text) !== null,
   repository: (text: string) => parseImage(text)?.repository === text && /^(localhost|[^/]*[.:][^/]*)\//.test(text),

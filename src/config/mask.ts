@@ -1,5 +1,6 @@
 import { Document, isScalar, visit } from 'yaml'
 import type { AfterRolloutConfig } from './after-rollout-schema.ts'
+import type { AlertsConfig } from './alerts-schema.ts'
 import { exactDuration } from './exact-duration.ts'
 import type { HttpContractConfig } from './http-contract-schema.ts'
 import { escapeInterpolation } from './interpolate.ts'
@@ -41,15 +42,20 @@ export function printConfig(config: Config): string {
 }
 
 /** The config with the file's own keys. */
-function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, stacks, ...rest }: Config): object {
+function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, stacks, ...rest }: Config): object {
   return {
     schedule: rest.schedule,
     timeout: exactDuration(timeoutMs),
     rolloutGrace: exactDuration(rolloutGraceMs),
     staleAfter: exactDuration(staleAfterMs),
     host: rest.host,
+    alerts: alertsToFile(alerts),
     stacks: stacks.map(stackToFile),
   }
+}
+
+function alertsToFile({ unknownAfterMs, autoCloseMs, ...rest }: AlertsConfig): object {
+  return { ...rest, unknownAfter: exactDuration(unknownAfterMs), autoClose: exactDuration(autoCloseMs) }
 }
 
 function stackToFile({ job, database, afterRollout, httpContract, notes: _, ...rest }: Stack): object {

@@ -1,5 +1,6 @@
 import { parseDuration } from '../duration.ts'
 import { resolveAfterRollout } from './after-rollout-schema.ts'
+import type { AlertsConfig } from './alerts-schema.ts'
 import { resolveHttpContract } from './http-contract-schema.ts'
 import { maskUrl } from './mask.ts'
 import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from './schema.ts'
@@ -13,16 +14,29 @@ export function resolve(file: ConfigFile): Config {
     rolloutGraceMs: milliseconds(file.rolloutGrace),
     staleAfterMs: milliseconds(file.staleAfter),
     host: file.host,
+    alerts: resolveAlerts(file.alerts),
     stacks: file.stacks.map(resolveStack),
   }
 }
 
+function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }: ConfigFile['alerts']): AlertsConfig {
+  return {
+    ...rest,
+    channels: [...new Set(rest.channels)],
+    unknownAfterMs: milliseconds(unknownAfter),
+    autoCloseMs: milliseconds(autoClose),
+    baseUrl: baseUrl.replace(/\/+$/, '') || null,
+    runbookUrl: runbookUrl || null,
+  }
+}
+
 function resolveStack(file: ConfigFile['stacks'][number]): Stack {
-  const { name, project, region, service, job, database, lanes, afterRollout, httpContract } = file
+  const { name, project, region, labels, service, job, database, lanes, afterRollout, httpContract } = file
   return {
     name,
     project,
     region,
+    labels,
     service: {
       name: service.name,
       container: service.container || null,

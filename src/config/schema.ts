@@ -1,6 +1,7 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { durationPattern } from '../duration.ts'
 import { type AfterRolloutConfig, afterRolloutSchema } from './after-rollout-schema.ts'
+import { type AlertsConfig, alertsSchema } from './alerts-schema.ts'
 import { type DatabaseFile, databaseSchema } from './database-schema.ts'
 import { type HttpContractConfig, httpContractSchema } from './http-contract-schema.ts'
 import { type LaneConfig, lanesSchema } from './lanes-schema.ts'
@@ -108,6 +109,12 @@ const stackSchema = {
       description: 'The project that holds the stack.',
     },
     region: name('us-central1', 'The region of the service and the job.'),
+    labels: {
+      type: 'object',
+      default: {},
+      description: 'Labels of your own, by which `alerts.routes` choose stacks.',
+      additionalProperties: { type: 'string', title: 'text' },
+    },
     service: serviceSchema,
     job: jobSchema,
     database: databaseSchema,
@@ -147,6 +154,7 @@ export const configSchema = {
       default: '0.0.0.0',
       description: 'The address that `serve` listens on; the port is `PORT`.',
     },
+    alerts: alertsSchema,
     stacks: {
       type: 'array',
       description: 'What is watched.',
@@ -167,6 +175,7 @@ export interface Config {
   readonly rolloutGraceMs: number
   readonly staleAfterMs: number
   readonly host: string
+  readonly alerts: AlertsConfig
   /** At least one; names are unique. */
   readonly stacks: readonly Stack[]
 }
@@ -175,6 +184,7 @@ export interface Stack {
   readonly name: string
   readonly project: string
   readonly region: string
+  readonly labels: Readonly<Record<string, string>>
   readonly service: ServiceConfig
   readonly job: JobConfig | null
   readonly database: DatabaseConfig | null

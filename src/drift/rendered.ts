@@ -6,6 +6,7 @@ import {
   buildCheckReport,
   buildReport,
   buildStackReport,
+  type ChannelState,
   type CheckReport,
   type Report,
   type ReportFilter,
@@ -41,8 +42,8 @@ export interface Rendered {
 const keptBytes = 32 * 1024 * 1024
 
 /** The whole report as JSON at once; its other forms and parts when they are asked for first, kept with it. */
-export function render(snapshot: Snapshot): Rendered {
-  const whole = renderPage(buildReport(snapshot), 'json')
+export function render(snapshot: Snapshot, channels: readonly ChannelState[] = []): Rendered {
+  const whole = renderPage(buildReport(snapshot, undefined, channels), 'json')
   const kept = new LRUCache<string, Page>({ maxSize: keptBytes, sizeCalculation: ({ body }) => body.length })
 
   function keep<R extends AnyReport | null>(key: readonly unknown[], format: ReportFormat, build: () => R) {
@@ -56,7 +57,7 @@ export function render(snapshot: Snapshot): Rendered {
     report(format, filter) {
       if (format === 'json' && !filter?.statuses && !filter?.checks) return whole
       const key = ['report', sorted(filter?.statuses), sorted(filter?.checks)]
-      return keep(key, format, () => buildReport(snapshot, filter))
+      return keep(key, format, () => buildReport(snapshot, filter, channels))
     },
     stack: (name, format) => keep(['stack', name], format, () => buildStackReport(snapshot, name)),
     check: (stack, check, format) =>
@@ -77,7 +78,7 @@ function renderNullable(report: AnyReport | null, format: ReportFormat): Page | 
 }
 
 /** What changes although nothing happened: when was looked, not what was seen. */
-const timesOfTheCycle = new Set(['generatedAt', 'cycle', 'observedAt', 'staleAt', 'at'])
+const timesOfTheCycle = new Set(['generatedAt', 'cycle', 'observedAt', 'staleAt', 'at', 'publishedAt'])
 
 function hash(report: AnyReport): string {
   const content = JSON.stringify(report, (key, value) => (timesOfTheCycle.has(key) ? undefined : value))

@@ -168,13 +168,22 @@ export interface ReportFilter {
   readonly checks?: readonly CheckKind[] | undefined
 }
 
+/** How a channel of alerts stands. */
+export interface ChannelState {
+  readonly channel: string
+  /** When it last published everything; null before that. */
+  readonly publishedAt: EpochMs | null
+  /** What is wrong with it, or what it may not do; null when nothing is. */
+  readonly error: FailedLook | null
+}
+
 /** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
-export function buildReport(snapshot: Snapshot, filter?: ReportFilter): Report {
+export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels: readonly ChannelState[] = []): Report {
   return {
     apiVersion: 'driftwatch/v1',
     status: statusOfAll(snapshot),
     generatedAt: formatTime(snapshot.takenAt),
-    channels: [],
+    channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
     stacks: reportStacks(snapshot, filter),
   }
@@ -258,6 +267,10 @@ function reportState(state: State): ReportedCheck {
     fix: state.fix,
     error: state.error && reportError(state.error),
   }
+}
+
+function reportChannel({ channel, publishedAt, error }: ChannelState): Report['channels'][number] {
+  return { channel, publishedAt: formatNullable(publishedAt), error: error && reportError(error) }
 }
 
 function reportError({ code, message, at }: FailedLook): NonNullable<ReportedCheck['error']> {

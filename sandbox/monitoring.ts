@@ -1,0 +1,240 @@
+import { createRequire } from 'node:module'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
+import { type CallLog, createCallLog } from './cloud-run/calls.ts'
+import { type Fault, faultPicker, refusalOf } from './cloud-run/faults.ts'
+import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
+import { createIncidents, type Incident } from './monitoring/incidents.ts'
+import { createPolicyStore, type Policy, type PolicyStore } from './monitoring/policies.ts'
+import { assertAllowed, type Role } from './monitoring/roles.ts'
+import { createSeriesStore, projectOf, type Series, type SeriesStore } from './monitoring/series.ts'
+
+type Message = Record<string, unknown>
+
+export interface MonitoringOptions {
+  /** 0, the default: a free one. */
+  readonly port?: number
+  /** The time by which series are judged and policies evaluated; default the real one. */
+  readonly now?: () => number
+  /** What whoever calls may do; default everything. */
+  readonly roles?: readonly Role[]
+  /** Full resource names of those that exist. */
+  readonly notificationChannels?: readonly string[]
+  /** How long a new metric is unknown to policies; Google's is minutes, the default none. */
+  readonly metricKnownAfterMs?: number
+  /** Told when an incident opens, and again when it closes. */
+  readonly onIncident?: (incident: Incident) => void
+}
+
+/**
+ * A running emulator of Cloud Monitoring: metrics, alert policies, notification channels and uptime checks over gRPC,
+ * without TLS and credentials, on 127.0.0.1. It evaluates the policies on the series that it receives.
+ */
+export interface Monitoring {
+  /** `127.0.0.1:PORT`, for MONITORING_EMULATOR_HOST. */
+  readonly host: string
+  readonly calls: CallLog
+  /** Every incident that was ever opened, the oldest first. */
+  readonly incidents: readonly Incident[]
+  policies(): Policy[]
+  /** Series of a project by a filter, as in `metric.type = "..."`. */
+  series(project: string, filter: string): Series[]
+  /** The uptime checks that are there. */
+  uptimeChecks(): Message[]
+  /** Makes what somebody else made: a policy, or a metric of another kind. */
+  createPolicy(project: string, policy: Message): void
+  createDescriptor(project: string, descriptor: Message): void
+  setRoles(roles: readonly Role[]): void
+  setFaults(faults: readonly Fault[]): void
+  /** Evaluates the policies up to now. */
+  evaluate(): void
+  close(): Promise<void>
+}
+
+const protos = createRequire(import.meta.url)('@google-cloud/monitoring/build/protos/protos.json')
+
+/** A policy is written for so long: meanwhile no other may be. */
+const policyWriteMs = 3
+
+const mostOnPage = 100
+
+type Method = (request: Message) => Message
+
+/** Starts an emulator. Rejects where the port is taken. */
+export async function startMonitoring(options: MonitoringOptions = {}): Promise<Monitoring> {
+  const { now = Date.now, onIncident = () => {}, metricKnownAfterMs = 0 } = options
+  const channels = new Set(options.notificationChannels ?? [])
+  const series = createSeriesStore(now, () => metricKnownAfterMs)
+  const policies = createPolicyStore(now, series, channels)
+  const incidents = createIncidents(now, series, policies, onIncident)
+  const uptimeChecks = new Map<string, Message>()
+  const calls = createCallLog()
+  let roles: readonly Role[] = options.roles ?? ['roles/monitoring.editor']
+  let pickFault = faultPicker([])
+  let writing = false
+
+  async function answer(method: string, request: Message, handle: Method): Promise<Message> {
+    const resource = resourceOf(request)
+    const fault = pickFault(method, resource)
+    if (fault?.hang) return new Promise(() => {})
+    if (fault?.latencyMs) await delay(fault.latencyMs)
+    const refused = fault && refusalOf(fault, method, resource)
+    if (refused) throw refused
+    assertAllowed(method, roles)
+    if (!/^(Create|Update|Delete)AlertPolicy$/.test(method)) return handle(request)
+    if (writing) throw refusal('ABORTED', 'Too many concurrent edits to the project configuration. Please try again.')
+    writing = true
+    try {
+      await delay(policyWriteMs)
+      return handle(request)
+    } finally {
+      writing = false
+    }
+  }
+
+  const server = serve(
+    methodsOf(series, policies, channels, uptimeChecks),
+    async (name, method, { request }, reply) => {
+      const call = { method: name, resource: resourceOf(request), pageSize: 0, pageToken: '', code: null as never }
+      calls.record(call)
+      const set = (code: string) => Object.assign(call, { code })
+      try {
+        const message = await answer(name, request, method)
+        set('OK')
+        reply(null, message)
+      } catch (thrown) {
+        const error = isRefusal(thrown) ? thrown : refusal('INTERNAL', `the emulator failed: ${thrown}`)
+        set(codeName(error.code))
+        reply(error)
+      }
+    },
+  )
+  const port = await listen(server, options.port ?? 0)
+  return {
+    host: `127.0.0.1:${port}`,
+    calls,
+    incidents: incidents.all,
+    policies: () => [...policies.all.values()],
+    series: (project, filter) => series.matching(project, filter),
+    uptimeChecks: () => [...uptimeChecks.values()],
+    createPolicy: (project, policy) => void policies.create({ name: `projects/${project}`, alertPolicy: policy }),
+    createDescriptor: (project, descriptor) =>
+      void series.createDescriptor({ name: `projects/${project}`, metricDescriptor: descriptor }),
+    setRoles(held) {
+      roles = held
+    },
+    setFaults(faults) {
+      pickFault = faultPicker(faults)
+    },
+    evaluate: () => incidents.evaluate(),
+    async close() {
+      const closed = new Promise(resolve => server.tryShutdown(resolve))
+      server.forceShutdown()
+      await closed
+    },
+  }
+}
+
+function resourceOf({ name, parent, alertPolicy, uptimeCheckConfig }: Message): string {
+  const inner = (alertPolicy ?? uptimeCheckConfig) as Message | undefined
+  return String(name || parent || inner?.name || '')
+}
+
+function methodsOf(
+  series: SeriesStore,
+  policies: PolicyStore,
+  channels: ReadonlySet<string>,
+  uptimeChecks: Map<string, Message>,
+): Record<string, Record<string, Method>> {
+  return {
+    MetricService: {
+      CreateTimeSeries: series.createTimeSeries,
+      CreateMetricDescriptor: series.createDescriptor,
+      GetMetricDescriptor: ({ name }) => series.getDescriptor(String(name)),
+      ListTimeSeries: request => series.listTimeSeries(request),
+    },
+    AlertPolicyService: {
+      ListAlertPolicies: request => policies.list(request, mostOnPage),
+      GetAlertPolicy: ({ name }) => policies.get(String(name)),
+      CreateAlertPolicy: policies.create,
+      UpdateAlertPolicy: policies.update,
+      DeleteAlertPolicy: ({ name }) => policies.delete(String(name)),
+    },
+    NotificationChannelService: {
+      GetNotificationChannel({ name }) {
+        if (!channels.has(String(name))) throw refusal('NOT_FOUND', `Notification channel not found: ${name}`)
+        return { name, type: 'email', enabled: { value: true } }
+      },
+      ListNotificationChannels: () => ({ notificationChannels: [...channels].map(name => ({ name, type: 'email' })) }),
+    },
+    UptimeCheckService: uptimeMethods(uptimeChecks),
+  }
+}
+
+function uptimeMethods(all: Map<string, Message>): Record<string, Method> {
+  let lastId = 0
+  const known = (name: unknown) => {
+    const found = all.get(String(name))
+    if (!found) throw refusal('NOT_FOUND', `Uptime check configuration ${name} does not exist.`)
+    return found
+  }
+  const put = (check: Message) => {
+    all.set(String(check.name), check)
+    return check
+  }
+  return {
+    ListUptimeCheckConfigs: ({ parent }) => ({
+      uptimeCheckConfigs: [...all.values()].filter(({ name }) => String(name).startsWith(`${parent}/`)),
+    }),
+    GetUptimeCheckConfig: ({ name }) => known(name),
+    CreateUptimeCheckConfig: ({ parent, uptimeCheckConfig }) =>
+      put({
+        ...(uptimeCheckConfig as Message),
+        name: `projects/${projectOf(parent)}/uptimeCheckConfigs/gate-${++lastId}`,
+      }),
+    UpdateUptimeCheckConfig({ uptimeCheckConfig }) {
+      const check = uptimeCheckConfig as Message
+      return put({ ...known(check.name), ...check })
+    },
+    DeleteUptimeCheckConfig({ name }) {
+      known(name)
+      all.delete(String(name))
+      return {}
+    },
+  }
+}
+
+type Reply = sendUnaryData<Message>
+
+/** A server of these methods; grpc-js answers every other one with UNIMPLEMENTED. */
+function serve(
+  methods: Record<string, Record<string, Method>>,
+  handle: (name: string, method: Method, call: ServerUnaryCall<Message, Message>, reply: Reply) => Promise<void>,
+): Server {
+  const definitions = fromJSON(protos, { keepCase: false, longs: String, enums: String, defaults: true })
+  const server = new Server({ 'grpc.max_receive_message_length': -1 })
+  for (const [service, implemented] of Object.entries(methods)) {
+    const handlers = Object.entries(implemented).map(([name, method]) => [
+      name,
+      (call: ServerUnaryCall<Message, Message>, reply: Reply) => void handle(name, method, call, reply),
+    ])
+    server.addService(definitions[`google.monitoring.v3.${service}`] as ServiceDefinition, Object.fromEntries(handlers))
+  }
+  return server
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound)
+      else reject(error)
+    })
+  })
+}

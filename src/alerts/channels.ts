@@ -1,0 +1,119 @@
+import { hostname } from 'node:os'
+import { startDeadline } from '../clients/attempts.ts'
+import type { Clock } from '../clock.ts'
+import type { Environment } from '../config/environment.ts'
+import type { Config } from '../config/schema.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Channel, ChannelListeners } from './channel.ts'
+import type { Identity } from './identity.ts'
+import { createLogChannel } from './log.ts'
+import type { PolicyDuty } from './policy-duty.ts'
+
+export interface ChannelsOptions extends ChannelListeners {
+  readonly config: Config
+  readonly environment: Environment
+  readonly clock: Clock
+  readonly log: Log
+  /** What `alerts.policies: manage` does: whoever may write hands it in. Null where nobody may. */
+  readonly keepPolicies: PolicyDuty | null
+  onApiRequest(api: string, method: string, code: 'OK' | ErrorCode): void
+}
+
+/** The requests that channels make, by API: counters begin at 0 for each. */
+export const channelApiMethods = {
+  monitoring: [
+    'CreateTimeSeries',
+    'CreateMetricDescriptor',
+    'GetMetricDescriptor',
+    'ListTimeSeries',
+    'ListAlertPolicies',
+    'GetNotificationChannel',
+    'ListUptimeCheckConfigs',
+  ],
+} as const
+
+/** Long enough for a metadata server, which is always near; short enough where there is none. */
+const metadataTimeoutMs = 2000
+
+/** The channels of a config. What is not wanted is not even loaded. */
+export async function openChannels(options: ChannelsOptions): Promise<Channel[]> {
+  const { config, clock, log } = options
+  const wanted = config.alerts.channels
+  return [
+    ...(wanted.includes('log') ? [createLogChannel(log, clock, options)] : []),
+    ...(wanted.includes('cloud-monitoring') ? [await openCloudMonitoring(options)] : []),
+  ]
+}
+
+async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
+  const { config, environment, clock, log, onState } = options
+  const { monitoringEmulatorHost: emulatorHost } = environment
+  if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return absentChannel(clock)
+  const { createMonitoringClient } = await import('../clients/monitoring.ts')
+  const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
+  const { startDuty, verifyPolicies } = await import('./policy-duty.ts')
+  const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
+  const client = createMonitoringClient({ clock, emulatorHost, onRequest })
+  const identify = await createIdentifier(options)
+  const duty = { off: null, verify: verifyPolicies, manage: options.keepPolicies }[config.alerts.policies]
+  const looking =
+    duty && startDuty({ duty, context: { client, config, clock, log, onRequest }, identify, onResult: onState })
+  const channel = createCloudMonitoringChannel({
+    ...options,
+    client,
+    identify,
+    remark: () => looking?.error() ?? null,
+  })
+  return {
+    ...channel,
+    async close() {
+      await Promise.all([channel.close(), looking?.close(), client.close()])
+    },
+  }
+}
+
+/** Nothing of an emulated Cloud Run may reach Google. */
+function absentChannel(clock: Clock): Channel {
+  const name = 'cloud-monitoring'
+  const message =
+    'nothing is published: CLOUD_RUN_EMULATOR_HOST is set and MONITORING_EMULATOR_HOST is not, and what is emulated never reaches Google'
+  const error = { code: 'EMULATOR_ABSENT', message, at: clock.now() } as const
+  return {
+    name,
+    publish: () => {},
+    state: () => ({ channel: name, publishedAt: null, error }),
+    close: async () => {},
+  }
+}
+
+/** Asks once who this is, and again only where that failed. */
+async function createIdentifier({
+  config,
+  environment,
+  clock,
+}: ChannelsOptions): Promise<(signal: AbortSignal) => Promise<Identity>> {
+  const { createMetadataServer } = await import('../clients/metadata.ts')
+  const { readIdentity } = await import('./identity.ts')
+  const { metadataHost } = environment
+  const metadata = metadataHost === null ? null : createMetadataServer(metadataHost)
+  let known: Promise<Identity> | null = null
+
+  async function ask(signal: AbortSignal): Promise<Identity> {
+    const deadline = startDeadline(clock, metadataTimeoutMs, signal)
+    const host = `${hostname()}-${process.pid}`
+    try {
+      return await readIdentity({ config, environment, metadata, process: host }, deadline.signal)
+    } finally {
+      deadline.cancel()
+    }
+  }
+
+  return signal => {
+    known ??= ask(signal).catch(thrown => {
+      known = null
+      throw thrown
+    })
+    return known
+  }
+}

@@ -1,0 +1,94 @@
+import type { WantedPolicy } from '../clients/alert-policy.ts'
+import type { Config } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
+
+/** What an alert says to whoever is woken by it. Cloud Monitoring fills in the stack and the check. */
+type Documentation = WantedPolicy['documentation']
+
+const stack = `\${metric.label.stack}`
+const check = `\${metric.label.check}`
+
+export function driftedDocumentation({ alerts }: Config): Documentation {
+  const { baseUrl } = alerts
+  return {
+    subject: `DRIFTED: ${check} of ${stack}`,
+    content: paragraphs(
+      `# ${check} of the stack ${stack} has drifted`,
+      `- stack: **${stack}**\n- check: **${check}**`,
+      'What runs is proven to differ from what is meant to run. It does not mend itself, and the alert closes by itself one look after it is mended.',
+      commands(
+        '## The command that mends it',
+        'Either of these prints what differs, and under `fix` the command that mends it, pinned to a digest, ready to paste:',
+        checkCommand(),
+        baseUrl && `curl -s '${baseUrl}/drift/${stack}/${check}?format=text'`,
+      ),
+      seeAlso(alerts),
+    ),
+    links: links(alerts),
+  }
+}
+
+export function unknownDocumentation({ alerts }: Config): Documentation {
+  const { baseUrl, unknownAfterMs } = alerts
+  return {
+    subject: `UNKNOWN: ${check} of ${stack}`,
+    content: paragraphs(
+      `# ${check} of the stack ${stack} is unknown`,
+      `- stack: **${stack}**\n- check: **${check}**`,
+      `For ${formatDuration(unknownAfterMs)} Driftwatch could not prove that it is right, nor that it is wrong: a drift would not be seen. Mostly a permission is missing, or an API or a database does not answer. An alert of a drift that was open before stays open.`,
+      commands(
+        '## The command that mends it',
+        'Either of these prints under `error` what keeps it from looking, and what to do:',
+        checkCommand(),
+        baseUrl && `curl -s '${baseUrl}/drift/${stack}/${check}?format=text'`,
+      ),
+      seeAlso(alerts),
+    ),
+    links: links(alerts),
+  }
+}
+
+export function silentDocumentation({ alerts }: Config, monitor: string, silentAfterMs: number): Documentation {
+  return {
+    subject: `SILENT: the monitor ${monitor} itself`,
+    content: paragraphs(
+      `# Driftwatch (${monitor}) is silent`,
+      '- stack: **every stack**\n- check: **every check**',
+      `For ${formatDuration(silentAfterMs)} no cycle was completed, or none could be published: **nobody is watching, and no drift will be told of**. Other alerts keep the state that they had.`,
+      commands(
+        '## The command that mends it',
+        'See whether the service runs and what it says; mostly a new revision did not start, or its service account lost `roles/monitoring.metricWriter`:',
+        `gcloud run services logs read ${monitor} --limit 50`,
+        alerts.baseUrl && `curl -s '${alerts.baseUrl}/health/ready'`,
+      ),
+      seeAlso(alerts, '/drift'),
+    ),
+    links: links(alerts, '/drift'),
+  }
+}
+
+function checkCommand(): string {
+  return `driftwatch check --stack ${stack} --only ${check}`
+}
+
+function commands(heading: string, text: string, ...lines: readonly (string | null)[]): string {
+  return `${heading}\n${text}\n\n\`\`\`\n${lines.filter(line => line !== null).join('\n')}\n\`\`\``
+}
+
+function links({ baseUrl, runbookUrl }: Config['alerts'], path = `/drift/${stack}`): Documentation['links'] {
+  return [
+    ...(baseUrl ? [{ displayName: 'What Driftwatch sees', url: `${baseUrl}${path}` }] : []),
+    ...(runbookUrl ? [{ displayName: 'Runbook', url: runbookUrl }] : []),
+  ]
+}
+
+/** The links once more: not every way of telling somebody shows the policy's own. */
+function seeAlso(alerts: Config['alerts'], path?: string): string {
+  return links(alerts, path)
+    .map(({ displayName, url }) => `- [${displayName}](${url})`)
+    .join('\n')
+}
+
+function paragraphs(...all: readonly string[]): string {
+  return all.filter(text => text !== '').join('\n\n')
+}

@@ -1,0 +1,85 @@
+import type { AlertsPlan } from '../alerts/inspect.ts'
+import { readEnvironment } from '../config/environment.ts'
+import { loadConfig } from '../config/load.ts'
+import { DriftwatchError } from '../errors.ts'
+import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
+import { type Command, type CommandIo, type OptionValues, single } from './command.ts'
+
+export const alerts: Command = {
+  help: `Usage
+  driftwatch alerts plan  [--config FILE] [--project ID] [--service NAME]
+  driftwatch alerts apply [--config FILE] [--project ID] [--service NAME] [--yes]
+
+What does it do?
+  plan    shows what Cloud Monitoring lacks so that somebody is paged: metrics, alert policies, an uptime check
+  apply   shows it, asks, and makes it so; a second time there is nothing to do
+
+What does it touch?
+  Only what carries the label driftwatch_monitor=NAME. What somebody else made is left alone, and named.
+
+Whose alerts are they?
+  --project ID      the project that holds them; else the one that this runs in, else that of the first stack
+  --service NAME    Driftwatch's own Cloud Run service, by whose metrics the policies go; else $K_SERVICE, else driftwatch
+
+How does a pipeline use it?
+  --yes             does not ask
+  plan exits 0 when nothing is to be done, 2 when something is, and 1 where it could not find out or something is wrong
+  that no step mends; apply exits 0 when everything is right at its end, else 1.
+`,
+  subcommands: ['plan', 'apply'],
+  options: { project: { type: 'string' }, service: { type: 'string' }, yes: { type: 'boolean' } },
+  async run(values, io, subcommand) {
+    const environment = readEnvironment(io.variables)
+    const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+    const { clock, signal } = io
+    const [project, service] = [single(values, 'project'), checkedService(values)]
+    const operation = openAlerts({ config, environment, clock, signal, project, service })
+    try {
+      const plan = await operation.plan()
+      io.stdout.write(planText(plan))
+      if (subcommand === 'plan') return plan.problems.length > 0 ? 1 : plan.steps.length > 0 ? 2 : 0
+      return await apply(operation, plan, values, io)
+    } finally {
+      await operation.close()
+    }
+  },
+}
+
+async function apply(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
+  if (plan.steps.length > 0) {
+    const agreed = values.yes === true || (await ask(io, `Do this in the project ${plan.project}?`))
+    if (!agreed) {
+      io.stderr.write('nothing was done\n')
+      return 1
+    }
+    await operation.apply(plan, line => io.stderr.write(`${line}\n`))
+    // Another one may have made the same at the same time: what is twice there goes.
+    const after = await operation.plan()
+    await operation.apply(after, line => io.stderr.write(`${line}\n`))
+    io.stdout.write('done\n')
+  }
+  return plan.problems.length > 0 ? 1 : 0
+}
+
+function ask({ confirm }: CommandIo, question: string): Promise<boolean> {
+  if (confirm) return confirm(question)
+  throw new DriftwatchError('USAGE', 'there is no terminal to ask on: say --yes to write without being asked')
+}
+
+/** It becomes a part of a filter and a label. */
+function checkedService(values: OptionValues): string | null {
+  const service = single(values, 'service')
+  if (service === null || /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(service)) return service
+  throw new DriftwatchError('USAGE', `--service takes the name of a Cloud Run service, not ${JSON.stringify(service)}`)
+}
+
+function planText({ project, monitor, steps, problems, notes }: AlertsPlan): string {
+  const todo = steps.flatMap(({ title, details }) => [`  ${title}`, ...details.map(detail => `      ${detail}`)])
+  return [
+    `alerts of the monitor ${monitor} in the project ${project}`,
+    ...(steps.length > 0 ? ['to do', ...todo] : ['nothing to do']),
+    ...(problems.length > 0 ? ['wrong, and not mended by this', ...problems.map(problem => `  ${problem}`)] : []),
+    ...(notes.length > 0 ? ['to know', ...notes.map(note => `  ${note}`)] : []),
+    '',
+  ].join('\n')
+}

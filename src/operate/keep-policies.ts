@@ -1,0 +1,74 @@
+import { alertMetrics } from '../alerts/descriptors.ts'
+import { seriesFilter } from '../alerts/identity.ts'
+import { type AlertsPlan, inspectAlerts } from '../alerts/inspect.ts'
+import { type DutyContext, describePlan, type PolicyDuty } from '../alerts/policy-duty.ts'
+import { startDeadline } from '../clients/attempts.ts'
+import { createMonitoringWriter } from '../clients/monitoring-writer.ts'
+import { applyAlerts } from './apply-alerts.ts'
+
+/** Whose heartbeat is no older than this is alive. */
+const aliveMs = 180_000
+
+const inspectTimeoutMs = 30_000
+
+/**
+ * `alerts.policies: manage`: makes the alert policies right. Of several instances only one writes, that of the least name
+ * among those that are alive; should two write all the same, the duplicates go the next time.
+ */
+export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyDuty {
+  return async context => {
+    const other = await instanceBefore(context)
+    if (other !== null) {
+      context.log.debug({ instance: other }, 'another instance keeps the alert policies')
+      return { problem: null, again: true }
+    }
+    const { onRequest } = context
+    const writer = createMonitoringWriter({ emulatorHost, clock: context.clock, onRequest })
+    try {
+      const plan = await inspect(context)
+      if (plan.steps.length === 0) return { problem: describePlan(plan), again: false }
+      const { client, clock, log, signal } = context
+      const onProgress = (line: string) => log.info({ step: line.trim() }, 'keeping the alert policies')
+      await applyAlerts(plan, { client, writer, clock, signal, onProgress })
+      const after = await inspect(context)
+      return { problem: describePlan(after), again: after.steps.length > 0 }
+    } finally {
+      await writer.close()
+    }
+  }
+}
+
+async function inspect({ client, config, clock, identity, signal }: DutyContext): Promise<AlertsPlan> {
+  const { project, monitor } = identity
+  const deadline = startDeadline(clock, inspectTimeoutMs, signal)
+  try {
+    return await inspectAlerts({ client, config, project, monitor }, deadline)
+  } finally {
+    deadline.cancel()
+  }
+}
+
+/** The instance that goes first, or null where this one does. Where series may not be read everybody goes. */
+async function instanceBefore({ client, clock, identity, signal }: DutyContext): Promise<string | null> {
+  const to = clock.now()
+  const deadline = startDeadline(clock, inspectTimeoutMs, signal)
+  try {
+    const alive = await client.readSeries(
+      identity.project,
+      {
+        filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
+        from: to - aliveMs,
+        to,
+        groupBy: ['resource.label.task_id'],
+      },
+      deadline,
+    )
+    const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
+    return names.find(name => name < identity.instance) ?? null
+  } catch {
+    signal.throwIfAborted()
+    return null
+  } finally {
+    deadline.cancel()
+  }
+}

@@ -1,0 +1,123 @@
+import { EventEmitter, once } from 'node:events'
+import type { Test } from 'tap'
+import type { Incident } from '../../sandbox/monitoring/incidents.ts'
+import { type Monitoring, type MonitoringOptions, startMonitoring } from '../../sandbox/monitoring.ts'
+import type { Channel } from '../../src/alerts/channel.ts'
+import { createCloudMonitoringChannel } from '../../src/alerts/cloud-monitoring.ts'
+import type { Identity } from '../../src/alerts/identity.ts'
+import { inspectAlerts } from '../../src/alerts/inspect.ts'
+import { startDeadline } from '../../src/clients/attempts.ts'
+import { createMonitoringClient, type MonitoringClient } from '../../src/clients/monitoring.ts'
+import { createMonitoringWriter } from '../../src/clients/monitoring-writer.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/schema.ts'
+import type { Snapshot } from '../../src/drift/store.ts'
+import { createLog, type Log } from '../../src/log.ts'
+import { applyAlerts } from '../../src/operate/apply-alerts.ts'
+import { noon } from './states.ts'
+import { createVirtualClock, type VirtualClock } from './virtual-clock.ts'
+
+export const project = 'acme-production'
+export const onCall = `projects/${project}/notificationChannels/4093201`
+
+/** A config with these alerts, and stacks of these names. */
+export function buildAlertsConfig(
+  alerts: object = {},
+  names: readonly string[] = ['runtime'],
+  top: object = {},
+): Config {
+  const stacks = names.map(name => ({ name, project, region: 'us-central1', service: { name } }))
+  const settings = { notificationChannels: [onCall], ...alerts }
+  return parseConfig(JSON.stringify({ stacks, ...top, alerts: settings }), 'test.yaml', {})
+}
+
+/** A monitor's channel to an emulated Cloud Monitoring, both on one clock that only a test moves. */
+export interface Paging {
+  readonly monitoring: Monitoring
+  readonly client: MonitoringClient
+  readonly clock: VirtualClock
+  readonly config: Config
+  readonly channel: Channel
+  /** Makes the policies right. */
+  apply(config?: Config): Promise<void>
+  /** Publishes, and waits until that is over: with what. */
+  publish(snapshot: Snapshot): Promise<'ok' | 'failed'>
+  /** Time passes, and Cloud Monitoring evaluates. */
+  pass(ms: number): void
+  /** Incidents that are open, as `runtime/job-image drifted`. */
+  open(): string[]
+  /** Another instance of the same monitor. */
+  restart(instance: string): Promise<Channel>
+}
+
+export interface PagingOptions extends MonitoringOptions {
+  readonly config?: Config
+  readonly log?: Log
+}
+
+export async function buildPaging(t: Test, options: PagingOptions = {}): Promise<Paging> {
+  // Not in step with Cloud Monitoring, which looks at each half minute.
+  const clock = createVirtualClock(noon + 7000)
+  const monitoring = await startMonitoring({ now: clock.now, notificationChannels: [onCall], ...options })
+  const client = createMonitoringClient({ clock, emulatorHost: monitoring.host })
+  const writer = createMonitoringWriter({ clock, emulatorHost: monitoring.host })
+  const config = options.config ?? buildAlertsConfig()
+  const log = options.log ?? createLog({ level: 'silent', clock })
+  const published = new EventEmitter()
+  const channels: Channel[] = []
+  const openChannel = (instance: string) => {
+    const channel = createCloudMonitoringChannel({
+      client,
+      identify: async () => identityOf(instance),
+      clock,
+      log,
+      onPublished: (_, result) => published.emit('published', result),
+      onState: () => {},
+    })
+    channels.push(channel)
+    return channel
+  }
+  t.teardown(async () => {
+    await Promise.all([...channels.map(each => each.close()), client.close(), writer.close()])
+    await monitoring.close()
+  })
+  const bench = {
+    monitoring,
+    client,
+    clock,
+    config,
+    channel: openChannel('instance-a'),
+    async apply(wanted = config) {
+      const deadline = startDeadline(clock, 60_000)
+      const plan = await inspectAlerts({ client, config: wanted, project, monitor: 'driftwatch' }, deadline)
+      deadline.cancel()
+      const signal = new AbortController().signal
+      await applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
+    },
+    async publish(snapshot: Snapshot) {
+      const [result] = await Promise.all([once(published, 'published'), bench.channel.publish(snapshot, [])])
+      return result[0] as 'ok' | 'failed'
+    },
+    pass(ms: number) {
+      clock.advance(ms)
+      monitoring.evaluate()
+    },
+    open: () => monitoring.incidents.filter(({ closedAt }) => closedAt === null).map(incidentName),
+    async restart(instance: string) {
+      await bench.channel.close()
+      bench.channel = openChannel(instance)
+      return bench.channel
+    },
+  }
+  return bench
+}
+
+export function identityOf(instance: string): Identity {
+  return { project, location: 'us-central1', monitor: 'driftwatch', instance }
+}
+
+/** `runtime/job-image drifted`, `silent`. */
+export function incidentName({ labels, policy }: Incident): string {
+  const kind = policy.slice(policy.lastIndexOf(' ') + 1)
+  return labels.stack === undefined ? kind : `${labels.stack}/${labels.check} ${kind}`
+}

@@ -1,0 +1,42 @@
+import type { Clock } from '../../src/clock.ts'
+
+/** A clock that stands still between steps: whoever sleeps wakes, and timers fire, when a test has moved it there. */
+export interface VirtualClock extends Clock {
+  /** Moves on, through everything that is due on the way. */
+  advance(ms: number): void
+}
+
+export function createVirtualClock(start: number): VirtualClock {
+  const timers = new Set<{ readonly at: number; readonly fire: () => void }>()
+  let now = start
+  const after = (ms: number, callback: () => void) => {
+    const timer = { at: now + ms, fire: callback }
+    timers.add(timer)
+    return () => void timers.delete(timer)
+  }
+  return {
+    now: () => now,
+    monotonic: () => now,
+    after,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason)
+        const cancel = after(ms, resolve)
+        signal?.addEventListener('abort', () => {
+          cancel()
+          reject(signal.reason)
+        })
+      }),
+    advance(ms) {
+      const until = now + ms
+      for (;;) {
+        const [next] = [...timers].filter(({ at }) => at <= until).sort((one, other) => one.at - other.at)
+        if (next === undefined) break
+        timers.delete(next)
+        now = Math.max(now, next.at)
+        next.fire()
+      }
+      now = until
+    },
+  }
+}
