@@ -15,6 +15,7 @@ import { createIncidents, type Incident } from './monitoring/incidents.ts'
 import { createPolicyStore, type Policy, type PolicyStore } from './monitoring/policies.ts'
 import { assertAllowed, type Role } from './monitoring/roles.ts'
 import { createSeriesStore, projectOf, type Series, type SeriesStore } from './monitoring/series.ts'
+import { createTelemetry, type Telemetry, type TelemetryWorld } from './monitoring/telemetry.ts'
 
 type Message = Record<string, unknown>
 
@@ -27,6 +28,8 @@ export interface MonitoringOptions {
   readonly roles?: readonly Role[]
   /** Full resource names of those that exist. */
   readonly notificationChannels?: readonly string[]
+  /** What the Cloud Run services of every project and region do. */
+  readonly telemetry?: TelemetryWorld
   /** How long a new metric is unknown to policies; Google's is minutes, the default none. */
   readonly metricKnownAfterMs?: number
   /** Told when an incident opens, and again when it closes. */
@@ -53,6 +56,7 @@ export interface Monitoring {
   createDescriptor(project: string, descriptor: Message): void
   setRoles(roles: readonly Role[]): void
   setFaults(faults: readonly Fault[]): void
+  setTelemetry(telemetry: TelemetryWorld): void
   /** Evaluates the policies up to now. */
   evaluate(): void
   close(): Promise<void>
@@ -71,6 +75,7 @@ type Method = (request: Message) => Message
 export async function startMonitoring(options: MonitoringOptions = {}): Promise<Monitoring> {
   const { now = Date.now, onIncident = () => {}, metricKnownAfterMs = 0 } = options
   const channels = new Set(options.notificationChannels ?? [])
+  const telemetry = createTelemetry(now, options.telemetry)
   const series = createSeriesStore(now, () => metricKnownAfterMs)
   const policies = createPolicyStore(now, series, channels)
   const incidents = createIncidents(now, series, policies, onIncident)
@@ -100,7 +105,7 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
   }
 
   const server = serve(
-    methodsOf(series, policies, channels, uptimeChecks),
+    methodsOf(series, telemetry, policies, channels, uptimeChecks),
     async (name, method, { request }, reply) => {
       const call = { method: name, resource: resourceOf(request), pageSize: 0, pageToken: '', code: null as never }
       calls.record(call)
@@ -130,6 +135,7 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
     setRoles(held) {
       roles = held
     },
+    setTelemetry: telemetry.set,
     setFaults(faults) {
       pickFault = faultPicker(faults)
     },
@@ -149,6 +155,7 @@ function resourceOf({ name, parent, alertPolicy, uptimeCheckConfig }: Message): 
 
 function methodsOf(
   series: SeriesStore,
+  telemetry: Telemetry,
   policies: PolicyStore,
   channels: ReadonlySet<string>,
   uptimeChecks: Map<string, Message>,
@@ -158,7 +165,7 @@ function methodsOf(
       CreateTimeSeries: series.createTimeSeries,
       CreateMetricDescriptor: series.createDescriptor,
       GetMetricDescriptor: ({ name }) => series.getDescriptor(String(name)),
-      ListTimeSeries: request => series.listTimeSeries(request),
+      ListTimeSeries: request => telemetry.list(request) ?? series.listTimeSeries(request),
     },
     AlertPolicyService: {
       ListAlertPolicies: request => policies.list(request, mostOnPage),

@@ -55,7 +55,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const cloudRun = await startCloudRun({ world })
   const registry = await startRegistry({ world: world.registry })
   const { onIncident = () => {} } = options
-  const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident })
+  const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident, telemetry: world.telemetry })
   const evaluating = setInterval(() => monitoring.evaluate(), evaluateEveryMs)
   const env = {
     CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
@@ -86,6 +86,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       const scenario = readScenario(name)
       const changed = loadWorld(scenario.patch, Date.now(), since)
       registry.setWorld(changed.registry)
+      monitoring.setTelemetry(changed.telemetry)
       cloudRun.setWorld(changed)
       return scenario
     },

@@ -14,6 +14,8 @@ export const scenarioNames = [
   'tag-redeployed',
   'lane-overwritten',
   'image-collected',
+  'errors-after-rollout',
+  'no-traffic',
   'migration-failed',
   'migration-stuck',
   'migration-overridden',
@@ -52,7 +54,7 @@ export interface Scenario {
 }
 
 /** What is in sync unless a scenario says something else. */
-const usual = { 'image-lanes': 'in_sync' } as const
+const usual = { 'image-lanes': 'in_sync', 'after-rollout': 'in_sync' } as const
 
 export function isScenarioName(name: string): name is ScenarioName {
   return (scenarioNames as readonly string[]).includes(name)

@@ -5,6 +5,7 @@ import type { Fault } from './cloud-run/faults.ts'
 import { toMessage } from './cloud-run/message.ts'
 import { expandDigests } from './images.ts'
 import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
+import type { TelemetryWorld } from './monitoring/telemetry.ts'
 import type { RegistryWorld } from './registry.ts'
 import { absoluteTime } from './relative-time.ts'
 
@@ -21,7 +22,8 @@ import { absoluteTime } from './relative-time.ts'
  * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` stand for real digests (images.ts).
  * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
  * - A field or enum name that the API does not have is an error that names the place.
- * - `registry` is what the registry holds (registry.ts), `faults` is what goes wrong (cloud-run/faults.ts).
+ * - `registry` is what the registry holds (registry.ts), `telemetry` what Cloud Monitoring counts
+ *   (monitoring/telemetry.ts), `faults` is what goes wrong (cloud-run/faults.ts).
  *
  * The incident, as a patch:
  * ```yaml
@@ -39,6 +41,8 @@ export interface World {
   readonly jobs: Resources
   readonly executions: Resources
   readonly registry: RegistryWorld
+  /** What Cloud Monitoring counts of each service. */
+  readonly telemetry: TelemetryWorld
   readonly faults: readonly Fault[]
 }
 
@@ -70,7 +74,7 @@ export function readPatch(file: string | URL): WorldPatch {
   return content
 }
 
-const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'faults']
+const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'telemetry', 'faults']
 
 function finishWorld(written: JsonObject): World {
   const unknown = Object.keys(written).find(key => !parts.includes(key))
@@ -89,6 +93,7 @@ function finishWorld(written: JsonObject): World {
       owned(`${parent}/jobs`, job, 'executions', name),
     ),
     registry: { repositories: {}, ...(world.registry as Partial<RegistryWorld>) },
+    telemetry: (world.telemetry ?? {}) as unknown as TelemetryWorld,
     faults: (world.faults ?? []) as unknown as Fault[],
   }
 }

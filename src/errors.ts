@@ -50,6 +50,8 @@ export const errorTable = {
   CONDITION_ABSENT: verdict('The answer lacks the condition that says how things stand.'),
   DETAIL_EXPIRED: verdict('An old revision or execution is referred to and no longer kept.'),
   DEPENDS_ON: verdict('Another check has found missing what this check would judge.'),
+  TOO_SOON: verdict('A rollout is so young that what came of it cannot be told yet.'),
+  NO_TRAFFIC: verdict('There were too few requests to prove anything.'),
   NOT_OBSERVED: verdict('Nothing has been looked at yet.'),
   STALE: verdict('The last look is too old to be believed.'),
 

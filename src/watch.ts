@@ -7,6 +7,8 @@ import { createGoogleCredentials } from './clients/google-credentials.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
 import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
+import { createTelemetryClient, type TelemetryClient, telemetryMethods } from './clients/telemetry.ts'
+import { createTelemetryReaders } from './clients/telemetry-reader.ts'
 import type { Clock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
 import type { Config, Stack } from './config/schema.ts'
@@ -21,6 +23,7 @@ import type { Look } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
+import { createTelemetryProbe } from './probes/telemetry.ts'
 import { type OpenProbes, runCycle } from './schedule/cycle.ts'
 
 /** Whoever wants to know what is looked at and what comes of it. */
@@ -52,7 +55,7 @@ export interface Watch {
 }
 
 /** The requests that a watch makes, by API: counters begin at 0 for each. */
-export const apiMethods = { run: cloudRunMethods, registry: registryMethods } as const
+export const apiMethods = { run: cloudRunMethods, registry: registryMethods, monitoring: telemetryMethods } as const
 
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
@@ -66,6 +69,8 @@ export function createWatch({ config, environment, clock, log, only = null, list
   })
   const readers = createCloudRunReaders({ client: cloudRun, clock })
   const registry = createRegistry(environment, clock, onApiRequest)
+  const telemetry = createTelemetry(config, environment, clock, onApiRequest)
+  const telemetryReaders = telemetry && createTelemetryReaders(telemetry)
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const store = createStore(config, wanted, clock.now())
   const ending = new AbortController()
@@ -81,6 +86,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
       createLanesProbe(reader, asked),
+      createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
     ]
     return { probes, close: asking.cancel }
   }
@@ -105,11 +111,27 @@ export function createWatch({ config, environment, clock, log, only = null, list
       const transitions = store.age(clock.now())
       onChange(store.snapshot(clock.now()), transitions)
     },
-    close() {
+    async close() {
       ending.abort()
-      return cloudRun.close()
+      await Promise.all([cloudRun.close(), telemetry?.close()])
     },
   }
+}
+
+/** Only where a stack asks for it; with an emulator of Cloud Run and none of Cloud Monitoring, nobody is asked. */
+function createTelemetry(
+  config: Config,
+  { cloudRunEmulatorHost, monitoringEmulatorHost: emulatorHost }: Environment,
+  clock: Clock,
+  onApiRequest: WatchListeners['onApiRequest'],
+): TelemetryClient | null {
+  if (config.stacks.every(stack => stack.afterRollout === null)) return null
+  if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
+  return createTelemetryClient({
+    clock,
+    emulatorHost,
+    onRequest: (method, code) => onApiRequest('monitoring', method, code),
+  })
 }
 
 /** With an emulator of Cloud Run and none of a registry, no registry is asked. */

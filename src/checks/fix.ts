@@ -1,4 +1,6 @@
+import { formatTime } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
+import type { Window } from '../release/telemetry.ts'
 
 type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
 
@@ -94,6 +96,19 @@ export function describeRevision(stack: Stack, revision: string): string {
 
 export function listRevisions(stack: Stack): string {
   return commandLine('gcloud', 'run', 'revisions', 'list', '--service', stack.service.name, ...place(stack))
+}
+
+/** What a service logged of what failed in a window. */
+export function readLogs(stack: Stack, service: string, { from, to }: Window): string {
+  const filter = [
+    'resource.type="cloud_run_revision"',
+    `resource.labels.service_name="${service}"`,
+    `resource.labels.location="${stack.region}"`,
+    '(severity>=ERROR OR httpRequest.status>=500)',
+    `timestamp>="${formatTime(from)}"`,
+    `timestamp<"${formatTime(to)}"`,
+  ].join(' AND ')
+  return commandLine('gcloud', 'logging', 'read', filter, '--project', stack.project, '--limit', '50')
 }
 
 /** The images of a repository with their tags, the newest first; null where gcloud does not know the registry. */

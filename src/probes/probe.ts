@@ -2,6 +2,7 @@ import type { Stack } from '../config/schema.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
+import type { ObservedTelemetry } from '../release/telemetry.ts'
 
 /** A service, and of its revisions those that serve and the one that was created last. */
 export interface ObservedService {
@@ -25,6 +26,7 @@ export interface Observed {
   execution: ObservedExecution | null
   registry: RegistryAnswers
   lanes: ObservedLanes
+  telemetry: ObservedTelemetry | null
 }
 
 export const probeKinds = [
@@ -33,6 +35,7 @@ export const probeKinds = [
   'execution',
   'registry',
   'lanes',
+  'telemetry',
 ] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
 

@@ -1,0 +1,91 @@
+import DataLoader from 'dataloader'
+import { LRUCache } from 'lru-cache'
+import type { ServiceCounts, Window } from '../release/telemetry.ts'
+import type { Deadline } from './attempts.ts'
+import type { Place } from './cloud-run-reader.ts'
+import type { MinuteCount, TelemetryClient } from './telemetry.ts'
+
+/** Counts what services did in windows that are complete, for one cycle: all services of a place are read together. */
+export interface TelemetryReader {
+  counts(place: Place, service: string, window: Window): Promise<ServiceCounts>
+}
+
+/** Keeps across cycles what was counted, since complete minutes never change. */
+export interface TelemetryReaders {
+  open(deadline: Deadline): TelemetryReader
+}
+
+interface Wanted extends Window {
+  readonly place: Place
+  readonly service: string
+}
+
+const mostKept = 10_000
+
+/** A filter may not be endless. */
+const mostServices = 100
+
+/** What Cloud Run itself logs of each request: what failed there is counted by its response. */
+const requestLog = 'run.googleapis.com/requests'
+
+export function createTelemetryReaders(client: TelemetryClient): TelemetryReaders {
+  const kept = new LRUCache<string, ServiceCounts>({ max: mostKept })
+
+  /** What ends together is read together, over the longest of the windows. */
+  async function readGroup(group: readonly Wanted[], deadline: Deadline): Promise<Map<string, ServiceCounts | Error>> {
+    const [first] = group
+    if (!first) return new Map()
+    const services = [...new Set(group.map(({ service }) => service))]
+    const query = { ...first.place, services, from: Math.min(...group.map(({ from }) => from)), to: first.to }
+    const { project, region, from, to } = query
+    try {
+      const asked = { project, region, services, from, to }
+      const [requests, logs] = await Promise.all([client.requests(asked, deadline), client.errorLogs(asked, deadline)])
+      return new Map(group.map(wanted => [keyOf(wanted), countWithin(wanted, requests, logs)]))
+    } catch (error) {
+      return new Map(group.map(wanted => [keyOf(wanted), error as Error]))
+    }
+  }
+
+  async function readAll(all: readonly Wanted[], deadline: Deadline): Promise<(ServiceCounts | Error)[]> {
+    const open = all.filter(wanted => !kept.has(keyOf(wanted)))
+    const groups = Map.groupBy(open, ({ place, to }) => `${place.project}/${place.region}/${to}`)
+    const read = await Promise.all(
+      [...groups.values()].flatMap(group => chunks(group, mostServices)).map(group => readGroup(group, deadline)),
+    )
+    const found = new Map(read.flatMap(group => [...group]))
+    for (const [key, counts] of found) if (!(counts instanceof Error)) kept.set(key, counts)
+    return all.map(wanted => found.get(keyOf(wanted)) ?? kept.get(keyOf(wanted)) ?? new Error('nothing was counted'))
+  }
+
+  return {
+    open(deadline) {
+      const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), { cacheKeyFn: keyOf })
+      return { counts: (place, service, { from, to }) => loader.load({ place, service, from, to }) }
+    },
+  }
+}
+
+function keyOf({ place, service, from, to }: Wanted): string {
+  return `${place.project}/${place.region}/${service}/${from}-${to}`
+}
+
+function chunks<T>(all: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, at) => all.slice(at * size, (at + 1) * size))
+}
+
+function countWithin(
+  { service, from, to }: Wanted,
+  requests: readonly MinuteCount[],
+  logs: readonly MinuteCount[],
+): ServiceCounts {
+  const sum = (counts: readonly MinuteCount[], fits: (each: MinuteCount) => boolean) =>
+    counts
+      .filter(each => each.service === service && each.at > from && each.at <= to && fits(each))
+      .reduce((total, { count }) => total + count, 0)
+  return {
+    requests: sum(requests, () => true),
+    serverErrors: sum(requests, ({ responseClass }) => responseClass === '5xx'),
+    errorLogs: sum(logs, ({ log }) => !log.endsWith(requestLog)),
+  }
+}

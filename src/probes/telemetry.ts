@@ -1,0 +1,47 @@
+import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { TelemetryReader } from '../clients/telemetry-reader.ts'
+import type { Clock } from '../clock.ts'
+import type { Stack } from '../config/schema.ts'
+import { DriftwatchError } from '../errors.ts'
+import { readRelease, serviceChangedAt } from '../release/release.ts'
+import { type ObservedTelemetry, windowsOf } from '../release/telemetry.ts'
+import type { Probe } from './probe.ts'
+import { observeService } from './service.ts'
+
+/** Looks at what the watched services did since the last rollout of the stack's service, and in as long before it. */
+export function createTelemetryProbe(
+  reader: CloudRunReader,
+  telemetry: TelemetryReader | null,
+  clock: Clock,
+): Probe<'telemetry'> {
+  return { kind: 'telemetry', observe: stack => observeTelemetry(reader, telemetry, stack, clock) }
+}
+
+async function observeTelemetry(
+  reader: CloudRunReader,
+  telemetry: TelemetryReader | null,
+  stack: Stack,
+  clock: Clock,
+): Promise<ObservedTelemetry | null> {
+  const now = clock.now()
+  const { afterRollout } = stack
+  const observed = await observeService(reader, stack)
+  if (!observed || !afterRollout) return null
+  if (!telemetry) {
+    const message = 'Cloud Monitoring cannot be asked: CLOUD_RUN_EMULATOR_HOST is set, MONITORING_EMULATOR_HOST is not'
+    throw new DriftwatchError('UNAVAILABLE', message)
+  }
+  const release = readRelease(observed.service, observed.revisions, stack.service.container)
+  const [newest] = release.serving
+  const rolloutAt = newest ? serviceChangedAt(release, newest.revision) : null
+  const windows = rolloutAt === null ? null : windowsOf(rolloutAt, now, afterRollout)
+  if (windows === null) return { rolloutAt, window: null, services: [] }
+  const services = afterRollout.services.map(async service => {
+    const [after, before] = await Promise.all([
+      telemetry.counts(stack, service, windows.after),
+      telemetry.counts(stack, service, windows.before),
+    ])
+    return { service, after, before }
+  })
+  return { rolloutAt, window: windows.after, services: await Promise.all(services) }
+}
