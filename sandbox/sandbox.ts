@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { type CloudRun, startCloudRun } from './cloud-run.ts'
+import { type Contract, startContract } from './contract.ts'
 import type { Incident } from './monitoring/incidents.ts'
 import { type Monitoring, startMonitoring } from './monitoring.ts'
 import { type Registry, startRegistry } from './registry.ts'
@@ -36,6 +37,7 @@ export interface Sandbox {
   readonly cloudRun: CloudRun
   readonly registry: Registry
   readonly monitoring: Monitoring
+  readonly contract: Contract
   readonly service: ServiceProcess
   /** The variables that point a `driftwatch` command at the emulators. */
   readonly env: Readonly<Record<string, string>>
@@ -56,15 +58,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const registry = await startRegistry({ world: world.registry })
   const { onIncident = () => {} } = options
   const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident, telemetry: world.telemetry })
+  const contract = await startContract({ world: world.http })
   const evaluating = setInterval(() => monitoring.evaluate(), evaluateEveryMs)
   const env = {
     CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
     ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host,
     MONITORING_EMULATOR_HOST: monitoring.host,
+    RUNTIME_BASE_URL: contract.url,
   }
   const closeEmulators = async () => {
     clearInterval(evaluating)
-    await Promise.all([cloudRun.close(), registry.close(), monitoring.close()])
+    await Promise.all([cloudRun.close(), registry.close(), monitoring.close(), contract.close()])
   }
   const service = await startService({
     port,
@@ -80,6 +84,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     cloudRun,
     registry,
     monitoring,
+    contract,
     service,
     env,
     inject(name) {
@@ -87,6 +92,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       const changed = loadWorld(scenario.patch, Date.now(), since)
       registry.setWorld(changed.registry)
       monitoring.setTelemetry(changed.telemetry)
+      contract.setWorld(changed.http)
       cloudRun.setWorld(changed)
       return scenario
     },

@@ -16,6 +16,8 @@ export const scenarioNames = [
   'image-collected',
   'errors-after-rollout',
   'no-traffic',
+  'contract-broken',
+  'contract-html',
   'migration-failed',
   'migration-stuck',
   'migration-overridden',
@@ -54,7 +56,7 @@ export interface Scenario {
 }
 
 /** What is in sync unless a scenario says something else. */
-const usual = { 'image-lanes': 'in_sync', 'after-rollout': 'in_sync' } as const
+const usual = { 'image-lanes': 'in_sync', 'after-rollout': 'in_sync', 'http-contract': 'in_sync' } as const
 
 export function isScenarioName(name: string): name is ScenarioName {
   return (scenarioNames as readonly string[]).includes(name)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { Fault } from './cloud-run/faults.ts'
 import { toMessage } from './cloud-run/message.ts'
+import type { ContractWorld } from './contract.ts'
 import { expandDigests } from './images.ts'
 import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
 import type { TelemetryWorld } from './monitoring/telemetry.ts'
@@ -23,7 +24,7 @@ import { absoluteTime } from './relative-time.ts'
  * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
  * - A field or enum name that the API does not have is an error that names the place.
  * - `registry` is what the registry holds (registry.ts), `telemetry` what Cloud Monitoring counts
- *   (monitoring/telemetry.ts), `faults` is what goes wrong (cloud-run/faults.ts).
+ *   (monitoring/telemetry.ts), `http` what the service answers (contract.ts), `faults` is what goes wrong (cloud-run/faults.ts).
  *
  * The incident, as a patch:
  * ```yaml
@@ -43,6 +44,8 @@ export interface World {
   readonly registry: RegistryWorld
   /** What Cloud Monitoring counts of each service. */
   readonly telemetry: TelemetryWorld
+  /** What the service answers, by path. */
+  readonly http: ContractWorld
   readonly faults: readonly Fault[]
 }
 
@@ -74,7 +77,18 @@ export function readPatch(file: string | URL): WorldPatch {
   return content
 }
 
-const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'telemetry', 'faults']
+const parts = [
+  'project',
+  'region',
+  'services',
+  'revisions',
+  'jobs',
+  'executions',
+  'registry',
+  'telemetry',
+  'http',
+  'faults',
+]
 
 function finishWorld(written: JsonObject): World {
   const unknown = Object.keys(written).find(key => !parts.includes(key))
@@ -94,6 +108,7 @@ function finishWorld(written: JsonObject): World {
     ),
     registry: { repositories: {}, ...(world.registry as Partial<RegistryWorld>) },
     telemetry: (world.telemetry ?? {}) as unknown as TelemetryWorld,
+    http: (world.http ?? {}) as unknown as ContractWorld,
     faults: (world.faults ?? []) as unknown as Fault[],
   }
 }

@@ -4,6 +4,8 @@ import { type Deadline, startDeadline } from './clients/attempts.ts'
 import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run.ts'
 import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
+import { createHttpClient, httpMethods } from './clients/http.ts'
+import { createIdentityTokens } from './clients/identity-tokens.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
 import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
@@ -17,6 +19,7 @@ import { type CycleSummary, createStore, type Snapshot, type Store } from './dri
 import type { ErrorCode } from './errors.ts'
 import type { Log } from './log.ts'
 import { createExecutionProbe } from './probes/execution.ts'
+import { createHttpProbe } from './probes/http.ts'
 import { createJobProbe } from './probes/job.ts'
 import { createLanesProbe } from './probes/lanes.ts'
 import type { Look } from './probes/observe.ts'
@@ -55,7 +58,12 @@ export interface Watch {
 }
 
 /** The requests that a watch makes, by API: counters begin at 0 for each. */
-export const apiMethods = { run: cloudRunMethods, registry: registryMethods, monitoring: telemetryMethods } as const
+export const apiMethods = {
+  run: cloudRunMethods,
+  registry: registryMethods,
+  monitoring: telemetryMethods,
+  http: httpMethods,
+} as const
 
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
@@ -71,6 +79,8 @@ export function createWatch({ config, environment, clock, log, only = null, list
   const registry = createRegistry(environment, clock, onApiRequest)
   const telemetry = createTelemetry(config, environment, clock, onApiRequest)
   const telemetryReaders = telemetry && createTelemetryReaders(telemetry)
+  const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
+  const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const store = createStore(config, wanted, clock.now())
   const ending = new AbortController()
@@ -87,6 +97,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createRegistryProbe(reader, asked),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
+      createHttpProbe(http, identityTokens),
     ]
     return { probes, close: asking.cancel }
   }

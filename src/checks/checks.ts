@@ -1,13 +1,21 @@
 import type { Stack } from '../config/schema.ts'
 import { afterRollout } from './after-rollout.ts'
 import type { Check } from './check.ts'
+import { httpContract } from './http-contract.ts'
 import { imageLanes } from './image-lanes.ts'
 import { jobImage } from './job-image.ts'
 import { migrationExecution } from './migration-execution.ts'
 import { serviceImage } from './service-image.ts'
 
 /** Every check, in the order in which reports show them. */
-export const checks: readonly Check[] = [serviceImage, jobImage, migrationExecution, imageLanes, afterRollout]
+export const checks: readonly Check[] = [
+  serviceImage,
+  jobImage,
+  migrationExecution,
+  imageLanes,
+  afterRollout,
+  httpContract,
+]
 
 /** The checks that the config asks for of a stack. */
 export function checksOf(stack: Stack): Check[] {

@@ -1,4 +1,5 @@
 import { formatTime } from '../clock.ts'
+import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Window } from '../release/telemetry.ts'
 
@@ -96,6 +97,18 @@ export function describeRevision(stack: Stack, revision: string): string {
 
 export function listRevisions(stack: Stack): string {
   return commandLine('gcloud', 'run', 'revisions', 'list', '--service', stack.service.name, ...place(stack))
+}
+
+/** Shows what a request of the contract meets. The token is to be had by whoever runs it. */
+export function sendRequest(
+  { url, bearerToken, identityTokenAudience }: HttpContractConfig,
+  { path }: HttpRequestConfig,
+): string {
+  const token = identityTokenAudience
+    ? `$(gcloud auth print-identity-token --audiences=${shellQuote(identityTokenAudience)})`
+    : bearerToken && '$TOKEN'
+  const header = token === null ? '' : ` -H "Authorization: Bearer ${token}"`
+  return `curl -sS -i${header} ${shellQuote(url + path)}`
 }
 
 /** What a service logged of what failed in a window. */

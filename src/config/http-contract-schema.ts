@@ -110,7 +110,7 @@ export const httpContractSchema = {
       default: '',
       description: 'Sends an OIDC identity token of the credentials for this audience instead. Empty: not sent.',
     },
-    requests: { type: 'array', minItems: 1, description: 'What is asked, one after the other.', items: requestSchema },
+    requests: { type: 'array', minItems: 1, description: 'What is asked.', items: requestSchema },
   },
 } as const satisfies JSONSchema
 

@@ -1,5 +1,6 @@
 import type { Stack } from '../config/schema.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
+import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import type { ObservedTelemetry } from '../release/telemetry.ts'
@@ -27,6 +28,7 @@ export interface Observed {
   registry: RegistryAnswers
   lanes: ObservedLanes
   telemetry: ObservedTelemetry | null
+  http: HttpAnswers
 }
 
 export const probeKinds = [
@@ -36,6 +38,7 @@ export const probeKinds = [
   'registry',
   'lanes',
   'telemetry',
+  'http',
 ] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
 
