@@ -52,6 +52,11 @@ function installNode(directory: string): string {
   return bin
 }
 
+/** Where npm and the shell are; the packages that the tests run with must not be found. */
+function systemPath(): string[] {
+  return (process.env.PATH ?? '').split(':').filter(directory => !directory.includes('node_modules'))
+}
+
 interface Workshop {
   readonly context: string
   readonly allowed: ReadonlySet<string>
@@ -62,7 +67,7 @@ interface Workshop {
 
 async function buildStage(stage: Stage, workshop: Workshop): Promise<BuiltImage> {
   const root = join(workshop.directory, `stage-${stage.name}`)
-  const env: Record<string, string> = { PATH: `${workshop.bin}:/usr/local/bin:/usr/bin:/bin` }
+  const env: Record<string, string> = { PATH: [workshop.bin, ...systemPath()].join(':') }
   let workdir = root
   for (const { keyword, rest } of stage.instructions) {
     if (keyword === 'WORKDIR') {
