@@ -314,6 +314,7 @@ t.test('an index that holds itself is followed once, and one without end is cut 
   const digest = (number: number) => `sha256:${String(number).padStart(64, '0')}`
   const observe = (holds: (digest: string) => readonly string[]) => {
     const registry: RegistryReader = {
+      signal: new AbortController().signal,
       async ask(question: RegistryQuestion): Promise<RegistryAnswer> {
         if (question.about === 'tag') return { kind: 'digest', digest: digest(1) }
         if (question.about === 'presence') return { kind: 'absent' }
