@@ -1,6 +1,8 @@
 /** Writes the examples in the docs, as the real thing gives them in a scenario of the sandbox: `npm run docs`. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
+import { startContract } from '../sandbox/contract.ts'
+import { startMonitoring } from '../sandbox/monitoring.ts'
 import { startRegistry } from '../sandbox/registry.ts'
 import { isScenarioName, readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
 import { loadWorld } from '../sandbox/world.ts'
@@ -51,23 +53,34 @@ function exampleOf(what: string, report: Report): string {
 /** The report after the first cycle in a scenario. */
 async function reportIn(scenario: ScenarioName): Promise<Report> {
   const world = loadWorld(readScenario(scenario).patch, now)
-  const [cloudRun, registry] = await Promise.all([startCloudRun({ world }), startRegistry({ world: world.registry })])
+  const [cloudRun, registry, monitoring, contract] = await Promise.all([
+    startCloudRun({ world }),
+    startRegistry({ world: world.registry }),
+    startMonitoring({ telemetry: world.telemetry, now: () => now }),
+    startContract({ world: world.http }),
+  ])
   const file = 'sandbox/driftwatch.yaml'
   const watch = createWatch({
-    config: parseConfig(readFileSync(new URL(file, top), 'utf8'), file, { SANDBOX_TIMEOUT: '20s' }),
+    config: parseConfig(readFileSync(new URL(file, top), 'utf8'), file, {
+      SANDBOX_TIMEOUT: '20s',
+      RUNTIME_BASE_URL: contract.url,
+    }),
     environment: readEnvironment({
       CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
       ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host,
+      MONITORING_EMULATOR_HOST: monitoring.host,
     }),
     clock,
     log: createLog({ level: 'silent', clock }),
   })
   try {
     await watch.runCycle()
-    return buildReport(watch.store.snapshot(now))
+    // The port is another one each time.
+    const report = JSON.stringify(buildReport(watch.store.snapshot(now)))
+    return JSON.parse(report.replaceAll(contract.url, 'https://runtime-rri5nwu7ya-uc.a.run.app'))
   } finally {
     await watch.close()
-    await Promise.all([cloudRun.close(), registry.close()])
+    await Promise.all([cloudRun, registry, monitoring, contract].map(each => each.close()))
   }
 }
 

@@ -104,9 +104,11 @@ export function createWatch({ config, environment, clock, log, only = null, list
 
   return {
     store,
-    runCycle() {
+    async runCycle() {
       cycles += 1
-      return runCycle(cycles, {
+      const id = cycles
+      await telemetry?.load()
+      return runCycle(id, {
         config,
         clock,
         log,

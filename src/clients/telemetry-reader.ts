@@ -5,12 +5,13 @@ import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
 import type { MinuteCount, TelemetryClient } from './telemetry.ts'
 
-/** Counts what services did in windows that are complete, for one cycle: all services of a place are read together. */
+/** Counts what services did in windows, for one cycle: all services of a place are read together. */
 export interface TelemetryReader {
-  counts(place: Place, service: string, window: Window): Promise<ServiceCounts>
+  /** `settled`: no point of the window can still be on its way, so that what is counted holds for ever. */
+  counts(place: Place, service: string, window: Window, settled: boolean): Promise<ServiceCounts>
 }
 
-/** Keeps across cycles what was counted, since complete minutes never change. */
+/** Keeps across cycles what was counted and is settled. */
 export interface TelemetryReaders {
   open(deadline: Deadline): TelemetryReader
 }
@@ -18,6 +19,7 @@ export interface TelemetryReaders {
 interface Wanted extends Window {
   readonly place: Place
   readonly service: string
+  readonly settled: boolean
 }
 
 const mostKept = 10_000
@@ -54,14 +56,17 @@ export function createTelemetryReaders(client: TelemetryClient): TelemetryReader
       [...groups.values()].flatMap(group => chunks(group, mostServices)).map(group => readGroup(group, deadline)),
     )
     const found = new Map(read.flatMap(group => [...group]))
-    for (const [key, counts] of found) if (!(counts instanceof Error)) kept.set(key, counts)
+    for (const wanted of open.filter(({ settled }) => settled)) {
+      const counts = found.get(keyOf(wanted))
+      if (counts && !(counts instanceof Error)) kept.set(keyOf(wanted), counts)
+    }
     return all.map(wanted => found.get(keyOf(wanted)) ?? kept.get(keyOf(wanted)) ?? new Error('nothing was counted'))
   }
 
   return {
     open(deadline) {
       const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), { cacheKeyFn: keyOf })
-      return { counts: (place, service, { from, to }) => loader.load({ place, service, from, to }) }
+      return { counts: (place, service, { from, to }, settled) => loader.load({ place, service, from, to, settled }) }
     },
   }
 }

@@ -28,6 +28,8 @@ export interface MinuteCount {
 
 /** The series that Cloud Monitoring keeps of Cloud Run services by itself. Every method rejects with a coded error. */
 export interface TelemetryClient {
+  /** Loads Google's library, which takes long enough to be done before time is measured. */
+  load(): Promise<void>
   requests(query: TelemetryQuery, deadline: Deadline): Promise<MinuteCount[]>
   /** Entries of severity ERROR and above. */
   errorLogs(query: TelemetryQuery, deadline: Deadline): Promise<MinuteCount[]>
@@ -50,7 +52,7 @@ const longestAnswerBytes = 16 * 1024 * 1024
 
 const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
-/** Google's library is loaded when it is needed first. */
+/** Google's library is loaded when it is needed first: most stacks need none. */
 export function createTelemetryClient({ clock, emulatorHost, onRequest }: TelemetryOptions): TelemetryClient {
   let source: Promise<MetricServiceClient> | null = null
   const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
@@ -82,6 +84,10 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   }
 
   return {
+    async load() {
+      source ??= load(emulatorHost)
+      await source
+    },
     requests: (query, deadline) =>
       list(query, filterOf(query, 'run.googleapis.com/request_count'), 'response_code_class', deadline),
     errorLogs(query, deadline) {

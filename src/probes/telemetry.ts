@@ -8,6 +8,9 @@ import { type ObservedTelemetry, windowsOf } from '../release/telemetry.ts'
 import type { Probe } from './probe.ts'
 import { observeService } from './service.ts'
 
+/** Points come minutes late at times, and never so late. */
+const settledAfterMs = 3_600_000
+
 /** Looks at what the watched services did since the last rollout of the stack's service, and in as long before it. */
 export function createTelemetryProbe(
   reader: CloudRunReader,
@@ -38,8 +41,8 @@ async function observeTelemetry(
   if (windows === null) return { rolloutAt, window: null, services: [] }
   const services = afterRollout.services.map(async service => {
     const [after, before] = await Promise.all([
-      telemetry.counts(stack, service, windows.after),
-      telemetry.counts(stack, service, windows.before),
+      telemetry.counts(stack, service, windows.after, false),
+      telemetry.counts(stack, service, windows.before, windows.before.to < now - settledAfterMs),
     ])
     return { service, after, before }
   })
