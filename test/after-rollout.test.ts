@@ -286,5 +286,5 @@ t.test('what Cloud Monitoring refuses is an error of the look', async t => {
 
 t.test('where Cloud Monitoring cannot be asked it is unknown', async t => {
   const { look } = await build(t, { withoutMonitoring: true })
-  t.match(await look(), { status: 'unknown', error: { code: 'UNAVAILABLE', message: /cannot be asked/ } })
+  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
 })

@@ -424,7 +424,10 @@ t.test('a printed config is a config again, and the same', async t => {
     buildConfig(odd, { rolloutGrace: '0s', staleAfter: '90061001ms', host: '::1' }),
     buildConfig({ database }),
   ]) {
-    const config = parseConfig(text, 'driftwatch.yaml', { DB_URL: 'postgres://db' })
+    const config = parseConfig(text, 'driftwatch.yaml', {
+      DB_URL: 'postgres://db',
+      RUNTIME_BASE_URL: 'https://runtime.example',
+    })
     const again = parseConfig(printConfig(config), 'printed.yaml', {})
     t.strictSame(JSON.parse(JSON.stringify(again)), JSON.parse(JSON.stringify(config)))
     t.match(JSON.stringify(again), 'runtime')

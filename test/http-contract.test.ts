@@ -257,7 +257,7 @@ t.test('an identity token is asked for by its audience, and what cannot be had i
   const contract = { url: server.url, identityTokenAudience: 'https://runtime.example' }
   t.match(await look(contract, { tokens }), { status: 'in_sync' })
   t.same(asked, ['https://runtime.example'])
-  await t.rejects(look(contract), { code: 'UNAUTHENTICATED' })
+  await t.rejects(look(contract), { code: 'EMULATOR_ABSENT' })
 })
 
 t.test('a redirect', async t => {

@@ -275,7 +275,7 @@ t.test(
 
 t.test('where no registry can be asked it is unknown', async t => {
   const { look } = await build(t, { registry: null })
-  t.match(await look(), { status: 'unknown', error: { code: 'UNAVAILABLE', message: /no registry can be asked/ } })
+  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /no registry can be asked/ } })
 })
 
 t.test('a manifest of 50 MiB is not read', async t => {

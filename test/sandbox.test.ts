@@ -11,6 +11,7 @@ import { readableLogLine, withoutRepeats } from '../sandbox/log-lines.ts'
 import { mergePatch } from '../sandbox/merge-patch.ts'
 import { nearScenarios, readScenario, scenarioNames } from '../sandbox/scenarios.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { checkKinds } from '../src/checks/check.ts'
 
 const now = Date.UTC(2026, 10, 23, 12)
 const place = 'projects/openagentsgemini/locations/us-central1'
@@ -223,7 +224,7 @@ t.test('closing ends the calls in flight, and a taken port is refused', async t 
   await hanging
 })
 
-const checks = ['service-image', 'job-image', 'migration-execution']
+const checks = [...checkKinds].sort()
 const statuses = ['in_sync', 'pending', 'drifted', 'unknown']
 
 t.test('every scenario is a file, a world that loads, and an expectation of every check', async t => {
@@ -233,7 +234,7 @@ t.test('every scenario is a file, a world that loads, and an expectation of ever
     const { description, expect, error, patch } = readScenario(name)
     t.doesNotThrow(() => loadWorld(patch, now), name)
     t.match(description, /^.{10,95}[^.]$/, `${name} is described in one clause`)
-    t.strictSame(Object.keys(expect), checks, `${name} speaks of every check`)
+    t.strictSame(Object.keys(expect).sort(), checks, `${name} speaks of every check`)
     t.ok(
       Object.values(expect).every(status => statuses.includes(status)),
       `${name} expects statuses`,

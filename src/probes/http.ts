@@ -26,7 +26,7 @@ async function authorization(
   if (bearerToken) return { authorization: `Bearer ${bearerToken.reveal()}` }
   if (!identityTokenAudience) return {}
   if (tokens) return { authorization: `Bearer ${await tokens.token(identityTokenAudience)}` }
-  throw new DriftwatchError('UNAUTHENTICATED', 'no identity token is looked up where CLOUD_RUN_EMULATOR_HOST is set')
+  throw new DriftwatchError('EMULATOR_ABSENT', 'no identity token is looked up where CLOUD_RUN_EMULATOR_HOST is set')
 }
 
 /** A passing failure, or a start from cold, is looked at twice: the better answer counts. */

@@ -26,7 +26,7 @@ export function createLanesProbe(reader: CloudRunReader, registry: RegistryReade
       if (registry === null) {
         const message =
           'no registry can be asked: CLOUD_RUN_EMULATOR_HOST is set, ARTIFACT_REGISTRY_EMULATOR_HOST is not'
-        throw new DriftwatchError('UNAVAILABLE', message)
+        throw new DriftwatchError('EMULATOR_ABSENT', message)
       }
       const lanes = (stack.lanes ?? []).flatMap(lane => lane.tags.map(tag => observeTag(registry, lane, tag)))
       const [tags, named] = await Promise.all([Promise.all(lanes), observeNamed(reader, registry, stack)])

@@ -32,7 +32,7 @@ async function observeTelemetry(
   if (!observed || !afterRollout) return null
   if (!telemetry) {
     const message = 'Cloud Monitoring cannot be asked: CLOUD_RUN_EMULATOR_HOST is set, MONITORING_EMULATOR_HOST is not'
-    throw new DriftwatchError('UNAVAILABLE', message)
+    throw new DriftwatchError('EMULATOR_ABSENT', message)
   }
   const release = readRelease(observed.service, observed.revisions, stack.service.container)
   const [newest] = release.serving

@@ -17,8 +17,9 @@ import type { Report, ReportedCheck } from '../../src/drift/report.ts'
 const pace = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
 const checkEnv = {
   SANDBOX_SCHEDULE: pace.schedule,
-  SANDBOX_TIMEOUT: pace.timeout,
-  SANDBOX_STALE_AFTER: pace.staleAfter,
+  // It may take its time: two sandboxes and their services run beside it.
+  SANDBOX_TIMEOUT: '8s',
+  SANDBOX_STALE_AFTER: '1m',
 }
 
 async function report(sandbox: Sandbox): Promise<Report> {
