@@ -2,13 +2,13 @@ import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_clie
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
-import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
-import { attempt, type Deadline } from './attempts.ts'
+import type { Deadline } from './attempts.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
-import { translateGrpcError } from './grpc-errors.ts'
+import { type Caller, type CallOptions, clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 
 /** Some resources of a list, by full resource name. */
 export interface Page<T> {
@@ -53,11 +53,6 @@ const pageSize = 1000
 /** A page of big services is a few MiB; what is larger is no answer of Cloud Run's. */
 const longestAnswerBytes = 16 * 1024 * 1024
 
-interface CallOptions {
-  readonly timeout: number
-  readonly retry: null
-}
-
 interface VendorPage {
   readonly nextPageToken?: string | null
 }
@@ -71,21 +66,15 @@ interface VendorReads<M> {
   ): Promise<readonly [readonly M[], unknown, VendorPage]>
 }
 
-/** Makes a request until it succeeds or the deadline is reached, and tells of each attempt. */
-type Caller = <T>(
-  method: string,
-  resource: string,
-  deadline: Deadline,
-  call: (options: CallOptions) => Promise<T>,
-) => Promise<T>
-
-export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
+export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRunOptions): CloudRunClient {
+  const credentials = createGoogleCredentials()
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   // Each client changes the options that it is given: it gets its own.
-  const services = new ServicesClient(clientOptions(options))
-  const revisions = new RevisionsClient(clientOptions(options))
-  const jobs = new JobsClient(clientOptions(options))
-  const executions = new ExecutionsClient(clientOptions(options))
-  const caller = createCaller(options)
+  const services = new ServicesClient(options())
+  const revisions = new RevisionsClient(options())
+  const jobs = new JobsClient(options())
+  const executions = new ExecutionsClient(options())
+  const caller = createCaller({ system: 'Cloud Run', clock, onRequest })
   return {
     services: createReader('Service', toService, caller, {
       get: (request, callOptions) => services.getService(request, callOptions),
@@ -136,35 +125,5 @@ function createReader<M extends { name?: string | null }, T>(
         const items = new Map(named)
         return { items, nextPageToken: response.nextPageToken ?? '' }
       }),
-  }
-}
-
-function createCaller({ clock, onRequest = () => {} }: CloudRunOptions): Caller {
-  return (method, resource, deadline, call) =>
-    attempt(clock, deadline, async timeout => {
-      try {
-        const answer = await call({ timeout, retry: null })
-        onRequest(method, 'OK')
-        return answer
-      } catch (thrown) {
-        const error = translateGrpcError(thrown, `Cloud Run ${method} ${resource}`)
-        onRequest(method, error.code)
-        throw error
-      }
-    })
-}
-
-function clientOptions({ emulatorHost }: CloudRunOptions): ClientOptions {
-  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
-  if (emulatorHost === null) return limits
-  const colon = emulatorHost.lastIndexOf(':')
-  return {
-    ...limits,
-    apiEndpoint: emulatorHost.slice(0, colon),
-    port: Number(emulatorHost.slice(colon + 1)),
-    sslCreds: grpc.credentials.createInsecure(),
-    // Without one the client looks for credentials although it needs none.
-    authClient: new googleAuthLibrary.PassThroughClient(),
-    projectId: 'emulator',
   }
 }

@@ -13,6 +13,9 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   16: 'UNAUTHENTICATED',
 }
 
+/** What gRPC puts before the reason why there are no credentials for a call. */
+const credentialsPrefix = /^Getting metadata from plugin failed with error: /
+
 /** The longest that a vendor's text is quoted. */
 const longestQuote = 300
 
@@ -21,7 +24,7 @@ export function translateGrpcError(thrown: unknown, where: string): DriftwatchEr
   if (thrown instanceof DriftwatchError)
     return new DriftwatchError(thrown.code, `${where}: ${thrown.message}`, { cause: thrown })
   const { code, details, message } = describe(thrown)
-  const text = (details || message).replace(/\s+/g, ' ').slice(0, longestQuote)
+  const text = (details || message).replace(credentialsPrefix, '').replace(/\s+/g, ' ').slice(0, longestQuote)
   return new DriftwatchError(ourCode(code, text), `${where}: ${text}`, { cause: thrown })
 }
 

@@ -1,0 +1,90 @@
+import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
+import type { Clock } from '../clock.ts'
+import { asDriftwatchError, type ErrorCode } from '../errors.ts'
+import { attempt, type Deadline } from './attempts.ts'
+import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
+import { translateGrpcError } from './grpc-errors.ts'
+
+/** What every request to a client of Google's is given: the clients' own retries overrun the deadline. */
+export interface CallOptions {
+  readonly timeout: number
+  readonly retry: null
+}
+
+/** Makes a request until it succeeds or the deadline is reached, and tells of each attempt. */
+export type Caller = <T>(
+  method: string,
+  resource: string,
+  deadline: Deadline,
+  call: (options: CallOptions) => Promise<T>,
+) => Promise<T>
+
+export interface CallerOptions {
+  /** The system as errors name it: `Cloud Run`. */
+  readonly system: string
+  readonly clock: Clock
+  /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
+  readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
+}
+
+export function createCaller({ system, clock, onRequest = () => {} }: CallerOptions): Caller {
+  return (method, resource, deadline, call) =>
+    attempt(clock, deadline, async timeout => {
+      try {
+        const answer = await call({ timeout, retry: null })
+        onRequest(method, 'OK')
+        return answer
+      } catch (thrown) {
+        const error = translateGrpcError(thrown, `${system} ${method} ${resource}`)
+        onRequest(method, error.code)
+        throw error
+      }
+    })
+}
+
+/**
+ * Options for one of Google's clients, new ones for each, since it changes them. `emulatorHost` is `host:port`, reached
+ * without TLS and without credentials; null is Google Cloud.
+ */
+export function clientOptions(
+  emulatorHost: string | null,
+  longestAnswerBytes: number,
+  credentials: GoogleCredentials = createGoogleCredentials(),
+): ClientOptions {
+  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
+  if (emulatorHost === null) return { ...limits, authClient: new LateCredentials(credentials) }
+  const colon = emulatorHost.lastIndexOf(':')
+  return {
+    ...limits,
+    apiEndpoint: emulatorHost.slice(0, colon),
+    port: Number(emulatorHost.slice(colon + 1)),
+    sslCreds: grpc.credentials.createInsecure(),
+    // Without one the client looks for credentials although it needs none.
+    authClient: new googleAuthLibrary.PassThroughClient(),
+    projectId: 'emulator',
+  }
+}
+
+/**
+ * Credentials that are looked for at each request. A client that looks for its own does so once: a lookup that fails is
+ * an unhandled rejection, which ends the process, and is kept for ever.
+ */
+class LateCredentials extends googleAuthLibrary.PassThroughClient {
+  readonly #credentials: GoogleCredentials
+
+  constructor(credentials: GoogleCredentials) {
+    super()
+    this.#credentials = credentials
+  }
+
+  override async getRequestHeaders(url?: string | URL): Promise<Headers> {
+    try {
+      return await this.#credentials.requestHeaders(url)
+    } catch (thrown) {
+      const { code, message } = asDriftwatchError(thrown)
+      // gRPC takes the number for the status of the call.
+      const status = code === 'UNAVAILABLE' ? grpc.status.UNAVAILABLE : grpc.status.UNAUTHENTICATED
+      throw Object.assign(new Error(message), { code: status })
+    }
+  }
+}
