@@ -150,7 +150,8 @@ function createCaller({ clock, onRequest = () => {} }: CloudRunOptions): Caller 
     })
 }
 
-function clientOptions({ emulatorHost }: CloudRunOptions): ClientOptions {
+/** How every client of Cloud Run is connected; a new object each time. */
+export function clientOptions({ emulatorHost }: Pick<CloudRunOptions, 'emulatorHost'>): ClientOptions {
   const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
   if (emulatorHost === null) return limits
   const colon = emulatorHost.lastIndexOf(':')
