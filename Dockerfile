@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # test/deploy.test.ts replays what stands here, in an empty directory.
 
 # Pinned by tag, to the Node.js that the tests run on (`node` in package.json). A tag can be pushed again: whoever can
