@@ -1,6 +1,7 @@
 import { cancelExecution, createJob, describeExecution, describeService, sendTrafficToLatest } from '../checks/fix.ts'
 import { formatTime } from '../clock.ts'
 import type { JobConfig, Stack } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
 import type { Container, Execution, Job, Revision } from '../release/cloud-run.ts'
 import { compareImages, type ImageSide } from '../release/compare-images.ts'
 import { pickContainer } from '../release/container.ts'
@@ -62,7 +63,7 @@ export function describeMigration(stack: JobStack, plan: MigrationPlan): { name:
     : `job ${job.name} is locked to ${image}${runs} already`
   const execute = follow
     ? `follow ${follow.name}, which runs that image already: it is not started a second time`
-    : `execute job ${job.name}, and follow it for ${stack.job.maxDurationMs / 1000} s at most`
+    : `execute job ${job.name}, and follow it for ${formatDuration(stack.job.maxDurationMs)} at most`
   return [
     { name: 'lock', text: lock },
     { name: 'migrate', text: execute },

@@ -95,10 +95,17 @@ export async function operate(
     return end(await command(operation), null)
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
+    if (error.code !== 'INTERRUPTED') await lookAfter(operation)
     return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
   } finally {
     await Promise.all([operation.client.close(), operation.writer.close()])
   }
+}
+
+/** What stands after a step has failed belongs into the receipt, if it can be looked at. */
+async function lookAfter({ record, look, stack }: Operation): Promise<void> {
+  if (record.steps.length === 0 || record.after !== null) return
+  record.after = await look(stack).catch(() => null)
 }
 
 function open(options: OperationOptions): Operation {
