@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { printable } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
@@ -36,7 +37,9 @@ async function isAgreed({ stdin, stderr, signal }: CommandIo): Promise<boolean> 
   // Not as a terminal of its own: Ctrl-C is the process's to hear.
   const lines = createInterface({ input: stdin, terminal: false })
   try {
-    const answer = await lines.question('', { signal })
+    // A terminal that is closed (Ctrl-D) answers no question.
+    const closed = once(lines, 'close').then(() => '')
+    const answer = await Promise.race([lines.question('', { signal }), closed])
     return /^\s*y(es)?\s*$/i.test(answer)
   } catch {
     return false

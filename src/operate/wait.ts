@@ -14,8 +14,9 @@ export interface Waiting<T> {
 /** What came of waiting, and the last that was seen. */
 export type Waited<T> = { readonly kind: 'done' | 'too-long' | 'interrupted'; readonly seen: T | null }
 
+/** At most a tenth of the read requests that a project may make in a minute. */
+const longestPauseMs = 1000
 const shortestPauseMs = 250
-const longestPauseMs = 2000
 
 /** Looks again and again, the less often the longer it takes. Rejects where looking is refused for good. */
 export async function waitUntil<T>(clock: Clock, signal: AbortSignal, waiting: Waiting<T>): Promise<Waited<T>> {
