@@ -15,7 +15,7 @@ import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import { parseImage, pinnedImage } from '../release/image.ts'
 import { type DeployPlan, describeDeploy, planDeploy } from './deploy-plan.ts'
-import { carryOut, checkAgain, exitCodes, failed } from './migrate.ts'
+import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import type { PlannedStep } from './plan.ts'
@@ -40,15 +40,13 @@ const shortestRolloutMs = 5 * 60_000
 
 /** Deploys, waits, migrates with the image of the new revision, and judges. Resolves with the exit code. */
 export async function deploy(operation: Operation, request: DeployRequest): Promise<number> {
-  const { stack, record, look, agree, dryRun, judge } = operation
-  const sight = await look(stack)
-  record.before = sight
+  const { stack, agree, dryRun } = operation
+  const sight = await lookBefore(operation)
   const plan = planDeploy(stack, sight, request)
   // What would stop the migration is said before anything is deployed.
   if (isJobStack(stack)) usableJob(stack, sight, request.image)
   await agree(describeAll(stack, sight, plan, request))
   if (dryRun) return 0
-  record.reportBefore = await judge()
   const made = await makeRevision(operation, plan)
   try {
     await migrateTo(operation, made)

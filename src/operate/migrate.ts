@@ -12,6 +12,7 @@ import { createProgress, tailOf } from './execution-progress.ts'
 import { describeMigration, type JobStack, type MigrationPlan, planMigration } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import { refused, words } from './plan.ts'
+import type { Sight } from './sight.ts'
 import { waitUntil } from './wait.ts'
 
 /** What a status found at the end means to whoever started the command; the same as in `check`. */
@@ -22,18 +23,16 @@ const longestJobUpdateMs = 5 * 60_000
 
 /** Locks the job to the image that serves, executes it, follows it and checks again. Resolves with the exit code. */
 export async function migrate(operation: Operation, asked: { readonly image: string | null }): Promise<number> {
-  const { stack, record, look, agree, dryRun, judge } = operation
+  const { stack, agree, dryRun } = operation
   assertJob(stack)
-  const sight = await look(stack)
-  record.before = sight
+  const sight = await lookBefore(operation)
   const plan = planMigration(stack, sight, null)
   assertServes(asked.image, plan, sight.service?.containers.map(each => each.image) ?? [])
   await agree([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
   if (dryRun) return 0
-  record.reportBefore = await judge()
   await carryOut(operation, stack, plan)
   await checkAgain(operation)
-  return exitCodes[record.reportAfter?.status ?? 'unknown']
+  return exitCodes[operation.record.reportAfter?.status ?? 'unknown']
 }
 
 export function assertJob(stack: Stack): asserts stack is JobStack {
@@ -175,11 +174,20 @@ function verdictOf(execution: Execution): 'succeeded' | 'failed' | 'cancelled' |
   return kind === 'unrecognized' || kind === 'untold' ? 'under-way' : kind
 }
 
+/** What is there before anything is written, and how it is judged. */
+export async function lookBefore({ look, judge, stack, record, dryRun }: Operation): Promise<Sight> {
+  const [sight, report] = await Promise.all([look(stack), dryRun ? null : judge()])
+  record.before = sight
+  record.reportBefore = report
+  return sight
+}
+
 /** Once more everything, from looks of now alone. */
 export async function checkAgain(operation: Operation): Promise<void> {
   await operation.step('check', async () => {
-    operation.record.reportAfter = await operation.judge()
-    operation.record.after = await operation.look(operation.stack)
+    const [report, sight] = await Promise.all([operation.judge(), operation.look(operation.stack)])
+    operation.record.reportAfter = report
+    operation.record.after = sight
     return `stack ${operation.stack.name} is ${operation.record.reportAfter.status.replace('_', ' ')}`
   })
 }
