@@ -11,6 +11,7 @@ import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { digestOf } from '../sandbox/images.ts'
 import { loadWorld, readPatch, type WorldPatch } from '../sandbox/world.ts'
 import { runCli } from '../src/cli/cli.ts'
+import { clientOptions } from '../src/clients/cloud-run.ts'
 import { systemClock } from '../src/clock.ts'
 import { type Receipt, receiptSchema } from '../src/operate/receipt.ts'
 
@@ -57,6 +58,7 @@ interface Bench {
 
 interface RunOptions {
   readonly variables?: Record<string, string>
+  readonly config?: string
   /** What somebody types at a terminal; left out: there is none. */
   readonly typed?: string
   readonly signal?: AbortSignal
@@ -69,7 +71,10 @@ async function bench(t: Test, patch: WorldPatch = {}): Promise<Bench> {
   t.teardown(() => cloudRun.close())
   return {
     cloudRun,
-    async run(argv, { variables = {}, typed, signal = new AbortController().signal, onStderr = () => {} } = {}) {
+    async run(
+      argv,
+      { variables = {}, config = file, typed, signal = new AbortController().signal, onStderr = () => {} } = {},
+    ) {
       const out = { stdout: '', stderr: '' }
       const stream = (name: keyof typeof out) => ({
         write(text: string) {
@@ -79,7 +84,7 @@ async function bench(t: Test, patch: WorldPatch = {}): Promise<Bench> {
       })
       const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined })
       if (typed !== undefined) stdin.end(typed)
-      const code = await runCli([...argv, '--config', file], {
+      const code = await runCli([...argv, '--config', config], {
         stdin,
         stdout: stream('stdout'),
         stderr: stream('stderr'),
@@ -451,9 +456,59 @@ t.test('the same tag again makes a new revision, and a name that the template as
   const { code, stderr } = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
   t.equal(code, 0, stderr)
   t.match(stderr, /revision runtime-00043-\w+ is ready/)
-  const lastly = await run(['deploy', '--image', built ?? '', '--yes'])
-  t.match(lastly, { code: 0, stderr: /revision runtime-00044-\w+ is ready/ }, 'an image by its digest, too')
-  t.equal(cloudRun.calls.counts().UpdateService, 2)
+  cloudRun.calls.clear()
+  const again = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
+  t.match(again, { code: 0, stderr: /revision runtime-00044-\w+ is ready/ })
+  t.equal(cloudRun.calls.counts().UpdateService, 1)
+})
+
+t.test('a deploy whose answer is lost is recognised, and not made twice', async t => {
+  const { run, writes: made } = await bench(t, {
+    faults: [{ method: 'UpdateService', code: 'UNAVAILABLE', times: 1, afterwards: true }],
+  })
+  const { code, stderr } = await run(['deploy', '--image', built ?? '', '--yes'])
+  t.equal(code, 0, stderr)
+  t.match(stderr, /revision runtime-00043-\w+ is ready/)
+  t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
+})
+
+t.test('a new revision that shows only a tag is not migrated to, and the way back is said', async t => {
+  const { run, writes: made } = await bench(t, { writes: { ...writes, showsDigest: false } })
+  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
+  t.equal(code, 1)
+  t.match(stderr, /revision runtime-00043-\w+ shows its image only as .*:c5a11fe: without a digest/)
+  t.match(stderr, 'to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100')
+  t.strictSame(made(), { UpdateService: 1 })
+})
+
+t.test('a stack without a job is deployed, and says that nothing was migrated', async t => {
+  const { run, writes: made } = await bench(t)
+  const alone = join(t.testdir({ 'alone.yaml': config.replace(/^ {4}job: .*\n/m, '') }), 'alone.yaml')
+  t.match(await run(['migrate', '--yes'], { config: alone }), {
+    code: 1,
+    stderr: /stack runtime has no job in the config/,
+  })
+  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], { config: alone })
+  t.equal(code, 0, stderr)
+  t.match(stderr, 'migrate: left out: the config has no job')
+  t.strictSame(made(), { UpdateService: 1 })
+})
+
+t.test("the emulator's operations end as the vendor's client expects them to", async t => {
+  const { cloudRun } = await bench(t)
+  const client = await jobsClient(cloudRun)
+  const name = 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate'
+  const [operation] = await client.runJob({ name })
+  const [execution] = await operation.promise()
+  t.match(execution, { job: 'runtime-migrate', succeededCount: 1, runningCount: 0 })
+  const [job] = await client.getJob({ name })
+  await t.rejects(client.runJob({ name, etag: '"old"' }), {
+    code: 10,
+    details: /Conflict for resource 'runtime-migrate'/,
+  })
+  await t.rejects(client.updateJob({ job: { ...job, template: null } }), { code: 3 })
+  await t.rejects(client.runJob({ name: 'runtime-migrate' }), { code: 3 })
+  await client.close()
 })
 
 t.test('deploy without traffic locks the job to the new revision, and leaves traffic where it is', async t => {
@@ -652,11 +707,14 @@ t.test('migrate adds little to the time that an execution takes', async t => {
   )
 })
 
+async function jobsClient({ host }: CloudRun) {
+  const { JobsClient } = await import('@google-cloud/run/build/src/v2/jobs_client.js')
+  return new JobsClient(clientOptions({ emulatorHost: host }))
+}
+
 /** The job as the API shows it, to see what our own shapes leave out. */
 async function readJob(cloudRun: CloudRun) {
-  const { JobsClient } = await import('@google-cloud/run/build/src/v2/jobs_client.js')
-  const { clientOptions } = await import('../src/clients/cloud-run.ts')
-  const client = new JobsClient(clientOptions({ emulatorHost: cloudRun.host }))
+  const client = await jobsClient(cloudRun)
   const [job] = await client.getJob({ name: 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate' })
   await client.close()
   // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared as it is
