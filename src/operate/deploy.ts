@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { CheckKind } from '../checks/check.ts'
 import { failure } from '../checks/cloud-run-parts.ts'
 import {
   describeService,
@@ -10,11 +9,12 @@ import {
   updateService,
 } from '../checks/fix.ts'
 import type { Config, Stack } from '../config/schema.ts'
-import type { Report, ReportedCheck } from '../drift/report.ts'
+import type { Report } from '../drift/report.ts'
 import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import { parseImage, pinnedImage } from '../release/image.ts'
 import { type DeployPlan, describeDeploy, planDeploy } from './deploy-plan.ts'
+import { judgeDatabase, judgeGate, type Verdict } from './gate.ts'
 import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
@@ -28,12 +28,6 @@ export interface DeployRequest {
   /** Whether there is a gate at the end. */
   readonly gate: boolean
 }
-
-/** Checks of what stands behind the stack, and not of Cloud Run: they are a step of their own before the gate. */
-const databaseChecks: readonly string[] = ['role-grants', 'schema']
-
-/** Until traffic is moved these are what a deploy without traffic is meant to leave. */
-const leftByNoTraffic: readonly string[] = ['service.image', 'service.expectedImage', 'job.image', 'execution.image']
 
 /** A rollout takes minutes; one that is not done by then is looked at by a person. */
 const shortestRolloutMs = 5 * 60_000
@@ -176,58 +170,43 @@ async function judgeAll(operation: Operation, plan: DeployPlan, { gate }: Deploy
   await checkAgain(operation)
   const report = record.reportAfter as Report
   const checks = report.stacks.flatMap(each => each.checks)
-  await judgeDatabase(operation, checks)
+  await passDatabase(operation, judgeDatabase(checks))
   if (!gate) {
     operation.skip('gate', 'VERIFY_IMAGE_ALIGNMENT is 0')
     return 0
   }
-  const open = checks.filter(check => check.status !== 'in_sync' && !(plan.noTraffic && isLeftByNoTraffic(check)))
-  await operation.step('gate', async () => passGate(operation, open, checks.length, plan))
-  return open.length > 0 ? exitCodes.pending : 0
+  const verdict = judgeGate(checks, plan)
+  await operation.step('gate', async () => passGate(stack, verdict, plan))
+  return verdict.kind === 'pending' ? exitCodes.pending : 0
 }
 
 /** What is pending lets through, as `GET /drift/gate` does. */
-async function passGate(
-  { stack }: Operation,
-  open: readonly ReportedCheck[],
-  all: number,
-  { noTraffic }: DeployPlan,
-): Promise<string> {
-  const lines = open.map(({ check, status, summary }) => `${check} is ${status}: ${summary}`)
-  if (open.some(({ status }) => status === 'drifted')) throw failed('the gate is shut', ...lines)
-  if (open.length > 0)
-    throw new DriftwatchError(
-      'UNAVAILABLE',
-      ['the gate could not be judged', ...lines.map(line => `  ${line}`)].join('\n'),
-    )
-  if (open.length > 0) return `pending: ${lines.join('; ')}`
+function passGate(stack: Stack, { kind, lines }: Verdict, { noTraffic }: DeployPlan): string {
+  if (kind === 'drifted') throw failed('the gate is shut', ...lines)
+  if (kind === 'unknown') throw notJudged('the gate', lines)
+  if (kind === 'pending') return `pending: ${lines.join('; ')}`
   return noTraffic
     ? `open: the job is ahead of what serves until traffic is moved: ${sendTrafficToLatest(stack)}`
-    : `open: ${all} checks are in sync`
+    : 'open: every check is in sync'
 }
 
-function isLeftByNoTraffic({ differences, error }: ReportedCheck): boolean {
-  return error === null && differences.length > 0 && differences.every(({ path }) => leftByNoTraffic.includes(path))
-}
-
-/** Role grants are whatever the config has of them: where a check of that name exists, it takes part. */
-async function judgeDatabase(operation: Operation, checks: readonly ReportedCheck[]): Promise<void> {
-  const ofDatabase = checks.filter(({ check }: { check: CheckKind }) => databaseChecks.includes(check))
-  if (ofDatabase.length === 0) {
+/** Role grants are whatever the config has of them. */
+async function passDatabase(operation: Operation, verdict: Verdict | null): Promise<void> {
+  if (verdict === null) {
     const why = operation.stack.database ? 'no check of them was asked for' : 'the config has no database part'
     return operation.skip('role grants', why)
   }
+  const { kind, lines } = verdict
   await operation.step('role grants', async () => {
-    const wrong = ofDatabase.filter(({ status }) => status !== 'in_sync')
-    const lines = wrong.flatMap(({ summary, fix }) => [summary, ...(fix === null ? [] : [`to mend it: ${fix}`])])
-    if (wrong.some(({ status }) => status === 'drifted')) throw failed('the role grants have drifted', ...lines)
-    if (wrong.length > 0)
-      throw new DriftwatchError(
-        'UNAVAILABLE',
-        ['the role grants could not be judged', ...lines.map(line => `  ${line}`)].join('\n'),
-      )
+    if (kind === 'drifted') throw failed('the role grants have drifted', ...lines)
+    if (kind !== 'open') throw notJudged('the role grants', lines)
     return 'the role grants are those of the policy'
   })
+}
+
+function notJudged(what: string, lines: readonly string[]): DriftwatchError {
+  const said = [`${what} could not be judged`, ...lines.map(line => `  ${line}`)]
+  return new DriftwatchError('UNAVAILABLE', said.join('\n'))
 }
 
 /** Whatever stopped it: a new revision is there, and how to go back is said with it. */
