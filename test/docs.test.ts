@@ -161,6 +161,14 @@ t.test('commands in the pages exist', async t => {
   }
 })
 
+t.test('what the pages quote of findings and logs is what the code says', async t => {
+  const [text, source] = [pages, list('src/**/*.ts')].map(paths => paths.map(read).join('\n')) as [string, string]
+  for (const words of ['compared by tag only', 'it had drifted before this rollout', 'a look failed']) {
+    t.match(text, `\`${words}`, 'the pages quote it')
+    t.match(source, words)
+  }
+})
+
 t.test('the example configs are valid', async t => {
   const configs = [...list('deploy/*.yaml'), 'sandbox/driftwatch.yaml']
   t.ok(configs.includes('deploy/openagents-runtime.yaml'))

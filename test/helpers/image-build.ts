@@ -5,6 +5,9 @@ import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type Copy, execForm, lastOf, parseCopy, type Stage } from './dockerfile.ts'
 
+/** For `env`: tap gives every process that a test starts its own loader, and this is none of its. */
+export const withoutCoverage = ['-u', 'NODE_OPTIONS']
+
 /** What a Dockerfile makes, as directories of this machine. */
 export interface BuiltImage {
   /** Stands for `/` of the image. */
@@ -96,7 +99,7 @@ async function copy({ stage, sources, target }: Copy, workdir: string, workshop:
 }
 
 async function run(command: string, cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
-  const child = spawn('/bin/sh', ['-c', command], {
+  const child = spawn('env', [...withoutCoverage, '/bin/sh', '-c', command], {
     cwd,
     env: { ...registryEnv(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
