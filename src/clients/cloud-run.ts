@@ -51,7 +51,7 @@ export const cloudRunMethods = ['Service', 'Revision', 'Job', 'Execution'].flatM
 const pageSize = 1000
 
 /** A page of big services is a few MiB; what is larger is no answer of Cloud Run's. */
-const longestAnswerBytes = 16 * 1024 * 1024
+export const longestAnswerBytes = 16 * 1024 * 1024
 
 interface VendorPage {
   readonly nextPageToken?: string | null
