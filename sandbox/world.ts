@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { Fault } from './cloud-run/faults.ts'
 import { toMessage } from './cloud-run/message.ts'
+import type { WriteBehaviour } from './cloud-run/writes.ts'
 import type { ContractWorld } from './contract.ts'
 import { expandDigests } from './images.ts'
 import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
@@ -23,6 +24,7 @@ import { absoluteTime } from './relative-time.ts'
  * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` stand for real digests (images.ts).
  * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
  * - A field or enum name that the API does not have is an error that names the place.
+ * - `writes` says how long what is written takes, and how it ends (cloud-run/writes.ts).
  * - `registry` is what the registry holds (registry.ts), `telemetry` what Cloud Monitoring counts
  *   (monitoring/telemetry.ts), `http` what the service answers (contract.ts), `faults` is what goes wrong (cloud-run/faults.ts).
  *
@@ -47,6 +49,7 @@ export interface World {
   /** What the service answers, by path. */
   readonly http: ContractWorld
   readonly faults: readonly Fault[]
+  readonly writes: Partial<WriteBehaviour>
 }
 
 export type Resources = Readonly<Record<string, JsonObject>>
@@ -88,6 +91,7 @@ const parts = [
   'telemetry',
   'http',
   'faults',
+  'writes',
 ]
 
 function finishWorld(written: JsonObject): World {
@@ -110,6 +114,7 @@ function finishWorld(written: JsonObject): World {
     telemetry: (world.telemetry ?? {}) as unknown as TelemetryWorld,
     http: (world.http ?? {}) as unknown as ContractWorld,
     faults: (world.faults ?? []) as unknown as Fault[],
+    writes: (world.writes ?? {}) as Partial<WriteBehaviour>,
   }
 }
 

@@ -88,7 +88,7 @@ for (const check of checkKinds) {
       reportSchema.properties.stacks.items.properties.checks.items,
     )
     t.ok(valid(example), JSON.stringify(valid.errors))
-    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^(gcloud|curl) / })
+    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^(gcloud|driftwatch|curl) / })
   })
 }
 
@@ -164,10 +164,12 @@ t.test('commands in the pages exist', async t => {
     scenarios.filter(name => !isScenarioName(name)),
     [],
   )
-  const commands = [...text.matchAll(/driftwatch (?:-- )?(check|serve|config)((?: +--[a-z]+(?:[ =][\w./"$-]+)?)*)/g)]
+  const commands = [
+    ...text.matchAll(/driftwatch (?:-- )?(check|serve|config|migrate|deploy)((?: +--[a-z-]+(?:[ =][\w./"$-]+)?)*)/g),
+  ]
   for (const [command, name = '', options = ''] of commands) {
     const { stdout } = await run(name, '--help')
-    for (const [option] of options.matchAll(/--[a-z]+/g)) t.match(stdout, option, command)
+    for (const [option] of options.matchAll(/--[a-z-]+/g)) t.match(stdout, option, command)
   }
 })
 

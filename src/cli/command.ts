@@ -10,6 +10,8 @@ export interface TextStream {
 
 /** What a command touches of the process. */
 export interface CommandIo {
+  /** Where somebody answers questions, if it is a terminal. Left out: nobody does. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   /** Results. */
   readonly stdout: TextStream
   /** Everything else. */
