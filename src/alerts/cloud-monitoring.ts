@@ -165,7 +165,9 @@ function createPublisher({ client, identify, clock, log }: CloudMonitoringOption
         const gone = [...known].filter(([key]) => !checks.has(key)).map(([, labels]) => labels)
         const old = leftBehind.take(checks)
         await describe(identity, deadline).catch(ignoreUnlessEnding(deadline))
-        await write([...lastPointsOf([...gone, ...old]), ...pointsOf(snapshot)], identity, deadline)
+        await write([...lastPointsOf([...gone, ...old]), ...pointsOf(snapshot)], identity, deadline).catch(thrown => {
+          throw unusable ?? thrown
+        })
         known = checks
         leftBehind.written(old)
         if (unusable) throw unusable
