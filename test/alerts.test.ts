@@ -120,6 +120,22 @@ t.test('however often cycles come, points of a series are ten seconds apart, and
   )
 })
 
+t.test('a publishing that takes its time before it writes is no reason to write too soon after it', async t => {
+  const paging = await buildPaging(t)
+  paging.monitoring.setFaults([{ method: 'GetMetricDescriptor', latencyMs: 30, times: 1 }])
+  const first = paging.publish(freshSnapshot())
+  while (paging.monitoring.calls.counts().GetMetricDescriptor === undefined) {
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  paging.clock.advance(4000)
+  t.equal(await first, 'ok')
+  const second = paging.publish(freshSnapshot())
+  paging.clock.advance(6000)
+  await new Promise(resolve => setImmediate(resolve))
+  paging.clock.advance(4000)
+  t.equal(await second, 'ok')
+})
+
 t.test('what goes stale without a cycle is not written: silence must be an alarm', async t => {
   const paging = await buildPaging(t)
   const snapshot = freshSnapshot()

@@ -59,8 +59,9 @@ export function createCloudMonitoringChannel(options: CloudMonitoringOptions): C
       if (pause > 0) await clock.sleep(pause, ending.signal)
       const snapshot = waiting
       waiting = null
-      lastWrite = clock.monotonic()
       await publishOne(snapshot)
+      // From its end, so that whatever came before the write does not count.
+      lastWrite = clock.monotonic()
     }
   }
 
