@@ -290,6 +290,29 @@ t.test('three policies are wanted: drifted and unknown by stack and check, silen
   t.ok(documented, 'each has a subject and a command')
 })
 
+t.test('what a config says of alerts is judged before anything is asked', async t => {
+  const refused = (alerts: object, message: RegExp) => t.throws(() => buildAlertsConfig(alerts), { message })
+  refused({ unknownAfter: '90s' }, /alerts\.unknownAfter: must be whole minutes, from 1m to 23h30m/)
+  refused({ unknownAfter: '24h' }, /whole minutes/)
+  refused({ autoClose: '30m' }, /alerts\.autoClose: must be a duration from 1d to 7d/)
+  refused(
+    { notificationChannels: ['4093201'] },
+    /must be a notification channel by its resource name, such as projects/,
+  )
+  refused({ uptimeCheck: true }, /alerts\.uptimeCheck: an uptime check needs a `baseUrl`/)
+  refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /begins with https/)
+  refused({ policies: 'mange' }, /must be one of off, verify, manage/)
+  refused({ channels: ['mail'] }, /must be one of log, cloud-monitoring/)
+  const route = { name: 'a', labels: { team: 'a' }, notificationChannels: [] }
+  refused({ routes: [route, route] }, /alerts\.routes\[1\]\.name: alerts\.routes\[0\] is named "a" already/)
+  refused({ routes: [{ ...route, name: 'default' }] }, /"default" is taken/)
+  refused({ routes: [{ ...route, labels: {} }] }, /labels: must be a map of at least one label/)
+  t.match(buildAlertsConfig({ baseUrl: 'https://drift.acme.dev/', channels: ['log', 'log'] }).alerts, {
+    baseUrl: 'https://drift.acme.dev',
+    channels: ['log'],
+  })
+})
+
 t.test('the silence that is waited for follows the schedule', async t => {
   const after = (schedule: string) =>
     silentAfterMs(buildAlertsConfig({}, ['a'], { schedule, staleAfter: '20d', timeout: '10s' })) / minute
