@@ -153,6 +153,11 @@ t.test('what can be tried again is, and what was written although its answer was
   paging.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'UNAVAILABLE', times: 2 }])
   t.equal(await paging.publish(freshSnapshot()), 'ok')
   t.equal(paging.monitoring.calls.counts().CreateTimeSeries, 3)
+
+  paging.clock.advance(minute)
+  paging.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'UNAVAILABLE', times: 1, afterwards: true }])
+  t.equal(await paging.publish(freshSnapshot()), 'ok')
+  t.equal(paging.channel.state().error, null)
 })
 
 t.test('a refused batch costs that batch only, and is named series by series', async t => {
