@@ -14,7 +14,9 @@ import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import type { Readiness } from './http/health.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics/metrics.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import type { Look } from './probes/observe.ts'
+import type { ProbeKind } from './probes/probe.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
 import { apiMethods, createWatch, type Watch } from './watch.ts'
@@ -41,20 +43,26 @@ export interface Service {
 /** Many monitors should not look at the same instant. */
 const longestJitterMs = 1000
 
+function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
+  return createMetrics({
+    build: { version, node: nodeVersion },
+    apiMethods: { ...apiMethods, ...channelApiMethods },
+    channels: config.alerts.channels,
+  })
+}
+
+function countLook(look: Look<ProbeKind>, metrics: Metrics): void {
+  metrics.observeProbe(look.kind, look.durationMs / 1000)
+  if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
+}
+
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, environment, clock, log } = options
   const gapMs = longestGapMs(config.schedule)
-  const metrics = createMetrics({
-    build: { version, node: options.nodeVersion },
-    apiMethods: { ...apiMethods, ...channelApiMethods },
-    channels: config.alerts.channels,
-  })
+  const metrics = createServiceMetrics(options)
   const channels = await openChannels({
-    config,
-    environment,
-    clock,
-    log,
+    ...options,
     keepPolicies: options.keepPolicies ?? null,
     onPublished: metrics.alertPublished,
     onState: () => view.touch(),
@@ -66,10 +74,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     clock,
     log,
     listeners: {
-      onLook(look) {
-        metrics.observeProbe(look.kind, look.durationMs / 1000)
-        if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
-      },
+      onLook: look => countLook(look, metrics),
       onApiRequest: metrics.apiRequest,
       onChange(snapshot, transitions) {
         for (const channel of channels) channel.publish(snapshot, transitions)

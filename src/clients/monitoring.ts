@@ -6,7 +6,7 @@ import type { Clock, EpochMs } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import type { Deadline } from './attempts.ts'
-import { clientOptions, createCaller } from './google-client.ts'
+import { type Caller, clientOptions, createCaller } from './google-client.ts'
 import {
   fromDescriptor,
   fromDuration,
@@ -76,6 +76,19 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
   const uptime = new UptimeCheckServiceClient(options())
   const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
   return {
+    ...metricRequests(metrics, caller),
+    ...alertingRequests({ policies, channels, uptime }, caller),
+    async close() {
+      await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
+    },
+  }
+}
+
+function metricRequests(
+  metrics: MetricServiceClient,
+  caller: Caller,
+): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readSeries'> {
+  return {
     async writePoints(project, { points, resource, at }, deadline) {
       const timeSeries = fromPoints(points, resource, at)
       const name = `projects/${project}`
@@ -117,6 +130,20 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
         )
         return { items: messages.map(toReadSeries), next: response.nextPageToken }
       }),
+  }
+}
+
+interface AlertingClients {
+  readonly policies: AlertPolicyServiceClient
+  readonly channels: NotificationChannelServiceClient
+  readonly uptime: UptimeCheckServiceClient
+}
+
+function alertingRequests(
+  { policies, channels, uptime }: AlertingClients,
+  caller: Caller,
+): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
+  return {
     listPolicies: (project, deadline) =>
       readPages(async pageToken => {
         const name = `projects/${project}`
@@ -141,9 +168,6 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
         )
         return { items: messages.map(toUptimeCheck), next: response.nextPageToken }
       }),
-    async close() {
-      await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
-    },
   }
 }
 
