@@ -5,13 +5,13 @@ import {
   type ServiceDefinition,
   type sendUnaryData,
 } from '@grpc/grpc-js'
-import { fromJSON } from '@grpc/proto-loader'
 import { type Call, type CallLog, createCallLog } from './cloud-run/calls.ts'
 import { type Fault, faultPicker, refusalOf } from './cloud-run/faults.ts'
-import { protos } from './cloud-run/message.ts'
+import { definitions } from './cloud-run/message.ts'
 import { type Method, type MethodContext, methods, type Request } from './cloud-run/methods.ts'
 import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
 import { createStore, type ListOrder } from './cloud-run/store.ts'
+import { createWriteDesk } from './cloud-run/writes.ts'
 import { loadWorld, type World } from './world.ts'
 
 export interface CloudRunOptions {
@@ -49,12 +49,11 @@ type Handler = (call: ServerUnaryCall<Request, Message>, answer: Answer) => void
 /** Starts an emulator. Rejects where the port is taken. */
 export async function startCloudRun(options: CloudRunOptions = {}): Promise<CloudRun> {
   const { maxPageSize = 100, order = 'newest-first' } = options
-  const deskOf = (world: World): Desk => ({
-    store: createStore(world),
-    pickFault: faultPicker(world.faults),
-    maxPageSize,
-    order,
-  })
+  const deskOf = (world: World): Desk => {
+    const store = createStore(world)
+    const writes = createWriteDesk(world, store)
+    return { store, writes, pickFault: faultPicker(world.faults), maxPageSize, order }
+  }
   const calls = createCallLog()
   const waiting = new Set<NodeJS.Timeout>()
   let desk = deskOf(options.world ?? loadWorld())
@@ -64,6 +63,7 @@ export async function startCloudRun(options: CloudRunOptions = {}): Promise<Clou
     calls.record(call)
     const { pickFault, ...context } = desk
     const fault = pickFault(name, call.resource)
+    if (fault?.afterwards) method(request, context)
     if (fault?.hang) return
     const reply = () => replyTo(call, answer, () => resultOf(fault, call) ?? method(request, context))
     if (fault?.latencyMs === undefined) return reply()
@@ -88,11 +88,11 @@ export async function startCloudRun(options: CloudRunOptions = {}): Promise<Clou
 
 /** A server of every service in `methods`; grpc-js answers what has no handler with UNIMPLEMENTED. */
 function serve(handlerOf: (name: string, method: Method) => Handler): Server {
-  const definitions = fromJSON(protos, { keepCase: false, longs: String, enums: String, defaults: true })
   const server = new Server()
   for (const [service, implemented] of Object.entries(methods)) {
     const handlers = Object.entries(implemented).map(([name, method]) => [name, handlerOf(name, method)])
-    server.addService(definitions[`google.cloud.run.v2.${service}`] as ServiceDefinition, Object.fromEntries(handlers))
+    const name = service.includes('.') ? service : `google.cloud.run.v2.${service}`
+    server.addService(definitions[name] as ServiceDefinition, Object.fromEntries(handlers))
   }
   return server
 }
@@ -107,8 +107,9 @@ function listen(server: Server, port: number): Promise<number> {
 }
 
 function callOf(method: string, request: Request): Call {
-  const { name, parent, pageSize = 0, pageToken = '' } = request
-  return { method, resource: name ?? parent ?? '', pageSize, pageToken, code: null }
+  const { name, parent, job, service, pageSize = 0, pageToken = '' } = request
+  const written = (job ?? service)?.name
+  return { method, resource: name ?? parent ?? String(written ?? ''), pageSize, pageToken, code: null }
 }
 
 /** What a fault answers with, or null where it leaves the answer as it is. */

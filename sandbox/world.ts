@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { Fault } from './cloud-run/faults.ts'
 import { toMessage } from './cloud-run/message.ts'
+import type { WriteBehaviour } from './cloud-run/writes.ts'
 import { expandDigests } from './images.ts'
 import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
 import type { RegistryWorld } from './registry.ts'
@@ -21,6 +22,7 @@ import { absoluteTime } from './relative-time.ts'
  * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` stand for real digests (images.ts).
  * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
  * - A field or enum name that the API does not have is an error that names the place.
+ * - `writes` says how long what is written takes, and how it ends (cloud-run/writes.ts).
  * - `registry` is what the registry holds (registry.ts), `faults` is what goes wrong (cloud-run/faults.ts).
  *
  * The incident, as a patch:
@@ -40,6 +42,7 @@ export interface World {
   readonly executions: Resources
   readonly registry: RegistryWorld
   readonly faults: readonly Fault[]
+  readonly writes: Partial<WriteBehaviour>
 }
 
 export type Resources = Readonly<Record<string, JsonObject>>
@@ -70,7 +73,7 @@ export function readPatch(file: string | URL): WorldPatch {
   return content
 }
 
-const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'faults']
+const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'faults', 'writes']
 
 function finishWorld(written: JsonObject): World {
   const unknown = Object.keys(written).find(key => !parts.includes(key))
@@ -90,6 +93,7 @@ function finishWorld(written: JsonObject): World {
     ),
     registry: { repositories: {}, ...(world.registry as Partial<RegistryWorld>) },
     faults: (world.faults ?? []) as unknown as Fault[],
+    writes: (world.writes ?? {}) as Partial<WriteBehaviour>,
   }
 }
 

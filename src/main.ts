@@ -1,18 +1,15 @@
 #!/usr/bin/env node
 import { runCli } from './cli/cli.ts'
-import { confirm } from './cli/confirm.ts'
 import { systemClock } from './clock.ts'
 
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort())
 
 process.exitCode = await runCli(process.argv.slice(2), {
+  stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   clock: systemClock,
   nodeVersion: process.version,
   signal: ending.signal,
-  ...(process.stdin.isTTY && {
-    confirm: (question: string) => confirm(question, { input: process.stdin, output: process.stderr }),
-  }),
 })

@@ -633,7 +633,10 @@ t.test('driftwatch alerts plan and apply: shows, asks, makes it so, and is then 
   const planned = await alerts(t, monitoring, 'plan')
   t.match(planned, { code: 2, stdout: /alerts of the monitor driftwatch in the project acme-production\nto do\n/ })
   t.equal(planned.stdout.match(/ {2}create the policy/g)?.length, 3)
-  t.match(await alerts(t, monitoring, 'apply'), { code: 1, stderr: /no terminal to ask on: say --yes/ })
+  t.match(await alerts(t, monitoring, 'apply'), {
+    code: 1,
+    stderr: /no terminal to ask at: nothing was changed; pass --yes/,
+  })
   t.strictSame(monitoring.policies(), [], 'nothing is written without an answer')
   t.match(await alerts(t, monitoring, 'apply --yes'), { code: 0, stdout: /done\n$/, stderr: /create the policy/ })
   t.match(await alerts(t, monitoring, 'plan'), { code: 0, stdout: /nothing to do/ })

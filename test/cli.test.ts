@@ -85,7 +85,7 @@ async function emulator(
 t.test('help teaches: every command and option is in it', async t => {
   const { code, stdout } = await run(['--help'])
   t.equal(code, 0)
-  for (const command of ['serve', 'check', 'config']) {
+  for (const command of ['serve', 'check', 'migrate', 'deploy', 'config']) {
     t.match(stdout, command)
     const help = await run([command, '--help'])
     t.match(help, { code: 0, stderr: '' })
@@ -99,7 +99,7 @@ t.test('help teaches: every command and option is in it', async t => {
 
 t.test('what makes no sense is one sentence on stderr, and exit code 1', async t => {
   const cases: [string[], RegExp][] = [
-    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, config/],
+    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, migrate, deploy, config/],
     [['toString'], /^driftwatch: there is no command "toString"/],
     [['check', '--stak', 'x'], /^driftwatch: check: Unknown option '--stak'.* --help lists the options/],
     [['check', '--stack'], /^driftwatch: check: /],
@@ -144,7 +144,7 @@ t.test('check prints what it finds and exits accordingly', async t => {
   cloudRun.setWorld(loadWorld(behind))
   const drifted = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(drifted.code, 2)
-  t.match(drifted.stdout, /gcloud run jobs update runtime-migrate --image .*@sha256:/)
+  t.match(drifted.stdout, /driftwatch migrate --stack runtime/)
   const only = await run(['check', '--stack', 'runtime', '--only', 'service-image', '--format', 'json'], { variables })
   t.equal(only.code, 0, 'what is not asked for does not count')
   t.strictSame(

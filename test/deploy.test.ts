@@ -13,7 +13,7 @@ import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { environmentVariables } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { execForm, lastOf, parseCopy, parseDockerfile, type Stage } from './helpers/dockerfile.ts'
-import { type BuiltImage, buildImage } from './helpers/image-build.ts'
+import { type BuiltImage, buildImage, withoutCoverage } from './helpers/image-build.ts'
 
 // Two installs with npm, one of them of everything.
 t.setTimeout(600_000)
@@ -258,9 +258,8 @@ interface Running {
 
 /** Starts the image's entrypoint with arguments, as the image's user where this one may become it. */
 function start(image: BuiltImage, args: readonly string[], env: Readonly<Record<string, string>>): Running {
-  const [command = '', ...first] = image.entrypoint
   const root = process.getuid?.() === 0
-  const child = spawn(command, [...first, ...args], {
+  const child = spawn('env', [...withoutCoverage, ...image.entrypoint, ...args], {
     cwd: image.workdir,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

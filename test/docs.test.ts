@@ -87,7 +87,7 @@ for (const check of checkKinds) {
       reportSchema.properties.stacks.items.properties.checks.items,
     )
     t.ok(valid(example), JSON.stringify(valid.errors))
-    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^gcloud / })
+    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^(gcloud|driftwatch) / })
   })
 }
 
@@ -152,10 +152,20 @@ t.test('commands in the pages exist', async t => {
     scenarios.filter(name => !isScenarioName(name)),
     [],
   )
-  const commands = [...text.matchAll(/driftwatch (?:-- )?(check|serve|config)((?: +--[a-z]+(?:[ =][\w./"$-]+)?)*)/g)]
+  const commands = [
+    ...text.matchAll(/driftwatch (?:-- )?(check|serve|config|migrate|deploy)((?: +--[a-z-]+(?:[ =][\w./"$-]+)?)*)/g),
+  ]
   for (const [command, name = '', options = ''] of commands) {
     const { stdout } = await run(name, '--help')
-    for (const [option] of options.matchAll(/--[a-z]+/g)) t.match(stdout, option, command)
+    for (const [option] of options.matchAll(/--[a-z-]+/g)) t.match(stdout, option, command)
+  }
+})
+
+t.test('what the pages quote of findings and logs is what the code says', async t => {
+  const [text, source] = [pages, list('src/**/*.ts')].map(paths => paths.map(read).join('\n')) as [string, string]
+  for (const words of ['compared by tag only', 'it had drifted before this rollout', 'a look failed']) {
+    t.match(text, `\`${words}`, 'the pages quote it')
+    t.match(source, words)
   }
 })
 

@@ -150,7 +150,7 @@ t.test('the emulator refuses what Cloud Run refuses', async t => {
   await refuses(jobs, 'listJobs', { parent: everywhere }, INVALID_ARGUMENT, /malformed parent/)
   await refuses(jobs, 'listJobs', { parent: place, pageSize: -1 }, INVALID_ARGUMENT, /negative page_size/)
   await refuses(jobs, 'listJobs', { parent: place, pageToken: 'forged' }, INVALID_ARGUMENT, /invalid page_token/)
-  await refuses(jobs, 'runJob', { name: job }, UNIMPLEMENTED, /RunJob/)
+  await refuses(jobs, 'deleteJob', { name: job }, UNIMPLEMENTED, /DeleteJob/)
   t.match(cloudRun.calls.all[0], { code: 'NOT_FOUND' })
 })
 

@@ -16,6 +16,8 @@ export interface Fault {
   readonly latencyMs?: number
   /** No answer ever comes. */
   readonly hang?: boolean
+  /** What was asked for is done, and then the answer is lost: with `code` or `hang`. */
+  readonly afterwards?: boolean
   /** The answer is a message without any field. */
   readonly empty?: boolean
 }

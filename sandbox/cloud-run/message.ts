@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module'
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
 import { isJsonObject, type Json, type JsonObject } from '../merge-patch.ts'
 
 /** What the vendor's protos.json holds of a message, an enum or a namespace. */
@@ -10,6 +12,21 @@ interface Descriptor {
 
 /** The vendor's own protos, as protobufjs JSON. */
 export const protos = createRequire(import.meta.url)('@google-cloud/run/build/protos/protos.json') as Descriptor
+
+/** What grpc-js makes servers of, by full name of the service. */
+export const definitions = fromJSON(protos, { keepCase: false, longs: String, enums: String, defaults: true })
+
+/** A resource as an operation carries it: google.protobuf.Any. */
+export function toAny(typeName: string, message: Record<string, unknown>): { type_url: string; value: Buffer } {
+  return { type_url: `type.googleapis.com/google.cloud.run.v2.${typeName}`, value: bytesOf(typeName, message) }
+}
+
+/** A resource as bytes: equal messages have equal ones, however they are written. */
+export function bytesOf(typeName: string, message: Record<string, unknown>): Buffer {
+  const service = definitions[`google.cloud.run.v2.${typeName}s`] as ServiceDefinition
+  const { responseSerialize } = service[`Get${typeName}`] as MethodDefinition<unknown, Record<string, unknown>>
+  return responseSerialize(message)
+}
 
 /** Proto3 JSON as the REST API shows it, turned into what protobufjs encodes. Refuses what the message does not have. */
 export function toMessage(typeName: string, json: JsonObject, path: string = typeName): Record<string, unknown> {

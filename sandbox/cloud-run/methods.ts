@@ -1,11 +1,15 @@
 import { assertName, assertParent, type Collection } from './names.ts'
 import { pageOf } from './pages.ts'
-import type { ListOrder, Store } from './store.ts'
+import type { ListOrder, Message, Store } from './store.ts'
+import type { WriteDesk } from './writes.ts'
 
-/** A request as it comes off the wire, defaults filled in: a `name` to get, or a `parent` to list. */
+/** A request as it comes off the wire, defaults filled in: a `name` to get or run, a `parent` to list, a resource to write. */
 export interface Request {
   readonly name?: string
   readonly parent?: string
+  readonly job?: Message
+  readonly service?: Message
+  readonly etag?: string
   readonly pageSize: number
   readonly pageToken: string
   readonly showDeleted: boolean
@@ -13,6 +17,7 @@ export interface Request {
 
 export interface MethodContext {
   readonly store: Store
+  readonly writes: WriteDesk
   readonly maxPageSize: number
   readonly order: ListOrder
 }
@@ -38,8 +43,18 @@ function list(method: string, collection: Collection): Method {
 
 /** What the emulator answers; every other method of these services is UNIMPLEMENTED. */
 export const methods: Record<string, Record<string, Method>> = {
-  Services: { GetService: get('services'), ListServices: list('ListServices', 'services') },
+  Services: {
+    GetService: get('services'),
+    ListServices: list('ListServices', 'services'),
+    UpdateService: ({ service = {} }, { writes }) => writes.updateService(service),
+  },
   Revisions: { GetRevision: get('revisions'), ListRevisions: list('ListRevisions', 'revisions') },
-  Jobs: { GetJob: get('jobs'), ListJobs: list('ListJobs', 'jobs') },
+  Jobs: {
+    GetJob: get('jobs'),
+    ListJobs: list('ListJobs', 'jobs'),
+    UpdateJob: ({ job = {} }, { writes }) => writes.updateJob(job),
+    RunJob: ({ name = '', etag = '' }, { writes }) => writes.runJob(name, etag),
+  },
   Executions: { GetExecution: get('executions'), ListExecutions: list('ListExecutions', 'executions') },
+  'google.longrunning.Operations': { GetOperation: ({ name = '' }, { writes }) => writes.operation(name) },
 }

@@ -5,7 +5,7 @@ import { type Collection, collections, isUnder, notFound } from './names.ts'
 
 export type ListOrder = 'newest-first' | 'shuffled'
 
-type Message = Record<string, unknown>
+export type Message = Record<string, unknown>
 
 interface Stored {
   readonly name: string
@@ -14,27 +14,51 @@ interface Stored {
   readonly message: Message
 }
 
-/** What Cloud Run holds, ready for the wire. */
+/** What Cloud Run holds, ready for the wire. What was to change by now has changed in every answer. */
 export interface Store {
   get(collection: Collection, name: string): Message
   list(collection: Collection, parent: string, options: { order: ListOrder; showDeleted: boolean }): Message[]
+  /** Puts a resource there, in place of what had its name. */
+  put(collection: Collection, name: string, message: Message): void
+  /** Makes a change `ms` from now. */
+  later(ms: number, change: () => void): void
 }
 
 export function createStore(world: World): Store {
   const stored = Object.fromEntries(
     Object.keys(collections).map(collection => [collection, storedOf(world, collection as Collection)]),
   ) as Record<Collection, Map<string, Stored>>
+  let changes: { readonly at: number; readonly change: () => void }[] = []
+
+  /** Nobody sees a moment before the next request, so no timer is needed. */
+  function catchUp(): void {
+    const now = performance.now()
+    const due = changes.filter(each => each.at <= now).sort((one, other) => one.at - other.at)
+    changes = changes.filter(each => each.at > now)
+    for (const { change } of due) change()
+  }
+
   return {
     get(collection, name) {
+      catchUp()
       const found = stored[collection].get(name)
       if (found === undefined) throw notFound(collection, name)
       return found.message
     },
     list(collection, parent, { order, showDeleted }) {
+      catchUp()
       return [...stored[collection].values()]
         .filter(each => isUnder(parent, each.name) && (showDeleted || !each.deleted))
         .sort(order === 'shuffled' ? byHash : newestFirst)
         .map(each => each.message)
+    },
+    put(collection, name, message) {
+      const before = stored[collection].get(name)
+      const createTime = before?.createTime ?? new Date().toISOString()
+      stored[collection].set(name, { name, createTime, deleted: before?.deleted ?? false, message })
+    },
+    later(ms, change) {
+      changes.push({ at: performance.now() + ms, change })
     },
   }
 }

@@ -32,6 +32,16 @@ export function updateJob(stack: JobStack, image: string | null, clearArgs = fal
   )
 }
 
+/** Sets the job's image alone: the way back to the one that it had. */
+export function setJobImage(stack: JobStack, image: string): string {
+  return updateJob({ ...stack, job: { ...stack.job, command: null, args: null } }, image)
+}
+
+/** Locks the job to the image that serves, executes it and checks again. */
+export function migrateStack(stack: Stack): string {
+  return commandLine('driftwatch', 'migrate', '--stack', stack.name)
+}
+
 export function createJob(stack: JobStack, image: string): string {
   const { job } = stack
   return commandLine(
@@ -82,6 +92,21 @@ export function deployService(stack: Stack, image: string): string {
 
 export function sendTrafficToLatest(stack: Stack): string {
   return commandLine('gcloud', 'run', 'services', 'update-traffic', stack.service.name, '--to-latest', ...place(stack))
+}
+
+/** Back to a revision that is there. */
+export function sendTrafficTo(stack: Stack, revision: string): string {
+  const { name } = stack.service
+  return commandLine(
+    'gcloud',
+    'run',
+    'services',
+    'update-traffic',
+    name,
+    '--to-revisions',
+    `${revision}=100`,
+    ...place(stack),
+  )
 }
 
 export function describeService(stack: Stack): string {

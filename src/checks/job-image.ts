@@ -7,6 +7,7 @@ import type { Check, CheckInput } from './check.ts'
 import { changedBy, explainable, judgeContainer, judgeImages, judgeLastChange, judgeWords } from './cloud-run-parts.ts'
 import type { Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
+import { migrateFix } from './migrate-fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
 import { whatServes } from './what-serves.ts'
 
@@ -61,6 +62,7 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
   return conclude(parts, {
     inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
     fix: differences =>
+      migrateFix(stack, release, job) ??
       updateJob(
         stack,
         serves.kind === 'side' ? pinnedImage(serves.side.image) : null,

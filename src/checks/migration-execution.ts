@@ -27,6 +27,7 @@ import {
 } from './cloud-run-parts.ts'
 import type { Difference, Finding } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
+import { migrateFix } from './migrate-fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
 import { whatServes } from './what-serves.ts'
 
@@ -54,12 +55,12 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
     const stack = input.stack as JobStack
     const { job, service, execution } = input.observed
     if (!job) return onlyDoubt('DEPENDS_ON', `job ${stack.job.name} is missing: see job-image`)
+    const release = service && readRelease(service.service, service.revisions, stack.service.container)
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0
-        ? neverRan(stack)
+        ? neverRan(stack, job, release)
         : onlyDoubt('DETAIL_EXPIRED', `job ${job.name} does not name its latest execution`)
-    const release = service && readRelease(service.service, service.revisions, stack.service.container)
     const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
     return judgeLatest({ input, stack, job, reference, execution: execution?.execution ?? null, release, grace })
   },
@@ -69,7 +70,7 @@ function onlyDoubt(code: 'DEPENDS_ON' | 'DETAIL_EXPIRED', message: string): Find
   return conclude([unproven({ code, message })], { inSync: '', fix: () => null })
 }
 
-function neverRan(stack: JobStack): Finding {
+function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
   const summary = `job ${stack.job.name} has never been executed: the migration did not run`
   const part = differs('drifted', summary, {
     path: 'execution',
@@ -77,7 +78,7 @@ function neverRan(stack: JobStack): Finding {
     expected: 'a migration that ran',
     actual: null,
   })
-  return conclude([part], { inSync: '', fix: () => executeJob(stack) })
+  return conclude([part], { inSync: '', fix: () => migrateFix(stack, release, job) ?? executeJob(stack) })
 }
 
 function judgeLatest(latest: Latest): Finding {
@@ -225,6 +226,8 @@ function fixFor(latest: Latest, differences: readonly Difference[]): string {
     serves.kind === 'side' &&
     ofJob.kind === 'seen' &&
     compareImages(serves.side, ofJob.side, input.observed.registry).result !== 'equal'
+  const migrate = migrateFix(stack, release, job)
+  if (migrate !== null) return [...stop, migrate].join(' && ')
   const mend = wrongImage ? [updateJob(stack, pinnedImage(serves.side.image))] : []
   return [...stop, ...mend, executeJob(stack)].join(' && ')
 }

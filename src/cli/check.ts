@@ -1,7 +1,8 @@
 import { type CheckKind, checkKinds } from '../checks/check.ts'
 import { checksOf } from '../checks/checks.ts'
 import type { Status } from '../checks/status.ts'
-import { readEnvironment } from '../config/environment.ts'
+import type { Clock, EpochMs } from '../clock.ts'
+import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { buildReport, type Report } from '../drift/report.ts'
@@ -9,6 +10,9 @@ import { renderText } from '../drift/text.ts'
 import { parseDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import { createLog } from '../log.ts'
+import { toFound } from '../operate/found.ts'
+import { assertWritable, buildReceipt, writeReceipt } from '../operate/receipt.ts'
+import { lookAtAll } from '../operate/sight.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, repeated, single } from './command.ts'
 
@@ -20,7 +24,7 @@ const pollMs = 2000
 
 export const check: Command = {
   help: `Usage
-  driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json] [--wait DURATION]
+  driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json] [--wait DURATION] [--receipt FILE]
 
 What does it do?
   It looks once at everything that the config names, prints what it finds, and exits:
@@ -40,12 +44,16 @@ How do I gate a deploy?
 How do other programs read it?
   --format json     the report as GET /drift gives it; the default is a table, coloured on a terminal
                     unless NO_COLOR is set. Results go to stdout, everything else to stderr.
+
+How do I keep what was found?
+  --receipt FILE    the report with the images, digests and latest migrations that were there, as JSON
 `,
   options: {
     stack: { type: 'string', multiple: true },
     only: { type: 'string', multiple: true },
     format: { type: 'string' },
     wait: { type: 'string' },
+    receipt: { type: 'string' },
   },
   async run(values, io) {
     const environment = readEnvironment(io.variables)
@@ -55,18 +63,52 @@ How do other programs read it?
     )
     const only = selectChecks(config, repeated(values, 'only'))
     const { format, waitMs } = readOptions(values)
+    const receipt = single(values, 'receipt')
+    if (receipt !== null) assertWritable(receipt)
     for (const { name, notes } of config.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
     const log = createLog({ level: 'silent', clock: io.clock })
+    const startedAt = io.clock.now()
     const watch = createWatch({ config, environment, clock: io.clock, log, only })
     try {
       const report = await lookUntilSettled(watch, io, waitMs)
       const color = io.stdout.isTTY === true && !environment.noColor
       io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
+      if (receipt !== null)
+        await keepReceipt(receipt, { config, environment, clock: io.clock, only, startedAt, report })
       return exitCodes[report.status]
     } finally {
       await watch.close()
     }
   },
+}
+
+/** Written last: who reads the table need not wait for it. */
+async function keepReceipt(
+  file: string,
+  found: {
+    readonly config: Config
+    readonly environment: Environment
+    readonly clock: Clock
+    readonly only: readonly CheckKind[] | null
+    readonly startedAt: EpochMs
+    readonly report: Report
+  },
+): Promise<void> {
+  const { config, clock, only, startedAt, report } = found
+  const seen = await lookAtAll(config, found)
+  const content = {
+    command: 'check',
+    dryRun: false,
+    exitCode: exitCodes[report.status],
+    startedAt,
+    endedAt: clock.now(),
+    asked: { stacks: config.stacks.map(({ name }) => name), checks: only && [...only], image: null, noTraffic: false },
+    error: null,
+    steps: [],
+    stacks: seen.map(({ stack, sight }) => ({ name: stack.name, before: null, after: sight && toFound(stack, sight) })),
+    report: { before: null, after: report },
+  } as const
+  writeReceipt(file, buildReceipt(content))
 }
 
 async function lookUntilSettled(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {

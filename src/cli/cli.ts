@@ -7,6 +7,8 @@ import type { Command, CommandIo } from './command.ts'
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   check: async () => (await import('./check.ts')).check,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  deploy: async () => (await import('./deploy.ts')).deploy,
   config: async () => (await import('./config.ts')).config,
   alerts: async () => (await import('./alerts.ts')).alerts,
 }
@@ -19,6 +21,8 @@ Usage
 Which command do I want?
   serve     watch all the time; answer curl /drift, Prometheus and uptime checks
   check     look once, print what is found, and exit 0 only when all is in sync
+  migrate   lock the migration job to the image that serves, run it, follow it, check again
+  deploy    deploy an image, migrate with it, judge, and keep a receipt
   config    is my config right, and what does it come to?
   alerts    what does Cloud Monitoring lack to page somebody, and make it so
 

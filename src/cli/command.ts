@@ -10,6 +10,8 @@ export interface TextStream {
 
 /** What a command touches of the process. */
 export interface CommandIo {
+  /** Where somebody answers questions, if it is a terminal. Left out: nobody does. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   /** Results. */
   readonly stdout: TextStream
   /** Everything else. */
@@ -21,8 +23,6 @@ export interface CommandIo {
   readonly nodeVersion: string
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
-  /** Asks somebody a question that is answered with yes or no; left out, nobody can be asked. */
-  confirm?(question: string): Promise<boolean>
 }
 
 /** Options as `parseArgs` of Node.js gives them. */

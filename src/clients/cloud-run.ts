@@ -8,6 +8,7 @@ import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { Deadline } from './attempts.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 
 /** Some resources of a list, by full resource name. */
 export interface Page<T> {
@@ -50,7 +51,7 @@ export const cloudRunMethods = ['Service', 'Revision', 'Job', 'Execution'].flatM
 const pageSize = 1000
 
 /** A page of big services is a few MiB; what is larger is no answer of Cloud Run's. */
-const longestAnswerBytes = 16 * 1024 * 1024
+export const longestAnswerBytes = 16 * 1024 * 1024
 
 interface VendorPage {
   readonly nextPageToken?: string | null
@@ -66,7 +67,8 @@ interface VendorReads<M> {
 }
 
 export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRunOptions): CloudRunClient {
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes)
+  const credentials = createGoogleCredentials()
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   // Each client changes the options that it is given: it gets its own.
   const services = new ServicesClient(options())
   const revisions = new RevisionsClient(options())

@@ -1,7 +1,8 @@
 import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
-import type { ErrorCode } from '../errors.ts'
+import { asDriftwatchError, type ErrorCode } from '../errors.ts'
 import { attempt, type Deadline } from './attempts.ts'
+import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
 import { translateGrpcError } from './grpc-errors.ts'
 
 /** What every request to a client of Google's is given: the clients' own retries overrun the deadline. */
@@ -45,9 +46,13 @@ export function createCaller({ system, clock, onRequest = () => {} }: CallerOpti
  * Options for one of Google's clients, new ones for each, since it changes them. `emulatorHost` is `host:port`, reached
  * without TLS and without credentials; null is Google Cloud.
  */
-export function clientOptions(emulatorHost: string | null, longestAnswerBytes: number): ClientOptions {
+export function clientOptions(
+  emulatorHost: string | null,
+  longestAnswerBytes: number,
+  credentials: GoogleCredentials = createGoogleCredentials(),
+): ClientOptions {
   const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
-  if (emulatorHost === null) return limits
+  if (emulatorHost === null) return { ...limits, authClient: new LateCredentials(credentials) }
   const colon = emulatorHost.lastIndexOf(':')
   return {
     ...limits,
@@ -57,5 +62,29 @@ export function clientOptions(emulatorHost: string | null, longestAnswerBytes: n
     // Without one the client looks for credentials although it needs none.
     authClient: new googleAuthLibrary.PassThroughClient(),
     projectId: 'emulator',
+  }
+}
+
+/**
+ * Credentials that are looked for at each request. A client that looks for its own does so once: a lookup that fails is
+ * an unhandled rejection, which ends the process, and is kept for ever.
+ */
+class LateCredentials extends googleAuthLibrary.PassThroughClient {
+  readonly #credentials: GoogleCredentials
+
+  constructor(credentials: GoogleCredentials) {
+    super()
+    this.#credentials = credentials
+  }
+
+  override async getRequestHeaders(url?: string | URL): Promise<Headers> {
+    try {
+      return await this.#credentials.requestHeaders(url)
+    } catch (thrown) {
+      const { code, message } = asDriftwatchError(thrown)
+      // gRPC takes the number for the status of the call.
+      const status = code === 'UNAVAILABLE' ? grpc.status.UNAVAILABLE : grpc.status.UNAUTHENTICATED
+      throw Object.assign(new Error(message), { code: status })
+    }
   }
 }

@@ -5,13 +5,18 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   3: 'INVALID_ARGUMENT',
   4: 'DEADLINE_EXCEEDED',
   5: 'NOT_FOUND',
+  6: 'ALREADY_EXISTS',
   7: 'PERMISSION_DENIED',
   8: 'RESOURCE_EXHAUSTED',
+  9: 'FAILED_PRECONDITION',
   10: 'ABORTED',
   12: 'UNIMPLEMENTED',
   14: 'UNAVAILABLE',
   16: 'UNAUTHENTICATED',
 }
+
+/** What gRPC puts before the reason why there are no credentials for a call. */
+const credentialsPrefix = /^Getting metadata from plugin failed with error: /
 
 /** The longest that a vendor's text is quoted. */
 const longestQuote = 300
@@ -21,7 +26,7 @@ export function translateGrpcError(thrown: unknown, where: string): DriftwatchEr
   if (thrown instanceof DriftwatchError)
     return new DriftwatchError(thrown.code, `${where}: ${thrown.message}`, { cause: thrown })
   const { code, details, message } = describe(thrown)
-  const text = (details || message).replace(/\s+/g, ' ').slice(0, longestQuote)
+  const text = (details || message).replace(credentialsPrefix, '').replace(/\s+/g, ' ').slice(0, longestQuote)
   return new DriftwatchError(ourCode(code, text), `${where}: ${text}`, { cause: thrown })
 }
 

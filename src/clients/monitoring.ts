@@ -7,6 +7,7 @@ import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import type { Deadline } from './attempts.ts'
 import { type Caller, clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 import {
   fromDescriptor,
   fromDuration,
@@ -69,7 +70,8 @@ const pageSize = 1000
 const longestAnswerBytes = 16 * 1024 * 1024
 
 export function createMonitoringClient({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringClient {
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes)
+  const credentials = createGoogleCredentials()
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   const metrics = new MetricServiceClient(options())
   const policies = new AlertPolicyServiceClient(options())
   const channels = new NotificationChannelServiceClient(options())

@@ -5,6 +5,9 @@ import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type Copy, execForm, lastOf, parseCopy, type Stage } from './dockerfile.ts'
 
+/** For `env`: tap gives every process that a test starts its own loader, and this is none of its. */
+export const withoutCoverage = ['-u', 'NODE_OPTIONS']
+
 /** What a Dockerfile makes, as directories of this machine. */
 export interface BuiltImage {
   /** Stands for `/` of the image. */
@@ -49,6 +52,11 @@ function installNode(directory: string): string {
   return bin
 }
 
+/** Where npm and the shell are; the packages that the tests run with must not be found. */
+function systemPath(): string[] {
+  return (process.env.PATH ?? '').split(':').filter(directory => !directory.includes('node_modules'))
+}
+
 interface Workshop {
   readonly context: string
   readonly allowed: ReadonlySet<string>
@@ -59,7 +67,7 @@ interface Workshop {
 
 async function buildStage(stage: Stage, workshop: Workshop): Promise<BuiltImage> {
   const root = join(workshop.directory, `stage-${stage.name}`)
-  const env: Record<string, string> = { PATH: `${workshop.bin}:/usr/local/bin:/usr/bin:/bin` }
+  const env: Record<string, string> = { PATH: [workshop.bin, ...systemPath()].join(':') }
   let workdir = root
   for (const { keyword, rest } of stage.instructions) {
     if (keyword === 'WORKDIR') {
@@ -96,7 +104,7 @@ async function copy({ stage, sources, target }: Copy, workdir: string, workshop:
 }
 
 async function run(command: string, cwd: string, env: Readonly<Record<string, string>>): Promise<void> {
-  const child = spawn('/bin/sh', ['-c', command], {
+  const child = spawn('env', [...withoutCoverage, '/bin/sh', '-c', command], {
     cwd,
     env: { ...registryEnv(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,386 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { createRegistryStore, type RegistryStore } from '../registry/store.ts'
+import type { World } from '../world.ts'
+import { bytesOf, toAny } from './message.ts'
+import { assertName } from './names.ts'
+import { refusal } from './refusal.ts'
+import type { Message, Store } from './store.ts'
+
+/** How long what is written takes, in milliseconds, and how it ends. */
+export interface WriteBehaviour {
+  readonly jobUpdateMs: number
+  readonly rolloutMs: number
+  readonly executionMs: number
+  /** Executions that may run at once in a project and region. */
+  readonly executionLimit: number
+  readonly rollout: 'succeeds' | 'fails' | 'never-ends'
+  readonly execution: 'succeeds' | 'fails' | 'never-ends'
+  /** Whether a revision shows the digest that its tag had, as Cloud Run usually does. */
+  readonly showsDigest: boolean
+}
+
+const usual: WriteBehaviour = {
+  jobUpdateMs: 400,
+  rolloutMs: 1500,
+  executionMs: 3000,
+  executionLimit: 50,
+  rollout: 'succeeds',
+  execution: 'succeeds',
+  showsDigest: true,
+}
+
+/** The methods that change the world, with Google's refusals; each answers with a long-running operation. */
+export interface WriteDesk {
+  updateJob(job: Message): Message
+  runJob(name: string, etag: string): Message
+  updateService(service: Message): Message
+  operation(name: string): Message
+}
+
+interface Desk {
+  readonly store: Store
+  readonly behaviour: WriteBehaviour
+  readonly registry: RegistryStore
+  /** What each operation is about; it is done when that says so. */
+  readonly operations: Map<string, { readonly kind: Kind; readonly name: string }>
+}
+
+type Kind = 'Service' | 'Job' | 'Execution'
+
+const collectionOf = { Service: 'services', Job: 'jobs', Execution: 'executions' } as const
+
+/** Who writes, as the resources then say. */
+const writer = 'operator@openagentsgemini.iam.gserviceaccount.com'
+
+export function createWriteDesk(world: World, store: Store): WriteDesk {
+  const registry = createRegistryStore(world.registry.repositories)
+  const desk: Desk = { store, behaviour: { ...usual, ...world.writes }, registry, operations: new Map() }
+  return {
+    updateJob: job => updateJob(desk, job),
+    runJob: (name, etag) => runJob(desk, name, etag),
+    updateService: service => updateService(desk, service),
+    operation: name => readOperation(desk, name),
+  }
+}
+
+function updateJob(desk: Desk, wish: Message): Message {
+  const { store, behaviour } = desk
+  const name = nameOf(wish)
+  assertName('jobs', name)
+  const before = store.get('jobs', name)
+  assertEtag(name, wish.etag, before.etag)
+  const images = imagesOf((wish.template as Message | null)?.template as Message | null)
+  store.put('jobs', name, {
+    ...before,
+    ...changed(wish, before),
+    template: wish.template,
+    terminalCondition: condition('Ready', 'CONDITION_RECONCILING'),
+  })
+  store.later(behaviour.jobUpdateMs, () => {
+    const missing = images.find(image => digestOf(desk, image) === null)
+    const ready = missing
+      ? condition('Ready', 'CONDITION_FAILED', {
+          message: `Image '${missing}' not found.`,
+          reason: 'CONTAINER_MISSING',
+        })
+      : condition('Ready', 'CONDITION_SUCCEEDED')
+    const job = store.get('jobs', name)
+    store.put('jobs', name, { ...job, ...settled(job), terminalCondition: ready })
+  })
+  return startOperation(desk, 'Job', name)
+}
+
+function runJob(desk: Desk, jobName: string, etag: string): Message {
+  const { store, behaviour } = desk
+  assertName('jobs', jobName)
+  const job = store.get('jobs', jobName)
+  assertEtag(jobName, etag, job.etag)
+  assertRunnable(desk, jobName, job)
+  const template = job.template as Message
+  const shortName = `${lastOf(jobName)}-${suffix(5)}`
+  const name = `${jobName}/executions/${shortName}`
+  const createTime = timestamp()
+  const taskCount = Number(template.taskCount ?? 1) || 1
+  store.put('executions', name, {
+    name,
+    uid: randomUUID(),
+    generation: 1,
+    job: lastOf(jobName),
+    createTime,
+    startTime: createTime,
+    updateTime: createTime,
+    creator: writer,
+    launchStage: 'GA',
+    parallelism: taskCount,
+    taskCount,
+    runningCount: taskCount,
+    template: template.template,
+    reconciling: true,
+    conditions: [
+      condition('Completed', 'CONDITION_RECONCILING', { message: 'Waiting for execution to complete.' }),
+      condition('ContainerReady', 'CONDITION_SUCCEEDED', { message: 'Imported container image.' }),
+      condition('Started', 'CONDITION_SUCCEEDED', { message: 'Started deployed execution in 0s.' }),
+    ],
+    logUri: 'https://console.cloud.google.com/logs/viewer',
+    etag: newEtag(),
+  })
+  store.put('jobs', jobName, {
+    ...job,
+    executionCount: Number(job.executionCount ?? 0) + 1,
+    latestCreatedExecution: { name: shortName, createTime, completionStatus: 'EXECUTION_RUNNING' },
+    etag: newEtag(),
+  })
+  if (behaviour.execution !== 'never-ends')
+    store.later(behaviour.executionMs, () => completeExecution(desk, jobName, name, behaviour.execution === 'succeeds'))
+  return startOperation(desk, 'Execution', name)
+}
+
+function assertRunnable({ store, behaviour }: Desk, jobName: string, job: Message): void {
+  const ready = job.terminalCondition as Message | null
+  if (ready?.state === 'CONDITION_FAILED')
+    throw refusal('FAILED_PRECONDITION', `Job '${lastOf(jobName)}' is not ready to run: ${ready.message}`)
+  const location = jobName.split('/').slice(0, 4).join('/')
+  const running = store
+    .list('executions', `${location}/jobs/-`, { order: 'newest-first', showDeleted: false })
+    .filter(execution => Number(execution.runningCount ?? 0) > 0)
+  if (running.length >= behaviour.executionLimit)
+    throw refusal(
+      'RESOURCE_EXHAUSTED',
+      `Quota exceeded for running executions in ${location}: limit ${behaviour.executionLimit}.`,
+    )
+}
+
+function completeExecution({ store }: Desk, jobName: string, name: string, succeeds: boolean): void {
+  const completionTime = timestamp()
+  const execution = store.get('executions', name)
+  const { taskCount } = execution
+  const completed = succeeds
+    ? condition('Completed', 'CONDITION_SUCCEEDED', { message: 'Execution completed successfully in 0s.' })
+    : condition('Completed', 'CONDITION_FAILED', {
+        message: `Task ${lastOf(name)}-task0 failed with message: The container exited with an error.`,
+        executionReason: 'NON_ZERO_EXIT_CODE',
+      })
+  store.put('executions', name, {
+    ...execution,
+    conditions: [completed, ...(execution.conditions as Message[]).filter(each => each.type !== 'Completed')],
+    reconciling: false,
+    observedGeneration: 1,
+    runningCount: 0,
+    [succeeds ? 'succeededCount' : 'failedCount']: taskCount,
+    completionTime,
+    updateTime: completionTime,
+    etag: newEtag(),
+  })
+  const job = store.get('jobs', jobName)
+  const latest = job.latestCreatedExecution as Message
+  if (latest.name !== lastOf(name)) return
+  const completionStatus = succeeds ? 'EXECUTION_SUCCEEDED' : 'EXECUTION_FAILED'
+  store.put('jobs', jobName, {
+    ...job,
+    latestCreatedExecution: { ...latest, completionTime, completionStatus },
+    etag: newEtag(),
+  })
+}
+
+function updateService(desk: Desk, wish: Message): Message {
+  const { store, behaviour } = desk
+  const name = nameOf(wish)
+  assertName('services', name)
+  const before = store.get('services', name)
+  assertEtag(name, wish.etag, before.etag)
+  const template = wish.template as Message | null
+  imagesOf(template)
+  const revision = sameTemplate(wish, before) ? null : createRevision(desk, name, template as Message)
+  store.put('services', name, {
+    ...before,
+    ...changed(wish, before),
+    template,
+    traffic: wish.traffic,
+    terminalCondition: condition('Ready', 'CONDITION_RECONCILING'),
+    ...(revision && { latestCreatedRevision: revision }),
+  })
+  if (behaviour.rollout !== 'never-ends') store.later(behaviour.rolloutMs, () => settleService(desk, name, revision))
+  return startOperation(desk, 'Service', name)
+}
+
+/** A revision of the template: the digest that a tag has now is what it will always run. */
+function createRevision(desk: Desk, service: string, template: Message): string {
+  const { store, behaviour } = desk
+  const earlier = store.list('revisions', service, { order: 'newest-first', showDeleted: true })
+  const asked = String(template.revision ?? '')
+  if (asked && earlier.some(each => lastOf(nameOf(each)) === asked))
+    throw refusal('ALREADY_EXISTS', `Revision named '${asked}' with different configuration already exists.`)
+  const number = Math.max(0, ...earlier.map(each => Number(/-([0-9]{5})-/.exec(nameOf(each))?.[1] ?? 0))) + 1
+  const name = `${service}/revisions/${asked || `${lastOf(service)}-${String(number).padStart(5, '0')}-${suffix(3)}`}`
+  const { revision: _, containers, ...settings } = template
+  store.put('revisions', name, {
+    ...settings,
+    name,
+    service: lastOf(service),
+    uid: randomUUID(),
+    generation: 1,
+    createTime: timestamp(),
+    updateTime: timestamp(),
+    creator: writer,
+    containers: (containers as Message[]).map(container => ({
+      ...container,
+      image: behaviour.showsDigest ? pinned(desk, String(container.image)) : container.image,
+    })),
+    conditions: [condition('Ready', 'CONDITION_RECONCILING')],
+    etag: newEtag(),
+  })
+  return name
+}
+
+function settleService(desk: Desk, name: string, revision: string | null): void {
+  const { store } = desk
+  const service = store.get('services', name)
+  const failure = revision && rolloutFailure(desk, revision)
+  if (revision) {
+    const ready = failure ?? condition('Ready', 'CONDITION_SUCCEEDED')
+    store.put('revisions', revision, {
+      ...store.get('revisions', revision),
+      conditions: [ready],
+      updateTime: timestamp(),
+    })
+  }
+  if (failure) {
+    const message = `Revision '${lastOf(revision ?? '')}' is not ready and cannot serve traffic. ${failure.message}`
+    const terminalCondition = condition('Ready', 'CONDITION_FAILED', { message, reason: 'REVISION_FAILED' })
+    const { observedGeneration } = service
+    store.put('services', name, { ...service, ...settled(service), observedGeneration, terminalCondition })
+    return
+  }
+  const traffic = (service.traffic as Message[] | null) ?? []
+  store.put('services', name, {
+    ...service,
+    ...settled(service),
+    terminalCondition: condition('Ready', 'CONDITION_SUCCEEDED'),
+    ...(revision && { latestReadyRevision: revision }),
+    trafficStatuses: traffic.map(({ type, revision: target, percent, tag }) => ({
+      type,
+      revision: target,
+      percent,
+      tag,
+    })),
+  })
+}
+
+function rolloutFailure(desk: Desk, revision: string): Message | null {
+  const image = String((desk.store.get('revisions', revision).containers as Message[])[0]?.image)
+  if (digestOf(desk, image) === null)
+    return condition('Ready', 'CONDITION_FAILED', {
+      message: `Image '${image}' not found.`,
+      reason: 'CONTAINER_MISSING',
+    })
+  if (desk.behaviour.rollout !== 'fails') return null
+  return condition('Ready', 'CONDITION_FAILED', {
+    message:
+      'The user-provided container failed to start and listen on the port defined provided by the PORT=8080 environment variable within the allocated timeout.',
+    revisionReason: 'HEALTH_CHECK_CONTAINER_ERROR',
+  })
+}
+
+function startOperation(desk: Desk, kind: Kind, name: string): Message {
+  const operation = `${name.split('/').slice(0, 4).join('/')}/operations/${randomUUID()}`
+  desk.operations.set(operation, { kind, name })
+  return { name: operation, done: false, metadata: toAny(kind, desk.store.get(collectionOf[kind], name)) }
+}
+
+function readOperation({ store, operations }: Desk, name: string): Message {
+  const about = operations.get(name)
+  if (!about) throw refusal('NOT_FOUND', `Operation '${name}' does not exist.`)
+  const resource = store.get(collectionOf[about.kind], about.name)
+  const any = toAny(about.kind, resource)
+  return resource.reconciling
+    ? { name, done: false, metadata: any }
+    : { name, done: true, metadata: any, response: any }
+}
+
+/** What every update does to a resource. */
+function changed(wish: Message, before: Message): Message {
+  return {
+    labels: wish.labels,
+    annotations: wish.annotations,
+    client: wish.client,
+    clientVersion: wish.clientVersion,
+    generation: Number(before.generation ?? 0) + 1,
+    updateTime: timestamp(),
+    lastModifier: writer,
+    reconciling: true,
+    etag: newEtag(),
+  }
+}
+
+function settled({ generation }: Message): Message {
+  return { reconciling: false, observedGeneration: generation, etag: newEtag() }
+}
+
+function assertEtag(name: string, given: unknown, current: unknown): void {
+  if (!given || given === current) return
+  throw refusal(
+    'ABORTED',
+    `Conflict for resource '${lastOf(name)}': version '${given}' was specified but current version is '${current}'.`,
+  )
+}
+
+function imagesOf(template: Message | null): string[] {
+  const containers = (template?.containers as Message[] | null) ?? []
+  if (containers.length === 0) throw refusal('INVALID_ARGUMENT', 'template.containers: should contain at least one.')
+  return containers.map(({ image }) => {
+    if (!image) throw refusal('INVALID_ARGUMENT', 'template.containers[0].image: should not be empty.')
+    return String(image)
+  })
+}
+
+function sameTemplate(wish: Message, before: Message): boolean {
+  const [one, other] = [wish, before].map(({ template }) => bytesOf('Service', { template }))
+  return one !== undefined && other !== undefined && one.equals(other)
+}
+
+/** What an image runs as on linux/amd64, or null where the registry has none. */
+function digestOf({ registry }: Desk, image: string): string | null {
+  const at = image.indexOf('@')
+  const colon = image.lastIndexOf(':')
+  const tagged = at < 0 && colon > image.lastIndexOf('/')
+  const repository = at >= 0 ? image.slice(0, at) : tagged ? image.slice(0, colon) : image
+  const found = registry.manifest(
+    repository,
+    at >= 0 ? image.slice(at + 1) : tagged ? image.slice(colon + 1) : 'latest',
+  )
+  if (!found) return null
+  const { manifests } = JSON.parse(found.manifest.bytes.toString()) as { manifests?: { digest: string }[] }
+  return manifests?.[0]?.digest ?? found.digest
+}
+
+function pinned(desk: Desk, image: string): string {
+  const digest = digestOf(desk, image)
+  return digest === null ? image : `${image.replace(/(@.*|:[^/:]*)$/, '')}@${digest}`
+}
+
+function condition(type: string, state: string, more: Message = {}): Message {
+  return { type, state, lastTransitionTime: timestamp(), ...more }
+}
+
+function timestamp(): { seconds: number; nanos: number } {
+  const now = Date.now()
+  return { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1_000_000 }
+}
+
+function nameOf({ name }: Message): string {
+  return String(name ?? '')
+}
+
+function lastOf(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
+}
+
+function newEtag(): string {
+  return `"${randomBytes(16).toString('base64url')}"`
+}
+
+/** As Cloud Run makes names: letters and digits, the first a letter. */
+function suffix(length: number): string {
+  const letters = 'bcdfghjklmnpqrstvwxz'
+  return [...randomBytes(length)].map(byte => letters[byte % letters.length]).join('')
+}

@@ -1,0 +1,40 @@
+import { DriftwatchError } from '../errors.ts'
+import { deploy as deployStack } from '../operate/deploy.ts'
+import type { Command } from './command.ts'
+import { single } from './command.ts'
+import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
+
+export const deploy: Command = {
+  help: `Usage
+  driftwatch deploy [--config FILE] --stack NAME --image IMAGE [--no-traffic] [--dry-run] [--yes] [--receipt FILE]
+
+What does it do?
+  1. makes a revision of the service with IMAGE, and waits until it is ready
+  2. locks the job to the digest of that revision, executes it and follows it, as driftwatch migrate does
+  3. judges the role grants, and then everything: the gate
+  It stops at the first step that fails, and says how to go back.
+
+Which image may I deploy?
+  One of the repositories that the config allows (service.repositories); $IMAGE is taken where --image is not given.
+  Nothing is pushed: no tag of a registry is ever written.
+  --no-traffic      all traffic stays where it is; the job is still locked to the new revision, and migrates ahead of
+                    it. DEPLOY_NO_TRAFFIC=1 means the same
+
+${writeHelp}`,
+  options: { ...writeOptions, image: { type: 'string' }, 'no-traffic': { type: 'boolean' } },
+  async run(values, io) {
+    const request = readWriteRequest('deploy', values, io)
+    const { runbook } = request
+    const image = single(values, 'image') ?? runbook.image
+    if (!image) throw new DriftwatchError('USAGE', 'deploy: --image is missing: name the image to deploy')
+    if (runbook.image !== null && runbook.image !== image)
+      throw new DriftwatchError(
+        'USAGE',
+        `deploy: --image is ${image}, and IMAGE is ${runbook.image}: which one is meant?`,
+      )
+    const noTraffic = values['no-traffic'] === true || runbook.noTraffic
+    return runWriteCommand(request, io, { image, noTraffic }, operation =>
+      deployStack(operation, { image, noTraffic, gate: runbook.verifiesImages }),
+    )
+  },
+}

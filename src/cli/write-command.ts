@@ -1,0 +1,133 @@
+import type { ParseArgsOptionsConfig } from 'node:util'
+import { type CheckKind, checkKinds } from '../checks/check.ts'
+import { type Environment, readEnvironment } from '../config/environment.ts'
+import { loadConfig } from '../config/load.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import { printable, renderText } from '../drift/text.ts'
+import { DriftwatchError } from '../errors.ts'
+import { toFound } from '../operate/found.ts'
+import { type Ended, type Operation, operate } from '../operate/operation.ts'
+import { assertWritable, buildReceipt, type Receipt, writeReceipt } from '../operate/receipt.ts'
+import { type RunbookVariables, readRunbookVariables } from '../operate/runbook-variables.ts'
+import { type CommandIo, type OptionValues, single } from './command.ts'
+import { askConsent } from './consent.ts'
+
+/** What every command that writes takes. */
+export const writeOptions = {
+  stack: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  yes: { type: 'boolean', short: 'y' },
+  receipt: { type: 'string' },
+} as const satisfies ParseArgsOptionsConfig
+
+/** The part of the help that they share. */
+export const writeHelp = `What does it ask before it writes?
+  It shows its steps and asks. Where there is no terminal it is refused, unless --yes agrees beforehand.
+  --dry-run         prints each step and changes nothing; DRY_RUN=1 means the same
+  --yes             agrees beforehand
+  --receipt FILE    writes what was asked, found and done as JSON, also where it failed; RECEIPT_PATH means the same
+
+How does it end?
+  0  done, and in sync
+  1  refused, interrupted, or something could not be known: the sentence says what stands
+  2  a step failed, or what was found at the end has drifted
+  3  done, and something is pending still
+`
+
+/** A command that writes to one stack, ready to begin. */
+export interface WriteRequest {
+  readonly command: 'migrate' | 'deploy'
+  readonly config: Config
+  readonly environment: Environment
+  readonly stack: Stack
+  readonly runbook: RunbookVariables
+  readonly dryRun: boolean
+  readonly yes: boolean
+  readonly receipt: string | null
+}
+
+/** Reads options, config and the runbook's variables; throws a coded error where they make no sense. */
+export function readWriteRequest(command: 'migrate' | 'deploy', values: OptionValues, io: CommandIo): WriteRequest {
+  const environment = readEnvironment(io.variables)
+  const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const stack = selectStack(command, config, single(values, 'stack'))
+  const runbook = readRunbookVariables(environment.variables, stack)
+  const receipt = single(values, 'receipt') ?? runbook.receipt
+  if (receipt !== null) assertWritable(receipt)
+  return {
+    command,
+    config: { ...config, stacks: [stack] },
+    environment,
+    stack,
+    runbook,
+    dryRun: values['dry-run'] === true || runbook.dryRun,
+    yes: values.yes === true,
+    receipt,
+  }
+}
+
+/** Runs it, writes the receipt however it ended, and prints what was found. */
+export async function runWriteCommand(
+  request: WriteRequest,
+  io: CommandIo,
+  asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>,
+  command: (operation: Operation) => Promise<number>,
+): Promise<number> {
+  const { config, environment, stack, dryRun, yes, runbook } = request
+  const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
+  const ended = await operate(
+    {
+      config,
+      environment,
+      stack,
+      clock: io.clock,
+      signal: io.signal,
+      leaveOut: runbook.verifiesRoles ? [] : roles,
+      dryRun,
+      say: line => io.stderr.write(`${printable(line)}\n`),
+      agree: steps => askConsent(steps, { io, title: `driftwatch ${request.command} ${stack.name}`, dryRun, yes }),
+    },
+    command,
+  )
+  if (request.receipt !== null) {
+    writeReceipt(request.receipt, receiptOf(request, asked, ended))
+    io.stderr.write(`receipt: ${request.receipt}\n`)
+  }
+  return tell(ended, environment, io)
+}
+
+function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>, ended: Ended): Receipt {
+  const { stack, command, dryRun } = request
+  const { steps, before, after, reportBefore, reportAfter } = ended.record
+  return buildReceipt({
+    command,
+    dryRun,
+    exitCode: ended.exitCode,
+    startedAt: ended.startedAt,
+    endedAt: ended.endedAt,
+    asked: { stacks: [stack.name], checks: null, ...asked },
+    error: ended.error,
+    steps,
+    stacks: [{ name: stack.name, before: before && toFound(stack, before), after: after && toFound(stack, after) }],
+    report: { before: reportBefore, after: reportAfter },
+  })
+}
+
+/** A bug is left to whoever reports those. */
+function tell({ record, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
+  if (error?.code === 'BUG') throw error
+  if (record.reportAfter)
+    io.stdout.write(renderText(record.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
+  if (error) io.stderr.write(`driftwatch: ${error.message.split('\n').map(printable).join('\n')}\n`)
+  return exitCode
+}
+
+function selectStack(command: string, { stacks }: Config, name: string | null): Stack {
+  const names = stacks.map(stack => stack.name).join(', ')
+  if (name === null && stacks.length > 1)
+    throw new DriftwatchError('USAGE', `${command}: --stack is missing: the config has ${names}`)
+  const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
+  if (!stack)
+    throw new DriftwatchError('STACK_NOT_FOUND', `the config has no stack ${JSON.stringify(name)}: it has ${names}`)
+  return stack
+}

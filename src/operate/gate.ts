@@ -1,0 +1,36 @@
+import type { ReportedCheck } from '../drift/report.ts'
+
+/** What the checks at the end of a deploy come to: the worst of them, and a line for each that is not in sync. */
+export interface Verdict {
+  readonly kind: 'open' | 'pending' | 'drifted' | 'unknown'
+  readonly lines: readonly string[]
+}
+
+/** Checks of what stands behind a stack, and not of Cloud Run: they are a step of their own before the gate. */
+const databaseChecks: readonly string[] = ['role-grants', 'schema']
+
+/** Until traffic is moved these are what a deploy without traffic is meant to leave. */
+const leftByNoTraffic: readonly string[] = ['service.image', 'service.expectedImage', 'job.image', 'execution.image']
+
+/** Whether a deploy is done: every check is in sync, but for what one without traffic is meant to leave. */
+export function judgeGate(checks: readonly ReportedCheck[], { noTraffic }: { readonly noTraffic: boolean }): Verdict {
+  const wrong = checks.filter(check => check.status !== 'in_sync' && !(noTraffic && isLeftByNoTraffic(check)))
+  return verdict(wrong, ({ check, status, summary }) => [`${check} is ${status}: ${summary}`])
+}
+
+/** The same of the database alone, with what mends it. Null: the config asks for no check of it. */
+export function judgeDatabase(checks: readonly ReportedCheck[]): Verdict | null {
+  const ofDatabase = checks.filter(({ check }) => databaseChecks.includes(check))
+  if (ofDatabase.length === 0) return null
+  const wrong = ofDatabase.filter(({ status }) => status !== 'in_sync')
+  return verdict(wrong, ({ summary, fix }) => [summary, ...(fix === null ? [] : [`to mend it: ${fix}`])])
+}
+
+function verdict(wrong: readonly ReportedCheck[], lineOf: (check: ReportedCheck) => string[]): Verdict {
+  const worst = (['drifted', 'unknown', 'pending'] as const).find(each => wrong.some(({ status }) => status === each))
+  return { kind: worst ?? 'open', lines: wrong.flatMap(lineOf) }
+}
+
+function isLeftByNoTraffic({ differences, error }: ReportedCheck): boolean {
+  return error === null && differences.length > 0 && differences.every(({ path }) => leftByNoTraffic.includes(path))
+}

@@ -1,0 +1,225 @@
+import { failure } from '../checks/cloud-run-parts.ts'
+import { cancelExecution, describeExecution, migrateStack, setJobImage } from '../checks/fix.ts'
+import type { Status } from '../checks/status.ts'
+import { startDeadline } from '../clients/attempts.ts'
+import type { Stack } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
+import { DriftwatchError } from '../errors.ts'
+import type { Execution, Job } from '../release/cloud-run.ts'
+import { pickContainer } from '../release/container.ts'
+import { executionVerdict } from '../release/execution-verdict.ts'
+import { createProgress, tailOf } from './execution-progress.ts'
+import { describeMigration, type JobStack, type MigrationPlan, planMigration } from './migration-plan.ts'
+import { interrupted, type Operation } from './operation.ts'
+import { refused, words } from './plan.ts'
+import type { Sight } from './sight.ts'
+import { waitUntil } from './wait.ts'
+
+/** What a status found at the end means to whoever started the command; the same as in `check`. */
+export const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
+
+/** How long Cloud Run may take to accept an update of a job: it only looks whether the image is there. */
+const longestJobUpdateMs = 5 * 60_000
+
+/** Locks the job to the image that serves, executes it, follows it and checks again. Resolves with the exit code. */
+export async function migrate(operation: Operation, asked: { readonly image: string | null }): Promise<number> {
+  const { stack, agree, dryRun } = operation
+  assertJob(stack)
+  const sight = await lookBefore(operation)
+  const plan = planMigration(stack, sight, null)
+  assertServes(asked.image, plan, sight.service?.containers.map(each => each.image) ?? [])
+  await agree([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
+  if (dryRun) return 0
+  await carryOut(operation, stack, plan)
+  await checkAgain(operation)
+  return exitCodes[operation.record.reportAfter?.status ?? 'unknown']
+}
+
+export function assertJob(stack: Stack): asserts stack is JobStack {
+  if (!stack.job) throw refused(`stack ${stack.name} has no job in the config: there is nothing to migrate`)
+}
+
+/** An image that was named must be the one that serves: the lock is to nothing else. */
+function assertServes(asked: string | null, { image, revision }: MigrationPlan, template: readonly string[]): void {
+  if (asked === null || asked === image || template.includes(asked)) return
+  throw refused(
+    `IMAGE is ${asked}, and ${revision} serves ${image}: a migration runs the image that serves; deploy it first`,
+  )
+}
+
+/** Locks the job, executes or follows it. Rejects with STEP_FAILED where it fails, and with INTERRUPTED. */
+export async function carryOut(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<void> {
+  await operation.step('lock', () => lock(operation, stack, plan))
+  await operation.step('migrate', () => run(operation, stack, plan))
+}
+
+async function lock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+  const { job, image, command, args, needsLock } = plan
+  if (!needsLock) return `job ${job.name} is locked to ${image} already`
+  await operation.writer.updateJob(jobName(stack), job.etag, { container: stack.job.container, image, command, args })
+  operation.record.standing = `job ${job.name} is set to ${image}, and has not been executed; go on with ${migrateStack(stack)}`
+  await verifyLock(operation, stack, plan)
+  return `job ${job.name} runs ${image}${command ? ` with the command ${words(command)}` : ''}`
+}
+
+async function verifyLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<Job> {
+  const { clock, signal, say, record } = operation
+  const { kind, seen: job } = await waitUntil(clock, signal, {
+    look: () => readJob(operation, stack),
+    isDone: ({ reconciling, terminalCondition, etag }) =>
+      etag !== plan.job.etag &&
+      !reconciling &&
+      terminalCondition?.state !== 'reconciling' &&
+      terminalCondition?.state !== 'pending',
+    onFailure: message => say(`cannot look at the moment: ${message}`),
+    longestMs: longestJobUpdateMs,
+  })
+  if (kind === 'interrupted') throw interrupted(record)
+  const back = setJobImage(stack, plan.container.image)
+  if (kind === 'too-long' || !job)
+    throw failed(
+      `job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`,
+      `to go back: ${back}`,
+    )
+  if (job.terminalCondition?.state !== 'succeeded') {
+    const why = job.terminalCondition ? failure(job.terminalCondition) : 'it says nothing of its state'
+    throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`, `to go back: ${back}`)
+  }
+  assertLocked(stack, plan, job)
+  return job
+}
+
+/** What was asked for is what is there: the answer to an update is not believed. */
+function assertLocked(stack: JobStack, { image, command, args }: MigrationPlan, job: Job): void {
+  const pick = pickContainer(job.containers, stack.job.container)
+  const is = pick.kind === 'picked' ? pick.container : null
+  const same = (one: readonly string[] | undefined, other: readonly string[] | null) =>
+    other === null || JSON.stringify(one) === JSON.stringify(other)
+  if (is?.image === image && same(is.command, command) && same(is.args, args)) return
+  throw new DriftwatchError(
+    'CONFLICT',
+    `job ${job.name} was set to ${image} and shows ${is?.image ?? 'no such container'}, command ${words(is?.command ?? [])}: somebody else changed it in between; it was not executed`,
+  )
+}
+
+async function run(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+  const { clock, record, say, signal } = operation
+  if (signal.aborted) throw interrupted(record)
+  const name = plan.follow?.name ?? (await execute(operation, stack, plan))
+  const [see, stop] = [describeExecution(stack, name), cancelExecution(stack, name)]
+  record.standing = `execution ${name} runs on in Cloud Run\n  to see it:  ${see}\n  to stop it: ${stop}\n  then:       driftwatch check --stack ${stack.name} --wait ${formatDuration(stack.job.maxDurationMs)}`
+  say(`migrate: execution ${name} is under way; ${see}`)
+  const progress = createProgress(say, clock, stack.job.maxDurationMs)
+  const { kind, seen: execution } = await waitUntil(clock, signal, {
+    look: () => readExecution(operation, stack, name),
+    isDone(seen) {
+      record.execution = seen
+      progress.show(seen)
+      return verdictOf(seen) !== 'under-way'
+    },
+    onFailure: message => say(`cannot look at the moment: ${message}`),
+    longestMs: timeLeft(operation, stack, plan.follow),
+  })
+  if (kind === 'interrupted') throw interrupted(record)
+  if (kind === 'too-long' || !execution)
+    throw failed(
+      `execution ${name} has not ended within the ${formatDuration(stack.job.maxDurationMs)} that are allowed (job.maxDuration): ${record.standing}`,
+    )
+  const verdict = verdictOf(execution)
+  if (verdict === 'succeeded') return `execution ${name} succeeded with ${plan.image}`
+  throw failed(
+    `execution ${name} ${verdict === 'cancelled' ? 'was cancelled' : 'failed'}`,
+    ...tailOf(execution),
+    `to see it: ${see}`,
+  )
+}
+
+/** The job is read once more: what is executed is what was verified, at this very version. */
+async function execute(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    const sight = await operation.look(stack)
+    const now = planMigration(stack, sight, plan.revision === servingName(sight) ? null : plan.revision)
+    if (now.image !== plan.image) throw conflictOfImages(plan, now)
+    if (now.follow) return now.follow.name
+    assertLocked(stack, plan, now.job)
+    try {
+      return await operation.writer.runJob(jobName(stack), now.job.etag, now.job.latestCreatedExecution?.name ?? null)
+    } catch (error) {
+      // An old etag: nothing was started. Where only the state of the job moved, the next look shows the same job.
+      if (!(error instanceof DriftwatchError && error.code === 'CONFLICT') || tries === 3) throw error
+    }
+  }
+}
+
+function servingName({ release }: { release: { serving: readonly { name: string }[] } | null }): string | null {
+  return release?.serving[0]?.name ?? null
+}
+
+function conflictOfImages(plan: MigrationPlan, now: MigrationPlan): DriftwatchError {
+  return new DriftwatchError(
+    'CONFLICT',
+    `${now.revision} serves ${now.image} by now, and the job was locked to ${plan.image}: somebody else deployed in between; the job was not executed`,
+  )
+}
+
+/** Of the time that an execution may take; one that is only followed has used some of it. */
+function timeLeft({ clock }: Operation, { job }: JobStack, followed: Execution | null): number {
+  const used = followed?.createTime ? Math.max(0, clock.now() - followed.createTime) : 0
+  return Math.max(0, job.maxDurationMs - used)
+}
+
+function verdictOf(execution: Execution): 'succeeded' | 'failed' | 'cancelled' | 'under-way' {
+  const reference = { name: execution.name, createTime: execution.createTime, completionStatus: 'running' } as const
+  const { kind } = executionVerdict(execution, reference)
+  return kind === 'unrecognized' || kind === 'untold' ? 'under-way' : kind
+}
+
+/** What is there before anything is written, and how it is judged. */
+export async function lookBefore({ look, judge, stack, record, dryRun }: Operation): Promise<Sight> {
+  const [sight, report] = await Promise.all([look(stack), dryRun ? null : judge()])
+  record.before = sight
+  record.reportBefore = report
+  return sight
+}
+
+/** Once more everything, from looks of now alone. */
+export async function checkAgain(operation: Operation): Promise<void> {
+  await operation.step('check', async () => {
+    const [report, sight] = await Promise.all([operation.judge(), operation.look(operation.stack)])
+    operation.record.reportAfter = report
+    operation.record.after = sight
+    return `stack ${operation.stack.name} is ${operation.record.reportAfter.status.replace('_', ' ')}`
+  })
+}
+
+export function failed(why: string, ...more: readonly string[]): DriftwatchError {
+  return new DriftwatchError('STEP_FAILED', [why, ...more.map(line => `  ${line}`)].join('\n'))
+}
+
+function jobName({ project, region, job }: JobStack): string {
+  return `projects/${project}/locations/${region}/jobs/${job.name}`
+}
+
+async function readJob(operation: Operation, stack: JobStack): Promise<Job> {
+  return read(operation, deadline => operation.client.jobs.get(jobName(stack), deadline), `job ${stack.job.name}`)
+}
+
+async function readExecution(operation: Operation, stack: JobStack, name: string): Promise<Execution> {
+  const full = `${jobName(stack)}/executions/${name}`
+  return read(operation, deadline => operation.client.executions.get(full, deadline), `execution ${name}`)
+}
+
+async function read<T>(
+  { clock, config }: Operation,
+  get: (deadline: ReturnType<typeof startDeadline>) => Promise<T | null>,
+  what: string,
+): Promise<T> {
+  const deadline = startDeadline(clock, config.timeoutMs)
+  try {
+    const found = await get(deadline)
+    if (found === null) throw new DriftwatchError('NOT_FOUND', `${what} is not there any more: somebody deleted it`)
+    return found
+  } finally {
+    deadline.cancel()
+  }
+}

@@ -1,0 +1,173 @@
+import type { CheckKind } from '../checks/check.ts'
+import { checksOf } from '../checks/checks.ts'
+import { type CloudRunClient, createCloudRunClient } from '../clients/cloud-run.ts'
+import { type CloudRunWriter, createCloudRunWriter } from '../clients/cloud-run-writer.ts'
+import type { Clock, EpochMs } from '../clock.ts'
+import type { Environment } from '../config/environment.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import { buildReport, type Report } from '../drift/report.ts'
+import { asDriftwatchError, DriftwatchError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import type { Execution } from '../release/cloud-run.ts'
+import { createWatch } from '../watch.ts'
+import type { PlannedStep } from './plan.ts'
+import { createLook, type Look, type Sight } from './sight.ts'
+
+export interface OperationOptions {
+  readonly config: Config
+  readonly environment: Environment
+  readonly stack: Stack
+  readonly clock: Clock
+  /** Aborts when the process is asked to end. */
+  readonly signal: AbortSignal
+  /** Checks that are left out at the end. */
+  readonly leaveOut: readonly CheckKind[]
+  readonly dryRun: boolean
+  /** One line of progress. */
+  say(line: string): void
+  /** Shows what would be done; resolves when somebody agrees, and rejects with NOT_CONFIRMED. Of a dry run nobody is asked. */
+  agree(steps: readonly PlannedStep[]): Promise<void>
+}
+
+export type StepStatus = 'done' | 'failed' | 'skipped'
+
+/** One step that was begun, or that was left out. */
+export interface Step {
+  readonly name: string
+  readonly status: StepStatus
+  readonly startedAt: EpochMs
+  readonly durationMs: number
+  /** What came of it. */
+  readonly detail: string
+}
+
+/** What a command has found and done so far: everything that a receipt tells. */
+export interface Record {
+  readonly steps: Step[]
+  before: Sight | null
+  after: Sight | null
+  reportBefore: Report | null
+  reportAfter: Report | null
+  /** The migration that was executed or followed. */
+  execution: Execution | null
+  /** What stands, and runs on, if it ended now: a clause. */
+  standing: string
+}
+
+/** A command that writes, while it does so. */
+export interface Operation extends OperationOptions {
+  readonly client: CloudRunClient
+  readonly writer: CloudRunWriter
+  readonly record: Record
+  readonly look: Look
+  /** Does one step and records what came of it. */
+  step(name: string, act: () => Promise<string>): Promise<void>
+  skip(name: string, why: string): void
+  /** Judges the stack once, from looks of now alone. */
+  judge(): Promise<Report>
+}
+
+/** How a command ended. */
+export interface Ended {
+  readonly exitCode: number
+  readonly error: DriftwatchError | null
+  readonly record: Record
+  readonly startedAt: EpochMs
+  readonly endedAt: EpochMs
+}
+
+/** Runs a command that writes; never rejects. A step that failed is proven drift, every other error a lack of knowledge. */
+export async function operate(
+  options: OperationOptions,
+  command: (operation: Operation) => Promise<number>,
+): Promise<Ended> {
+  const { clock } = options
+  const startedAt = clock.now()
+  const operation = open(options)
+  const end = (exitCode: number, error: DriftwatchError | null): Ended => ({
+    exitCode,
+    error,
+    record: operation.record,
+    startedAt,
+    endedAt: clock.now(),
+  })
+  try {
+    return end(await command(operation), null)
+  } catch (thrown) {
+    const error = asDriftwatchError(thrown)
+    if (error.code !== 'INTERRUPTED') await lookAfter(operation)
+    return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
+  } finally {
+    await Promise.all([operation.client.close(), operation.writer.close()])
+  }
+}
+
+/** What stands after a step has failed belongs into the receipt, if it can be looked at. */
+async function lookAfter({ record, look, stack }: Operation): Promise<void> {
+  if (record.steps.length === 0 || record.after !== null) return
+  record.after = await look(stack).catch(() => null)
+}
+
+function open(options: OperationOptions): Operation {
+  const { clock, config, environment } = options
+  const emulatorHost = environment.cloudRunEmulatorHost
+  const client = createCloudRunClient({ clock, emulatorHost })
+  const record: Record = {
+    steps: [],
+    before: null,
+    after: null,
+    reportBefore: null,
+    reportAfter: null,
+    execution: null,
+    standing: 'nothing was changed',
+  }
+  return {
+    ...options,
+    client,
+    writer: createCloudRunWriter({ clock, emulatorHost }),
+    record,
+    look: createLook(client, clock, config.timeoutMs),
+    step: (name, act) => runStep(options, record, name, act),
+    skip(name, why) {
+      options.say(`${name}: left out: ${why}`)
+      record.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: why })
+    },
+    judge: () => judge(options),
+  }
+}
+
+async function runStep(
+  { clock, signal, say }: OperationOptions,
+  record: Record,
+  name: string,
+  act: () => Promise<string>,
+): Promise<void> {
+  if (signal.aborted) throw interrupted(record)
+  const [startedAt, begin] = [clock.now(), clock.monotonic()]
+  const ended = (status: StepStatus, detail: string) =>
+    record.steps.push({ name, status, startedAt, durationMs: Math.round(clock.monotonic() - begin), detail })
+  try {
+    const detail = await act()
+    ended('done', detail)
+    say(`${name}: ${detail}`)
+  } catch (thrown) {
+    ended('failed', asDriftwatchError(thrown).message)
+    throw thrown
+  }
+}
+
+/** What the command had begun may run on: that is said, and how to see it. */
+export function interrupted({ standing }: Record): DriftwatchError {
+  return new DriftwatchError('INTERRUPTED', `interrupted: ${standing}`)
+}
+
+async function judge({ config, environment, clock, stack, leaveOut }: OperationOptions): Promise<Report> {
+  const only = checksOf(stack).flatMap(({ kind }) => (leaveOut.includes(kind) ? [] : [kind]))
+  const watch = createWatch({ config, environment, clock, log: createLog({ level: 'silent', clock }), only })
+  try {
+    await watch.runCycle()
+    return buildReport(watch.store.snapshot(clock.now()))
+  } finally {
+    await watch.close()
+  }
+}
