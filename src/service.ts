@@ -33,7 +33,7 @@ export interface Service {
   close(): Promise<void>
 }
 
-/** Many monitors should not look at the same instant. */
+/** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
 const longestJitterMs = 1000
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
@@ -59,7 +59,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const view = createView(watch, clock, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
-    jitterMs: Math.min(longestJitterMs, gapMs / 10),
+    jitterMs: jitterOf(config, gapMs),
     clock,
     log,
     async run() {
@@ -74,10 +74,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     readiness: () =>
       readiness(watch.store.snapshot(clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
     metrics,
-    log,
+    // Its own info lines would say again what is said here.
+    log: log.child({}, { level: 'warn' }),
   })
   try {
-    await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
+    await app.listen({ host: config.host, port: environment.port })
   } catch (error) {
     await watch.close()
     throw unavailable(error, config.host, environment.port)
@@ -118,6 +119,10 @@ function createView({ store, age }: Watch, clock: Clock, updateMetrics: (snapsho
     counts: () => countStatuses(snapshot),
     close: () => cancelTimer(),
   }
+}
+
+function jitterOf({ staleAfterMs, timeoutMs }: Config, gapMs: number): number {
+  return Math.max(0, Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1))
 }
 
 /** For the log: how many checks have each status, and the worst of all. */
