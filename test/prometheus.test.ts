@@ -250,57 +250,59 @@ t.test('no panel or tile lies over another, and every panel of Grafana asks the 
   }
 })
 
-t.test(
-  'an injected drift pages through Alertmanager, blindness does not end it, and mending does',
-  options,
-  async t => {
-    const sandbox = await buildSandbox(t)
-    const { pages, url } = await buildPager(t)
-    const directory = await openDirectory()
-    t.teardown(directory.remove)
-    const alertmanager = await startAlertmanager(directory.path, url)
-    t.teardown(alertmanager.close)
-    const start = () =>
-      startPrometheus({
-        directory: directory.path,
-        target: hostOf(sandbox),
-        rules: shortened(read(rulesFile)),
-        alertmanager: alertmanager.host,
-      })
-    let prometheus = await start()
-    t.teardown(() => prometheus.close())
-    const drifted = ['DriftwatchDrifted runtime job-image', 'DriftwatchDrifted runtime migration-execution']
-    const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
-    const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
-
-    await eventually('the status in Prometheus', async () => {
-      const inSync = await prometheus.query('driftwatch_check_status{status="in_sync"} == 1')
-      return inSync.length === 3
+t.test('a drift pages through Alertmanager, blindness does not end it, mending does', options, async t => {
+  const sandbox = await buildSandbox(t)
+  const { pages, url } = await buildPager(t)
+  const directory = await openDirectory()
+  t.teardown(directory.remove)
+  const alertmanager = await startAlertmanager(directory.path, url)
+  t.teardown(alertmanager.close)
+  const start = () =>
+    startPrometheus({
+      directory: directory.path,
+      target: hostOf(sandbox),
+      rules: shortened(read(rulesFile)),
+      alertmanager: alertmanager.host,
     })
-    t.strictSame(pages, [], 'nobody is paged while everything is in sync')
+  let prometheus = await start()
+  t.teardown(() => prometheus.close())
+  const drifted = ['DriftwatchDrifted runtime job-image', 'DriftwatchDrifted runtime migration-execution']
+  const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
+  const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
 
-    sandbox.inject('job-left-behind')
-    await eventually('pages for the drift', async () => sent('firing').length === drifted.length)
-    t.strictSame(sent('firing').toSorted(), drifted)
-    t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
+  await eventually('the status in Prometheus', async () => {
+    const inSync = await prometheus.query('driftwatch_check_status{status="in_sync"} == 1')
+    return inSync.length === 3
+  })
+  t.strictSame(pages, [], 'nobody is paged while everything is in sync')
 
-    sandbox.inject('api-denied')
-    await eventually('blindness', async () => {
-      const unknown = await prometheus.query('driftwatch_check_status{status="unknown"} == 1')
-      return unknown.length === 3
-    })
-    t.strictSame(await firing(), drifted, 'blindness ends no alert')
-    await prometheus.close()
-    prometheus = await start()
-    await eventually('the alerts of a Prometheus that was restarted', async () => (await firing()).length > 0)
-    t.strictSame(await firing(), drifted, 'nor does blindness with a restart of Prometheus')
-    t.strictSame(sent('resolved'), [])
+  sandbox.inject('job-left-behind')
+  await eventually('pages for the drift', async () => sent('firing').length === drifted.length)
+  t.strictSame(sent('firing').toSorted(), drifted)
+  t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
 
-    sandbox.inject('healthy')
-    await eventually('the end of the pages', async () => drifted.every(name => sent('resolved').includes(name)))
-    t.strictSame(await firing(), [], 'proven in sync, nothing fires')
-  },
-)
+  sandbox.inject('api-denied')
+  await blindFor(prometheus, 5)
+  t.strictSame(await firing(), drifted, 'blindness ends no alert')
+  await prometheus.close()
+  prometheus = await start()
+  await blindFor(prometheus, 12)
+  t.strictSame(await firing(), drifted, 'nor does blindness with a restart of Prometheus')
+  t.strictSame(sent('resolved'), [], 'nobody was told that it is over')
+
+  sandbox.inject('healthy')
+  await eventually('the end of the pages', async () => drifted.every(name => sent('resolved').includes(name)))
+  t.strictSame(await firing(), [], 'proven in sync, nothing fires')
+})
+
+/** Waits until every check has been unknown for so long that the rules, evaluated every second, have seen it. */
+async function blindFor(prometheus: Prometheus, seconds: number): Promise<void> {
+  const unknown = 'driftwatch_check_status{status="unknown"} == 1'
+  const since = `time() - driftwatch_check_status_since_timestamp_seconds > ${seconds}`
+  await eventually(`${seconds} s of blindness`, async () => {
+    return (await prometheus.query(`(${since}) and on (stack, check) (${unknown})`)).length === 3
+  })
+}
 
 /** A sandbox that looks every second and believes a look for three. */
 async function buildSandbox(t: Test): Promise<Sandbox> {
