@@ -3,6 +3,7 @@ import { DriftwatchError } from '../errors.ts'
 import { brokenRules } from './broken-rules.ts'
 import type { Environment } from './environment.ts'
 import type { Variables } from './interpolate.ts'
+import { maskText } from './mask.ts'
 import { formatPath, isWithin, type Problem } from './problem.ts'
 import { resolve } from './resolve.ts'
 import type { Config } from './schema.ts'
@@ -46,7 +47,10 @@ export function parseConfig(text: string, fileName: string, variables: Variables
 function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
   const lines = problems
     .slice(0, mostProblems)
-    .map(problem => ({ ...source.position(problem), text: `${formatPath(problem.path)}: ${problem.message}` }))
+    .map(problem => ({
+      ...source.position(problem),
+      text: `${maskText(formatPath(problem.path))}: ${problem.message}`,
+    }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
     .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
   const left = problems.length - mostProblems
@@ -62,7 +66,7 @@ function readText(file: string): string {
     bytes = readBytes(file)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw unreadable(remedies[code] ?? code, error)
+    throw unreadable(remedies[code] ?? `${code}; ${elsewhere}`, error)
   }
   if (bytes.length > largestFile) throw unreadable(`it is larger than ${largestFile} bytes`)
   try {
@@ -72,9 +76,11 @@ function readText(file: string): string {
   }
 }
 
+const elsewhere = 'name another file with --config FILE or DRIFTWATCH_CONFIG'
+
 const remedies: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file; name another one with --config FILE or DRIFTWATCH_CONFIG',
-  EISDIR: 'it is a directory; name a file in it with --config FILE or DRIFTWATCH_CONFIG',
+  ENOENT: `there is no such file; ${elsewhere}`,
+  EISDIR: `it is a directory; ${elsewhere}`,
   EACCES: 'permission denied; let the user who runs Driftwatch read it',
 }
 

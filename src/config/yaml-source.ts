@@ -9,6 +9,7 @@ import {
   type Node,
   parseDocument,
   type Scalar,
+  visit,
   type YAMLMap,
 } from 'yaml'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
@@ -34,7 +35,8 @@ interface Place {
 }
 
 interface Reading {
-  readonly document: Document
+  /** What each alias stands for. */
+  readonly targets: ReadonlyMap<Alias, Node>
   readonly variables: Variables
   readonly problems: Problem[]
   readonly places: Map<string, Place>
@@ -57,7 +59,7 @@ export function readYaml(text: string, variables: Variables): YamlSource {
   })
   const problems = syntaxProblems(document)
   const places = new Map<string, Place>()
-  const reading = { document, variables, problems, places, values: 0 }
+  const reading = { targets: aliasTargets(document), variables, problems, places, values: 0 }
   const data = problems.length > 0 ? null : readValue(reading, document.contents, [], 0)
   if (data === '' && problems.length === 0)
     report(reading, [], 'value', 'the file is empty: it needs at least one stack')
@@ -74,16 +76,29 @@ export function readYaml(text: string, variables: Variables): YamlSource {
 
 /** The parser's complaints without the pieces of the file that it quotes, since these may be secret. */
 function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
-  return document.errors.map(({ code, message, pos }) => ({
-    path: [],
-    at: pos[0],
-    message:
-      code === 'RESOURCE_EXHAUSTION'
-        ? 'nested too deeply'
-        : code === 'MULTIPLE_DOCS'
-          ? 'a second document begins here: keep to one'
-          : `not YAML: ${message.replace(/(?<=\S): .*$/s, '')}`,
-  }))
+  return document.errors.map(({ code, message, pos }) => {
+    const complaint = `not YAML: ${message.replace(/(?<=\S): .*$/s, '')}`
+    return { path: [], at: pos[0], message: plainer.get(code) ?? complaint }
+  })
+}
+
+const plainer: ReadonlyMap<string, string> = new Map([
+  ['RESOURCE_EXHAUSTION', 'nested too deeply'],
+  ['MULTIPLE_DOCS', 'a second document begins here: keep to one'],
+])
+
+/** All at once, in the order of the file: an alias stands for what had its anchor last. */
+function aliasTargets(document: Document): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>()
+  const targets = new Map<Alias, Node>()
+  visit(document, {
+    Node(_, node) {
+      const target = isAlias(node) ? anchors.get(node.source) : undefined
+      if (isAlias(node) && target) targets.set(node, target)
+      else if (!isAlias(node) && node.anchor) anchors.set(node.anchor, node)
+    },
+  })
+  return targets
 }
 
 function report(reading: Reading, path: ConfigPath, at: Problem['at'], message: string): '' {
@@ -110,8 +125,8 @@ function tooMuch(reading: Reading): '' {
 }
 
 function readAlias(reading: Reading, alias: Alias, path: ConfigPath, key: number): unknown {
-  const target = alias.resolve(reading.document)
-  if (!target) return report(reading, path, 'value', `no anchor "&${alias.source}" stands above this alias`)
+  const target = reading.targets.get(alias)
+  if (!target) return report(reading, path, 'value', 'no anchor above it has the name of this alias')
   return readValue(reading, target, path, key)
 }
 
@@ -141,10 +156,12 @@ function readMerge(reading: Reading, node: Node | null, path: ConfigPath): [stri
   if (isSeq(node)) return node.items.flatMap(item => readMerge(reading, item as Node | null, path))
   const place = formatPath(path)
   const here = reading.places.get(place)
+  const problemsBefore = reading.problems.length
   const source = readValue(reading, node, path, here?.key ?? 0)
   if (here) reading.places.set(place, here)
   if (typeof source === 'object' && source !== null && !Array.isArray(source)) return Object.entries(source)
-  report(reading, path, 'value', '<< takes an alias of a map, or a list of such aliases')
+  if (reading.problems.length === problemsBefore)
+    report(reading, path, 'value', '<< takes an alias of a map, or a list of such aliases')
   return []
 }
 
