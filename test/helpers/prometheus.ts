@@ -162,7 +162,7 @@ export async function eventually<T>(what: string, look: () => Promise<T | null |
 
 /** Starts a server that is ready once `readyUrl` answers. It does not outlive this process. */
 async function startProcess(binary: string, args: readonly string[], readyUrl: string) {
-  const child = spawn(binary, args, { env: {}, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const words: string[] = []
