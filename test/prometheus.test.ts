@@ -18,6 +18,9 @@ import {
   startPrometheus,
 } from './helpers/prometheus.ts'
 
+// Timelines of days, and servers that are started and restarted.
+t.setTimeout(300_000)
+
 const deploy = (file: string) => fileURLToPath(new URL(`../deploy/${file}`, import.meta.url))
 const read = (file: string) => readFileSync(deploy(file), 'utf8')
 
