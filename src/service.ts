@@ -40,7 +40,7 @@ export interface Service {
   close(): Promise<void>
 }
 
-/** Many monitors should not look at the same instant. */
+/** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
 const longestJitterMs = 1000
 
 function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
@@ -86,7 +86,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const view = createView(watch, clock, channels, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
-    jitterMs: Math.min(longestJitterMs, gapMs / 10),
+    jitterMs: jitterOf(config, gapMs),
     clock,
     log,
     async run() {
@@ -101,10 +101,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     readiness: () =>
       readiness(watch.store.snapshot(clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
     metrics,
-    log,
+    // Its own info lines would say again what is said here.
+    log: log.child({}, { level: 'warn' }),
   })
   try {
-    await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
+    await app.listen({ host: config.host, port: environment.port })
   } catch (error) {
     await Promise.all([watch.close(), closeAll(channels)])
     throw unavailable(error, config.host, environment.port)
@@ -169,6 +170,10 @@ function createView(
     counts: () => countStatuses(snapshot),
     close: () => cancelTimer(),
   }
+}
+
+function jitterOf({ staleAfterMs, timeoutMs }: Config, gapMs: number): number {
+  return Math.max(0, Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1))
 }
 
 /** For the log: how many checks have each status, and the worst of all. */

@@ -24,11 +24,11 @@ export interface MonitoringWriter {
 const longestAnswerBytes = 4 * 1024 * 1024
 
 export function createMonitoringWriter({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringWriter {
-  const credentials = createGoogleCredentials()
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   const policies = new AlertPolicyServiceClient(options())
   const uptime = new UptimeCheckServiceClient(options())
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
+  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   return {
     async createPolicy(project, policy, deadline) {
       const name = `projects/${project}`

@@ -70,13 +70,13 @@ const pageSize = 1000
 const longestAnswerBytes = 16 * 1024 * 1024
 
 export function createMonitoringClient({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringClient {
-  const credentials = createGoogleCredentials()
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   const metrics = new MetricServiceClient(options())
   const policies = new AlertPolicyServiceClient(options())
   const channels = new NotificationChannelServiceClient(options())
   const uptime = new UptimeCheckServiceClient(options())
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
+  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   return {
     ...metricRequests(metrics, caller),
     ...alertingRequests({ policies, channels, uptime }, caller),
