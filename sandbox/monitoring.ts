@@ -55,7 +55,7 @@ export interface Monitoring {
   createPolicy(project: string, policy: Message): void
   createDescriptor(project: string, descriptor: Message): void
   setRoles(roles: readonly Role[]): void
-  setFaults(faults: readonly Fault[]): void
+  setFaults(faults: readonly MonitoringFault[]): void
   setTelemetry(telemetry: TelemetryWorld): void
   /** Evaluates the policies up to now. */
   evaluate(): void
@@ -70,6 +70,12 @@ const policyWriteMs = 3
 const mostOnPage = 100
 
 type Method = (request: Message) => Message
+
+/** What goes wrong with a call. */
+export interface MonitoringFault extends Fault {
+  /** It is done all the same: only its answer is lost. */
+  readonly afterwards?: boolean
+}
 
 /** Starts an emulator. Rejects where the port is taken. */
 export async function startMonitoring(options: MonitoringOptions = {}): Promise<Monitoring> {
@@ -87,10 +93,11 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
 
   async function answer(method: string, request: Message, handle: Method): Promise<Message> {
     const resource = resourceOf(request)
-    const fault = pickFault(method, resource)
+    const fault: MonitoringFault | null = pickFault(method, resource)
     if (fault?.hang) return new Promise(() => {})
     if (fault?.latencyMs) await delay(fault.latencyMs)
     const refused = fault && refusalOf(fault, method, resource)
+    if (refused && fault?.afterwards) handle(request)
     if (refused) throw refused
     assertAllowed(method, roles)
     if (!/^(Create|Update|Delete)AlertPolicy$/.test(method)) return handle(request)

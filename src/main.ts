@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { runCli } from './cli/cli.ts'
-import { confirm } from './cli/confirm.ts'
 import { systemClock } from './clock.ts'
 
 const ending = new AbortController()
@@ -13,7 +12,4 @@ process.exitCode = await runCli(process.argv.slice(2), {
   clock: systemClock,
   nodeVersion: process.version,
   signal: ending.signal,
-  ...(process.stdin.isTTY && {
-    confirm: (question: string) => confirm(question, { input: process.stdin, output: process.stderr }),
-  }),
 })

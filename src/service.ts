@@ -14,7 +14,9 @@ import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import type { Readiness } from './http/health.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics/metrics.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import type { Look } from './probes/observe.ts'
+import type { ProbeKind } from './probes/probe.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
 import { apiMethods, createWatch, type Watch } from './watch.ts'
@@ -38,23 +40,29 @@ export interface Service {
   close(): Promise<void>
 }
 
-/** Many monitors should not look at the same instant. */
+/** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
 const longestJitterMs = 1000
+
+function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
+  return createMetrics({
+    build: { version, node: nodeVersion },
+    apiMethods: { ...apiMethods, ...channelApiMethods },
+    channels: config.alerts.channels,
+  })
+}
+
+function countLook(look: Look<ProbeKind>, metrics: Metrics): void {
+  metrics.observeProbe(look.kind, look.durationMs / 1000)
+  if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
+}
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, environment, clock, log } = options
   const gapMs = longestGapMs(config.schedule)
-  const metrics = createMetrics({
-    build: { version, node: options.nodeVersion },
-    apiMethods: { ...apiMethods, ...channelApiMethods },
-    channels: config.alerts.channels,
-  })
+  const metrics = createServiceMetrics(options)
   const channels = await openChannels({
-    config,
-    environment,
-    clock,
-    log,
+    ...options,
     keepPolicies: options.keepPolicies ?? null,
     onPublished: metrics.alertPublished,
     onState: () => view.touch(),
@@ -66,10 +74,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     clock,
     log,
     listeners: {
-      onLook(look) {
-        metrics.observeProbe(look.kind, look.durationMs / 1000)
-        if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
-      },
+      onLook: look => countLook(look, metrics),
       onApiRequest: metrics.apiRequest,
       onChange(snapshot, transitions) {
         for (const channel of channels) channel.publish(snapshot, transitions)
@@ -81,7 +86,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const view = createView(watch, clock, channels, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
-    jitterMs: Math.min(longestJitterMs, gapMs / 10),
+    jitterMs: jitterOf(config, gapMs),
     clock,
     log,
     async run() {
@@ -96,10 +101,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     readiness: () =>
       readiness(watch.store.snapshot(clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
     metrics,
-    log,
+    // Its own info lines would say again what is said here.
+    log: log.child({}, { level: 'warn' }),
   })
   try {
-    await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
+    await app.listen({ host: config.host, port: environment.port })
   } catch (error) {
     await Promise.all([watch.close(), closeAll(channels)])
     throw unavailable(error, config.host, environment.port)
@@ -164,6 +170,10 @@ function createView(
     counts: () => countStatuses(snapshot),
     close: () => cancelTimer(),
   }
+}
+
+function jitterOf({ staleAfterMs, timeoutMs }: Config, gapMs: number): number {
+  return Math.max(0, Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1))
 }
 
 /** For the log: how many checks have each status, and the worst of all. */

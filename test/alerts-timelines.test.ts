@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import type { Incident } from '../sandbox/monitoring/incidents.ts'
 import type { Status } from '../src/checks/status.ts'
@@ -97,6 +98,15 @@ t.test(
     await timeline(t, 'S D D D D +drifted _ _ _ _ _ _ +silent _ D -silent D S -drifted')
   },
 )
+
+const documented = readFileSync(new URL('../docs/alerts.md', import.meta.url), 'utf8')
+const [, timelines = ''] = /```text\n(.*?)```/s.exec(documented) ?? []
+
+t.test('the timelines of docs/alerts.md happen as they stand there', async t => {
+  const lines = timelines.trim().split('\n')
+  t.ok(lines.length > 8)
+  for (const line of lines) await timeline(t, line, { alerts: { unknownAfter: '2m' } })
+})
 
 t.test('with one look in five minutes the first that shows a drift opens, and gaps are no silence', async t => {
   const config = buildAlertsConfig({}, ['runtime'], { schedule: '*/5 * * * *', staleAfter: '12m' })

@@ -90,3 +90,15 @@ t.test('only operate imports clients that write', async t => {
   const allowed = { from: 'src/operate/policies.ts', to: writer }
   t.strictSame(strayWriters([allowed, { from: 'src/watch.ts', to: writer }]), [`src/watch.ts imports ${writer}`])
 })
+
+t.test('serve can load one writer: that of alert policies', async t => {
+  const reached = new Set(['src/cli/serve.ts'])
+  for (const file of reached) for (const { from, to } of imports) if (from === file) reached.add(to)
+  t.ok(reached.size > 50, 'the imports are followed')
+  t.strictSame(
+    [...reached].filter(file => file.endsWith('-writer.ts')),
+    ['src/clients/monitoring-writer.ts'],
+  )
+  const writers = imports.filter(({ to }) => to.endsWith('-writer.ts')).map(({ from }) => from)
+  t.ok(writers.length > 0 && writers.every(from => from.startsWith('src/operate/')))
+})

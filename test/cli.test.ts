@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
+import { readScenario } from '../sandbox/scenarios.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
@@ -156,6 +157,25 @@ t.test('check prints what it finds and exits accordingly', async t => {
   t.match(await run(['check', '--stack', 'runtime'], { variables }), { code: 1, stdout: /UNKNOWN/ })
 })
 
+t.test('nobody is told to lock the job to an image that the service may not run', async t => {
+  const { cloudRun, variables } = await emulator(t, readScenario('foreign-repository').patch)
+  const lane = join(directory, 'lane.yaml')
+  const allowed = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
+  writeFileSync(lane, config.replace('{ name: runtime }', `{ name: runtime, repositories: [${allowed}] }`))
+  const { code, stdout } = await run(['check', '--config', lane, '--stack', 'runtime', '--format', 'json'], {
+    variables,
+  })
+  t.equal(code, 2)
+  const [service, job, execution] = JSON.parse(stdout).stacks[0].checks
+  t.match(service.differences, [{ path: 'service.repository' }])
+  t.match([job.status, job.fix], ['drifted', null])
+  t.match([execution.status, execution.fix], ['drifted', null])
+
+  const refused = await run(['migrate', '--yes', '--config', lane, '--stack', 'runtime'], { variables })
+  t.match(refused, { code: 1, stderr: /which the config does not allow: mend the service first/ })
+  t.notOk(cloudRun.calls.counts().UpdateJob)
+})
+
 t.test('colour on a terminal, and none elsewhere or where NO_COLOR is set', async t => {
   const { variables } = await emulator(t)
   const ansi = '\u001b['
@@ -194,12 +214,7 @@ t.test('config prints what the config comes to', async t => {
 
 t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', async t => {
   const { variables } = await emulator(t)
-  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
-    cwd: new URL('..', import.meta.url),
-    env: { ...process.env, ...variables, PORT: '0' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  t.teardown(() => child.kill('SIGKILL'))
+  const child = start(['serve', '--config', file], { ...variables, PORT: '0' })
   const stdout = text(child.stdout)
   let stderr = ''
   const completed = new Promise<void>(resolve => {
@@ -208,10 +223,60 @@ t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', asy
       if (stderr.includes('cycle completed')) resolve()
     })
   })
-  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
-  await Promise.race([completed, ended])
+  await Promise.race([completed, child.ended])
   child.kill('SIGTERM')
-  t.equal(await ended, 0, stderr)
+  t.equal(await child.ended, 0, stderr)
   t.equal(await stdout, '')
   for (const line of stderr.trim().split('\n')) t.type(JSON.parse(line).severity, 'string')
 })
+
+t.test('without credentials that work, check and serve say so, and serve goes on', async t => {
+  const home = mkdtempSync(join(directory, 'home-'))
+  const broken = join(home, 'key.json')
+  writeFileSync(broken, '{ not a key')
+  const everySecond = join(home, 'driftwatch.yaml')
+  writeFileSync(everySecond, `schedule: "* * * * * *"\n${config}`)
+  // Neither a file of credentials, nor a metadata server that would be asked for some.
+  const variables = {
+    HOME: home,
+    METADATA_SERVER_DETECTION: 'none',
+    CLOUDSDK_CONFIG: home,
+    PORT: '0',
+    LOG_LEVEL: 'info',
+  }
+  for (const key of ['', broken, join(home, 'nobody.json')]) {
+    const child = start(['check', '--stack', 'web', '--config', file], {
+      ...variables,
+      GOOGLE_APPLICATION_CREDENTIALS: key,
+    })
+    const [code, out, errors] = await Promise.all([child.ended, text(child.stdout), text(child.stderr)])
+    t.equal(code, 1)
+    t.match(out, /UNAUTHENTICATED/)
+    t.match(out, /no Google\s+credentials\s+that work/)
+    t.notMatch(errors, /\n\s+at /)
+  }
+
+  const child = start(['serve', '--config', everySecond], { ...variables, GOOGLE_APPLICATION_CREDENTIALS: broken })
+  let errors = ''
+  const twice = new Promise<void>(resolve => {
+    child.stderr.on('data', chunk => {
+      errors += chunk
+      if (errors.split('cycle completed').length > 2) resolve()
+    })
+  })
+  await Promise.race([twice, child.ended])
+  child.kill('SIGTERM')
+  t.equal(await child.ended, 0, errors)
+})
+
+function start(argv: readonly string[], variables: Record<string, string>) {
+  const env = { ...process.env, ...variables }
+  const child = spawn(process.execPath, ['src/main.ts', ...argv], {
+    cwd: new URL('..', import.meta.url),
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
+  return Object.assign(child, { ended })
+}

@@ -518,6 +518,7 @@ t.test('the environment is read, and an empty variable is not set', async t => {
     cloudRunEmulatorHost: null,
     monitoringEmulatorHost: null,
     artifactRegistryEmulatorHost: null,
+    metadataHost: 'metadata.google.internal',
     service: null,
     noColor: false,
   }

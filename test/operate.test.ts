@@ -11,7 +11,7 @@ import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { digestOf } from '../sandbox/images.ts'
 import { loadWorld, readPatch, type WorldPatch } from '../sandbox/world.ts'
 import { runCli } from '../src/cli/cli.ts'
-import { clientOptions } from '../src/clients/cloud-run.ts'
+import { clientOptions } from '../src/clients/google-client.ts'
 import { systemClock } from '../src/clock.ts'
 import type { ReportedCheck } from '../src/drift/report.ts'
 import { judgeDatabase, judgeGate } from '../src/operate/gate.ts'
@@ -751,7 +751,7 @@ t.test('migrate adds little to the time that an execution takes', async t => {
 
 async function jobsClient({ host }: CloudRun) {
   const { JobsClient } = await import('@google-cloud/run/build/src/v2/jobs_client.js')
-  return new JobsClient(clientOptions({ emulatorHost: host }))
+  return new JobsClient(clientOptions(host, 1024 * 1024, null))
 }
 
 /** The job as the API shows it, to see what our own shapes leave out. */

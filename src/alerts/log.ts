@@ -1,6 +1,6 @@
 import type { Status } from '../checks/status.ts'
 import { type Clock, type EpochMs, formatTime } from '../clock.ts'
-import type { State, Transition } from '../drift/state.ts'
+import type { Transition } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
@@ -25,8 +25,8 @@ interface Told {
 }
 
 /**
- * One line for each change of status, and one for each check that is drifted or unknown when it is looked at first: a
- * log-based alert must not miss what was wrong before Driftwatch began.
+ * One line for each change of status, and one for each check that is drifted when it is looked at first: a log-based
+ * alert must not miss what was wrong before Driftwatch began.
  */
 export function createLogChannel(log: Log, clock: Clock, { onPublished, onState }: ChannelListeners): Channel {
   const met = new Set<string>()
@@ -52,14 +52,16 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
   }
 }
 
-/** What is wrong with checks that have not been `met` before; they are from now on. */
+/** The drifts of checks that have not been `met` before; they are from now on. */
 function firstFindings({ stacks }: Snapshot, met: Set<string>): Told[] {
-  const states = stacks.flatMap(({ name, states }) => states.map(state => ({ stack: name, state })))
-  const fresh = states.filter(({ stack, state }) => isJudged(state) && !met.has(`${stack}/${state.check}`))
-  for (const { stack, state } of fresh) met.add(`${stack}/${state.check}`)
+  const judged = stacks.flatMap(({ name, states }) =>
+    states.filter(({ error }) => error?.code !== 'NOT_OBSERVED').map(state => ({ stack: name, ...state })),
+  )
+  const fresh = judged.filter(({ stack, check }) => !met.has(`${stack}/${check}`))
+  for (const { stack, check } of fresh) met.add(`${stack}/${check}`)
   return fresh
-    .filter(({ state }) => state.status === 'drifted' || (state.status === 'unknown' && isAlerting(state)))
-    .map(({ stack, state: { check, status, since, differences } }) => ({
+    .filter(({ status }) => status === 'drifted')
+    .map(({ stack, check, status, since, differences }) => ({
       stack,
       check,
       from: null,
@@ -67,13 +69,4 @@ function firstFindings({ stacks }: Snapshot, met: Set<string>): Told[] {
       since,
       differences,
     }))
-}
-
-function isJudged(state: State): boolean {
-  return state.error?.code !== 'NOT_OBSERVED'
-}
-
-/** What depends on another check raises no alert of its own. */
-function isAlerting(state: State): boolean {
-  return state.error?.code !== 'DEPENDS_ON'
 }

@@ -30,11 +30,6 @@ export function explainable(changedAt: EpochMs | null, { observedAt, rolloutGrac
   return isYoung(changedAt, observedAt, rolloutGraceMs) ? 'pending' : 'drifted'
 }
 
-/** A doubt that a rollout explains for a while. */
-export function explainableDoubt(doubt: Doubt, changedAt: EpochMs | null, grace: Grace): Part {
-  return unproven(doubt, explainable(changedAt, grace) === 'pending' ? 'pending' : 'unknown')
-}
-
 /** Whether Cloud Run has carried out the last change of a service or job. */
 export function judgeLastChange(
   resource: Authorship & { readonly reconciling: boolean; readonly terminalCondition: Condition | null },

@@ -1,15 +1,17 @@
 import type { JobConfig, Stack } from '../config/schema.ts'
 import type { Job } from '../release/cloud-run.ts'
+import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
+import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
 import { laterOf } from '../release/rollout.ts'
 import type { Check, CheckInput } from './check.ts'
 import { changedBy, explainable, judgeContainer, judgeImages, judgeLastChange, judgeWords } from './cloud-run-parts.ts'
-import type { Finding } from './finding.ts'
+import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
 import { migrateFix } from './migrate-fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { whatServes } from './what-serves.ts'
+import { isAllowedImage, whatServes } from './what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }
@@ -23,18 +25,21 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
     const { service: observed, job } = input.observed
     const stack = input.stack as JobStack
     const release = observed && readRelease(observed.service, observed.revisions, stack.service.container)
-    return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release)
+    return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release, input.observed.registry)
   },
 }
 
-function jobMissing(stack: JobStack, release: Release | null): Finding {
+function jobMissing(stack: JobStack, release: Release | null, answers: RegistryAnswers): Finding {
   const { name } = stack.job
   const summary = `Cloud Run has no job ${name} in ${stack.region} of project ${stack.project}`
   const part = differs('drifted', summary, { path: 'job', kind: 'missing', expected: name, actual: null })
   const serves = whatServes(stack, release)
   return conclude([part], {
     inSync: '',
-    fix: () => (serves.kind === 'side' ? createJob(stack, pinnedImage(serves.side.image)) : null),
+    fix: () =>
+      serves.kind === 'side' && isAllowedImage(stack, serves.side.image)
+        ? createJob(stack, pinnedImage(knownImage(serves.side, answers)))
+        : null,
   })
 }
 
@@ -61,14 +66,23 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
   if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
   return conclude(parts, {
     inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
-    fix: differences =>
-      migrateFix(stack, release, job) ??
-      updateJob(
-        stack,
-        serves.kind === 'side' ? pinnedImage(serves.side.image) : null,
-        differences.some(({ path }) => path === 'job.args'),
-      ),
+    fix: differences => fixFor(input, stack, job, release, differences),
   })
+}
+
+/** The service is mended first where it runs what it may not. */
+function fixFor(
+  { observed }: Input,
+  stack: JobStack,
+  job: Job,
+  release: Release | null,
+  differences: readonly Difference[],
+): string | null {
+  const serves = whatServes(stack, release)
+  if (serves.kind === 'side' && !isAllowedImage(stack, serves.side.image)) return null
+  const image = serves.kind === 'side' ? pinnedImage(knownImage(serves.side, observed.registry)) : null
+  const clearArgs = differences.some(({ path }) => path === 'job.args')
+  return migrateFix(stack, release, job) ?? updateJob(stack, image, clearArgs)
 }
 
 /** A difference from the config, and so never explained by a rollout. */

@@ -3,6 +3,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import type { Release } from '../release/release.ts'
 import { migrateStack } from './fix.ts'
+import { isAllowedImage } from './what-serves.ts'
 
 /**
  * `driftwatch migrate`, where it would do it: one image serves and shows its digest, nothing is reconciling, and the job
@@ -14,6 +15,8 @@ export function migrateFix(
   job: Job,
 ): string | null {
   if (!release || release.servingDoubt || release.service.reconciling || job.reconciling) return null
+  const [newest] = release.serving
+  if (newest?.sighting.kind === 'seen' && !isAllowedImage(stack, newest.sighting.side.image)) return null
   const digests = release.serving.map(({ sighting }) => (sighting.kind === 'seen' ? sighting.side.image.digest : null))
   const one = digests[0] && digests.every(digest => digest === digests[0])
   return one && pickContainer(job.containers, stack.job.container).kind === 'picked' ? migrateStack(stack) : null

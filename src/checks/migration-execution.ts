@@ -2,7 +2,7 @@ import { formatTime } from '../clock.ts'
 import type { JobConfig, Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
-import { compareImages } from '../release/compare-images.ts'
+import { compareImages, knownImage } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
@@ -29,7 +29,7 @@ import type { Difference, Finding } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
 import { migrateFix } from './migrate-fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { whatServes } from './what-serves.ts'
+import { isAllowedImage, whatServes } from './what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }
@@ -214,20 +214,27 @@ function startedBy({ execution, reference }: Latest): string | null {
  * A job that would run the wrong thing is mended before it is executed again; an execution that is under way is stopped
  * first, or only followed while it may still succeed.
  */
-function fixFor(latest: Latest, differences: readonly Difference[]): string {
-  const { stack, job, release, reference, input } = latest
+function fixFor(latest: Latest, differences: readonly Difference[]): string | null {
+  const { stack, job, release, reference } = latest
   const serves = whatServes(stack, release)
+  // The service is mended first where it runs what it may not.
+  if (serves.kind === 'side' && !isAllowedImage(stack, serves.side.image)) return null
   const underWay = differences.some(difference => difference.path === 'execution.completion')
   if (underWay && differences.length === 1 && judgeUnderWay(latest).status === 'pending')
     return describeExecution(stack, reference.name)
   const stop = underWay ? [cancelExecution(stack, reference.name)] : []
+  const again = migrateFix(stack, release, job) ?? [...mendJob(latest), executeJob(stack)].join(' && ')
+  return [...stop, again].join(' && ')
+}
+
+function mendJob({ stack, job, release, input }: Latest): string[] {
+  const serves = whatServes(stack, release)
   const ofJob = sightJob(job, release, stack.job.container)
-  const wrongImage =
-    serves.kind === 'side' &&
-    ofJob.kind === 'seen' &&
-    compareImages(serves.side, ofJob.side, input.observed.registry).result !== 'equal'
-  const migrate = migrateFix(stack, release, job)
-  if (migrate !== null) return [...stop, migrate].join(' && ')
-  const mend = wrongImage ? [updateJob(stack, pinnedImage(serves.side.image))] : []
-  return [...stop, ...mend, executeJob(stack)].join(' && ')
+  if (ofJob.kind !== 'seen') return []
+  const { registry } = input.observed
+  const image = serves.kind === 'side' ? pinnedImage(knownImage(serves.side, registry)) : null
+  const wrongImage = serves.kind === 'side' && compareImages(serves.side, ofJob.side, registry).result !== 'equal'
+  const wrong = (what: 'command' | 'args') =>
+    stack.job[what] !== null && JSON.stringify(stack.job[what]) !== JSON.stringify(ofJob.container[what])
+  return wrongImage || wrong('command') || wrong('args') ? [updateJob(stack, image, wrong('args'))] : []
 }

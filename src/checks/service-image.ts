@@ -1,4 +1,5 @@
-import { parseImage, pinnedImage, shortImage } from '../release/image.ts'
+import { knownImage } from '../release/compare-images.ts'
+import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { expectedSide, type Release, readRelease, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import { laterOf } from '../release/rollout.ts'
@@ -141,13 +142,13 @@ function judgeExpected(input: Input, release: Release, { name, sighting }: Servi
 }
 
 /** The most telling difference decides what to do first. */
-function fixFor({ stack }: Input, release: Release, differences: readonly Difference[]): string | null {
-  const differs = (path: string) => differences.find(difference => difference.path === path)
-  const wanted = stack.service.expectedImage === null ? null : parseImage(stack.service.expectedImage)
+function fixFor({ stack, observed }: Input, release: Release, differences: readonly Difference[]): string | null {
+  const differs = (path: string) => differences.some(difference => difference.path === path)
+  const wanted = expectedSide(stack.service.expectedImage, release)
   if ((differs('service.repository') || differs('service.expectedImage')) && wanted)
-    return updateService(stack, pinnedImage(wanted))
+    return updateService(stack, pinnedImage(knownImage(wanted, observed.registry)))
   if (differs('service.repository')) return listRevisions(stack)
-  if (differs('service.rollout')) return fixRollout(stack, release)
+  if (differs('service.rollout')) return fixRollout(stack, release, observed.registry)
   const notReady = differs('service.revision') ? release.serving.find(each => each.revision) : undefined
   if (notReady) return describeRevision(stack, notReady.name)
   if (differs('service.image') || differs('service.traffic')) return sendTrafficToLatest(stack)
@@ -155,7 +156,9 @@ function fixFor({ stack }: Input, release: Release, differences: readonly Differ
 }
 
 /** After a failed rollout the template goes back to what serves. */
-function fixRollout(stack: Input['stack'], { serving }: Release): string {
+function fixRollout(stack: Input['stack'], { serving }: Release, answers: RegistryAnswers): string {
   const serves = serving[0]?.sighting
-  return serves?.kind === 'seen' ? updateService(stack, pinnedImage(serves.side.image)) : describeService(stack)
+  return serves?.kind === 'seen'
+    ? updateService(stack, pinnedImage(knownImage(serves.side, answers)))
+    : describeService(stack)
 }

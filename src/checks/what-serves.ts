@@ -2,6 +2,7 @@ import type { Stack } from '../config/schema.ts'
 import type { Revision } from '../release/cloud-run.ts'
 import type { ImageSide } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
+import type { Image } from '../release/image.ts'
 import type { Release } from '../release/release.ts'
 
 /** The image that serves, against which job and execution are judged. */
@@ -21,6 +22,11 @@ export function whatServes(stack: Stack, release: Release | null): WhatServes {
   if (sighting.kind === 'seen') return { kind: 'side', side: sighting.side, revision: newest.revision }
   if (sighting.kind === 'doubt') return { kind: 'doubt', doubt: sighting.doubt }
   return dependsOn(`revision ${newest.name} has no container ${stack.service.container}`)
+}
+
+/** Whether the service may run it: a job is never told to run an image that the service may not. */
+export function isAllowedImage({ service }: Stack, image: Image): boolean {
+  return service.repositories.length === 0 || service.repositories.includes(image.repository)
 }
 
 function dependsOn(what: string): WhatServes {

@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
 import { type Command, type CommandIo, type OptionValues, single } from './command.ts'
+import { assertAgreed } from './consent.ts'
 
 export const alerts: Command = {
   help: `Usage
@@ -27,7 +28,7 @@ How does a pipeline use it?
   that no step mends; apply exits 0 when everything is right at its end, else 1.
 `,
   subcommands: ['plan', 'apply'],
-  options: { project: { type: 'string' }, service: { type: 'string' }, yes: { type: 'boolean' } },
+  options: { project: { type: 'string' }, service: { type: 'string' }, yes: { type: 'boolean', short: 'y' } },
   async run(values, io, subcommand) {
     const environment = readEnvironment(io.variables)
     const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
@@ -45,13 +46,12 @@ How does a pipeline use it?
   },
 }
 
+const noTerminal =
+  'this changes alert policies, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand'
+
 async function apply(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
   if (plan.steps.length > 0) {
-    const agreed = values.yes === true || (await ask(io, `Do this in the project ${plan.project}?`))
-    if (!agreed) {
-      io.stderr.write('nothing was done\n')
-      return 1
-    }
+    if (values.yes !== true) await assertAgreed(io, noTerminal)
     await operation.apply(plan, line => io.stderr.write(`${line}\n`))
     // Another one may have made the same at the same time: what is twice there goes.
     const after = await operation.plan()
@@ -59,11 +59,6 @@ async function apply(operation: AlertsOperation, plan: AlertsPlan, values: Optio
     io.stdout.write('done\n')
   }
   return plan.problems.length > 0 ? 1 : 0
-}
-
-function ask({ confirm }: CommandIo, question: string): Promise<boolean> {
-  if (confirm) return confirm(question)
-  throw new DriftwatchError('USAGE', 'there is no terminal to ask on: say --yes to write without being asked')
 }
 
 /** It becomes a part of a filter and a label. */

@@ -23,8 +23,6 @@ export interface CommandIo {
   readonly nodeVersion: string
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
-  /** Asks somebody a question that is answered with yes or no; left out, nobody can be asked. */
-  confirm?(question: string): Promise<boolean>
 }
 
 /** Options as `parseArgs` of Node.js gives them. */

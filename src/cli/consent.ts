@@ -24,15 +24,19 @@ export async function askConsent(
   if (dryRun) io.stdout.write(shown)
   else io.stderr.write(shown)
   if (dryRun || yes) return
-  if (!(await isAgreed(io))) throw new DriftwatchError('NOT_CONFIRMED', 'not agreed: nothing was changed')
+  await assertAgreed(
+    io,
+    'this changes what runs, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand, or --dry-run to see the steps',
+  )
 }
 
-async function isAgreed({ stdin, stderr, signal }: CommandIo): Promise<boolean> {
-  if (!stdin?.isTTY)
-    throw new DriftwatchError(
-      'NOT_CONFIRMED',
-      'this changes what runs, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand, or --dry-run to see the steps',
-    )
+/** Asks whether to go on. Rejects with NOT_CONFIRMED; `refusal` is what is said where there is nobody to ask. */
+export async function assertAgreed(io: CommandIo, refusal: string): Promise<void> {
+  if (!io.stdin?.isTTY) throw new DriftwatchError('NOT_CONFIRMED', refusal)
+  if (!(await isAgreed(io, io.stdin))) throw new DriftwatchError('NOT_CONFIRMED', 'not agreed: nothing was changed')
+}
+
+async function isAgreed({ stderr, signal }: CommandIo, stdin: NodeJS.ReadableStream): Promise<boolean> {
   stderr.write('Go on? [y/N] ')
   // Not as a terminal of its own: Ctrl-C is the process's to hear.
   const lines = createInterface({ input: stdin, terminal: false })

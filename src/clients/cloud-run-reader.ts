@@ -51,7 +51,8 @@ interface KeptRevision {
 interface Memory {
   readonly revisions: LRUCache<string, KeptRevision>
   readonly executions: LRUCache<string, Execution>
-  readonly moments: LRUCache<string, Revision>
+  /** The newest revision of a service at a moment, or that none is kept. */
+  readonly moments: LRUCache<string, { readonly revision: Revision | null }>
 }
 
 export function createCloudRunReaders(options: { client: CloudRunClient; clock: Clock }): CloudRunReaders {
@@ -155,7 +156,7 @@ async function readNewestRevisionAt(
 ): Promise<Revision | null> {
   const key = `${service}@${moment}`
   const before = memory.moments.get(key)
-  if (before) return before
+  if (before) return before.revision
   let newest: Revision | null = null
   let pageToken = ''
   do {
@@ -163,7 +164,7 @@ async function readNewestRevisionAt(
     for (const revision of page.items.values()) if (isNewer(revision, newest, moment)) newest = revision
     pageToken = page.nextPageToken
   } while (pageToken)
-  if (newest) memory.moments.set(key, newest)
+  memory.moments.set(key, { revision: newest })
   return newest
 }
 

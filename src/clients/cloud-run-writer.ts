@@ -65,7 +65,7 @@ type Options = { readonly timeout: number; readonly retry: null }
 type Ask = <T>(where: string, deadline: Deadline, request: (options: Options) => Promise<T>) => Promise<T>
 
 export function createCloudRunWriter(options: CloudRunWriterOptions): CloudRunWriter {
-  const credentials = createGoogleCredentials()
+  const credentials = options.emulatorHost === null ? createGoogleCredentials() : null
   const vendorOptions = () => clientOptions(options.emulatorHost, longestAnswerBytes, credentials)
   const jobs = new JobsClient(vendorOptions())
   const services = new ServicesClient(vendorOptions())

@@ -67,14 +67,14 @@ interface VendorReads<M> {
 }
 
 export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRunOptions): CloudRunClient {
-  const credentials = createGoogleCredentials()
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   // Each client changes the options that it is given: it gets its own.
   const services = new ServicesClient(options())
   const revisions = new RevisionsClient(options())
   const jobs = new JobsClient(options())
   const executions = new ExecutionsClient(options())
-  const caller = createCaller({ system: 'Cloud Run', clock, onRequest })
+  const caller = createCaller({ system: 'Cloud Run', clock, credentials, onRequest })
   return {
     services: createReader('Service', toService, caller, {
       get: (request, callOptions) => services.getService(request, callOptions),

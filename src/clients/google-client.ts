@@ -2,7 +2,7 @@ import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
 import { attempt, type Deadline } from './attempts.ts'
-import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
+import type { GoogleCredentials } from './google-credentials.ts'
 import { translateGrpcError } from './grpc-errors.ts'
 
 /** What every request to a client of Google's is given: the clients' own retries overrun the deadline. */
@@ -23,14 +23,17 @@ export interface CallerOptions {
   /** The system as errors name it: `Cloud Run`. */
   readonly system: string
   readonly clock: Clock
+  /** Looked for before each request, so that without them nothing is sent; null for an emulator. */
+  readonly credentials: GoogleCredentials | null
   /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
 
-export function createCaller({ system, clock, onRequest = () => {} }: CallerOptions): Caller {
+export function createCaller({ system, clock, credentials, onRequest = () => {} }: CallerOptions): Caller {
   return (method, resource, deadline, call) =>
     attempt(clock, deadline, async timeout => {
       try {
+        await credentials?.requestHeaders()
         const answer = await call({ timeout, retry: null })
         onRequest(method, 'OK')
         return answer
@@ -49,10 +52,10 @@ export function createCaller({ system, clock, onRequest = () => {} }: CallerOpti
 export function clientOptions(
   emulatorHost: string | null,
   longestAnswerBytes: number,
-  credentials: GoogleCredentials = createGoogleCredentials(),
+  credentials: GoogleCredentials | null,
 ): ClientOptions {
   const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
-  if (emulatorHost === null) return { ...limits, authClient: new LateCredentials(credentials) }
+  if (emulatorHost === null) return { ...limits, ...(credentials && { authClient: new LateCredentials(credentials) }) }
   const colon = emulatorHost.lastIndexOf(':')
   return {
     ...limits,

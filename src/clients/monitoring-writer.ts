@@ -3,6 +3,7 @@ import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/
 import type { ChangedPolicy, WantedPolicy, WantedUptimeCheck } from './alert-policy.ts'
 import type { Deadline } from './attempts.ts'
 import { clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 import type { MonitoringOptions } from './monitoring.ts'
 import { fromPolicy, fromUptimeCheck } from './monitoring-messages.ts'
 
@@ -23,10 +24,11 @@ export interface MonitoringWriter {
 const longestAnswerBytes = 4 * 1024 * 1024
 
 export function createMonitoringWriter({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringWriter {
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes)
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   const policies = new AlertPolicyServiceClient(options())
   const uptime = new UptimeCheckServiceClient(options())
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
+  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   return {
     async createPolicy(project, policy, deadline) {
       const name = `projects/${project}`

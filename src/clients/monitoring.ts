@@ -6,7 +6,8 @@ import type { Clock, EpochMs } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import type { Deadline } from './attempts.ts'
-import { clientOptions, createCaller } from './google-client.ts'
+import { type Caller, clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 import {
   fromDescriptor,
   fromDuration,
@@ -69,12 +70,26 @@ const pageSize = 1000
 const longestAnswerBytes = 16 * 1024 * 1024
 
 export function createMonitoringClient({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringClient {
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes)
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   const metrics = new MetricServiceClient(options())
   const policies = new AlertPolicyServiceClient(options())
   const channels = new NotificationChannelServiceClient(options())
   const uptime = new UptimeCheckServiceClient(options())
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
+  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
+  return {
+    ...metricRequests(metrics, caller),
+    ...alertingRequests({ policies, channels, uptime }, caller),
+    async close() {
+      await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
+    },
+  }
+}
+
+function metricRequests(
+  metrics: MetricServiceClient,
+  caller: Caller,
+): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readSeries'> {
   return {
     async writePoints(project, { points, resource, at }, deadline) {
       const timeSeries = fromPoints(points, resource, at)
@@ -117,6 +132,20 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
         )
         return { items: messages.map(toReadSeries), next: response.nextPageToken }
       }),
+  }
+}
+
+interface AlertingClients {
+  readonly policies: AlertPolicyServiceClient
+  readonly channels: NotificationChannelServiceClient
+  readonly uptime: UptimeCheckServiceClient
+}
+
+function alertingRequests(
+  { policies, channels, uptime }: AlertingClients,
+  caller: Caller,
+): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
+  return {
     listPolicies: (project, deadline) =>
       readPages(async pageToken => {
         const name = `projects/${project}`
@@ -141,9 +170,6 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
         )
         return { items: messages.map(toUptimeCheck), next: response.nextPageToken }
       }),
-    async close() {
-      await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
-    },
   }
 }
 

@@ -6,6 +6,7 @@ import type { Window } from '../release/telemetry.ts'
 import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
 import { clientOptions, createCaller } from './google-client.ts'
+import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
 
 type VendorSeries = protos.google.monitoring.v3.ITimeSeries
 
@@ -55,7 +56,8 @@ const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 /** Google's library is loaded when it is needed first: most stacks need none. */
 export function createTelemetryClient({ clock, emulatorHost, onRequest }: TelemetryOptions): TelemetryClient {
   let source: Promise<MetricServiceClient> | null = null
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, onRequest })
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
 
   async function list(
     query: TelemetryQuery,
@@ -65,7 +67,7 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   ): Promise<MinuteCount[]> {
     const name = `projects/${query.project}`
     const request = { name, ...seriesRequest(query, filter, label), pageSize }
-    source ??= load(emulatorHost)
+    source ??= load(emulatorHost, credentials)
     const client = await source
     const all: MinuteCount[] = []
     let pageToken = ''
@@ -85,7 +87,7 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
 
   return {
     async load() {
-      source ??= load(emulatorHost)
+      source ??= load(emulatorHost, credentials)
       await source
     },
     requests: (query, deadline) =>
@@ -99,9 +101,9 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   }
 }
 
-async function load(emulatorHost: string | null): Promise<MetricServiceClient> {
+async function load(emulatorHost: string | null, credentials: GoogleCredentials | null): Promise<MetricServiceClient> {
   const { MetricServiceClient } = await import('@google-cloud/monitoring/build/src/v3/metric_service_client.js')
-  return new MetricServiceClient(clientOptions(emulatorHost, longestAnswerBytes))
+  return new MetricServiceClient(clientOptions(emulatorHost, longestAnswerBytes, credentials))
 }
 
 function filterOf({ region, services }: TelemetryQuery, metric: string): string {

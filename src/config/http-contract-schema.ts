@@ -29,7 +29,7 @@ const assertionSchema = {
       type: 'string',
       title: 'a regular expression of RE2',
       format: 're2',
-      examples: ['^v[0-9]+$'],
+      examples: ['^v\\d+$'],
       description: 'A regular expression (RE2) that must match somewhere in the text that is there.',
     },
   },

@@ -33,7 +33,7 @@ export interface State {
 export interface TrackedState extends State {
   /** The paths that were proven to diverge and have not been seen healed since. */
   readonly proven: readonly string[]
-  /** Since when it has been pending without a break, blind spells included; null when it is not. */
+  /** Since when it has been pending without a break, moved on by the time that nothing was seen; null when it is not. */
   readonly pendingSince: EpochMs | null
 }
 
@@ -79,7 +79,8 @@ export function recordFinding(
   observedAt: EpochMs,
   limits: StateLimits,
 ): TrackedState {
-  const finding = withoutHiding(before, judged, observedAt, limits.longestPendingMs)
+  const spell = pendingSpell(before, observedAt)
+  const finding = withoutHiding({ ...before, pendingSince: spell }, judged, observedAt, limits.longestPendingMs)
   return {
     check: before.check,
     status: finding.status,
@@ -92,7 +93,7 @@ export function recordFinding(
     fix: finding.fix,
     error: finding.doubt && { ...finding.doubt, at: observedAt },
     proven: finding.proven,
-    pendingSince: pendingSince(before, finding.status, observedAt),
+    pendingSince: pendingSince(spell, finding.status, observedAt),
   }
 }
 
@@ -105,19 +106,24 @@ export function recordFailure(before: TrackedState, error: FailedLook): TrackedS
 
 /** The state as it is to be believed at `now`: what was looked at too long ago is unknown. */
 export function ageState(state: TrackedState, now: EpochMs): TrackedState {
-  if (state.status === 'unknown' || state.staleAt === null || now < state.staleAt) return state
+  if (state.staleAt === null || now < state.staleAt || !claimsAnything(state)) return state
+  const claimless = { ...state, differences: [], fix: null }
+  if (state.status === 'unknown') return { ...claimless, notes: [] }
   const { staleAt, observedAt } = state
   const message = `last looked at ${formatTime(observedAt ?? staleAt)}, which is too long ago to be believed`
   return {
-    ...state,
+    ...claimless,
     status: 'unknown',
     since: staleAt,
     summary: message,
-    differences: [],
     notes: [`before that it was ${state.status}: ${state.summary}`],
-    fix: null,
     error: state.error ?? { code: 'STALE', message, at: staleAt },
   }
+}
+
+/** Whether there is something in the state that time makes unbelievable. */
+export function claimsAnything({ status, differences, fix }: State): boolean {
+  return status !== 'unknown' || differences.length > 0 || fix !== null
 }
 
 /** The transition from one state to the next, or null: the first finding is none, whatever looks failed before it. */
@@ -150,7 +156,7 @@ function withoutHiding(before: TrackedState, finding: Finding, observedAt: Epoch
     return insist(finding, 'unknown', proven, 'it had drifted before this rollout, and cannot be seen now')
   if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs)
     return { ...finding, proven }
-  const note = `pending since ${formatTime(before.pendingSince)}, longer than the ${formatDuration(longestPendingMs)} that rollouts explain`
+  const note = `it has been pending for longer than the ${formatDuration(longestPendingMs)} that rollouts explain`
   return paths.length > 0
     ? insist(finding, 'drifted', [...proven, ...paths], note)
     : insist(finding, 'unknown', proven, note)
@@ -160,8 +166,13 @@ function insist(finding: Finding, status: Status, proven: readonly string[], not
   return { ...finding, status, proven, notes: [...finding.notes, note] }
 }
 
-/** Being blind does not end a pending spell; only what is seen does. */
-function pendingSince(before: TrackedState, status: Status, observedAt: EpochMs): EpochMs | null {
+/** When the pending spell began, had there been no blindness: being blind does not end it, and is not counted. */
+function pendingSpell({ pendingSince, staleAt }: TrackedState, observedAt: EpochMs): EpochMs | null {
+  if (pendingSince === null || staleAt === null || observedAt <= staleAt) return pendingSince
+  return pendingSince + observedAt - staleAt
+}
+
+function pendingSince(spell: EpochMs | null, status: Status, observedAt: EpochMs): EpochMs | null {
   if (status === 'in_sync' || status === 'drifted') return null
-  return before.pendingSince ?? (status === 'pending' ? observedAt : null)
+  return spell ?? (status === 'pending' ? observedAt : null)
 }

@@ -4,6 +4,7 @@ import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import {
   ageState,
+  claimsAnything,
   type FailedLook,
   initialState,
   recordFailure,
@@ -81,9 +82,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       return { takenAt: now, cycle, stacks: [...stacks.values()].map(tracked => stackStates(tracked, now)) }
     },
     nextStaleAt() {
-      const believed = [...stacks.values()]
-        .flatMap(({ states }) => [...states.values()])
-        .filter(state => state.status !== 'unknown')
+      const believed = [...stacks.values()].flatMap(({ states }) => [...states.values()].filter(claimsAnything))
       return believed.reduce<EpochMs | null>(
         (next, { staleAt }) => (staleAt !== null && (next === null || staleAt < next) ? staleAt : next),
         null,

@@ -114,13 +114,16 @@ function differenceLines({ path, kind, expected, actual, via }: Difference, pain
 }
 
 function errorLines(
-  { observedAt }: ReportedCheck,
+  { observedAt, summary }: ReportedCheck,
   { code, message, at }: NonNullable<ReportedCheck['error']>,
   now: string,
   paint: Paint,
 ): string[] {
   const seen = observedAt === null ? 'never' : age(observedAt, now)
-  return [...proseLines('error', `${code} ${age(at, now)}: ${message}`, paint), ...proseLines('last seen', seen, paint)]
+  return [
+    ...proseLines('error', `${code} ${age(at, now)}${summary.includes(message) ? '' : `: ${message}`}`, paint),
+    ...proseLines('last seen', seen, paint),
+  ]
 }
 
 /** On lines of its own and unbroken, to be copied and pasted. */

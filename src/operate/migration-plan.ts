@@ -1,4 +1,5 @@
 import { cancelExecution, createJob, describeExecution, describeService, sendTrafficToLatest } from '../checks/fix.ts'
+import { isAllowedImage } from '../checks/what-serves.ts'
 import { formatTime } from '../clock.ts'
 import type { JobConfig, Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
@@ -137,6 +138,10 @@ function imageOf(stack: Stack, revision: Revision): Image {
   if (!image?.digest)
     throw refused(
       `revision ${revision.name} shows its image only as ${pick.container.image}: without a digest the job cannot be locked to it; deploy the image by its digest`,
+    )
+  if (!isAllowedImage(stack, image))
+    throw refused(
+      `revision ${revision.name} runs an image of ${image.repository}, which the config does not allow: mend the service first`,
     )
   return image
 }

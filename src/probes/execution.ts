@@ -21,7 +21,8 @@ export async function observeExecution(reader: CloudRunReader, stack: Stack): Pr
 }
 
 async function revisionThen(reader: CloudRunReader, stack: Stack, execution: Execution): Promise<Revision | null> {
-  const observed = await observeService(reader, stack)
+  // A service that cannot be looked at is the failed look of another probe.
+  const observed = await observeService(reader, stack).catch(() => null)
   if (!observed || execution.createTime === null) return null
   const release = readRelease(observed.service, observed.revisions, stack.service.container)
   const sighting = sightExecution(execution, release, null, {

@@ -5,11 +5,12 @@ import { questionKey, type RegistryAnswer, type RegistryAnswers, type RegistryQu
  * One side of a comparison. `tagMeans` says when the tag meant what counts:
  * - `now`: it will be resolved when it runs (a job, a wish): the registry's answer of now decides
  * - `then`: it was resolved when the thing was made: what it stood for decides, the registry helps where that is not known
- * - `long-ago`: as `then`, and the tag has been deployed since: neither the registry nor an equal tag proves anything
+ * - `ran`: as `then`, of something that ran: a note says where only the registry's answer of now decided
+ * - `long-ago`: as `ran`, and the tag has been deployed since: neither the registry nor an equal tag proves anything
  */
 export interface ImageSide {
   readonly image: Image
-  readonly tagMeans: 'now' | 'then' | 'long-ago'
+  readonly tagMeans: 'now' | 'then' | 'ran' | 'long-ago'
   /** The digest that the reference is known to stand for without asking, or null. */
   readonly standsFor: string | null
 }
@@ -72,6 +73,14 @@ function asksForTag(side: ImageSide): boolean {
   return side.tagMeans === 'now' || side.standsFor === null
 }
 
+/** Says so where what is known of a tag that has run is only what it means by now. */
+function hindsightNote(sides: readonly ImageSide[], answers: RegistryAnswers): string | null {
+  const side = sides.find(
+    each => each.tagMeans === 'ran' && asksForTag(each) && tagAnswer(each, answers)?.kind === 'digest',
+  )
+  return side ? `compared by what the tag ${side.image.tag} holds now, which may not be what it held when it ran` : null
+}
+
 /** Every digest that the side is known by: its own, and what its reference stands for. */
 function digestsOf(side: ImageSide, answers: RegistryAnswers): string[] {
   const told = asksForTag(side) ? tagAnswer(side, answers) : undefined
@@ -87,13 +96,14 @@ function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnsw
 
 function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): Comparison {
   const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
-  if (ofA.some(digest => ofB.includes(digest))) return decided('equal', equalNote(a, b, answers))
+  const hindsight = hindsightNote([a, b], answers)
+  if (ofA.some(digest => ofB.includes(digest))) return decided('equal', hindsight ?? equalNote(a, b, answers))
   const held = (from: ImageSide, outer: string, inner: string) => {
     const answer = answers.get(questionKey({ about: 'digest', repository: from.image.repository, digest: outer }))
     return answer?.kind === 'holds' && answer.digests.includes(inner)
   }
   const related = ofA.some(x => ofB.some(y => held(a, x, y) || held(b, y, x)))
-  return related ? decided('equal', null) : decided('different', indexNote(a, b, ofA, ofB, answers))
+  return related ? decided('equal', hindsight) : decided('different', hindsight ?? indexNote(a, b, ofA, ofB, answers))
 }
 
 function decided(result: 'equal' | 'different', note: string | null): Comparison {
@@ -110,7 +120,9 @@ function equalNote(a: ImageSide, b: ImageSide, answers: RegistryAnswers): string
 }
 
 function byTag(sides: readonly ImageSide[], answers: RegistryAnswers): string {
-  const reasons = sides.map(side => silence(tagAnswer(side, answers))).filter(reason => reason !== null)
+  const reasons = sides.flatMap(({ image: { repository, tag } }) =>
+    tag === null ? [] : (silence({ about: 'tag', repository, tag }, answers) ?? []),
+  )
   return `compared by tag only: ${reasons[0] ?? 'no registry was asked what the tag holds now'}`
 }
 
@@ -122,16 +134,15 @@ function indexNote(
   answers: RegistryAnswers,
 ): string | null {
   const questions = [...digestQuestions(a, ofA), ...digestQuestions(b, ofB)]
-  const reasons = questions
-    .map(question => silence(answers.get(questionKey(question))))
-    .filter(reason => reason !== null)
+  const reasons = questions.flatMap(question => silence(question, answers) ?? [])
   if (reasons.length > 0) return `two digests are taken for two images: ${reasons[0]}`
   return questions.some(question => answers.has(questionKey(question)))
     ? null
     : 'two digests are taken for two images: no registry was asked whether one is an index that holds the other'
 }
 
-function silence(answer: RegistryAnswer | undefined): string | null {
+function silence(question: RegistryQuestion, answers: RegistryAnswers): string | null {
+  const answer = answers.get(questionKey(question))
   if (answer?.kind === 'failed') return `the registry did not tell (${answer.code}: ${answer.message})`
-  return answer?.kind === 'absent' ? 'the registry has no such image' : null
+  return answer?.kind === 'absent' ? `the registry has no ${questionKey(question)}` : null
 }

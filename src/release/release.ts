@@ -88,7 +88,7 @@ export function sightExecution(
   const afterTemplate = release !== null && !isOlderThan(execution.createTime, release.madeFromTemplate)
   return sight(execution.containers, containers.job, `execution ${execution.name}`, image => ({
     image,
-    tagMeans: older ? 'long-ago' : 'then',
+    tagMeans: older ? 'long-ago' : 'ran',
     standsFor: older
       ? revisionThen && digestOfRevision(revisionThen, containers.service)
       : afterTemplate

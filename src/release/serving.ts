@@ -14,13 +14,17 @@ export type Serving =
 export function servingRevisions(service: Service): Serving {
   const targets = firstWithTraffic(service.trafficStatuses, service.traffic)
   const names = new Set<string>()
-  for (const target of targets ?? [{ type: 'latest', revision: null }]) {
+  for (const target of targets ?? [latest]) {
     if (isUnrecognized(target.type)) return { kind: 'unrecognized', value: target.type.unrecognized }
-    const name = target.revision ?? (target.type === 'revision' ? null : service.latestReadyRevision)
+    if (target.type === 'revision' && target.revision === null)
+      return { kind: 'unrecognized', value: 'REVISION without a name' }
+    const name = target.revision ?? service.latestReadyRevision
     if (name) names.add(name)
   }
   return names.size > 0 ? { kind: 'revisions', names: [...names] } : { kind: 'nobody' }
 }
+
+const latest: Pick<TrafficTarget, 'type' | 'revision'> = { type: 'latest', revision: null }
 
 function firstWithTraffic(...lists: readonly (readonly TrafficTarget[])[]): readonly TrafficTarget[] | undefined {
   return lists.map(list => list.filter(target => target.percent > 0)).find(list => list.length > 0)

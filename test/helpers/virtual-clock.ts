@@ -4,11 +4,14 @@ import type { Clock } from '../../src/clock.ts'
 export interface VirtualClock extends Clock {
   /** Moves on, through everything that is due on the way. */
   advance(ms: number): void
+  /** How many sleep. */
+  sleepers(): number
 }
 
 export function createVirtualClock(start: number): VirtualClock {
   const timers = new Set<{ readonly at: number; readonly fire: () => void }>()
   let now = start
+  let sleepers = 0
   const after = (ms: number, callback: () => void) => {
     const timer = { at: now + ms, fire: callback }
     timers.add(timer)
@@ -21,12 +24,18 @@ export function createVirtualClock(start: number): VirtualClock {
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
-        const cancel = after(ms, resolve)
-        signal?.addEventListener('abort', () => {
+        sleepers += 1
+        const wake = (end: () => void) => {
+          sleepers -= 1
           cancel()
-          reject(signal.reason)
-        })
+          signal?.removeEventListener('abort', giveUp)
+          end()
+        }
+        const giveUp = () => wake(() => reject(signal?.reason))
+        const cancel = after(ms, () => wake(resolve))
+        signal?.addEventListener('abort', giveUp, { once: true })
       }),
+    sleepers: () => sleepers,
     advance(ms) {
       const until = now + ms
       for (;;) {

@@ -1,0 +1,13 @@
+import { type Clock, systemClock } from '../../src/clock.ts'
+
+/** The real time, so many times faster. */
+export function createFastClock(speed: number): Clock {
+  const [now, monotonic] = [systemClock.now(), systemClock.monotonic()]
+  const passed = () => (systemClock.monotonic() - monotonic) * speed
+  return {
+    now: () => now + passed(),
+    monotonic: () => monotonic + passed(),
+    sleep: (ms, signal) => systemClock.sleep(ms / speed, signal),
+    after: (ms, callback) => systemClock.after(ms / speed, callback),
+  }
+}
