@@ -1,0 +1,168 @@
+import type { Oid } from './catalog.ts'
+import {
+  everyRight,
+  type ObjectClass,
+  optionShift,
+  type Rights,
+  rightOf,
+  rightOfLetter,
+  withOptions,
+} from './privileges.ts'
+
+export interface AclEntry {
+  /** 0: PUBLIC. */
+  readonly grantee: Oid
+  readonly grantor: Oid
+  readonly rights: Rights
+}
+
+/** Who granted what to whom on one object. Equal ACLs of one catalog are one and the same array. */
+export type Acl = readonly AclEntry[]
+
+/** Makes equal ACLs the same array, so that objects can be grouped by it. */
+export interface AclPool {
+  /** The ACL of `aclitem[]`'s text. Null: the built-in default of that class of objects and owner. */
+  read(text: string | null, objects: ObjectClass, owner: Oid): Acl
+  /** The pool's own array for these entries; entries without rights are left out. */
+  intern(entries: readonly AclEntry[]): Acl
+}
+
+export function createAclPool(serverVersion: number, oidOf: (roleName: string) => Oid | undefined): AclPool {
+  const byText = new Map<string, Acl>()
+  const byEntries = new Map<string, Acl>()
+  const intern = (entries: readonly AclEntry[]): Acl => {
+    const held = entries.filter(entry => entry.rights !== 0)
+    const key = held.map(({ grantee, grantor, rights }) => `${grantee}/${grantor}/${rights}`).join()
+    return keep(byEntries, key, () => held)
+  }
+  return {
+    intern,
+    read: (text, objects, owner) =>
+      text === null
+        ? keep(byText, `${objects} ${owner}`, () => intern(builtInAcl(objects, owner, serverVersion)))
+        : keep(byText, text, () => intern(parseAcl(text, oidOf))),
+  }
+}
+
+function keep<Value>(kept: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = kept.get(key)
+  if (value === undefined) {
+    value = make()
+    kept.set(key, value)
+  }
+  return value
+}
+
+/** What a NULL acl stands for (PostgreSQL's `acldefault`). */
+export function builtInAcl(objects: ObjectClass, owner: Oid, serverVersion: number): AclEntry[] {
+  const everything = { grantee: owner, grantor: owner, rights: everyRight(objects, serverVersion) }
+  const forEverybody = builtInPublic[objects]
+  return forEverybody ? [{ grantee: 0, grantor: owner, rights: forEverybody }, everything] : [everything]
+}
+
+/** What PUBLIC has on objects with a NULL acl. */
+export const builtInPublic: Readonly<Record<ObjectClass, Rights>> = {
+  database: rightOf('CONNECT') | rightOf('TEMPORARY'),
+  schema: 0,
+  tables: 0,
+  sequences: 0,
+  functions: rightOf('EXECUTE'),
+}
+
+/** The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. */
+export function parseAcl(text: string, oidOf: (roleName: string) => Oid | undefined): AclEntry[] {
+  return arrayItems(text).map(item => {
+    const grantee = readName(item, 0)
+    const slash = item.indexOf('/', grantee.end)
+    const grantor = readName(item, slash + 1)
+    return {
+      grantee: grantee.name === '' ? 0 : resolve(grantee.name, oidOf),
+      grantor: resolve(grantor.name, oidOf),
+      rights: readRights(item.slice(grantee.end + 1, slash)),
+    }
+  })
+}
+
+/** The items of a PostgreSQL array's text, whose items are quoted where they hold anything special. */
+function arrayItems(text: string): string[] {
+  const items: string[] = []
+  const item = /"((?:[^"\\]|\\.)*)"|([^{},"]+)/gs
+  for (const [, quoted, bare] of text.matchAll(item)) {
+    items.push(quoted === undefined ? (bare ?? '') : quoted.replace(/\\(.)/gs, '$1'))
+  }
+  return items
+}
+
+/** A role's name in an aclitem, from `start` on: quoted like an identifier where it holds anything special. */
+function readName(item: string, start: number): { name: string; end: number } {
+  const quoted = /"((?:[^"]|"")*)"/sy
+  quoted.lastIndex = start
+  const match = quoted.exec(item)
+  if (match) return { name: (match[1] ?? '').replaceAll('""', '"'), end: quoted.lastIndex }
+  const bare = /[^=/]*/y
+  bare.lastIndex = start
+  const name = bare.exec(item)?.[0] ?? ''
+  return { name, end: start + name.length }
+}
+
+/** A role that was dropped without its grants shows as its OID. */
+function resolve(name: string, oidOf: (roleName: string) => Oid | undefined): Oid {
+  return oidOf(name) ?? (/^\d+$/.test(name) ? Number(name) : -1)
+}
+
+function readRights(text: string): Rights {
+  let rights = 0
+  for (let at = 0; at < text.length; at++) {
+    const right = rightOfLetter(text.charAt(at))
+    rights |= text[at + 1] === '*' ? withOptions(right) : right
+  }
+  return rights
+}
+
+/** What an ACL gives to a grantee, by whatever grantor. */
+export function rightsIn(acl: Acl, grantee: Oid): Rights {
+  let rights = 0
+  for (const entry of acl) if (entry.grantee === grantee) rights |= entry.rights
+  return rights
+}
+
+/**
+ * The entries after a grantor took rights from a grantee (`REVOKE ... CASCADE`): what the grantee granted on by a grant
+ * option that it no longer has goes too. The owner never loses its option.
+ */
+export function revokeRights(acl: Acl, from: { grantee: Oid; grantor: Oid }, rights: Rights, owner: Oid): AclEntry[] {
+  const before = acl.map(entry =>
+    entry.grantee === from.grantee && entry.grantor === from.grantor
+      ? { ...entry, rights: entry.rights & ~rights }
+      : entry,
+  )
+  const lost = (rights >> optionShift) & ~heldOptions(before, from.grantee)
+  if (lost === 0 || from.grantee === owner) return before
+  let after: AclEntry[] = before
+  for (const dependent of before) {
+    if (dependent.grantor !== from.grantee || (dependent.rights & withOptions(lost)) === 0) continue
+    after = revokeRights(after, { grantee: dependent.grantee, grantor: from.grantee }, withOptions(lost), owner)
+  }
+  return after
+}
+
+function heldOptions(entries: readonly AclEntry[], grantee: Oid): Rights {
+  return rightsIn(entries, grantee) >> optionShift
+}
+
+/** The entries after a grant. */
+export function grantRights(acl: Acl, to: { grantee: Oid; grantor: Oid }, rights: Rights): AclEntry[] {
+  const at = acl.findIndex(({ grantee, grantor }) => grantee === to.grantee && grantor === to.grantor)
+  if (at < 0) return [...acl, { ...to, rights }]
+  return acl.map((entry, index) => (index === at ? { ...entry, rights: entry.rights | rights } : entry))
+}
+
+/** The entries after a change of owner: the new one takes the old one's place on both sides. */
+export function changeOwner(acl: Acl, from: Oid, to: Oid): AclEntry[] {
+  let after: AclEntry[] = []
+  for (const { grantee, grantor, rights } of acl) {
+    const pair = { grantee: grantee === from ? to : grantee, grantor: grantor === from ? to : grantor }
+    after = grantRights(after, pair, rights)
+  }
+  return after
+}
