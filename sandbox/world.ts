@@ -5,6 +5,7 @@ import type { Fault } from './cloud-run/faults.ts'
 import { toMessage } from './cloud-run/message.ts'
 import { expandDigests } from './images.ts'
 import { isJsonObject, type Json, type JsonObject, mergePatch } from './merge-patch.ts'
+import type { RegistryWorld } from './registry.ts'
 import { absoluteTime } from './relative-time.ts'
 
 /**
@@ -44,19 +45,15 @@ export interface World {
 export type Resources = Readonly<Record<string, JsonObject>>
 export type WorldPatch = JsonObject
 
-/** What the registry holds. Repositories are written with their host. */
-export interface RegistryWorld {
-  readonly repositories: Readonly<Record<string, { readonly tags: Readonly<Record<string, string>> }>>
-  /** `denied`: refuses every request. `down`: takes no connection. */
-  readonly fault?: 'denied' | 'down'
+/**
+ * The healthy world, changed by a patch. The patch's times are worked out from `now` (epoch ms), those of the healthy
+ * world from `since`, the same moment unless said: what a long-lived client has seen and can never change stays so.
+ */
+export function loadWorld(patch: WorldPatch = {}, now: number = Date.now(), since: number = now): World {
+  return finishWorld(patchWorld(withTimes(healthyWorld(), since) as JsonObject, withTimes(patch, now) as JsonObject))
 }
 
-/** The healthy world, changed by a patch, with times worked out from `now` (epoch ms). */
-export function loadWorld(patch: WorldPatch = {}, now: number = Date.now()): World {
-  return finishWorld(patchWorld(healthyWorld(), patch), now)
-}
-
-/** A world as it is written, changed by a patch; still with relative times and short names. */
+/** A world as it is written, changed by a patch; both stay as they are. */
 export function patchWorld(world: JsonObject, patch: WorldPatch): JsonObject {
   return mergePatch(world, patch) as JsonObject
 }
@@ -75,10 +72,10 @@ export function readPatch(file: string | URL): WorldPatch {
 
 const parts = ['project', 'region', 'services', 'revisions', 'jobs', 'executions', 'registry', 'faults']
 
-function finishWorld(written: JsonObject, now: number): World {
+function finishWorld(written: JsonObject): World {
   const unknown = Object.keys(written).find(key => !parts.includes(key))
   if (unknown !== undefined) throw new Error(`a world has no ${unknown}: it has ${parts.join(', ')}`)
-  const world = finishValue(JSON.parse(expandDigests(JSON.stringify(written))), now) as JsonObject
+  const world = withLists(JSON.parse(expandDigests(JSON.stringify(written)))) as JsonObject
   const parent = `projects/${world.project}/locations/${world.region}`
   return {
     project: String(world.project),
@@ -91,7 +88,7 @@ function finishWorld(written: JsonObject, now: number): World {
     executions: finishResources('Execution', world.executions, (name, { job }) =>
       owned(`${parent}/jobs`, job, 'executions', name),
     ),
-    registry: { repositories: {}, ...(world.registry as object) },
+    registry: { repositories: {}, ...(world.registry as Partial<RegistryWorld>) },
     faults: (world.faults ?? []) as unknown as Fault[],
   }
 }
@@ -102,16 +99,21 @@ function owned(parent: string, owner: Json | undefined, collection: string, name
   return `${parent}/${owner}/${collection}/${name}`
 }
 
-/** Works out times, and turns maps of containers and conditions into lists. */
-function finishValue(value: Json, now: number, key = ''): Json {
+/** Works out every relative time. */
+function withTimes(value: Json, now: number, key = ''): Json {
   if (typeof value === 'string') return key.endsWith('Time') ? absoluteTime(value, now) : value
-  if (Array.isArray(value)) return value.map(item => finishValue(item, now))
+  return mapParts(value, (part, name) => withTimes(part, now, name))
+}
+
+/** Turns maps of containers and conditions into lists. */
+function withLists(value: Json): Json {
+  return mapParts(value, (part, name) => withLists(listOfMap(name, part)))
+}
+
+function mapParts(value: Json, map: (part: Json, key: string) => Json): Json {
+  if (Array.isArray(value)) return value.map(item => map(item, ''))
   if (!isJsonObject(value)) return value
-  const finished: Record<string, Json> = {}
-  for (const [name, part] of Object.entries(value)) {
-    finished[name] = finishValue(listOfMap(name, part), now, name)
-  }
-  return finished
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, map(part, key)]))
 }
 
 function listOfMap(key: string, value: Json): Json {
@@ -129,7 +131,7 @@ function finishResources(type: string, written: Json | undefined, fullName: Full
     const name = key.includes('/') ? key : fullName(key, resource)
     const whole = { name, ...resource, ...fullRevisionNames(name, resource) }
     finished[name] = { etag: etagOf(whole), ...whole }
-    toMessage(type, finished[name], key)
+    toMessage(type, finished[name], `${type.toLowerCase()}s.${key}`)
   }
   return finished
 }

@@ -41,7 +41,9 @@ export const errorTable = {
   MALFORMED_RESPONSE: look(false, 'The answer could not be understood.'),
 
   // The look succeeded, and still does not prove anything.
-  IMAGE_UNRESOLVED: verdict('Two images could not be compared: one shows a tag, the other a digest, and no registry told.'),
+  IMAGE_UNRESOLVED: verdict(
+    'Two images could not be compared: one shows a tag, the other a digest, and no registry told.',
+  ),
   CONTAINER_AMBIGUOUS: verdict('There are several containers, and nothing says which one is meant.'),
   CONTAINER_ABSENT: verdict('The answer holds no container at all.'),
   UNRECOGNIZED_VALUE: verdict('The answer holds a value that is newer than this Driftwatch.'),
@@ -58,6 +60,7 @@ export const errorTable = {
   STACK_NOT_FOUND: usage(404, 'The config has no stack of that name.'),
   CHECK_NOT_FOUND: usage(404, 'The stack has no check of that name.'),
   ROUTE_NOT_FOUND: usage(404, 'There is no such path.'),
+  METHOD_NOT_ALLOWED: usage(405, 'Driftwatch is only read: every path answers GET and HEAD alone.'),
   ADDRESS_UNAVAILABLE: usage(500, 'The address to listen on is taken or not allowed.'),
 
   BUG: { retryable: false, httpStatus: 500, logLevel: 'error', meaning: 'Driftwatch itself failed: please report it.' },

@@ -1,7 +1,8 @@
-import type { EpochMs } from '../clock.ts'
 import type { CheckKind } from '../checks/check.ts'
-import type { Difference } from '../checks/finding.ts'
+import type { Difference, Finding } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
+import { type EpochMs, formatTime } from '../clock.ts'
+import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
 
 /** The last look that failed, or that proved nothing. */
@@ -28,6 +29,14 @@ export interface State {
   readonly error: FailedLook | null
 }
 
+/** A state, and what must not be forgotten between cycles lest a rollout hide a drift. */
+export interface TrackedState extends State {
+  /** The paths that were proven to diverge and have not been seen healed since. */
+  readonly proven: readonly string[]
+  /** Since when it has been pending without a break, blind spells included; null when it is not. */
+  readonly pendingSince: EpochMs | null
+}
+
 /** A change of status. */
 export interface Transition {
   readonly stack: string
@@ -36,4 +45,122 @@ export interface Transition {
   readonly to: Status
   readonly since: EpochMs
   readonly differences: readonly Difference[]
+}
+
+/** How long things may stay as they are. */
+export interface StateLimits {
+  readonly staleAfterMs: number
+  /** Nothing stays pending longer without a break: `rolloutGrace` plus `maxDuration`. */
+  readonly longestPendingMs: number
+}
+
+/** A check that has not been looked at. */
+export function initialState(check: CheckKind, at: EpochMs): TrackedState {
+  return {
+    check,
+    status: 'unknown',
+    since: at,
+    observedAt: null,
+    staleAt: null,
+    summary: 'nothing has been looked at yet',
+    differences: [],
+    notes: [],
+    fix: null,
+    error: { code: 'NOT_OBSERVED', message: 'the first cycle has not been completed', at },
+    proven: [],
+    pendingSince: null,
+  }
+}
+
+/** The state after a finding on what was looked at `observedAt`. */
+export function recordFinding(
+  before: TrackedState,
+  judged: Finding,
+  observedAt: EpochMs,
+  limits: StateLimits,
+): TrackedState {
+  const finding = withoutHiding(before, judged, observedAt, limits.longestPendingMs)
+  return {
+    check: before.check,
+    status: finding.status,
+    since: finding.status === before.status ? before.since : observedAt,
+    observedAt,
+    staleAt: observedAt + limits.staleAfterMs,
+    summary: finding.summary,
+    differences: finding.differences,
+    notes: finding.notes,
+    fix: finding.fix,
+    error: finding.doubt && { ...finding.doubt, at: observedAt },
+    proven: finding.proven,
+    pendingSince: pendingSince(before, finding.status, observedAt),
+  }
+}
+
+/** The state after a look that failed: the last finding stays until it is stale, with the error. */
+export function recordFailure(before: TrackedState, error: FailedLook): TrackedState {
+  if (before.staleAt !== null && error.at < before.staleAt) return { ...before, error }
+  const aged = ageState(before, error.at)
+  return { ...aged, error, summary: `could not look: ${error.message}` }
+}
+
+/** The state as it is to be believed at `now`: what was looked at too long ago is unknown. */
+export function ageState(state: TrackedState, now: EpochMs): TrackedState {
+  if (state.status === 'unknown' || state.staleAt === null || now < state.staleAt) return state
+  const { staleAt, observedAt } = state
+  const message = `last looked at ${formatTime(observedAt ?? staleAt)}, which is too long ago to be believed`
+  return {
+    ...state,
+    status: 'unknown',
+    since: staleAt,
+    summary: message,
+    differences: [],
+    notes: [`before that it was ${state.status}: ${state.summary}`],
+    fix: null,
+    error: state.error ?? { code: 'STALE', message, at: staleAt },
+  }
+}
+
+/** The transition from one state to the next, or null: the first finding is none. */
+export function transitionOf(stack: string, before: TrackedState, after: TrackedState): Transition | null {
+  if (before.status === after.status || before.error?.code === 'NOT_OBSERVED') return null
+  return {
+    stack,
+    check: after.check,
+    from: before.status,
+    to: after.status,
+    since: after.since,
+    differences: after.differences,
+  }
+}
+
+/**
+ * A pending finding may not hide what was proven before: it stays drifted while it holds a difference that was proven
+ * and never healed, and it is drifted when it has been pending for too long. What is only doubted becomes unknown.
+ */
+function withoutHiding(before: TrackedState, finding: Finding, observedAt: EpochMs, longestPendingMs: number): Finding {
+  if (finding.status === 'unknown') return { ...finding, proven: before.proven }
+  const paths = finding.differences.map(difference => difference.path)
+  const unhealed = paths.filter(path => before.proven.includes(path))
+  const proven = [...new Set([...finding.proven, ...unhealed])]
+  if (finding.status !== 'pending') return { ...finding, proven }
+  if (unhealed.length > 0) {
+    return {
+      ...finding,
+      status: 'drifted',
+      proven,
+      notes: [...finding.notes, 'it was drifted before this rollout and has not been in sync since'],
+    }
+  }
+  if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs) return finding
+  const note = `pending since ${formatTime(before.pendingSince)}, longer than the ${formatDuration(longestPendingMs)} that rollouts explain`
+  const notes = [...finding.notes, note]
+  return paths.length > 0
+    ? { ...finding, status: 'drifted', proven: paths, notes }
+    : { ...finding, status: 'unknown', proven: before.proven, notes }
+}
+
+/** Being blind does not end a pending spell; only what is seen does. */
+function pendingSince(before: TrackedState, status: Status, observedAt: EpochMs): EpochMs | null {
+  if (status === 'in_sync' || status === 'drifted') return null
+  return before.pendingSince ?? (status === 'pending' ? observedAt : null)
 }

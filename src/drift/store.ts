@@ -1,5 +1,18 @@
+import type { Check, CheckKind } from '../checks/check.ts'
+import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
-import type { State } from './state.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import {
+  ageState,
+  type FailedLook,
+  initialState,
+  recordFailure,
+  recordFinding,
+  type State,
+  type TrackedState,
+  type Transition,
+  transitionOf,
+} from './state.ts'
 
 /** One stack with the states of its checks, in the order of the list of checks. */
 export interface StackStates {
@@ -25,4 +38,79 @@ export interface Snapshot {
   /** Null before the first cycle has completed. */
   readonly cycle: CycleSummary | null
   readonly stacks: readonly StackStates[]
+}
+
+/** What came of judging one check in one cycle. */
+export type Outcome =
+  | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
+  | { readonly kind: 'failure'; readonly error: FailedLook }
+
+/** The states of every check of every stack, in memory. */
+export interface Store {
+  /** Records what came of a check; returns the change of status, or null. */
+  record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
+  cycleCompleted(cycle: CycleSummary): void
+  /** What is to be believed at `now`. */
+  snapshot(now: EpochMs): Snapshot
+  /** When the next state goes stale, or null where none will. */
+  nextStaleAt(): EpochMs | null
+}
+
+/** `checksOf` gives the checks of a stack that are judged. */
+export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
+  const stacks = new Map(config.stacks.map(stack => [stack.name, trackStack(stack, checksOf(stack), startedAt)]))
+  let cycle: CycleSummary | null = null
+  return {
+    record(stackName, check, outcome) {
+      const tracked = stacks.get(stackName)
+      const before = tracked?.states.get(check)
+      if (!tracked || !before) return null
+      const after = advance(before, outcome, tracked.stack, config)
+      tracked.states.set(check, after)
+      return transitionOf(stackName, before, after)
+    },
+    cycleCompleted(completed) {
+      cycle = completed
+    },
+    snapshot(now) {
+      return { takenAt: now, cycle, stacks: [...stacks.values()].map(tracked => stackStates(tracked, now)) }
+    },
+    nextStaleAt() {
+      const believed = [...stacks.values()]
+        .flatMap(({ states }) => [...states.values()])
+        .filter(state => state.status !== 'unknown')
+      return believed.reduce<EpochMs | null>(
+        (next, { staleAt }) => (staleAt !== null && (next === null || staleAt < next) ? staleAt : next),
+        null,
+      )
+    },
+  }
+}
+
+interface TrackedStack {
+  readonly stack: Stack
+  readonly states: Map<CheckKind, TrackedState>
+}
+
+function trackStack(stack: Stack, checks: readonly Check[], at: EpochMs): TrackedStack {
+  return { stack, states: new Map(checks.map(check => [check.kind, initialState(check.kind, at)])) }
+}
+
+function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {
+  if (outcome.kind === 'failure') return recordFailure(before, outcome.error)
+  return recordFinding(ageState(before, outcome.observedAt), outcome.finding, outcome.observedAt, {
+    staleAfterMs: config.staleAfterMs,
+    longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
+  })
+}
+
+function stackStates({ stack, states }: TrackedStack, now: EpochMs): StackStates {
+  return {
+    name: stack.name,
+    project: stack.project,
+    region: stack.region,
+    service: stack.service.name,
+    job: stack.job?.name ?? null,
+    states: [...states.values()].map(state => ageState(state, now)),
+  }
 }

@@ -1,4 +1,3 @@
-import type { EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
@@ -28,13 +27,6 @@ export interface Observed {
 
 export const probeKinds = ['service', 'job', 'execution', 'registry'] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
-
-/** What a probe saw, and when it looked. */
-export interface Observation<K extends ProbeKind> {
-  readonly kind: K
-  readonly observedAt: EpochMs
-  readonly value: Observed[K]
-}
 
 export interface ProbeContext {
   /** Aborts when the time allowed for this look is over. */

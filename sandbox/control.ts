@@ -1,0 +1,62 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import { isScenarioName, type ScenarioName } from './scenarios.ts'
+
+/** Where the running sandbox says how it can be reached, so that `npm run scenario` finds it. */
+const record = () => join(tmpdir(), 'driftwatch-sandbox.json')
+
+/** What the record holds. */
+interface Reach {
+  readonly pid: number
+  /** `http://127.0.0.1:PORT`: takes scenarios. */
+  readonly control: string
+  /** Where the service answers. */
+  readonly service: string
+}
+
+export interface Control {
+  close(): Promise<void>
+}
+
+/** Listens on 127.0.0.1 for scenarios to inject, and writes down where. */
+export async function startControl(service: string, inject: (name: ScenarioName) => void): Promise<Control> {
+  const server = createServer(async (request, response) => {
+    const wanted = await json(request).catch(() => null)
+    const name = typeof wanted === 'string' ? wanted : ''
+    const known = request.method === 'POST' && isScenarioName(name)
+    if (known) inject(name)
+    response.writeHead(known ? 204 : 400).end()
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(0, '127.0.0.1', resolve)
+  })
+  const control = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  writeFileSync(record(), JSON.stringify({ pid: process.pid, control, service } satisfies Reach))
+  return {
+    async close() {
+      if (readRecord()?.pid === process.pid) rmSync(record(), { force: true })
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+/** Injects a scenario into the sandbox that runs: where its service answers, or null if none runs. */
+export async function injectIntoSandbox(name: ScenarioName): Promise<string | null> {
+  const reach = readRecord()
+  if (reach === null) return null
+  const answer = await fetch(reach.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
+  return answer?.ok ? reach.service : null
+}
+
+function readRecord(): Reach | null {
+  try {
+    return JSON.parse(readFileSync(record(), 'utf8')) as Reach
+  } catch {
+    return null
+  }
+}

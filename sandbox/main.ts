@@ -1,0 +1,81 @@
+import { type Control, startControl } from './control.ts'
+import { readableLogLine, withoutRepeats } from './log-lines.ts'
+import { type Sandbox, startSandbox } from './sandbox.ts'
+
+/** `npm run sandbox`: the emulators and the real service, until Ctrl-C. */
+async function main(): Promise<void> {
+  const { PORT = '8080', LOG_LEVEL = 'warn' } = process.env
+  const stop = stopSignal()
+  const log = withoutRepeats(line => console.log(readableLogLine(line)))
+  let sandbox: Sandbox | undefined
+  let control: Control | undefined
+  try {
+    console.log('Starting the emulators and the service ...')
+    const running = await startSandbox({ port: portOf(PORT), logLevel: LOG_LEVEL, onLog: log.take, signal: stop })
+    sandbox = running
+    control = await startControl(running.url, name => {
+      log.forget()
+      const { description } = running.inject(name)
+      console.log(`\nscenario ${name}: ${description}`)
+    })
+    console.log(whatToTry(running))
+    const end = await Promise.race([running.service.ended, aborted(stop)])
+    if (end !== null) throw new Error(`The sandbox stops, since ${end}.`)
+    console.log('\nStopping ...')
+  } catch (error) {
+    if (stop.aborted) return
+    console.error((error as Error).message)
+    process.exitCode = 1
+  } finally {
+    await control?.close()
+    await sandbox?.close()
+  }
+}
+
+/** Aborts when somebody wants this to end. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => controller.abort())
+  return controller.signal
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve(null)
+    else signal.addEventListener('abort', () => resolve(null), { once: true })
+  })
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`PORT is ${text}: expected 0 to 65535`)
+  return port
+}
+
+function whatToTry({ url, env }: Sandbox): string {
+  const address = url.replace('127.0.0.1', 'localhost')
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  return `
+Driftwatch watches the stack of the runbook. In another terminal:
+
+  curl '${address}/drift?format=text'
+  curl '${address}/drift'
+  curl -s -o /dev/null -w '%{http_code}\\n' ${address}/drift/gate
+  curl ${address}/metrics
+
+Let something happen to it, and look again:
+
+  npm run scenario                          lists what can happen
+  npm run scenario -- job-left-behind       the incident
+  npm run scenario -- healthy
+
+The gate of a pipeline is one command, here against the emulators:
+
+  export ${variables.join(' ')}
+  npm run driftwatch -- check --config sandbox/driftwatch.yaml
+
+Ctrl-C ends it all.
+`
+}
+
+await main()

@@ -1,0 +1,171 @@
+import { EventEmitter, once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Image } from './images.ts'
+import { befall, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
+import { createRequestLog, type RegistryCall, type RegistryRequests } from './registry/requests.ts'
+import { answer, errorReply, jsonReply, type Reply, type Request, routeOf } from './registry/routes.ts'
+import { createRegistryStore, type RepositoryContent } from './registry/store.ts'
+import { createTokenDesk, type TokenRules } from './registry/tokens.ts'
+
+/** What a registry holds and how it fails, as data. */
+export interface RegistryWorld {
+  /** With or without their host, which is left out: the emulator stands for every registry host. */
+  readonly repositories: Readonly<Record<string, RepositoryContent>>
+  readonly fault?: RegistryFaultKind
+}
+
+/** A running OCI registry: plain HTTP on 127.0.0.1, kept in memory. */
+export interface Registry {
+  /** `127.0.0.1:PORT`, for ARTIFACT_REGISTRY_EMULATOR_HOST. */
+  readonly host: string
+  readonly port: number
+  /** Every request that came, those that a fault befell too. */
+  readonly requests: RegistryRequests
+  /** Resolves with the next request that comes, before it is answered. */
+  nextRequest(): Promise<RegistryCall>
+  /** Resolves with the next request whose client left before the answer was whole. */
+  nextBroken(): Promise<RegistryCall>
+  /** Adds an image with all that it holds, and moves the tag to it unless that is null. */
+  put(repository: string, tag: string | null, image: Image): void
+  /** Removes a tag, or a digest with the tags that point at it. */
+  remove(repository: string, reference: string): void
+  /** From now on it holds this, and fails so. */
+  setWorld(world: RegistryWorld): void
+  setFault(fault: RegistryFault | RegistryFaultKind | null): void
+  /** Asks for tokens, by these rules; null asks for none. */
+  setTokens(rules: TokenRules | null): void
+  /** Forgets every token that was given. */
+  revokeTokens(): void
+  /** Answers nothing until what is returned is called. */
+  hold(): () => void
+  /** Breaks the requests in flight and frees the port. */
+  close(): Promise<void>
+}
+
+/** What the answer to a request depends on. */
+interface Desk {
+  readonly requests: ReturnType<typeof createRequestLog>
+  readonly faults: ReturnType<typeof createFaultBox>
+  readonly tokens: ReturnType<typeof createTokenDesk>
+  readonly events: EventEmitter
+  /** Aborts when the registry closes. */
+  readonly closing: AbortController
+  store: ReturnType<typeof createRegistryStore>
+  held: Promise<void>
+}
+
+/** Starts an emulator. Rejects where the port is taken. */
+export async function startRegistry(options: { port?: number; world?: RegistryWorld } = {}): Promise<Registry> {
+  const desk: Desk = {
+    requests: createRequestLog(),
+    faults: createFaultBox(),
+    tokens: createTokenDesk(),
+    events: new EventEmitter(),
+    closing: new AbortController(),
+    store: createRegistryStore(),
+    held: Promise.resolve(),
+  }
+  const server = createServer((request, response) => {
+    serve(desk, request, response).catch(() => response.destroy())
+  })
+  server.listen(options.port ?? 0, '127.0.0.1')
+  await once(server, 'listening')
+  const registry = registryAt(desk, server)
+  if (options.world) registry.setWorld(options.world)
+  return registry
+}
+
+function registryAt(desk: Desk, server: Server): Registry {
+  const { port } = server.address() as AddressInfo
+  const next = async (event: string): Promise<RegistryCall> => (await once(desk.events, event))[0]
+  const setFault: Registry['setFault'] = fault => desk.faults.set(typeof fault === 'string' ? { kind: fault } : fault)
+  return {
+    host: `127.0.0.1:${port}`,
+    port,
+    requests: desk.requests,
+    nextRequest: () => next('request'),
+    nextBroken: () => next('broken'),
+    put: (repository, tag, image) => desk.store.put(repository, tag, image),
+    remove: (repository, reference) => void desk.store.remove(repository, reference),
+    setWorld(world) {
+      desk.store = createRegistryStore(world.repositories)
+      setFault(world.fault ?? null)
+    },
+    setFault,
+    setTokens: rules => desk.tokens.rule(rules),
+    revokeTokens: () => desk.tokens.revoke(),
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      desk.held = promise
+      return resolve
+    },
+    async close() {
+      desk.closing.abort()
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+async function serve(desk: Desk, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { request, call } = await received(incoming)
+  response.once('close', () => {
+    call.broken = !response.writableFinished
+    if (call.broken) desk.events.emit('broken', call)
+  })
+  desk.requests.record(call)
+  desk.events.emit('request', call)
+  await desk.held
+
+  const right = rightReply(desk, request, incoming)
+  const fault = desk.faults.pick(call.about)
+  if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: desk.closing.signal })
+  const reply = fault === null ? right : befall(fault, request.method, right)
+  if (reply === 'wait') return
+  if (reply === 'close') return void response.destroy()
+  if (reply === 'cut') return cut(response, right)
+  call.status = reply.status
+  send(response, request.method, reply)
+}
+
+async function received(incoming: IncomingMessage): Promise<{ request: Request; call: RegistryCall }> {
+  const { pathname, searchParams: query } = new URL(incoming.url ?? '/', 'http://registry')
+  const route = routeOf(pathname) ?? { about: 'nothing' as const, repository: '', reference: '' }
+  const { authorization = 'none', accept = '', 'content-type': contentType = '' } = incoming.headers
+  const method = incoming.method ?? 'GET'
+  const scheme = authorization.split(' ')[0]?.toLowerCase() ?? ''
+  const call = { ...route, method, authorization: scheme, status: null, broken: false }
+  return { request: { ...route, method, query, accept, contentType, body: await buffer(incoming) }, call }
+}
+
+function rightReply(desk: Desk, request: Request, { headers }: IncomingMessage): Reply {
+  if (request.about === 'nothing') return errorReply(404, 'NOT_FOUND', 'no such path')
+  if (request.about === 'token') {
+    const given = desk.tokens.give(request.query, headers.authorization)
+    return given ? jsonReply(given) : errorReply(401, 'UNAUTHORIZED', 'invalid credentials')
+  }
+  const challenge = desk.tokens.challenge(request.repository, headers.authorization, headers.host ?? '')
+  if (challenge === null) return answer(desk.store, request)
+  return errorReply(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge })
+}
+
+function send(response: ServerResponse, method: string, { status, headers = {}, body = Buffer.alloc(0) }: Reply): void {
+  response.statusCode = status
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== '') response.setHeader(name, value)
+  }
+  response.setHeader('docker-distribution-api-version', 'registry/2.0')
+  response.setHeader('content-length', body.byteLength)
+  response.end(method === 'HEAD' ? undefined : body)
+}
+
+/** Half of the body, and then the connection is gone. */
+function cut(response: ServerResponse, { status, body = Buffer.alloc(2) }: Reply): void {
+  response.writeHead(status, { 'content-length': body.byteLength })
+  response.write(body.subarray(0, body.byteLength / 2), () => response.destroy())
+}

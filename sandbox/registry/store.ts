@@ -1,0 +1,97 @@
+import { type Image, imageOf, sha256 } from '../images.ts'
+
+export interface StoredManifest {
+  readonly mediaType: string
+  readonly bytes: Buffer
+}
+
+/** What a registry holds: repositories by path, their tags, and manifests and blobs by digest. */
+export interface RegistryStore {
+  /** Adds an image, and with it all that it holds; points the tag at it unless that is null. */
+  put(repository: string, tag: string | null, image: Image): void
+  putManifest(repository: string, reference: string, manifest: StoredManifest): string
+  /** By tag or digest. */
+  manifest(repository: string, reference: string): { readonly digest: string; readonly manifest: StoredManifest } | null
+  /** A digest goes with the tags that point at it; a tag goes alone. False where there is none. */
+  remove(repository: string, reference: string): boolean
+  tags(repository: string): readonly string[]
+  putBlob(bytes: Buffer): string
+  blob(digest: string): Buffer | null
+}
+
+/** What one repository holds, in the expressions of images.ts: `image-a`, `index(image-a,image-b)`. */
+export interface RepositoryContent {
+  readonly tags: Readonly<Record<string, string>>
+  /** Images that no tag points at any longer. */
+  readonly untagged?: readonly string[]
+}
+
+interface Repository {
+  readonly manifests: Map<string, StoredManifest>
+  readonly tags: Map<string, string>
+}
+
+export function createRegistryStore(content: Readonly<Record<string, RepositoryContent>> = {}): RegistryStore {
+  const repositories = new Map<string, Repository>()
+  const blobs = new Map<string, Buffer>()
+
+  function repositoryAt(name: string): Repository {
+    const path = repositoryPath(name)
+    const repository = repositories.get(path) ?? { manifests: new Map(), tags: new Map() }
+    repositories.set(path, repository)
+    return repository
+  }
+
+  const store: RegistryStore = {
+    put(repository, tag, image) {
+      for (const held of image.holds) store.put(repository, null, held)
+      for (const blob of image.blobs) store.putBlob(blob)
+      store.putManifest(repository, tag ?? image.digest, image)
+    },
+    putManifest(repository, reference, { mediaType, bytes }) {
+      const { manifests, tags } = repositoryAt(repository)
+      const digest = sha256(bytes)
+      manifests.set(digest, { mediaType, bytes })
+      if (!isDigest(reference)) tags.set(reference, digest)
+      return digest
+    },
+    manifest(name, reference) {
+      const repository = repositories.get(repositoryPath(name))
+      const digest = isDigest(reference) ? reference : repository?.tags.get(reference)
+      const manifest = digest === undefined ? undefined : repository?.manifests.get(digest)
+      return digest === undefined || manifest === undefined ? null : { digest, manifest }
+    },
+    remove(name, reference) {
+      const repository = repositories.get(repositoryPath(name))
+      if (!isDigest(reference)) return repository?.tags.delete(reference) ?? false
+      for (const [tag, digest] of repository?.tags ?? []) {
+        if (digest === reference) repository?.tags.delete(tag)
+      }
+      return repository?.manifests.delete(reference) ?? false
+    },
+    tags: name => [...(repositories.get(repositoryPath(name))?.tags.keys() ?? [])].sort(),
+    putBlob(bytes) {
+      blobs.set(sha256(bytes), bytes)
+      return sha256(bytes)
+    },
+    blob: digest => blobs.get(digest) ?? null,
+  }
+
+  for (const [repository, { tags, untagged = [] }] of Object.entries(content)) {
+    for (const [tag, expression] of Object.entries(tags)) store.put(repository, tag, imageOf(expression))
+    for (const expression of untagged) store.put(repository, null, imageOf(expression))
+  }
+  return store
+}
+
+function isDigest(reference: string): boolean {
+  return reference.startsWith('sha256:')
+}
+
+/** The emulator stands for every registry host, so the host is left out; `nginx` is Docker Hub's `library/nginx`. */
+function repositoryPath(repository: string): string {
+  const slash = repository.indexOf('/')
+  if (slash < 0) return `library/${repository}`
+  const first = repository.slice(0, slash)
+  return /[.:]/.test(first) || first === 'localhost' ? repository.slice(slash + 1) : repository
+}

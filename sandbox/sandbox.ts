@@ -1,0 +1,106 @@
+import { type AddressInfo, createServer } from 'node:net'
+import { type CloudRun, startCloudRun } from './cloud-run.ts'
+import { type Registry, startRegistry } from './registry.ts'
+import { readScenario, type Scenario, type ScenarioName } from './scenarios.ts'
+import { type ServiceProcess, startService } from './service-process.ts'
+import { loadWorld } from './world.ts'
+
+export interface SandboxOptions {
+  /** Where the service listens; 0 is a free one. */
+  readonly port: number
+  /** Of the service's log; default `warn`, since an info line tells of every cycle. */
+  readonly logLevel?: string
+  /** Cron expression and durations in place of those of sandbox/driftwatch.yaml. */
+  readonly schedule?: string
+  readonly timeout?: string
+  readonly staleAfter?: string
+  /** Gets every line that the service writes to its log. */
+  readonly onLog?: (line: string) => void
+  /** Gives up starting. */
+  readonly signal?: AbortSignal
+}
+
+/** The emulators with the runbook's stack in them, and the real service watching them. */
+export interface Sandbox {
+  readonly url: string
+  readonly cloudRun: CloudRun
+  readonly registry: Registry
+  readonly service: ServiceProcess
+  /** The variables that point a `driftwatch` command at the emulators. */
+  readonly env: Readonly<Record<string, string>>
+  /** Puts the healthy world with the scenario's patch in place of whatever is there. */
+  inject(name: ScenarioName): Scenario
+  /** Ends everything that was started. */
+  close(): Promise<void>
+}
+
+/** Starts it all and waits for the first cycle. Rejects, and leaves nothing running, where a part does not start. */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const port = await freePort(options.port).catch(error => {
+    throw portTaken(options.port, error)
+  })
+  const since = Date.now()
+  const world = loadWorld({}, since)
+  const cloudRun = await startCloudRun({ world })
+  const registry = await startRegistry({ world: world.registry })
+  const env = { CLOUD_RUN_EMULATOR_HOST: cloudRun.host, ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const closeEmulators = async () => {
+    await Promise.all([cloudRun.close(), registry.close()])
+  }
+  const service = await startService({
+    port,
+    env: { ...env, ...serviceEnv(options) },
+    onLog: options.onLog ?? (() => {}),
+    signal: options.signal,
+  }).catch(async error => {
+    await closeEmulators()
+    throw error
+  })
+  return {
+    url: service.url,
+    cloudRun,
+    registry,
+    service,
+    env,
+    inject(name) {
+      const scenario = readScenario(name)
+      const changed = loadWorld(scenario.patch, Date.now(), since)
+      registry.setWorld(changed.registry)
+      cloudRun.setWorld(changed)
+      return scenario
+    },
+    async close() {
+      await service.stop()
+      await closeEmulators()
+    },
+  }
+}
+
+/** sandbox/driftwatch.yaml takes these. */
+function serviceEnv({ logLevel, schedule, timeout, staleAfter }: SandboxOptions): Record<string, string> {
+  return {
+    LOG_LEVEL: logLevel ?? 'warn',
+    ...(schedule !== undefined && { SANDBOX_SCHEDULE: schedule }),
+    ...(timeout !== undefined && { SANDBOX_TIMEOUT: timeout }),
+    ...(staleAfter !== undefined && { SANDBOX_STALE_AFTER: staleAfter }),
+  }
+}
+
+/** A port that nobody listens on: this one, or any for 0. */
+function freePort(wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject)
+    server.listen(wanted, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+function portTaken(port: number, cause: NodeJS.ErrnoException): Error {
+  if (cause.code !== 'EADDRINUSE') return cause
+  return new Error(
+    `Port ${port} is taken: stop what listens there, or choose another one, as in PORT=${port + 1} npm run sandbox`,
+    { cause },
+  )
+}

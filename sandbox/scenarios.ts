@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import type { WorldPatch } from './world.ts'
+
+/** In the order in which one would try them. Each is a file of `scenarios/`, and the files are these. */
+export const scenarioNames = [
+  'healthy',
+  'job-left-behind',
+  'traffic-rolled-back',
+  'traffic-split',
+  'failed-rollout',
+  'foreign-repository',
+  'tag-moved',
+  'tag-redeployed',
+  'migration-failed',
+  'migration-stuck',
+  'migration-overridden',
+  'migration-never-ran',
+  'job-command-changed',
+  'job-deleted',
+  'service-deleted',
+  'just-deployed',
+  'deploy-in-progress',
+  'migration-running',
+  'registry-denied',
+  'execution-expired',
+  'new-enum-value',
+  'api-down',
+  'api-denied',
+  'api-slow',
+] as const
+
+export type ScenarioName = (typeof scenarioNames)[number]
+export type ScenarioStatus = 'in_sync' | 'pending' | 'drifted' | 'unknown'
+
+/** Something that happens to the healthy stack, and what Driftwatch then says. */
+export interface Scenario {
+  readonly name: ScenarioName
+  /** One clause. */
+  readonly description: string
+  /** The status of each check that is to be seen. */
+  readonly expect: Readonly<Record<string, ScenarioStatus>>
+  /** The error of each check that is unknown, or null where none is. */
+  readonly error: string | null
+  /** Looks fail: the earlier statuses are kept, with the error, until they are too old to be believed. */
+  readonly kept: boolean
+  /** Words that the report then holds, or null. */
+  readonly shows: string | null
+  readonly patch: WorldPatch
+}
+
+export function isScenarioName(name: string): name is ScenarioName {
+  return (scenarioNames as readonly string[]).includes(name)
+}
+
+export function readScenario(name: ScenarioName): Scenario {
+  const file = new URL(`scenarios/${name}.yaml`, import.meta.url)
+  const defaults = { error: null, kept: false, shows: null }
+  return { ...defaults, ...(parse(readFileSync(file, 'utf8')) as Omit<Scenario, 'name'>), name }
+}
+
+/** Names of scenarios that somebody may have meant. */
+export function nearScenarios(typed: string): ScenarioName[] {
+  const words = typed
+    .toLowerCase()
+    .split(/[^a-z]+/)
+    .filter(word => word.length > 2)
+  const near = scenarioNames.filter(
+    name => distance(typed, name) <= 3 || words.some(word => name.split('-').some(part => distance(word, part) <= 1)),
+  )
+  return near.slice(0, 3)
+}
+
+/** How many letters must be put in, left out or changed to make one word the other (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (const [i, letter] of [...one].entries()) {
+    const next = [i + 1]
+    for (const [j, wanted] of [...other].entries()) {
+      const changed = (row[j] ?? 0) + (letter === wanted ? 0 : 1)
+      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+export interface ServiceOptions {
+  readonly port: number
+  /** On top of this process's own environment. */
+  readonly env: Readonly<Record<string, string>>
+  /** Gets every line that the service writes to its log. */
+  readonly onLog: (line: string) => void
+  /** Gives up waiting for it. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The real Driftwatch, running as a process of its own. */
+export interface ServiceProcess {
+  readonly url: string
+  /** Resolves when it has ended, whoever ended it: with how, in words. */
+  readonly ended: Promise<string>
+  /** SIGTERM, and SIGKILL if that is not heard. */
+  stop(): Promise<void>
+}
+
+/** Starts `driftwatch serve` and waits until it is ready. Rejects with its own last words if it ends before. */
+export async function startService({ port, env, onLog, signal }: ServiceOptions): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', 'sandbox/driftwatch.yaml'], {
+    cwd: root,
+    env: { ...process.env, ...env, PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Ctrl-C goes to a whole group of processes: this one is stopped by us, and in its turn.
+    detached: true,
+  })
+  const killAtExit = () => child.kill('SIGKILL')
+  process.once('exit', killAtExit)
+  const words: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', line => {
+      words.push(line)
+      if (words.length > 20) words.shift()
+      onLog(line)
+    })
+  }
+  const ended = endOf(child).finally(() => process.removeListener('exit', killAtExit))
+  const service = { url: `http://127.0.0.1:${port}`, ended, stop: () => stop(child, ended) }
+  try {
+    await ready(service, signal)
+  } catch (error) {
+    await service.stop()
+    throw new Error([`${(error as Error).message}`, ...words].join('\n'))
+  }
+  return service
+}
+
+async function endOf(child: ChildProcess): Promise<string> {
+  const [code, signal] = await Promise.race([
+    once(child, 'close'),
+    once(child, 'error').then(([error]) => [error, null]),
+  ])
+  return signal === null ? `the service ended with exit code ${code}` : `the service was ended by ${signal}`
+}
+
+async function ready({ url, ended }: Pick<ServiceProcess, 'url' | 'ended'>, signal?: AbortSignal): Promise<void> {
+  let end: string | null = null
+  void ended.then(how => {
+    end = how
+  })
+  for (let tries = 0; tries < 600; tries++) {
+    signal?.throwIfAborted()
+    if (end !== null) throw new Error(end)
+    const response = await fetch(`${url}/health/ready`).catch(() => null)
+    await response?.body?.cancel()
+    if (response?.ok) return
+    await delay(50)
+  }
+  throw new Error('the service was not ready after 30 s')
+}
+
+async function stop(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  child.kill('SIGTERM')
+  const patience = setTimeout(() => child.kill('SIGKILL'), 12_000)
+  await ended
+  clearTimeout(patience)
+}

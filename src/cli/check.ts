@@ -1,0 +1,122 @@
+import { type CheckKind, checkKinds } from '../checks/check.ts'
+import { checksOf } from '../checks/checks.ts'
+import type { Status } from '../checks/status.ts'
+import { readEnvironment } from '../config/environment.ts'
+import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { buildReport, type Report } from '../drift/report.ts'
+import { renderText } from '../drift/text.ts'
+import { parseDuration } from '../duration.ts'
+import { DriftwatchError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import { createWatch, type Watch } from '../watch.ts'
+import { type Command, type CommandIo, type OptionValues, repeated, single } from './command.ts'
+
+/** 1 is also what bad usage and a bad config give: whatever keeps it from knowing. */
+const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
+
+/** How often \`--wait\` looks again. */
+const pollMs = 2000
+
+export const check: Command = {
+  help: `Usage
+  driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json] [--wait DURATION]
+
+What does it do?
+  It looks once at everything that the config names, prints what it finds, and exits:
+    0  in sync
+    1  unknown: something could not be looked at, or the config or the command line is wrong
+    2  drifted
+    3  pending: a rollout or a migration is under way
+
+How do I look at less?
+  --stack NAME      only this stack; may be repeated
+  --only CHECK      only this check; may be repeated: ${checkKinds.join(', ')}
+
+How do I gate a deploy?
+  driftwatch check --wait 10m && deploy
+  --wait DURATION   looks again, at most so long (90s, 10m), while the result is pending or unknown
+
+How do other programs read it?
+  --format json     the report as GET /drift gives it; the default is a table, coloured on a terminal
+                    unless NO_COLOR is set. Results go to stdout, everything else to stderr.
+`,
+  options: {
+    stack: { type: 'string', multiple: true },
+    only: { type: 'string', multiple: true },
+    format: { type: 'string' },
+    wait: { type: 'string' },
+  },
+  async run(values, io) {
+    const environment = readEnvironment(io.variables)
+    const config = selectStacks(
+      loadConfig({ file: single(values, 'config') ?? environment.configFile, environment }),
+      repeated(values, 'stack'),
+    )
+    const only = selectChecks(config, repeated(values, 'only'))
+    const { format, waitMs } = readOptions(values)
+    for (const { name, notes } of config.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
+    const log = createLog({ level: 'silent', clock: io.clock })
+    const watch = createWatch({ config, environment, clock: io.clock, log, only })
+    try {
+      const report = await lookUntilSettled(watch, io, waitMs)
+      const color = io.stdout.isTTY === true && !environment.noColor
+      io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
+      return exitCodes[report.status]
+    } finally {
+      await watch.close()
+    }
+  },
+}
+
+async function lookUntilSettled(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {
+  const until = clock.monotonic() + waitMs
+  for (;;) {
+    await watch.runCycle()
+    const report = buildReport(watch.store.snapshot(clock.now()))
+    const settled = report.status === 'in_sync' || report.status === 'drifted'
+    const left = until - clock.monotonic()
+    if (settled || left <= 0 || signal.aborted) return report
+    await clock.sleep(Math.min(pollMs, left), signal).catch(() => {})
+  }
+}
+
+function readOptions(values: OptionValues): { format: 'text' | 'json'; waitMs: number } {
+  const format = single(values, 'format') ?? 'text'
+  if (format !== 'text' && format !== 'json')
+    throw new DriftwatchError('USAGE', `--format is text or json, not ${JSON.stringify(format)}`)
+  const wait = single(values, 'wait')
+  const waitMs = wait === null ? 0 : parseDuration(wait)
+  if (waitMs === null)
+    throw new DriftwatchError('USAGE', `--wait takes a duration such as 90s or 10m, not ${JSON.stringify(wait)}`)
+  return { format, waitMs }
+}
+
+function selectStacks(config: Config, names: readonly string[]): Config {
+  const known = config.stacks.map(stack => stack.name)
+  const missing = names.find(name => !known.includes(name))
+  if (missing !== undefined)
+    throw new DriftwatchError(
+      'STACK_NOT_FOUND',
+      `the config has no stack ${JSON.stringify(missing)}: it has ${known.join(', ')}`,
+    )
+  return names.length === 0 ? config : { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
+}
+
+function selectChecks(config: Config, names: readonly string[]): CheckKind[] | null {
+  const wrong = names.find(name => !checkKinds.some(kind => kind === name))
+  if (wrong !== undefined)
+    throw new DriftwatchError(
+      'CHECK_NOT_FOUND',
+      `there is no check ${JSON.stringify(wrong)}: there are ${checkKinds.join(', ')}`,
+    )
+  if (names.length === 0) return null
+  const only = checkKinds.filter(kind => names.includes(kind))
+  const applies = config.stacks.some(stack => checksOf(stack).some(({ kind }) => only.includes(kind)))
+  if (!applies)
+    throw new DriftwatchError(
+      'CHECK_NOT_FOUND',
+      `the config asks for none of ${only.join(', ')}: there is nothing to check`,
+    )
+  return only
+}

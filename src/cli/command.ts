@@ -1,0 +1,47 @@
+import type { ParseArgsOptionsConfig } from 'node:util'
+import type { Clock } from '../clock.ts'
+import type { Variables } from '../config/interpolate.ts'
+
+/** Where text goes. */
+export interface TextStream {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+}
+
+/** What a command touches of the process. */
+export interface CommandIo {
+  /** Results. */
+  readonly stdout: TextStream
+  /** Everything else. */
+  readonly stderr: TextStream
+  /** The environment; left out, it is that of the process. */
+  readonly variables?: Variables
+  readonly clock: Clock
+  /** The version of Node.js, as `v24.1.0`. */
+  readonly nodeVersion: string
+  /** Aborts when the process is asked to end. */
+  readonly signal: AbortSignal
+}
+
+/** Options as `parseArgs` of Node.js gives them. */
+export type OptionValues = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
+
+export interface Command {
+  /** What `driftwatch <command> --help` prints. */
+  readonly help: string
+  readonly options: ParseArgsOptionsConfig
+  /** Does it; resolves with the exit code, rejects with a coded error. */
+  run(values: OptionValues, io: CommandIo): Promise<number>
+}
+
+/** The values of an option that may be repeated. */
+export function repeated(values: OptionValues, name: string): string[] {
+  const given = values[name]
+  return Array.isArray(given) ? given.map(String) : []
+}
+
+/** The value of an option that takes one, or null. */
+export function single(values: OptionValues, name: string): string | null {
+  const given = values[name]
+  return typeof given === 'string' ? given : null
+}

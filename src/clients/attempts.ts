@@ -1,0 +1,42 @@
+import pRetry from 'p-retry'
+import type { Clock } from '../clock.ts'
+import { asDriftwatchError, DriftwatchError } from '../errors.ts'
+
+/** When a look has to be over. */
+export interface Deadline {
+  /** On the monotonic clock. */
+  readonly at: number
+  /** Aborts when it is reached, or when nobody waits any longer. */
+  readonly signal: AbortSignal
+}
+
+/** A deadline `ms` from now, and what gives its timer back. */
+export function startDeadline(clock: Clock, ms: number): Deadline & { readonly cancel: () => void } {
+  const controller = new AbortController()
+  const message = `no answer within ${ms} ms`
+  const cancel = clock.after(ms, () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', message)))
+  return { at: clock.monotonic() + ms, signal: controller.signal, cancel }
+}
+
+/** So much of the time that is left goes to one attempt that hangs: the rest is for one more. */
+const shareOfOneAttempt = 0.6
+
+/**
+ * Calls until it succeeds, fails for good, or the deadline is reached: three attempts at most, with backoff and jitter.
+ * `call` is told how many milliseconds it may take, and rejects with one of our errors.
+ */
+export function attempt<T>(clock: Clock, deadline: Deadline, call: (timeoutMs: number) => Promise<T>): Promise<T> {
+  const once = async () => {
+    const left = deadline.at - clock.monotonic()
+    if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'there was no time left to ask')
+    return call(Math.max(1, Math.floor(left * shareOfOneAttempt)))
+  }
+  return pRetry(once, {
+    retries: 2,
+    minTimeout: 100,
+    maxTimeout: 1000,
+    randomize: true,
+    signal: deadline.signal,
+    shouldRetry: ({ error }) => asDriftwatchError(error).retryable,
+  })
+}

@@ -1,0 +1,172 @@
+import DataLoader from 'dataloader'
+import { LRUCache } from 'lru-cache'
+import type { Clock, EpochMs } from '../clock.ts'
+import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../release/cloud-run.ts'
+import type { Deadline } from './attempts.ts'
+import type { CloudRunClient } from './cloud-run.ts'
+import { createFleetReads, type FleetReads } from './fleet-reads.ts'
+
+/** A project and region: what one list of services or jobs covers. */
+export interface Place {
+  readonly project: string
+  readonly region: string
+}
+
+/**
+ * Reads resources by short name, for one cycle: equal reads are made once, and reads of one place together. Null: Cloud
+ * Run positively has no such thing. Rejects with a coded error when it could not look.
+ */
+export interface CloudRunReader {
+  service(place: Place, name: string): Promise<Service | null>
+  /** A revision of a service that was read in the same cycle. */
+  revision(place: Place, service: Service, name: string): Promise<Revision | null>
+  /** The newest revision of a service that existed at a moment; null where none is kept. */
+  newestRevisionAt(place: Place, service: string, moment: EpochMs): Promise<Revision | null>
+  job(place: Place, name: string): Promise<Job | null>
+  execution(place: Place, job: string, name: string): Promise<Execution | null>
+}
+
+/** Keeps across cycles what cannot change, and opens the reader of each cycle. */
+export interface CloudRunReaders {
+  open(deadline: Deadline): CloudRunReader
+}
+
+/** Bounds of what is kept: a big fleet's worth. */
+const kept = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
+
+/** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
+const rereadAfterMs = 10 * 60_000
+
+/** A page of revisions or executions holds mostly old ones: it must save this many calls to be worth it. */
+const historyCosts = 5
+
+interface KeptRevision {
+  readonly revision: Revision
+  /** The state of the service under which its conditions hold. */
+  readonly stamp: string
+  /** When it was read, on the monotonic clock. */
+  readonly readAt: number
+}
+
+interface Memory {
+  readonly revisions: LRUCache<string, KeptRevision>
+  readonly executions: LRUCache<string, Execution>
+  readonly moments: LRUCache<string, Revision>
+}
+
+export function createCloudRunReaders(options: { client: CloudRunClient; clock: Clock }): CloudRunReaders {
+  const { client, clock } = options
+  const memory: Memory = {
+    revisions: new LRUCache({ max: kept.revisions }),
+    executions: new LRUCache({ max: kept.executions }),
+    moments: new LRUCache({ max: kept.moments }),
+  }
+  const fleets = {
+    services: createFleetReads(client.services, clock),
+    revisions: createFleetReads(client.revisions, clock, historyCosts),
+    jobs: createFleetReads(client.jobs, clock),
+    executions: createFleetReads(client.executions, clock, historyCosts),
+  }
+  return { open: deadline => openReader({ client, clock, memory, fleets, deadline }) }
+}
+
+interface Cycle {
+  readonly client: CloudRunClient
+  readonly clock: Clock
+  readonly memory: Memory
+  readonly fleets: {
+    readonly services: FleetReads<Service>
+    readonly revisions: FleetReads<Revision>
+    readonly jobs: FleetReads<Job>
+    readonly executions: FleetReads<Execution>
+  }
+  readonly deadline: Deadline
+}
+
+function openReader(cycle: Cycle): CloudRunReader {
+  const { fleets, deadline } = cycle
+  const loaders = {
+    services: new DataLoader((names: readonly string[]) => fleets.services.read(names, deadline)),
+    revisions: new DataLoader((names: readonly string[]) => fleets.revisions.read(names, deadline)),
+    jobs: new DataLoader((names: readonly string[]) => fleets.jobs.read(names, deadline)),
+    executions: new DataLoader((names: readonly string[]) => fleets.executions.read(names, deadline)),
+  }
+  return {
+    service: (place, name) => loaders.services.load(`${locationOf(place)}/services/${name}`),
+    job: (place, name) => loaders.jobs.load(`${locationOf(place)}/jobs/${name}`),
+    revision: (place, service, name) => readRevision(cycle, loaders.revisions, place, service, name),
+    execution: (place, job, name) =>
+      readExecution(cycle, loaders.executions, `${locationOf(place)}/jobs/${job}/executions/${name}`),
+    newestRevisionAt: (place, service, moment) =>
+      readNewestRevisionAt(cycle, `${locationOf(place)}/services/${service}`, moment),
+  }
+}
+
+function locationOf({ project, region }: Place): string {
+  return `projects/${project}/locations/${region}`
+}
+
+/** Containers never change; conditions hold while the service stays as it is, and a revision that is not ready may become so. */
+async function readRevision(
+  { memory, clock }: Cycle,
+  loader: DataLoader<string, Revision | null>,
+  place: Place,
+  service: Service,
+  name: string,
+): Promise<Revision | null> {
+  const key = `${locationOf(place)}/services/${service.name}/revisions/${name}`
+  const stamp = JSON.stringify([service.etag, service.terminalCondition])
+  const before = memory.revisions.get(key)
+  const now = clock.monotonic()
+  if (before && before.stamp === stamp && now - before.readAt < rereadAfterMs) return before.revision
+  const revision = await loader.load(key)
+  if (revision && isReady(revision)) memory.revisions.set(key, { revision, stamp, readAt: now })
+  else memory.revisions.delete(key)
+  return revision
+}
+
+function isReady({ conditions }: Revision): boolean {
+  return conditions.some(condition => condition.type === 'Ready' && condition.state === 'succeeded')
+}
+
+/** A completed execution never changes. */
+async function readExecution(
+  { memory }: Cycle,
+  loader: DataLoader<string, Execution | null>,
+  key: string,
+): Promise<Execution | null> {
+  const before = memory.executions.get(key)
+  if (before) return before
+  const execution = await loader.load(key)
+  if (execution && isCompleted(execution)) memory.executions.set(key, execution)
+  return execution
+}
+
+function isCompleted({ conditions }: Execution): boolean {
+  const state = conditions.find(condition => condition.type === 'Completed')?.state
+  return state !== undefined && !isUnrecognized(state) && (state === 'succeeded' || state === 'failed')
+}
+
+/** No revision of the past is ever added: the answer holds for ever. */
+async function readNewestRevisionAt(
+  { client, memory, deadline }: Cycle,
+  service: string,
+  moment: EpochMs,
+): Promise<Revision | null> {
+  const key = `${service}@${moment}`
+  const before = memory.moments.get(key)
+  if (before) return before
+  let newest: Revision | null = null
+  let pageToken = ''
+  do {
+    const page = await client.revisions.list(service, pageToken, deadline)
+    for (const revision of page.items.values()) if (isNewer(revision, newest, moment)) newest = revision
+    pageToken = page.nextPageToken
+  } while (pageToken)
+  if (newest) memory.moments.set(key, newest)
+  return newest
+}
+
+function isNewer(revision: Revision, than: Revision | null, moment: EpochMs): boolean {
+  return revision.createTime !== null && revision.createTime <= moment && revision.createTime > (than?.createTime ?? 0)
+}

@@ -1,0 +1,160 @@
+import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_client.js'
+import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
+import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'
+import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
+import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
+import type { Clock } from '../clock.ts'
+import { DriftwatchError, type ErrorCode } from '../errors.ts'
+import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
+import { attempt, type Deadline } from './attempts.ts'
+import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
+import { translateGrpcError } from './grpc-errors.ts'
+
+/** Some resources of a list, by full resource name. */
+export interface Page<T> {
+  readonly items: ReadonlyMap<string, T>
+  /** Empty on the last page. */
+  readonly nextPageToken: string
+}
+
+/** How one kind of resource is read. Rejects with a coded error when it could not be. */
+export interface ResourceReader<T> {
+  /** By full resource name; null where Cloud Run positively has none. */
+  get(name: string, deadline: Deadline): Promise<T | null>
+  list(parent: string, pageToken: string, deadline: Deadline): Promise<Page<T>>
+}
+
+/** Cloud Run, as far as Driftwatch reads it. Nothing here writes. */
+export interface CloudRunClient {
+  readonly services: ResourceReader<Service>
+  readonly revisions: ResourceReader<Revision>
+  readonly jobs: ResourceReader<Job>
+  readonly executions: ResourceReader<Execution>
+  close(): Promise<void>
+}
+
+export interface CloudRunOptions {
+  readonly clock: Clock
+  /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
+  readonly emulatorHost: string | null
+  /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
+  readonly onRequest?: (method: string, code: 'OK' | ErrorCode) => void
+}
+
+/** More than a server puts on a page: as few pages as it allows. */
+const pageSize = 1000
+
+/** A page of big services is a few MiB; what is larger is no answer of Cloud Run's. */
+const longestAnswerBytes = 16 * 1024 * 1024
+
+interface CallOptions {
+  readonly timeout: number
+  readonly retry: null
+}
+
+interface VendorPage {
+  readonly nextPageToken?: string | null
+}
+
+/** The two requests of a vendor's client that read one kind of resource. */
+interface VendorReads<M> {
+  get(request: { name: string }, options: CallOptions): Promise<readonly [M, ...unknown[]]>
+  list(
+    request: { parent: string; pageToken: string; pageSize: number },
+    options: CallOptions & { readonly autoPaginate: false },
+  ): Promise<readonly [readonly M[], unknown, VendorPage]>
+}
+
+/** Makes a request until it succeeds or the deadline is reached, and tells of each attempt. */
+type Caller = <T>(
+  method: string,
+  resource: string,
+  deadline: Deadline,
+  call: (options: CallOptions) => Promise<T>,
+) => Promise<T>
+
+export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
+  // Each client changes the options that it is given: it gets its own.
+  const services = new ServicesClient(clientOptions(options))
+  const revisions = new RevisionsClient(clientOptions(options))
+  const jobs = new JobsClient(clientOptions(options))
+  const executions = new ExecutionsClient(clientOptions(options))
+  const caller = createCaller(options)
+  return {
+    services: createReader('Service', toService, caller, {
+      get: (request, callOptions) => services.getService(request, callOptions),
+      list: (request, callOptions) => services.listServices(request, callOptions),
+    }),
+    revisions: createReader('Revision', toRevision, caller, {
+      get: (request, callOptions) => revisions.getRevision(request, callOptions),
+      list: (request, callOptions) => revisions.listRevisions(request, callOptions),
+    }),
+    jobs: createReader('Job', toJob, caller, {
+      get: (request, callOptions) => jobs.getJob(request, callOptions),
+      list: (request, callOptions) => jobs.listJobs(request, callOptions),
+    }),
+    executions: createReader('Execution', toExecution, caller, {
+      get: (request, callOptions) => executions.getExecution(request, callOptions),
+      list: (request, callOptions) => executions.listExecutions(request, callOptions),
+    }),
+    async close() {
+      await Promise.all([services, revisions, jobs, executions].map(client => client.close()))
+    },
+  }
+}
+
+function createReader<M extends { name?: string | null }, T>(
+  noun: string,
+  translate: (message: M) => T,
+  caller: Caller,
+  reads: VendorReads<M>,
+): ResourceReader<T> {
+  return {
+    async get(name, deadline) {
+      try {
+        const [message] = await caller(`Get${noun}`, name, deadline, options => reads.get({ name }, options))
+        return translate(message)
+      } catch (error) {
+        if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
+        throw error
+      }
+    },
+    async list(parent, pageToken, deadline) {
+      const [messages, , response] = await caller(`List${noun}s`, parent, deadline, options =>
+        reads.list({ parent, pageToken, pageSize }, { ...options, autoPaginate: false }),
+      )
+      const items = new Map(messages.map(message => [message.name ?? '', translate(message)]))
+      return { items, nextPageToken: response.nextPageToken ?? '' }
+    },
+  }
+}
+
+function createCaller({ clock, onRequest = () => {} }: CloudRunOptions): Caller {
+  return (method, resource, deadline, call) =>
+    attempt(clock, deadline, async timeout => {
+      try {
+        const answer = await call({ timeout, retry: null })
+        onRequest(method, 'OK')
+        return answer
+      } catch (thrown) {
+        const error = translateGrpcError(thrown, `Cloud Run ${method} ${resource}`)
+        onRequest(method, error.code)
+        throw error
+      }
+    })
+}
+
+function clientOptions({ emulatorHost }: CloudRunOptions): ClientOptions {
+  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
+  if (emulatorHost === null) return limits
+  const colon = emulatorHost.lastIndexOf(':')
+  return {
+    ...limits,
+    apiEndpoint: emulatorHost.slice(0, colon),
+    port: Number(emulatorHost.slice(colon + 1)),
+    sslCreds: grpc.credentials.createInsecure(),
+    // Without one the client looks for credentials although it needs none.
+    authClient: new googleAuthLibrary.PassThroughClient(),
+    projectId: 'emulator',
+  }
+}

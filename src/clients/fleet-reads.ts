@@ -1,0 +1,126 @@
+import type { Clock } from '../clock.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
+import type { Deadline } from './attempts.ts'
+import type { ResourceReader } from './cloud-run.ts'
+
+/** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
+export interface FleetReads<T> {
+  /** One answer a full resource name, in their order: the resource, null for none, or the error that kept it from looking. */
+  read(names: readonly string[], deadline: Deadline): Promise<(T | null | Error)[]>
+}
+
+/** What is known of the lists of one parent. */
+interface ListMemory {
+  /** The pages that a list is expected to take. */
+  pages: number
+  /** Not tried before this moment of the monotonic clock, since it was not allowed. */
+  retryAt: number
+}
+
+/** How long a list that is not allowed is left alone. */
+const deniedForMs = 10 * 60_000
+
+/** No list is longer: a page token that never ends is an error of the server. */
+const mostPages = 1000
+
+/** A list that ends so is not allowed, while a `get` may be. */
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'PERMISSION_DENIED',
+  'UNIMPLEMENTED',
+  'INVALID_ARGUMENT',
+  'NOT_FOUND',
+])
+
+/**
+ * `pageCosts` is what a page of a list costs in `get` calls: more than one where pages are mostly history that nobody asked
+ * for.
+ */
+export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): FleetReads<T> {
+  const memories = new Map<string, ListMemory>()
+
+  async function readGroup(
+    parent: string,
+    names: readonly string[],
+    deadline: Deadline,
+  ): Promise<Map<string, T | null | Error>> {
+    const memory = memories.get(parent) ?? { pages: 1, retryAt: 0 }
+    memories.set(parent, memory)
+    const found = new Map<string, T | null | Error>()
+    if (names.length > memory.pages * pageCosts && clock.monotonic() >= memory.retryAt) {
+      try {
+        await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
+      } catch (thrown) {
+        const error = asDriftwatchError(thrown)
+        if (!refusals.has(error.code)) return new Map(names.map(name => [name, found.get(name) ?? error]))
+        memory.retryAt = clock.monotonic() + deniedForMs
+      }
+    }
+    // Also what a list did not hold: only a `get` proves that it is not there.
+    await Promise.all(
+      names.filter(name => !found.has(name)).map(async name => found.set(name, await getOne(reader, name, deadline))),
+    )
+    return found
+  }
+
+  return {
+    async read(names, deadline) {
+      const groups = Map.groupBy(names, listParent)
+      const found = await Promise.all([...groups].map(([parent, group]) => readGroup(parent, group, deadline)))
+      const all = new Map(found.flatMap(group => [...group]))
+      return names.map(name => all.get(name) ?? null)
+    },
+  }
+}
+
+/** Lists until everything wanted is found, the list ends, or the rest costs less by `get`. */
+async function listInto<T>(
+  found: Map<string, T | null | Error>,
+  list: {
+    readonly reader: ResourceReader<T>
+    readonly parent: string
+    readonly names: readonly string[]
+    readonly memory: ListMemory
+    readonly pageCosts: number
+    readonly deadline: Deadline
+  },
+): Promise<void> {
+  const wanted = new Map(list.names.map(name => [belowLocation(name), name]))
+  let pageToken = ''
+  for (let pages = 1; pages <= mostPages; pages += 1) {
+    const page = await list.reader.list(list.parent, pageToken, list.deadline)
+    for (const [name, item] of page.items) {
+      const asked = wanted.get(belowLocation(name))
+      if (asked !== undefined) found.set(asked, item)
+    }
+    pageToken = page.nextPageToken
+    const open = wanted.size - found.size
+    const givesUp = pages * list.pageCosts >= open
+    // A list that was given up is tried again only for more than was wanted this time.
+    list.memory.pages = givesUp && open > 0 && pageToken ? wanted.size : pages
+    if (!pageToken || givesUp) return
+  }
+  throw new DriftwatchError('MALFORMED_RESPONSE', `the list of ${list.parent} has no end: ${mostPages} pages were read`)
+}
+
+async function getOne<T>(reader: ResourceReader<T>, name: string, deadline: Deadline): Promise<T | null | Error> {
+  try {
+    return await reader.get(name, deadline)
+  } catch (error) {
+    return asDriftwatchError(error)
+  }
+}
+
+/**
+ * What to list to see the resource: its location for services and jobs; for revisions and executions those of every
+ * service or job there.
+ */
+function listParent(name: string): string {
+  const [projects, project, locations, location, collection, ...below] = name.split('/')
+  const place = [projects, project, locations, location].join('/')
+  return below.length > 1 ? `${place}/${collection}/-` : place
+}
+
+/** The name without its project, which Cloud Run may show by number: unique within what one list covers. */
+function belowLocation(name: string): string {
+  return name.split('/').slice(4).join('/')
+}

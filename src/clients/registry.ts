@@ -1,0 +1,175 @@
+import { LRUCache } from 'lru-cache'
+import pRetry from 'p-retry'
+import type { Clock } from '../clock.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
+import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../release/registry-answers.ts'
+import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
+import { createFlights } from './registry-flights.ts'
+import {
+  createRegistryHttp,
+  type RegistryHttp,
+  type RegistryReply,
+  type RegistryRequest,
+  refusalCode,
+} from './registry-http.ts'
+import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
+import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
+
+export interface RegistryClient {
+  /**
+   * Answers one question. Never rejects because a registry failed: that is an answer of kind `failed` with a code.
+   * What an index holds is kept for ever, a tag is looked up each time; equal questions in flight are one.
+   */
+  ask(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer>
+}
+
+export interface RegistryClientOptions {
+  /** `host:port` that stands for every registry host, over plain HTTP and without credentials; null for the real ones. */
+  readonly emulatorHost: string | null
+  /** For Google's registries alone. Null: they are asked anonymously. */
+  readonly credentials: RegistryCredentials | null
+  readonly clock: Clock
+  readonly fetch?: typeof globalThis.fetch
+  /** Hears of every HTTP request that was made. */
+  readonly onRequest?: (request: RegistryRequest) => void
+}
+
+const retries = 2
+const firstBackoffMs = 200
+/** In digests: some ten megabytes at most. */
+const maxKept = 100_000
+
+export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
+  const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
+  const http = createRegistryHttp({ fetch, onRequest })
+  const read = manifestReader(http, createRegistryTokens({ http, credentials, clock }))
+  const kept = new LRUCache<string, RegistryAnswer>({ maxSize: maxKept, sizeCalculation: sizeOf })
+  const flights = createFlights<RegistryAnswer>()
+
+  async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
+    checkQuestion(question)
+    const address = repositoryAddress(question.repository, emulatorHost)
+    if (question.about === 'tag') return askTag(read, address, question.tag, signal)
+    const answer = await askDigest(read, address, question.digest, signal)
+    if (answer.kind === 'holds') kept.set(questionKey(question), answer)
+    return answer
+  }
+
+  function persist(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
+    return pRetry(() => attempt(question, signal), {
+      retries,
+      signal,
+      // The wait is the clock's, not p-retry's own.
+      minTimeout: 0,
+      shouldRetry: async ({ error, retriesConsumed }) => {
+        if (!(error instanceof DriftwatchError) || !error.retryable) return false
+        await clock.sleep(firstBackoffMs * 2 ** retriesConsumed * (1 + Math.random()), signal)
+        return true
+      },
+    })
+  }
+
+  return {
+    async ask(question, signal) {
+      const key = questionKey(question)
+      try {
+        return kept.get(key) ?? (await flights.join(key, signal, shared => persist(question, shared)))
+      } catch (thrown) {
+        return failed(thrown, key, signal)
+      }
+    },
+  }
+}
+
+/** Reads a manifest, after a token exchange where the registry asks for one. */
+type ReadManifest = (
+  method: 'HeadManifest' | 'GetManifest',
+  address: RepositoryAddress,
+  reference: string,
+  signal: AbortSignal,
+) => Promise<RegistryReply>
+
+function manifestReader(http: RegistryHttp, tokens: RegistryTokens): ReadManifest {
+  const accept = manifestTypes.join(', ')
+  return async (method, address, reference, signal) => {
+    const url = new URL(`${address.origin}/v2/${address.path}/manifests/${reference}`)
+    const send = (token: string | null) =>
+      http({ method, url, signal, headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) } })
+    const reply = await send(tokens.held(address))
+    if (reply.status !== 401) return reply
+    return send(await tokens.obtain(address, reply.headers.get('www-authenticate'), signal))
+  }
+}
+
+async function askTag(
+  read: ReadManifest,
+  address: RepositoryAddress,
+  tag: string,
+  signal: AbortSignal,
+): Promise<RegistryAnswer> {
+  const head = await read('HeadManifest', address, tag, signal)
+  if (head.status === 404) return { kind: 'absent' }
+  if (head.status !== 200 && head.status !== 405) throw refusal(head.status, address)
+  const digest = head.status === 200 ? head.headers.get('docker-content-digest') : null
+  if (digest !== null) return { kind: 'digest', digest: checkedDigest(digest, address) }
+
+  // A registry that says no digest, or knows no HEAD: the digest is that of the bytes.
+  const got = await read('GetManifest', address, tag, signal)
+  if (got.status === 404) return { kind: 'absent' }
+  const bytes = manifestBytes(got, address)
+  heldDigests(bytes)
+  return { kind: 'digest', digest: digestOfBytes(bytes, 'sha256') }
+}
+
+async function askDigest(
+  read: ReadManifest,
+  address: RepositoryAddress,
+  digest: string,
+  signal: AbortSignal,
+): Promise<RegistryAnswer> {
+  const got = await read('GetManifest', address, digest, signal)
+  if (got.status === 404) return { kind: 'absent' }
+  const bytes = manifestBytes(got, address)
+  if (isDigestOf(digest, bytes)) return { kind: 'holds', digests: heldDigests(bytes) }
+  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with bytes that have another digest`)
+}
+
+function sizeOf(answer: RegistryAnswer): number {
+  return answer.kind === 'holds' ? 1 + answer.digests.length : 1
+}
+
+function checkQuestion(question: RegistryQuestion): void {
+  const sound = question.about === 'tag' ? /^\w[\w.-]{0,127}$/.test(question.tag) : isDigest(question.digest)
+  if (sound) return
+  throw new DriftwatchError('INVALID_ARGUMENT', `that is no ${question.about}: no registry was asked`)
+}
+
+function checkedDigest(digest: string, address: RepositoryAddress): string {
+  if (isDigest(digest)) return digest
+  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with something that is no digest`)
+}
+
+function manifestBytes(reply: RegistryReply, address: RepositoryAddress): Buffer {
+  if (reply.status !== 200) throw refusal(reply.status, address)
+  if (reply.body !== null) return reply.body
+  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with more than 4 MiB: that is no manifest`)
+}
+
+function refusal(status: number, { host }: RepositoryAddress): DriftwatchError {
+  const code = refusalCode(status) ?? 'MALFORMED_RESPONSE'
+  const remedy = isGoogleRegistry(host) ? googleRemedies[code] : undefined
+  return new DriftwatchError(code, `${host} answered HTTP ${status}${remedy ? `: ${remedy}` : ''}`)
+}
+
+const googleRemedies: Partial<Record<ErrorCode, string>> = {
+  UNAUTHENTICATED: 'check the credentials that Driftwatch runs with',
+  PERMISSION_DENIED: 'grant roles/artifactregistry.reader to the account that Driftwatch runs as',
+}
+
+function failed(thrown: unknown, asked: string, signal: AbortSignal): RegistryAnswer {
+  if (!(thrown instanceof DriftwatchError) && signal.aborted) {
+    return { kind: 'failed', code: 'DEADLINE_EXCEEDED', message: `${asked}: no answer in the time allowed` }
+  }
+  const { code, message } = asDriftwatchError(thrown)
+  return { kind: 'failed', code, message: `${asked}: ${message}` }
+}

@@ -1,0 +1,50 @@
+import type { FastifyReply } from 'fastify'
+import type { Status } from '../checks/status.ts'
+import type { Page, Rendered } from '../drift/rendered.ts'
+import { reportSchema, stackReportSchema } from '../drift/report.ts'
+import { findStack, partQuery, stackParams } from './drift.ts'
+import { badRequest, notFound } from './error-replies.ts'
+import { formatOf, reportAnswer, sendPage } from './report-format.ts'
+import type { Router } from './router.ts'
+
+const statusCodes = { in_sync: 200, pending: 200, drifted: 503, unknown: 503 } as const satisfies Record<Status, number>
+
+const gateRoute = {
+  summary: 'The report as a gate',
+  description: 'The report, for uptime checks and `curl -f`. It takes no filters, and is never answered with 304.',
+  tags: ['gate'],
+  querystring: partQuery,
+  response: {
+    200: reportAnswer('Everything is in sync or pending.', reportSchema),
+    503: reportAnswer('Something is drifted or unknown.', reportSchema),
+    400: badRequest,
+  },
+} as const
+
+const stackGateRoute = {
+  summary: 'One stack as a gate',
+  tags: ['gate'],
+  params: stackParams,
+  querystring: partQuery,
+  response: {
+    200: reportAnswer('The stack is in sync or pending.', stackReportSchema),
+    503: reportAnswer('The stack is drifted or unknown.', stackReportSchema),
+    400: badRequest,
+    404: notFound,
+  },
+} as const
+
+export function addGateRoutes(router: Router, rendered: () => Rendered): void {
+  router.get('/drift/gate', { schema: gateRoute }, (request, reply) => {
+    sendGate(reply, rendered().report(formatOf(request, request.query.format)))
+  })
+
+  router.get('/drift/:stack/gate', { schema: stackGateRoute }, (request, reply) => {
+    sendGate(reply, findStack(rendered(), request.params.stack, formatOf(request, request.query.format)))
+  })
+}
+
+/** Without an ETag: a 304 would pass for success. */
+function sendGate(reply: FastifyReply, page: Page): void {
+  sendPage(reply.code(statusCodes[page.status]), page)
+}

@@ -1,0 +1,30 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+
+/** What every answer carries unless it says otherwise: nothing here is to be framed, sniffed, run or kept. */
+const defaults = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const
+
+export function setDefaultHeaders(reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(defaults)) {
+    if (!reply.hasHeader(name)) reply.header(name, value)
+  }
+}
+
+/** Sets the headers of every answer; while the server closes, also the one that lets it close. */
+export function setHeaders(app: FastifyInstance): void {
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    done()
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    setDefaultHeaders(reply)
+    // A connection that is kept alive would hold the server open for its whole idle time.
+    if (closing) reply.header('connection', 'close')
+    done()
+  })
+}

@@ -1,0 +1,21 @@
+import type { Metrics } from '../metrics/metrics.ts'
+import { noQuery, type Router } from './router.ts'
+
+export type ScrapedMetrics = Pick<Metrics, 'text' | 'contentType'>
+
+export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
+  router.get(
+    '/metrics',
+    {
+      schema: {
+        summary: 'The metrics, for Prometheus',
+        tags: ['operation'],
+        querystring: noQuery,
+        response: {
+          200: { description: 'The exposition format.', content: { 'text/plain': { schema: { type: 'string' } } } },
+        },
+      },
+    },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
+  )
+}

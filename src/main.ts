@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { runCli } from './cli/cli.ts'
+import { systemClock } from './clock.ts'
+
+const ending = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort())
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  clock: systemClock,
+  nodeVersion: process.version,
+  signal: ending.signal,
+})

@@ -1,0 +1,40 @@
+import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { Stack } from '../config/schema.ts'
+import { DriftwatchError } from '../errors.ts'
+import type { Execution, Revision } from '../release/cloud-run.ts'
+import { isOlderThanServing, readRelease, sightExecution } from '../release/release.ts'
+import { observeJob } from './job.ts'
+import type { ObservedExecution, Probe } from './probe.ts'
+import { observeService } from './service.ts'
+
+/** Looks at the execution that the job names as its latest, and where its tag is older than what serves, at what that meant. */
+export function createExecutionProbe(reader: CloudRunReader): Probe<'execution'> {
+  return { kind: 'execution', observe: stack => observeExecution(reader, stack) }
+}
+
+export async function observeExecution(reader: CloudRunReader, stack: Stack): Promise<ObservedExecution | null> {
+  const job = await observeJob(reader, stack)
+  if (!job) return null
+  const name = job.latestCreatedExecution?.name
+  const execution = name ? await reader.execution(stack, job.name, name) : null
+  return { execution, revisionThen: execution && (await revisionThen(reader, stack, execution)) }
+}
+
+async function revisionThen(reader: CloudRunReader, stack: Stack, execution: Execution): Promise<Revision | null> {
+  const observed = await observeService(reader, stack)
+  if (!observed || execution.createTime === null) return null
+  const release = readRelease(observed.service, observed.revisions, stack.service.container)
+  const sighting = sightExecution(execution, release, null, {
+    job: stack.job?.container ?? null,
+    service: stack.service.container,
+  })
+  const showsDigest = sighting.kind !== 'seen' || sighting.side.image.digest !== null
+  if (showsDigest || !isOlderThanServing(execution.createTime, release)) return null
+  try {
+    return await reader.newestRevisionAt(stack, stack.service.name, execution.createTime)
+  } catch (error) {
+    // Who may not list may still get: then what the tag meant is not known, and that is an answer.
+    if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return null
+    throw error
+  }
+}

@@ -1,0 +1,57 @@
+import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { RegistryReader } from '../clients/registry-reader.ts'
+import type { Stack } from '../config/schema.ts'
+import { openQuestionsOf } from '../release/compared-images.ts'
+import { questionKey, type RegistryAnswer, type RegistryAnswers } from '../release/registry-answers.ts'
+import { expectedSide, readRelease, sightExecution, sightJob } from '../release/release.ts'
+import { observeExecution } from './execution.ts'
+import { observeJob } from './job.ts'
+import type { Probe } from './probe.ts'
+import { observeService } from './service.ts'
+
+/** A tag's digest leads to the index that holds it, and that is where questions end. */
+const mostRounds = 3
+
+/**
+ * Asks registries what digests alone leave open about the images of a stack. That a registry did not answer is an answer;
+ * where nobody can be asked there is none.
+ */
+export function createRegistryProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'registry'> {
+  return {
+    kind: 'registry',
+    async observe(stack) {
+      return registry ? askAll(reader, registry, stack) : new Map()
+    },
+  }
+}
+
+async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
+  const seen = await seeImages(reader, stack)
+  const answers = new Map<string, RegistryAnswer>()
+  for (let round = 0; seen && round < mostRounds; round += 1) {
+    const questions = openQuestionsOf(seen.release, seen, answers)
+    if (questions.length === 0) break
+    await Promise.all(questions.map(async question => answers.set(questionKey(question), await registry.ask(question))))
+  }
+  return answers
+}
+
+async function seeImages(reader: CloudRunReader, stack: Stack) {
+  const [observed, job, execution] = await Promise.all([
+    observeService(reader, stack),
+    observeJob(reader, stack),
+    observeExecution(reader, stack),
+  ])
+  if (!observed) return null
+  const { service, revisions } = observed
+  const containers = { service: stack.service.container, job: stack.job?.container ?? null }
+  const release = readRelease(service, revisions, containers.service)
+  return {
+    release,
+    expected: expectedSide(stack.service.expectedImage, release),
+    job: job && sightJob(job, release, containers.job),
+    execution: execution?.execution
+      ? sightExecution(execution.execution, release, execution.revisionThen, containers)
+      : null,
+  }
+}

@@ -1,0 +1,123 @@
+import type { Check, CheckInput } from '../checks/check.ts'
+import { type Deadline, startDeadline } from '../clients/attempts.ts'
+import { type Clock, type EpochMs, formatTime } from '../clock.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import type { Transition } from '../drift/state.ts'
+import type { CycleSummary, Outcome, Snapshot, Store } from '../drift/store.ts'
+import { asDriftwatchError, errorTable } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { type Look, observe } from '../probes/observe.ts'
+import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+
+export interface OpenProbes {
+  readonly probes: readonly Probe<ProbeKind>[]
+  /** Gives back what they hold. */
+  close(): void
+}
+
+export interface CycleDependencies {
+  readonly config: Config
+  readonly clock: Clock
+  readonly log: Log
+  readonly store: Store
+  /** The checks of a stack. */
+  checksOf(stack: Stack): readonly Check[]
+  /** The probes of one cycle: what they read together is read once. */
+  openProbes(deadline: Deadline): OpenProbes
+  /** Told of every look, for the metrics. */
+  onLook(look: Look<ProbeKind>): void
+  /** Told when everything is judged; must neither throw nor take long. */
+  publish(snapshot: Snapshot, transitions: readonly Transition[]): void
+}
+
+/** One round: observe, judge, record, publish. */
+export async function runCycle(id: number, dependencies: CycleDependencies): Promise<CycleSummary> {
+  const { config, clock, store, log, openProbes, publish } = dependencies
+  const [startedAt, begin] = [clock.now(), clock.monotonic()]
+  const deadline = startDeadline(clock, config.timeoutMs)
+  const { probes, close } = openProbes(deadline)
+  try {
+    const judged = await Promise.all(config.stacks.map(stack => watchStack(stack, probes, dependencies)))
+    const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
+    store.cycleCompleted(summary)
+    publish(
+      store.snapshot(clock.now()),
+      judged.flatMap(({ transitions }) => transitions),
+    )
+    logFailures(
+      log,
+      judged.flatMap(({ looks }) => looks),
+    )
+    return summary
+  } finally {
+    close()
+    deadline.cancel()
+  }
+}
+
+interface Watched {
+  readonly looks: readonly Look<ProbeKind>[]
+  readonly transitions: readonly Transition[]
+}
+
+async function watchStack(
+  stack: Stack,
+  probes: readonly Probe<ProbeKind>[],
+  dependencies: CycleDependencies,
+): Promise<Watched> {
+  const { config, clock, log, store, checksOf, onLook } = dependencies
+  const checks = checksOf(stack)
+  const needed = new Set(checks.flatMap(check => check.needs))
+  const looks = await Promise.all(
+    probes
+      .filter(probe => needed.has(probe.kind))
+      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs })),
+  )
+  for (const look of looks) onLook(look)
+  const transitions = checks.flatMap(check => {
+    const transition = store.record(
+      stack.name,
+      check.kind,
+      judge(check, stack, looks, { config, log, now: clock.now() }),
+    )
+    return transition ? [transition] : []
+  })
+  return { looks, transitions }
+}
+
+/** A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones. */
+function judge(
+  check: Check,
+  stack: Stack,
+  looks: readonly Look<ProbeKind>[],
+  { config, log, now }: { readonly config: Config; readonly log: Log; readonly now: EpochMs },
+): Outcome {
+  const needed = looks.filter(look => check.needs.includes(look.kind))
+  const failed = needed.find(look => look.outcome === 'failed')
+  if (failed)
+    return { kind: 'failure', error: { code: failed.error.code, message: failed.error.message, at: failed.at } }
+  const observations = needed.flatMap(look => (look.outcome === 'answered' ? [look] : []))
+  const observedAt = Math.min(...observations.map(look => look.at))
+  const observed: Observed = Object.assign({}, ...observations.map(look => ({ [look.kind]: look.value })))
+  try {
+    return {
+      kind: 'finding',
+      finding: check.judge({ stack, config, observed, observedAt } satisfies CheckInput<ProbeKind>),
+      observedAt,
+    }
+  } catch (thrown) {
+    const error = asDriftwatchError(thrown)
+    log.error({ err: thrown, stack: stack.name, check: check.kind }, 'a check could not judge what it was given')
+    return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
+  }
+}
+
+/** One line for all looks that failed alike: a fleet behind a broken API is one problem. */
+function logFailures(log: Log, looks: readonly Look<ProbeKind>[]): void {
+  const failed = looks.flatMap(look => (look.outcome === 'failed' ? [look] : []))
+  for (const [, alike] of Map.groupBy(failed, ({ kind, error }) => `${kind} ${error.code}`)) {
+    const [{ kind, error, at }] = alike as [(typeof alike)[number]]
+    const fields = { probe: kind, code: error.code, stacks: alike.length, error: error.message, at: formatTime(at) }
+    log[errorTable[error.code].logLevel](fields, 'a look failed')
+  }
+}

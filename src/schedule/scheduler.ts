@@ -1,0 +1,73 @@
+import { createTask } from 'node-cron'
+import type { Clock } from '../clock.ts'
+import { asDriftwatchError } from '../errors.ts'
+import type { Log } from '../log.ts'
+
+export interface Scheduler {
+  /** Runs once at once, then by the schedule. Resolves when the first run is over. */
+  start(): Promise<void>
+  /** Runs nothing any more, and resolves when what was running is over. */
+  stop(): Promise<void>
+  /** How long ago, in milliseconds, a run was last begun; infinite before the first. */
+  sinceLastTick(): number
+}
+
+export interface SchedulerOptions {
+  /** A cron expression, in UTC. */
+  readonly schedule: string
+  /** At most so much is waited at random before a run, so that many monitors do not look all at once. */
+  readonly jitterMs: number
+  readonly clock: Clock
+  readonly log: Log
+  /** One run. What it throws is logged, and ends nothing. */
+  run(): Promise<void>
+}
+
+export function createScheduler({ schedule, jitterMs, clock, log, run }: SchedulerOptions): Scheduler {
+  let running: Promise<void> | null = null
+  let lastTick = Number.NEGATIVE_INFINITY
+
+  /** A run that is due while another is under way is left out. */
+  function tick(): Promise<void> {
+    if (running !== null) {
+      log.warn('a cycle was left out: the one before it is still running')
+      return running
+    }
+    lastTick = clock.monotonic()
+    running = run()
+      .catch(thrown => log.error({ err: asDriftwatchError(thrown) }, 'a cycle failed'))
+      .finally(() => {
+        running = null
+      })
+    return running
+  }
+
+  const task = createTask(schedule, tick, {
+    timezone: 'UTC',
+    noOverlap: true,
+    maxRandomDelay: jitterMs,
+    logger: cronLogger(log),
+  })
+  return {
+    async start() {
+      const first = tick()
+      await task.start()
+      await first
+    },
+    async stop() {
+      await task.destroy()
+      await running
+    },
+    sinceLastTick: () => clock.monotonic() - lastTick,
+  }
+}
+
+/** What node-cron says of ticks that it missed or left out. */
+function cronLogger(log: Log) {
+  return {
+    info: (message: string) => log.debug(message),
+    debug: (message: string | Error) => log.debug(String(message)),
+    warn: (message: string) => log.warn({ detail: message }, 'the scheduler warns'),
+    error: (message: string | Error) => log.error({ detail: String(message) }, 'the scheduler failed'),
+  }
+}

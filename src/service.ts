@@ -1,0 +1,151 @@
+import type { AddressInfo } from 'node:net'
+import { worstStatus } from './checks/status.ts'
+import type { Clock } from './clock.ts'
+import type { Environment } from './config/environment.ts'
+import { longestGapMs } from './config/schedule-gap.ts'
+import type { Config } from './config/schema.ts'
+import { type Rendered, render } from './drift/rendered.ts'
+import type { Snapshot, Store } from './drift/store.ts'
+import { formatDuration } from './duration.ts'
+import { DriftwatchError } from './errors.ts'
+import { buildApp } from './http/app.ts'
+import type { Readiness } from './http/health.ts'
+import type { Log } from './log.ts'
+import { createMetrics } from './metrics/metrics.ts'
+import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
+import { version } from './version.ts'
+import { createWatch } from './watch.ts'
+
+export interface ServiceOptions {
+  readonly config: Config
+  readonly environment: Environment
+  readonly clock: Clock
+  readonly log: Log
+  /** The version of Node.js that runs it, as `v24.1.0`. */
+  readonly nodeVersion: string
+}
+
+/** The long-running service: it looks by its schedule, and answers over HTTP what it knows. */
+export interface Service {
+  /** The port that it listens on. */
+  readonly port: number
+  /** Answers what is under way, looks no more, and gives everything back. */
+  close(): Promise<void>
+}
+
+/** Many monitors should not look at the same instant. */
+const longestJitterMs = 1000
+
+/** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, environment, clock, log } = options
+  const gapMs = longestGapMs(config.schedule)
+  const metrics = createMetrics({ build: { version, node: options.nodeVersion } })
+  const watch = createWatch({
+    config,
+    environment,
+    clock,
+    log,
+    listeners: {
+      onLook(look) {
+        metrics.observeProbe(look.kind, look.durationMs / 1000)
+        if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
+      },
+      onApiRequest: metrics.apiRequest,
+      onCycle: snapshot => view.show(snapshot),
+    },
+  })
+  const view = createView(watch.store, clock, metrics.update)
+  const scheduler = createScheduler({
+    schedule: config.schedule,
+    jitterMs: Math.min(longestJitterMs, gapMs / 10),
+    clock,
+    log,
+    async run() {
+      const cycle = await watch.runCycle()
+      metrics.cycleCompleted(cycle.durationMs / 1000, clock.now())
+      log.info({ cycle: cycle.id, durationMs: cycle.durationMs, ...view.counts() }, 'cycle completed')
+    },
+  })
+  const app = buildApp({
+    rendered: view.rendered,
+    readiness: () =>
+      readiness(watch.store.snapshot(clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
+    metrics,
+    log,
+  })
+  try {
+    await app.listen({ host: config.host, port: environment.port })
+  } catch (error) {
+    await watch.close()
+    throw unavailable(error, config.host, environment.port)
+  }
+  const { port } = app.server.address() as AddressInfo
+  log.info({ version, port, stacks: config.stacks.length, schedule: config.schedule }, 'listening')
+  const begun = scheduler.start()
+  return {
+    port,
+    async close() {
+      view.close()
+      await Promise.all([app.close(), scheduler.stop(), begun])
+      await watch.close()
+    },
+  }
+}
+
+/** What is answered: rendered when a cycle ends or a state goes stale, not at each request. */
+function createView(store: Store, clock: Clock, updateMetrics: (snapshot: Snapshot) => void) {
+  let snapshot = store.snapshot(clock.now())
+  let rendered: Rendered = render(snapshot)
+  let cancelTimer = () => {}
+
+  function show(next: Snapshot): void {
+    snapshot = next
+    rendered = render(next)
+    updateMetrics(next)
+    cancelTimer()
+    const staleAt = store.nextStaleAt()
+    if (staleAt !== null)
+      cancelTimer = clock.after(Math.max(1, staleAt - clock.now()), () => show(store.snapshot(clock.now())))
+  }
+
+  updateMetrics(snapshot)
+  return {
+    show,
+    rendered: () => rendered,
+    /** How many checks have each status, the worst of all, and how many looks failed: for the log. */
+    counts: () => countStatuses(snapshot),
+    close: () => cancelTimer(),
+  }
+}
+
+function countStatuses({ stacks }: Snapshot) {
+  const states = stacks.flatMap(stack => stack.states)
+  const of = (status: string) => states.filter(state => state.status === status).length
+  return {
+    status: worstStatus(states.map(state => state.status)),
+    stacks: stacks.length,
+    drifted: of('drifted'),
+    unknown: of('unknown'),
+    pending: of('pending'),
+    inSync: of('in_sync'),
+  }
+}
+
+function readiness({ cycle }: Snapshot, scheduler: Scheduler, longestSilenceMs: number): Readiness {
+  if (cycle === null) return { ready: false, reason: 'the first cycle has not been completed' }
+  const silence = scheduler.sinceLastTick()
+  if (silence <= longestSilenceMs) return { ready: true }
+  return { ready: false, reason: `the last cycle began ${formatDuration(silence)} ago: the scheduler has stopped` }
+}
+
+function unavailable(thrown: unknown, host: string, port: number): DriftwatchError {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)
+  const why = {
+    EADDRINUSE: 'it is in use: stop what listens there, or set PORT',
+    EACCES: 'it is not allowed: set PORT to one above 1023',
+  }[code]
+  return new DriftwatchError('ADDRESS_UNAVAILABLE', `cannot listen on ${host}:${port}: ${why ?? code}`, {
+    cause: thrown,
+  })
+}

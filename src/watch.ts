@@ -1,0 +1,101 @@
+import type { Check, CheckKind } from './checks/check.ts'
+import { checksOf } from './checks/checks.ts'
+import { type Deadline, startDeadline } from './clients/attempts.ts'
+import { createCloudRunClient } from './clients/cloud-run.ts'
+import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
+import { createGoogleCredentials } from './clients/google-credentials.ts'
+import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
+import { openRegistryReader } from './clients/registry-reader.ts'
+import type { Clock } from './clock.ts'
+import type { Environment } from './config/environment.ts'
+import type { Config, Stack } from './config/schema.ts'
+import type { Transition } from './drift/state.ts'
+import { type CycleSummary, createStore, type Snapshot, type Store } from './drift/store.ts'
+import type { ErrorCode } from './errors.ts'
+import type { Log } from './log.ts'
+import { createExecutionProbe } from './probes/execution.ts'
+import { createJobProbe } from './probes/job.ts'
+import type { Look } from './probes/observe.ts'
+import type { ProbeKind } from './probes/probe.ts'
+import { createRegistryProbe } from './probes/registry.ts'
+import { createServiceProbe } from './probes/service.ts'
+import { type OpenProbes, runCycle } from './schedule/cycle.ts'
+
+/** Whoever wants to know what is looked at and what comes of it. */
+export interface WatchListeners {
+  onLook(look: Look<ProbeKind>): void
+  onApiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
+  onCycle(snapshot: Snapshot, transitions: readonly Transition[]): void
+}
+
+export interface WatchOptions {
+  readonly config: Config
+  readonly environment: Environment
+  readonly clock: Clock
+  readonly log: Log
+  /** Only these checks; null for all. */
+  readonly only?: readonly CheckKind[] | null
+  readonly listeners?: Partial<WatchListeners>
+}
+
+/** Everything that looks and judges, ready for the next cycle. */
+export interface Watch {
+  readonly store: Store
+  runCycle(): Promise<CycleSummary>
+  close(): Promise<void>
+}
+
+/** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
+const registryShare = 0.7
+
+export function createWatch({ config, environment, clock, log, only = null, listeners = {} }: WatchOptions): Watch {
+  const { onLook = () => {}, onApiRequest = () => {}, onCycle = () => {} } = listeners
+  const cloudRun = createCloudRunClient({
+    clock,
+    emulatorHost: environment.cloudRunEmulatorHost,
+    onRequest: (method, code) => onApiRequest('run', method, code),
+  })
+  const readers = createCloudRunReaders({ client: cloudRun, clock })
+  const registry = createRegistry(environment, clock, onApiRequest)
+  const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
+  const store = createStore(config, wanted, clock.now())
+  let cycles = 0
+
+  function openProbes(deadline: Deadline): OpenProbes {
+    const reader = readers.open(deadline)
+    const asking = startDeadline(clock, config.timeoutMs * registryShare)
+    const asked = registry && openRegistryReader(registry, asking.signal)
+    const probes = [
+      createServiceProbe(reader),
+      createJobProbe(reader),
+      createExecutionProbe(reader),
+      createRegistryProbe(reader, asked),
+    ]
+    return { probes, close: asking.cancel }
+  }
+
+  return {
+    store,
+    runCycle() {
+      cycles += 1
+      return runCycle(cycles, { config, clock, log, store, checksOf: wanted, openProbes, onLook, publish: onCycle })
+    },
+    close: () => cloudRun.close(),
+  }
+}
+
+/** With an emulator of Cloud Run and none of a registry, no registry is asked. */
+function createRegistry(
+  environment: Environment,
+  clock: Clock,
+  onApiRequest: WatchListeners['onApiRequest'],
+): RegistryClient | null {
+  const { cloudRunEmulatorHost, artifactRegistryEmulatorHost: emulatorHost } = environment
+  if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
+  return createRegistryClient({
+    emulatorHost,
+    credentials: emulatorHost === null ? createGoogleCredentials() : null,
+    clock,
+    onRequest: ({ method, code }) => onApiRequest('registry', method, code),
+  })
+}

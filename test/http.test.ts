@@ -1,0 +1,503 @@
+import { once } from 'node:events'
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { Writable } from 'node:stream'
+import { Ajv } from 'ajv'
+import t, { type Test } from 'tap'
+import { systemClock } from '../src/clock.ts'
+import { render } from '../src/drift/rendered.ts'
+import { buildReport, buildStackReport } from '../src/drift/report.ts'
+import type { Snapshot } from '../src/drift/store.ts'
+import { errorTable } from '../src/errors.ts'
+import { preferredType } from '../src/http/accept.ts'
+import { type AppDependencies, buildApp } from '../src/http/app.ts'
+import { matchesEtag } from '../src/http/etag.ts'
+import { createLog } from '../src/log.ts'
+import { createMetrics } from '../src/metrics/metrics.ts'
+import { version } from '../src/version.ts'
+import {
+  buildDriftedState,
+  buildSnapshot,
+  buildStackStates,
+  buildStaleState,
+  buildState,
+  noon,
+} from './helpers/states.ts'
+
+const mixed = buildSnapshot({
+  stacks: [
+    buildStackStates({ states: [buildState({ check: 'service-image' }), buildDriftedState()] }),
+    buildStackStates({ name: 'billing' }),
+    buildStackStates({ name: 'search', states: [buildStaleState()] }),
+    buildStackStates({ name: 'rollout', states: [buildState({ status: 'pending' })] }),
+  ],
+})
+
+interface Line {
+  readonly severity: string
+  readonly message: string
+  readonly code?: string
+  readonly err?: { readonly message: string; readonly stack: string }
+}
+
+/** The app on a port of its own until the test ends, and what it logs. */
+async function serve(t: Test, snapshot: Snapshot = mixed, override: Partial<AppDependencies> = {}) {
+  const lines: Line[] = []
+  const stream = new Writable({
+    write(line, _encoding, done) {
+      lines.push(JSON.parse(String(line)))
+      done()
+    },
+  })
+  const rendered = render(snapshot)
+  const app = buildApp({
+    rendered: () => rendered,
+    readiness: () => ({ ready: true }),
+    metrics: createMetrics({ build: { version, node: process.version } }),
+    log: createLog({ level: 'debug', clock: systemClock, stream }),
+    ...override,
+  })
+  t.teardown(() => app.close())
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  return { app, url, lines, get: (path: string, init?: RequestInit) => fetch(url + path, init) }
+}
+
+/** What a peer that writes these bytes is answered. */
+async function exchange(url: string, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.end(bytes)
+  let answer = ''
+  for await (const chunk of socket) answer += chunk
+  return answer
+}
+
+const accept = (type: string) => ({ headers: { accept: type } })
+
+t.test('/drift is the report as JSON, or the table for whoever asks for text', async t => {
+  const { get } = await serve(t)
+  for (const [path, init] of [
+    ['/drift', {}],
+    ['/drift', accept('*/*')],
+    ['/drift', accept('application/json')],
+    ['/drift', accept('text/html,application/xhtml+xml,*/*;q=0.8')],
+    ['/drift', accept('text/plain;q=0.1, application/json')],
+    ['/drift', accept('application/vnd.unheard-of')],
+    ['/drift?format=json', accept('text/plain')],
+    ['/drift/', {}],
+  ] as const) {
+    const answer = await get(path, init)
+    t.equal(answer.status, 200)
+    t.equal(answer.headers.get('content-type'), 'application/json; charset=utf-8', `${path} ${JSON.stringify(init)}`)
+    t.same(await answer.json(), buildReport(mixed))
+  }
+  for (const [path, init] of [
+    ['/drift?format=text', {}],
+    ['/drift', accept('text/plain')],
+    ['/drift', accept('text/*')],
+    ['/drift', accept('application/json;q=0.5, text/plain;charset=utf-8')],
+  ] as const) {
+    const answer = await get(path, init)
+    t.equal(answer.headers.get('content-type'), 'text/plain; charset=utf-8', `${path} ${JSON.stringify(init)}`)
+    t.match(await answer.text(), /^DRIFTED {2}1 drifted, 1 unknown, 1 pending, 3 in sync/)
+  }
+})
+
+t.test('/drift answers 200 whatever the status, the gate only when in sync or pending', async t => {
+  const { get } = await serve(t)
+  const codes = { runtime: 503, billing: 200, search: 503, rollout: 200 }
+  for (const [stack, code] of Object.entries(codes)) {
+    t.equal((await get(`/drift/${stack}`)).status, 200)
+    const gate = await get(`/drift/${stack}/gate`)
+    t.equal(gate.status, code, stack)
+    t.same(await gate.json(), buildStackReport(mixed, stack))
+  }
+  const gate = await get('/drift/gate')
+  t.equal(gate.status, 503)
+  t.same(await gate.json(), buildReport(mixed))
+  t.match(await (await get('/drift/gate?format=text')).text(), /^DRIFTED/)
+  const green = await serve(t, buildSnapshot())
+  t.equal((await green.get('/drift/gate')).status, 200)
+})
+
+t.test('a gate cannot be talked into a 304 or a filter', async t => {
+  const { get } = await serve(t)
+  const gate = await get('/drift/gate', { headers: { 'if-none-match': '*' } })
+  t.equal(gate.status, 503)
+  t.equal(gate.headers.get('etag'), null)
+  t.equal(gate.headers.get('cache-control'), 'no-store')
+  t.equal((await get('/drift/gate?status=in_sync')).status, 400)
+  t.equal((await get('/drift/billing/gate', { headers: { 'if-none-match': '*' } })).status, 200)
+})
+
+t.test('a stack and a check have paths of their own', async t => {
+  const { get } = await serve(t)
+  t.match(await (await get('/drift/runtime')).json(), {
+    name: 'runtime',
+    status: 'drifted',
+    apiVersion: 'driftwatch/v1',
+  })
+  t.match(await (await get('/drift/runtime/job-image')).json(), {
+    stack: 'runtime',
+    check: 'job-image',
+    status: 'drifted',
+  })
+  t.match(await (await get('/drift/billing?format=text')).text(), /^IN SYNC/)
+  t.match(await (await get('/drift/search/job-image', accept('text/plain'))).text(), /UNKNOWN {2}search {2}job-image/)
+})
+
+t.test('filters show less and leave the status of everything', async t => {
+  const { get } = await serve(t)
+  const shown = async (query: string) => {
+    const report = (await (await get(`/drift?${query}`)).json()) as ReturnType<typeof buildReport>
+    return [report.status, ...report.stacks.map(({ name, checks }) => `${name}: ${checks.map(({ check }) => check)}`)]
+  }
+  t.same(await shown('status=pending'), ['drifted', 'rollout: job-image'])
+  t.same(await shown('status=pending&status=unknown'), ['drifted', 'search: job-image', 'rollout: job-image'])
+  t.same(await shown('check=service-image'), ['drifted', 'runtime: service-image', 'billing: service-image'])
+  t.same(await shown('check=service-image&status=drifted'), ['drifted'])
+  t.same(await shown('check=migration-execution'), ['drifted'])
+  const text = await (await get('/drift?status=unknown&format=text')).text()
+  t.match(text, /^DRIFTED {2}1 unknown .*\n\nUNKNOWN {2}search/)
+})
+
+t.test('what makes no sense is refused with a code and a way out', async t => {
+  const { get } = await serve(t)
+  const cases = [
+    [
+      '/drift?statuss=drifted',
+      400,
+      'USAGE',
+      'unknown query parameter "statuss": this path takes format, status, check',
+    ],
+    ['/drift/runtime?status=drifted', 400, 'USAGE', 'unknown query parameter "status": this path takes format'],
+    ['/health/live?x=1', 400, 'USAGE', 'unknown query parameter "x": this path takes none'],
+    ['/drift?status=broken', 400, 'USAGE', '"status" must be one of drifted, unknown, pending, in_sync; repeat it'],
+    ['/drift?status=drifted,unknown', 400, 'USAGE', 'repeat it to name several'],
+    ['/drift?status=', 400, 'USAGE', '"status" must be one of'],
+    ['/drift?check=nope', 400, 'USAGE', '"check" must be one of service-image'],
+    ['/drift?format=yaml', 400, 'USAGE', 'query parameter "format" must be one of json, text'],
+    ['/drift?format=json&format=text', 400, 'USAGE', 'query parameter "format" may be given only once'],
+    ['/drift/%E0%A4%A', 400, 'USAGE', 'not valid percent-encoding'],
+    ['/drift/%zz', 400, 'USAGE', 'not valid percent-encoding'],
+    ['/drift/nope', 404, 'STACK_NOT_FOUND', 'there is no stack "nope": GET /drift lists'],
+    ['/drift/%00', 404, 'STACK_NOT_FOUND', 'there is no stack "\\u0000"'],
+    ['/drift/nope/gate', 404, 'STACK_NOT_FOUND', 'there is no stack "nope"'],
+    ['/drift/nope/job-image', 404, 'STACK_NOT_FOUND', 'there is no stack "nope"'],
+    [
+      '/drift/billing/nope',
+      404,
+      'CHECK_NOT_FOUND',
+      'stack "billing" has no check "nope": it has service-image, job-image',
+    ],
+    ['/drift/search/service-image', 404, 'CHECK_NOT_FOUND', 'it has job-image'],
+    [`/drift/${'a'.repeat(200)}`, 404, 'ROUTE_NOT_FOUND', 'no stack or check has a name as long'],
+    [
+      '/drift/billing/job-image/more',
+      404,
+      'ROUTE_NOT_FOUND',
+      'there is no "/drift/billing/job-image/more": GET / lists',
+    ],
+    ['/nope', 404, 'ROUTE_NOT_FOUND', 'there is no "/nope"'],
+    ['/docs/static/nope', 404, 'ROUTE_NOT_FOUND', 'there is no "/docs/static/nope"'],
+  ] as const
+  for (const [path, status, code, message] of cases) {
+    const answer = await get(path, accept('text/plain'))
+    const body = (await answer.json()) as { error: { code: string; message: string } }
+    t.equal(answer.status, status, path)
+    t.same(Object.keys(body), ['error'], path)
+    t.same(Object.keys(body.error), ['code', 'message'])
+    t.equal(body.error.code, code, path)
+    t.ok(body.error.message.includes(message), body.error.message)
+    t.equal(answer.headers.get('content-type'), 'application/json; charset=utf-8', path)
+    t.equal(answer.headers.get('cache-control'), 'no-store', path)
+    t.equal(answer.headers.get('x-content-type-options'), 'nosniff', path)
+  }
+})
+
+t.test('only GET and HEAD are answered, and no body is read', async t => {
+  const { get } = await serve(t)
+  for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
+    for (const path of ['/drift', '/nope']) {
+      const answer = await get(path, { method, ...(method === 'POST' && { body: '{' }) })
+      t.equal(answer.status, 405, `${method} ${path}`)
+      t.equal(answer.headers.get('allow'), 'GET, HEAD')
+      t.match(await answer.json(), { error: { code: 'METHOD_NOT_ALLOWED', message: `${method} ${path}` } })
+    }
+  }
+})
+
+t.test('what is no HTTP is answered in JSON too, and hung up on', async t => {
+  const { url } = await serve(t)
+  const garbage = await exchange(url, 'GARBAGE\r\n\r\n')
+  t.match(garbage, /^HTTP\/1\.1 400 Bad Request\r\n/)
+  t.match(JSON.parse(garbage.split('\r\n\r\n')[1] ?? ''), { error: { code: 'USAGE' } })
+  const tooLarge = await exchange(url, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`)
+  t.match(tooLarge, /^HTTP\/1\.1 431 /)
+  t.match(tooLarge, 'headers of the request are too large')
+})
+
+t.test('HEAD is GET without the body', async t => {
+  const { get } = await serve(t)
+  for (const path of ['/drift', '/drift?format=text', '/drift/gate', '/drift/runtime/job-image', '/', '/nope']) {
+    const [head, full] = await Promise.all([get(path, { method: 'HEAD' }), get(path)])
+    t.equal(head.status, full.status, path)
+    t.equal(await head.text(), '')
+    for (const name of ['content-type', 'content-length', 'etag', 'cache-control', 'vary']) {
+      t.equal(head.headers.get(name), full.headers.get(name), `${path} ${name}`)
+    }
+  }
+})
+
+t.test('whoever has the report already gets 304, until something changes', async t => {
+  const { get } = await serve(t)
+  for (const path of [
+    '/drift',
+    '/drift?format=text',
+    '/drift?status=drifted',
+    '/drift/billing',
+    '/drift/billing/job-image',
+  ]) {
+    const etag = (await get(path)).headers.get('etag') ?? ''
+    const answer = await get(path, { headers: { 'if-none-match': etag } })
+    t.equal(answer.status, 304, path)
+    t.equal(await answer.text(), '')
+    t.equal(answer.headers.get('etag'), etag)
+    t.equal(answer.headers.get('cache-control'), 'no-cache')
+    t.equal(answer.headers.get('vary'), 'accept')
+    t.equal((await get(path, { method: 'HEAD', headers: { 'if-none-match': etag } })).status, 304)
+  }
+  const etag = (await get('/drift')).headers.get('etag') ?? ''
+  const later = await serve(t, { ...mixed, takenAt: noon + 30_000, cycle: { id: 43, startedAt: noon, durationMs: 5 } })
+  t.equal((await later.get('/drift', { headers: { 'if-none-match': etag } })).status, 304, 'another cycle saw the same')
+  t.equal((await later.get('/drift', { headers: { 'if-none-match': etag, accept: 'text/plain' } })).status, 200)
+  const mended = await serve(t, buildSnapshot())
+  t.equal((await mended.get('/drift', { headers: { 'if-none-match': etag } })).status, 200)
+})
+
+t.test('If-None-Match is compared weakly, in lists and as *', async t => {
+  const etag = 'W/"a-json"'
+  const cases = [
+    [undefined, false],
+    ['', false],
+    ['*', true],
+    [' * ', true],
+    ['"a-json"', true],
+    ['W/"a-json"', true],
+    ['"x", W/"a-json"', true],
+    ['"x",W/"y"', false],
+    ['a-json', false],
+    ['"a-json', false],
+  ] as const
+  for (const [header, matches] of cases) t.equal(matchesEtag(header, etag), matches, header ?? 'none')
+})
+
+t.test('Accept is weighed by quality, then exactness, then place', async t => {
+  const offered = ['application/json', 'text/plain'] as const
+  const cases = [
+    [undefined, 'application/json'],
+    ['', 'application/json'],
+    ['*/*', 'application/json'],
+    ['TEXT/PLAIN', 'text/plain'],
+    ['text/plain, */*', 'text/plain'],
+    ['*/*, text/plain', 'text/plain'],
+    ['application/json, text/plain, */*', 'application/json'],
+    ['text/plain, application/json', 'text/plain'],
+    ['text/plain;q=0.9, application/json;q=0.8', 'text/plain'],
+    ['text/plain;q=0, */*', 'application/json'],
+    ['application/json;q=0, */*;q=0.1', 'text/plain'],
+    ['text/html', 'application/json'],
+    ['text/plain;q=nonsense', 'text/plain'],
+    [';;q=,,', 'application/json'],
+  ] as const
+  for (const [header, type] of cases) t.equal(preferredType(header, offered), type, header ?? 'none')
+})
+
+t.test('a state that went stale shows in every form', async t => {
+  const { get } = await serve(t, buildSnapshot({ stacks: [buildStackStates({ states: [buildStaleState()] })] }))
+  t.match(await (await get('/drift')).json(), {
+    status: 'unknown',
+    stacks: [{ checks: [{ error: { code: 'UNAVAILABLE' } }] }],
+  })
+  t.equal((await get('/drift/gate')).status, 503)
+  const text = await (await get('/drift?format=text')).text()
+  t.match(text, /UNKNOWN {2}runtime {2}job-image {2}since 2m ago/)
+  t.match(text, /last seen {2}7m ago/)
+})
+
+t.test('what is rendered anew is answered from then on', async t => {
+  let rendered = render(buildSnapshot())
+  const { get } = await serve(t, mixed, { rendered: () => rendered })
+  t.match(await (await get('/drift')).json(), { status: 'in_sync' })
+  rendered = render(mixed)
+  t.match(await (await get('/drift')).json(), { status: 'drifted' })
+})
+
+t.test('every answer carries the headers that keep browsers from harm', async t => {
+  const { get } = await serve(t)
+  for (const path of ['/', '/drift', '/drift/gate', '/metrics', '/health/live', '/openapi.json', '/nope', '/docs/']) {
+    const { headers } = await get(path)
+    t.equal(headers.get('x-content-type-options'), 'nosniff', path)
+    t.equal(headers.get('referrer-policy'), 'no-referrer', path)
+    t.match(headers.get('content-security-policy'), /default-src .*frame-ancestors 'none'/, path)
+    t.equal(headers.get('server'), null)
+    t.ok(headers.get('cache-control'), path)
+  }
+})
+
+t.test('/metrics is the exposition format', async t => {
+  const { get } = await serve(t)
+  const answer = await get('/metrics', accept('application/openmetrics-text;version=1.0.0,text/plain;q=0.5'))
+  t.equal(answer.status, 200)
+  t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
+  t.match(await answer.text(), `driftwatch_build_info{version="${version}"`)
+})
+
+t.test('health: live always, ready only when what is answered can be believed', async t => {
+  let readiness: ReturnType<AppDependencies['readiness']> = { ready: false, reason: 'the first cycle is not done' }
+  const { get } = await serve(t, mixed, { readiness: () => readiness })
+  t.same(await (await get('/health/live')).json(), { status: 'ok' })
+  const before = await get('/health/ready')
+  t.equal(before.status, 503)
+  t.same(await before.json(), { status: 'not_ready', reason: 'the first cycle is not done' })
+  readiness = { ready: true }
+  const after = await get('/health/ready')
+  t.equal(after.status, 200)
+  t.same(await after.json(), { status: 'ok' })
+})
+
+t.test('/ lists paths that all answer, in the form that is asked for', async t => {
+  const { get } = await serve(t, buildSnapshot())
+  const index = (await (await get('/')).json()) as { name: string; version: string; paths: { path: string }[] }
+  t.match(index, { name: 'driftwatch', version })
+  t.ok(index.paths.length > 5)
+  for (const { path } of index.paths) t.equal((await get(path)).status, 200, path)
+  const html = await get('/', accept('text/html,*/*;q=0.8'))
+  t.equal(html.headers.get('content-type'), 'text/html; charset=utf-8')
+  t.match(await html.text(), '<a href="/drift">')
+  t.match(await (await get('/', accept('text/plain'))).text(), /^driftwatch .*\n\n\/drift {2}/)
+})
+
+interface Described {
+  readonly openapi: string
+  readonly paths: Record<
+    string,
+    Record<
+      string,
+      {
+        parameters?: { name: string; in: string }[]
+        responses: Record<string, { content?: Record<string, { schema: object }> }>
+      }
+    >
+  >
+}
+
+t.test('/openapi.json describes every path, its parameters and its answers', async t => {
+  const { get } = await serve(t)
+  const described = (await (await get('/openapi.json')).json()) as Described
+  t.match(described, { openapi: '3.1.0', info: { title: 'Driftwatch', version } })
+  t.same(Object.keys(described.paths).sort(), [
+    '/',
+    '/drift',
+    '/drift/gate',
+    '/drift/{stack}',
+    '/drift/{stack}/gate',
+    '/drift/{stack}/{check}',
+    '/health/live',
+    '/health/ready',
+    '/metrics',
+    '/openapi.json',
+  ])
+  for (const [path, methods] of Object.entries(described.paths)) t.same(Object.keys(methods), ['get'], path)
+  const report = described.paths['/drift']?.get
+  t.same(
+    report?.parameters?.map(({ name, in: where }) => [where, name]),
+    ['format', 'status', 'check'].map(name => ['query', name]),
+  )
+  t.same(Object.keys(report?.responses ?? {}), ['200', '304', '400'])
+  const ajv = new Ajv({ strict: false, formats: { 'date-time': true } })
+  const schema = (path: string) =>
+    described.paths[path]?.get?.responses['200']?.content?.['application/json']?.schema ?? {}
+  t.ok(ajv.validate(schema('/drift'), buildReport(mixed)), ajv.errorsText())
+  t.ok(ajv.validate(schema('/drift/{stack}/gate'), buildStackReport(mixed, 'billing')), ajv.errorsText())
+  t.notOk(ajv.validate(schema('/drift'), {}))
+})
+
+t.test('/docs is a page that its own policy lets run', async t => {
+  const { get } = await serve(t)
+  const page = await get('/docs/')
+  const html = await page.text()
+  const policy = page.headers.get('content-security-policy') ?? ''
+  t.match(policy, "default-src 'self'")
+  t.notMatch(policy, 'upgrade-insecure-requests', 'the page works over plain HTTP')
+  t.notMatch(html, /<script(?![^>]* src=)/, 'no script stands in the page itself')
+  const assets = [...html.matchAll(/(?:src|href)="\.\/(static\/[^"]+)"/g)].map(([, path]) => `/docs/${path}`)
+  t.ok(assets.length >= 5)
+  for (const path of assets) {
+    const asset = await get(path)
+    t.equal(asset.status, 200, path)
+    t.match(asset.headers.get('content-type'), /javascript|css|png/, path)
+    await asset.body?.cancel()
+  }
+  t.match(await (await get('/docs/static/swagger-initializer.js')).text(), 'validatorUrl')
+  t.match(await (await get('/docs/json')).json(), { openapi: '3.1.0' })
+})
+
+t.test('refusals are logged at the level of their code, requests are not logged', async t => {
+  const { get, lines } = await serve(t)
+  lines.length = 0
+  await get('/drift')
+  t.same(lines, [])
+  await get('/nope')
+  t.match(lines, [
+    { severity: 'INFO', code: 'ROUTE_NOT_FOUND', method: 'GET', url: '/nope', message: 'request refused' },
+  ])
+  t.equal(errorTable.ROUTE_NOT_FOUND.logLevel, 'info')
+})
+
+t.test('a bug of ours is a 500 that tells the log, and not the world, what happened', async t => {
+  const { get, lines } = await serve(t, mixed, {
+    metrics: { contentType: 'text/plain', text: () => Promise.reject(new Error('secret detail')) },
+    rendered: () => {
+      throw new TypeError('another secret')
+    },
+  })
+  for (const [path, detail] of [
+    ['/metrics', 'secret detail'],
+    ['/drift', 'another secret'],
+  ] as const) {
+    const answer = await get(path)
+    t.equal(answer.status, 500)
+    const body = await answer.text()
+    t.match(JSON.parse(body), { error: { code: 'BUG', message: /please report it/ } })
+    t.notMatch(body, 'secret')
+    t.match(lines.at(-1), { severity: 'ERROR', code: 'BUG', err: { message: detail, stack: /http\.test/ } })
+  }
+})
+
+t.test('a connection that is kept alive does not hold up the closing', async t => {
+  const { promise: scraped, resolve: scrape } = Promise.withResolvers<string>()
+  const started = Promise.withResolvers<void>()
+  const metrics = {
+    contentType: 'text/plain',
+    text() {
+      started.resolve()
+      return scraped
+    },
+  }
+  const { app, url } = await serve(t, mixed, { metrics })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const answered = once(httpRequest(`${url}/metrics`, { agent }).end(), 'response')
+  await started.promise
+  const { port } = app.server.address() as AddressInfo
+  const closed = app.close()
+  // The server stops listening only after the hooks that come before its closing.
+  while (app.server.listening) await new Promise(resolve => setImmediate(resolve))
+  await t.rejects(fetch(`http://127.0.0.1:${port}/drift`), 'nobody is let in any more')
+  scrape('the end\n')
+  const [answer] = (await answered) as [IncomingMessage]
+  t.equal(answer.statusCode, 200)
+  t.equal(answer.headers.connection, 'close')
+  t.equal(String((await answer.toArray())[0]), 'the end\n', 'the request in flight is answered')
+  await closed
+})

@@ -1,0 +1,347 @@
+import { Ajv, type ValidateFunction } from 'ajv'
+import fc from 'fast-check'
+import t from 'tap'
+import { checkKinds } from '../src/checks/check.ts'
+import { statuses, worstStatus } from '../src/checks/status.ts'
+import { render } from '../src/drift/rendered.ts'
+import {
+  buildCheckReport,
+  buildReport,
+  buildStackReport,
+  checkReportSchema,
+  reportSchema,
+  stackReportSchema,
+} from '../src/drift/report.ts'
+import type { State } from '../src/drift/state.ts'
+import type { Snapshot } from '../src/drift/store.ts'
+import { printable, renderText } from '../src/drift/text.ts'
+import {
+  buildDifference,
+  buildDriftedState,
+  buildSnapshot,
+  buildStackStates,
+  buildStaleState,
+  buildState,
+  minute,
+  noon,
+} from './helpers/states.ts'
+
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const ajv = new Ajv({ strict: true, allowUnionTypes: true, formats: { 'date-time': rfc3339 } })
+
+const service = buildState({ check: 'service-image', summary: 'every revision that serves runs runtime-rust:7f2e' })
+
+/** Two stacks: one drifted and unknown in parts, one in sync. */
+const mixed = buildSnapshot({
+  stacks: [
+    buildStackStates({ states: [service, buildDriftedState(), buildStaleState({ check: 'migration-execution' })] }),
+    buildStackStates({ name: 'billing' }),
+  ],
+})
+
+t.test('the report has the fields of the contract in the order of the contract', async t => {
+  const snapshot = buildSnapshot({
+    stacks: [buildStackStates({ states: [buildDriftedState({ notes: ['compared by tag only'] })] })],
+  })
+  t.equal(
+    JSON.stringify(buildReport(snapshot)),
+    JSON.stringify({
+      apiVersion: 'driftwatch/v1',
+      status: 'drifted',
+      generatedAt: '2026-11-03T12:00:00.000Z',
+      channels: [],
+      cycle: { id: 42, startedAt: '2026-11-03T11:59:59.000Z', durationMs: 812 },
+      stacks: [
+        {
+          name: 'runtime',
+          status: 'drifted',
+          project: 'acme',
+          region: 'us-central1',
+          checks: [
+            {
+              check: 'job-image',
+              status: 'drifted',
+              since: '2026-11-03T09:50:00.000Z',
+              observedAt: '2026-11-03T11:59:50.000Z',
+              staleAt: '2026-11-03T12:04:50.000Z',
+              summary: 'the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e',
+              differences: [
+                {
+                  path: 'job.image',
+                  kind: 'changed',
+                  expected: 'runtime-rust:7f2e',
+                  actual: 'runtime-rust:41c3',
+                  via: null,
+                },
+              ],
+              notes: ['compared by tag only'],
+              fix: 'gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e',
+              error: null,
+            },
+          ],
+        },
+      ],
+    }),
+  )
+})
+
+t.test('before the first cycle the report has no cycle and is unknown, with stacks or without', async t => {
+  const unseen = buildStaleState({ observedAt: null, staleAt: null, since: noon })
+  const report = buildReport(buildSnapshot({ cycle: null, stacks: [buildStackStates({ states: [unseen] })] }))
+  t.match(report, { status: 'unknown', cycle: null, stacks: [{ checks: [{ observedAt: null, staleAt: null }] }] })
+  t.equal(buildReport(buildSnapshot({ cycle: null, stacks: [] })).status, 'unknown')
+  t.equal(buildReport(buildSnapshot({ stacks: [] })).status, 'in_sync')
+})
+
+t.test('a failed look is shown with its code and time', async t => {
+  t.match(buildReport(mixed).stacks[0]?.checks[2]?.error, {
+    code: 'UNAVAILABLE',
+    message: 'Cloud Run could not be reached',
+    at: '2026-11-03T11:59:40.000Z',
+  })
+})
+
+t.test('a filter hides checks and empty stacks, and leaves every status as it was', async t => {
+  const shown = (filter: Parameters<typeof buildReport>[1]) =>
+    buildReport(mixed, filter).stacks.map(({ name, status, checks }) => [name, status, checks.map(one => one.check)])
+  t.same(shown({ statuses: ['in_sync'] }), [
+    ['runtime', 'drifted', ['service-image']],
+    ['billing', 'in_sync', ['service-image', 'job-image']],
+  ])
+  t.same(shown({ statuses: ['drifted', 'unknown'] }), [['runtime', 'drifted', ['job-image', 'migration-execution']]])
+  t.same(shown({ statuses: ['in_sync'], checks: ['job-image'] }), [['billing', 'in_sync', ['job-image']]])
+  t.same(shown({ statuses: ['pending'] }), [])
+  t.equal(buildReport(mixed, { statuses: ['pending'] }).status, 'drifted')
+})
+
+t.test('a part is the object of the whole report, under the same head', async t => {
+  const { apiVersion, generatedAt, cycle, stacks } = buildReport(mixed)
+  const [runtime, billing] = stacks
+  t.same(buildStackReport(mixed, 'billing'), { apiVersion, generatedAt, cycle, ...billing })
+  t.same(buildCheckReport(mixed, 'runtime', 'job-image'), {
+    apiVersion,
+    generatedAt,
+    cycle,
+    stack: 'runtime',
+    ...runtime?.checks[1],
+  })
+  t.equal(buildStackReport(mixed, 'nope'), null)
+  t.equal(buildCheckReport(mixed, 'nope', 'job-image'), null)
+  t.equal(buildCheckReport(mixed, 'billing', 'migration-execution'), null)
+})
+
+const anyState: fc.Arbitrary<State> = fc.record({
+  check: fc.constantFrom(...checkKinds),
+  status: fc.constantFrom(...statuses),
+  since: fc.integer({ min: 0, max: noon }),
+  observedAt: fc.option(fc.integer({ min: 0, max: noon })),
+  staleAt: fc.option(fc.integer({ min: 0, max: noon })),
+  summary: fc.string({ unit: 'binary' }),
+  differences: fc.array(fc.string({ unit: 'binary' }).map(actual => buildDifference({ actual, expected: null }))),
+  notes: fc.array(fc.string({ unit: 'binary' })),
+  fix: fc.option(fc.string({ unit: 'binary' })),
+  error: fc.option(fc.record({ code: fc.constant('INTERNAL' as const), message: fc.string(), at: fc.nat(noon) })),
+})
+
+const anySnapshot: fc.Arbitrary<Snapshot> = fc
+  .array(fc.array(anyState, { maxLength: 4 }), { maxLength: 4 })
+  .map(stacks => buildSnapshot({ stacks: stacks.map((states, at) => buildStackStates({ name: `s${at}`, states })) }))
+
+t.test('every report and every part is what its schema says', async t => {
+  const compile = (schema: object): ValidateFunction => ajv.compile(schema)
+  const [report, stack, check] = [reportSchema, stackReportSchema, checkReportSchema].map(compile)
+  const valid = (validate: ValidateFunction | undefined, value: unknown) => {
+    if (!validate?.(JSON.parse(JSON.stringify(value)))) throw new Error(ajv.errorsText(validate?.errors))
+  }
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(anySnapshot, snapshot => {
+        valid(report, buildReport(snapshot))
+        for (const { name, states } of snapshot.stacks) {
+          valid(stack, buildStackReport(snapshot, name))
+          for (const state of states) valid(check, buildCheckReport(snapshot, name, state.check))
+        }
+      }),
+    ),
+  )
+  t.notOk(report?.({ ...buildReport(mixed), extra: 1 }), 'the schema is closed')
+})
+
+t.test('the status of the report is the worst of every state, whatever is shown', async t => {
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(anySnapshot, fc.subarray([...statuses]), (snapshot, shown) => {
+        const all = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
+        return buildReport(snapshot, { statuses: shown }).status === worstStatus(all)
+      }),
+    ),
+  )
+})
+
+t.test('the table has the worst on top, with ages, differences, notes, errors and the fix', async t => {
+  const drifted = buildDriftedState({
+    differences: [
+      buildDifference({ via: 'alice with gcloud 528.0.0' }),
+      buildDifference({ path: 'job', actual: null }),
+    ],
+    notes: ['compared by tag only'],
+  })
+  const snapshot = buildSnapshot({
+    stacks: [
+      buildStackStates({ states: [service, buildStaleState({ check: 'migration-execution' })] }),
+      buildStackStates({
+        name: 'billing',
+        states: [buildState({ check: 'service-image', status: 'pending', since: noon - 200 }), drifted],
+      }),
+    ],
+  })
+  t.equal(
+    renderText(buildReport(snapshot), { color: false }),
+    `\
+DRIFTED  1 drifted, 1 unknown, 1 pending, 1 in sync  2026-11-03T12:00:00.000Z, cycle 42
+
+DRIFTED  billing  job-image            since 2h10m ago
+  the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e
+  job.image changed
+    expected runtime-rust:7f2e
+    actual   runtime-rust:41c3
+    via      alice with gcloud 528.0.0
+  job changed
+    expected runtime-rust:7f2e
+    actual   nothing
+  note       compared by tag only
+  fix
+    gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e
+
+UNKNOWN  runtime  migration-execution  since 2m ago
+  the last look is too old to be believed
+  error      UNAVAILABLE 20s ago: Cloud Run could not be reached
+  last seen  7m ago
+
+PENDING  billing  service-image        since just now
+  the job runs the image that serves, runtime-rust:7f2e
+
+IN SYNC  runtime  service-image        since 2h10m ago
+  every revision that serves runs runtime-rust:7f2e
+`,
+  )
+})
+
+t.test('a part has a table of its own, and nothing to show is said', async t => {
+  const stack = buildStackReport(mixed, 'billing')
+  const check = buildCheckReport(mixed, 'runtime', 'job-image')
+  if (!stack || !check) throw new Error('the snapshot lacks what is asked for')
+  t.match(
+    renderText(stack, { color: false }),
+    /^IN SYNC {2}2 in sync {2}.*\n\nIN SYNC {2}billing {2}service-image {2}since/,
+  )
+  t.match(
+    renderText(check, { color: false }),
+    /^DRIFTED {2}1 drifted {2}.*\n\nDRIFTED {2}runtime {2}job-image {2}since/,
+  )
+  const none = buildReport(buildSnapshot({ cycle: null, stacks: [] }))
+  t.equal(
+    renderText(none, { color: false }),
+    'UNKNOWN  no checks to show  2026-11-03T12:00:00.000Z, no cycle has completed yet\n',
+  )
+})
+
+t.test('the table is coloured only where asked, whatever the process writes to', async t => {
+  const esc = String.fromCodePoint(27)
+  const plain = renderText(buildReport(mixed), { color: false })
+  const coloured = renderText(buildReport(mixed), { color: true })
+  t.notOk(plain.includes(esc))
+  t.ok(coloured.startsWith(`${esc}[1m${esc}[31mDRIFTED`))
+  t.equal(coloured.replaceAll(new RegExp(`${esc}\\[\\d+m`, 'g'), ''), plain)
+})
+
+t.test('prose is broken at 96 columns, images and commands are not', async t => {
+  const words = 'a word of prose '.repeat(20).trim()
+  const command = `gcloud run jobs update ${'--long-option '.repeat(12).trim()}  'two  spaces'`
+  const state = buildDriftedState({ summary: words, notes: [words], fix: `${command}\n${command}` })
+  const lines = renderText(buildReport(buildSnapshot({ stacks: [buildStackStates({ states: [state] })] })), {
+    color: false,
+  }).split('\n')
+  const prose = lines.filter(line => line.includes('word'))
+  t.ok(prose.length > 6)
+  t.ok(Math.max(...prose.map(line => line.length)) <= 96)
+  t.equal(lines.filter(line => line === `    ${command}`).length, 2, 'every line of the command is whole')
+})
+
+t.test('what vendors wrote cannot break the table or the terminal', async t => {
+  const evil = 'a\u001b[2J\u001b]0;title\u0007\nIN SYNC  fake\r\tb\u202e\u2028\u0000'
+  const state = buildDriftedState({
+    summary: evil,
+    notes: [evil],
+    fix: evil,
+    differences: [buildDifference({ path: evil, expected: evil, actual: 'a  b', via: evil })],
+    error: { code: 'INTERNAL', message: evil, at: noon },
+  })
+  const text = renderText(buildReport(buildSnapshot({ stacks: [buildStackStates({ states: [state] })] })), {
+    color: false,
+  })
+  t.notMatch(text, /[^\P{C}\n]|[\u2028\u2029]/u, 'nothing is left that a terminal obeys')
+  t.equal(text.split('\n').filter(line => line.startsWith('IN SYNC')).length, 0)
+  t.match(text, 'expected a\\u{1b}[2J', 'what was there is spelled out')
+  t.match(text, 'actual   a  b', 'values keep their spaces')
+  t.equal(printable('plain ü 日本'), 'plain ü 日本')
+})
+
+t.test('the bytes are those of the report, and made once', async t => {
+  const rendered = render(mixed)
+  t.same(JSON.parse(rendered.report('json').body.toString()), buildReport(mixed))
+  t.equal(rendered.report('text').body.toString(), renderText(buildReport(mixed), { color: false }))
+  t.equal(rendered.report('json', {}), rendered.report('json'), 'no filter is the whole report')
+  t.same(JSON.parse(rendered.stack('billing', 'json')?.body.toString() ?? ''), buildStackReport(mixed, 'billing'))
+  t.equal(rendered.stack('billing', 'json'), rendered.stack('billing', 'json'))
+  t.not(rendered.stack('billing', 'json'), rendered.stack('billing', 'text'))
+  t.equal(rendered.check('runtime', 'job-image', 'text'), rendered.check('runtime', 'job-image', 'text'))
+  t.equal(rendered.stack('nope', 'json'), null)
+  t.equal(rendered.check('billing', 'migration-execution', 'json'), null)
+})
+
+t.test('a filter is one and the same however often and in whatever order it is given', async t => {
+  const rendered = render(mixed)
+  const page = rendered.report('json', { statuses: ['drifted', 'unknown'] })
+  t.equal(rendered.report('json', { statuses: ['unknown', 'drifted', 'unknown'] }), page)
+  t.not(rendered.report('json', { statuses: ['drifted'] }), page)
+  t.not(rendered.report('json', { checks: [] }), rendered.report('json', { statuses: [] }))
+  t.same(JSON.parse(page.body.toString()), buildReport(mixed, { statuses: ['drifted', 'unknown'] }))
+})
+
+t.test('the ETag leaves out when was looked, and nothing else', async t => {
+  const etags = (state: State, snapshot: Partial<Snapshot> = {}) => {
+    const rendered = render(buildSnapshot({ ...snapshot, stacks: [buildStackStates({ states: [state] })] }))
+    const filtered = rendered.report('json', { checks: ['job-image'] })
+    return [
+      rendered.report('json').etag,
+      rendered.report('text').etag,
+      filtered.etag,
+      rendered.stack('runtime', 'json')?.etag,
+      rendered.check('runtime', 'job-image', 'json')?.etag,
+    ]
+  }
+  const state = buildStaleState()
+  const before = etags(state)
+  t.equal(new Set(before).size, 4, 'a filter that hides nothing changes nothing, a format and a part do')
+  const later = { ...state, observedAt: noon, staleAt: noon + minute }
+  const error = { code: 'UNAVAILABLE', message: 'Cloud Run could not be reached', at: noon + minute } as const
+  t.same(etags({ ...later, error }, { takenAt: noon + minute, cycle: null }), before)
+  const changes: Partial<State>[] = [
+    { status: 'drifted' },
+    { since: noon },
+    { summary: 'another' },
+    { differences: [buildDifference()] },
+    { notes: ['a note'] },
+    { fix: 'a fix' },
+    { error: null },
+    { error: { code: 'UNAVAILABLE', message: 'another', at: noon - 20_000 } },
+  ]
+  for (const change of changes) {
+    const after = etags({ ...state, ...change })
+    t.ok(
+      after.every((etag, at) => etag !== before[at]),
+      JSON.stringify(change),
+    )
+  }
+})
