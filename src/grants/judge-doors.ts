@@ -31,7 +31,9 @@ function indexGoverned({ catalog, policy }: Bench): Map<Oid, Governed> {
     for (const objects of ['tables', 'sequences', 'functions'] as const) {
       const expectations = expectGrants(wanted, objects, policy, catalog.serverVersion)
       for (const object of catalog.schemas.get(name)?.objects ?? []) {
-        if (classOf(object.kind) === objects) index.set(object.oid, { object, expected: expectations.of(object) })
+        // OIDs of routines are numbered apart from those of relations.
+        const key = objects === 'functions' ? -object.oid : object.oid
+        if (classOf(object.kind) === objects) index.set(key, { object, expected: expectations.of(object) })
       }
     }
   }
