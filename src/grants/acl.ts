@@ -2,7 +2,7 @@ import type { Oid } from './catalog.ts'
 import {
   everyRight,
   type ObjectClass,
-  optionShift,
+  optionsOf,
   type Rights,
   rightOf,
   rightOfLetter,
@@ -131,12 +131,10 @@ export function rightsIn(acl: Acl, grantee: Oid): Rights {
  * option that it no longer has goes too. The owner never loses its option.
  */
 export function revokeRights(acl: Acl, from: { grantee: Oid; grantor: Oid }, rights: Rights, owner: Oid): AclEntry[] {
-  const before = acl.map(entry =>
-    entry.grantee === from.grantee && entry.grantor === from.grantor
-      ? { ...entry, rights: entry.rights & ~rights }
-      : entry,
-  )
-  const lost = (rights >> optionShift) & ~heldOptions(before, from.grantee)
+  const isIt = ({ grantee, grantor }: AclEntry) => grantee === from.grantee && grantor === from.grantor
+  const had = acl.find(isIt)?.rights ?? 0
+  const before = acl.map(entry => (isIt(entry) ? { ...entry, rights: entry.rights & ~rights } : entry))
+  const lost = optionsOf(had & rights) & ~heldOptions(before, from.grantee)
   if (lost === 0 || from.grantee === owner) return before
   let after: AclEntry[] = before
   for (const dependent of before) {
@@ -147,7 +145,7 @@ export function revokeRights(acl: Acl, from: { grantee: Oid; grantor: Oid }, rig
 }
 
 function heldOptions(entries: readonly AclEntry[], grantee: Oid): Rights {
-  return rightsIn(entries, grantee) >> optionShift
+  return optionsOf(rightsIn(entries, grantee))
 }
 
 /** The entries after a grant. */
