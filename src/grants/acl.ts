@@ -7,6 +7,7 @@ import {
   rightOf,
   rightOfLetter,
   withOptions,
+  withoutOptions,
 } from './privileges.ts'
 
 export interface AclEntry {
@@ -126,26 +127,39 @@ export function rightsIn(acl: Acl, grantee: Oid): Rights {
   return rights
 }
 
+/** The roles whose rights a role has without SET ROLE, itself among them; null for a superuser, who has everything. */
+export type Inherited = (role: Oid) => ReadonlySet<Oid> | null
+
 /**
  * The entries after a grantor took rights from a grantee (`REVOKE ... CASCADE`): what the grantee granted on by a grant
- * option that it no longer has goes too. The owner never loses its option.
+ * option goes too, unless it has that option in another way: by another grantor, a membership, or as the owner.
  */
-export function revokeRights(acl: Acl, from: { grantee: Oid; grantor: Oid }, rights: Rights, owner: Oid): AclEntry[] {
+export function revokeRights(
+  acl: Acl,
+  from: { grantee: Oid; grantor: Oid },
+  rights: Rights,
+  { owner, inherited }: { owner: Oid; inherited: Inherited },
+): Acl {
   const isIt = ({ grantee, grantor }: AclEntry) => grantee === from.grantee && grantor === from.grantor
   const had = acl.find(isIt)?.rights ?? 0
   const before = acl.map(entry => (isIt(entry) ? { ...entry, rights: entry.rights & ~rights } : entry))
-  const lost = optionsOf(had & rights) & ~heldOptions(before, from.grantee)
-  if (lost === 0 || from.grantee === owner) return before
-  let after: AclEntry[] = before
-  for (const dependent of before) {
+  const lost = optionsOf(had & rights) & ~heldOptions(before, from.grantee, { owner, inherited })
+  let after: Acl = before
+  for (const dependent of lost === 0 ? [] : before) {
     if (dependent.grantor !== from.grantee || (dependent.rights & withOptions(lost)) === 0) continue
-    after = revokeRights(after, { grantee: dependent.grantee, grantor: from.grantee }, withOptions(lost), owner)
+    const grantee = { grantee: dependent.grantee, grantor: from.grantee }
+    after = revokeRights(after, grantee, withOptions(lost), { owner, inherited })
   }
   return after
 }
 
-function heldOptions(entries: readonly AclEntry[], grantee: Oid): Rights {
-  return optionsOf(rightsIn(entries, grantee))
+/** What a role may grant on, in whatever way it has the option. */
+export function heldOptions(acl: Acl, role: Oid, { owner, inherited }: { owner: Oid; inherited: Inherited }): Rights {
+  const roles = inherited(role)
+  if (roles === null || roles.has(owner)) return withoutOptions(-1)
+  let rights = 0
+  for (const entry of acl) if (roles.has(entry.grantee)) rights |= entry.rights
+  return optionsOf(rights)
 }
 
 /** The entries after a grant. */

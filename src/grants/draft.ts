@@ -1,13 +1,15 @@
-import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool } from './acl.ts'
+import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from './acl.ts'
 import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, GovernedSchema, Membership, Oid } from './catalog.ts'
 import { classOf } from './expectation.ts'
 import { everyRight } from './privileges.ts'
+import { implicitMemberships } from './reach.ts'
 
 /** A catalog that a plan changes as its statements will change the database. */
 export interface Draft {
   /** As it is by now. */
   catalog(): Catalog
   object(like: CatalogObject): CatalogObject
+  readonly inherited: Inherited
   setAcl(object: CatalogObject, entries: readonly AclEntry[]): void
   setColumnAcl(object: CatalogObject, column: string, entries: readonly AclEntry[]): void
   /** Sequences that belong to a table follow it. */
@@ -27,6 +29,7 @@ export function createDraft(start: Catalog): Draft {
   const changed = new Map<string, CatalogObject>()
   let { roles, memberships, defaultAcls } = start
   const schemas = new Map(start.schemas)
+  const reached = new Map<Oid, ReadonlySet<Oid>>()
   let nextOid = -2
   const current = (object: CatalogObject): CatalogObject => changed.get(keyOf(object)) ?? object
   const put = (object: CatalogObject) => changed.set(keyOf(object), object)
@@ -41,6 +44,12 @@ export function createDraft(start: Catalog): Draft {
       doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
     }),
     object: current,
+    inherited(role) {
+      if (roles.find(({ oid }) => oid === role)?.superuser) return null
+      const known = reached.get(role) ?? closureOf(role, [...memberships, ...implicitMemberships(start)])
+      reached.set(role, known)
+      return known
+    },
     setAcl: (object, entries) => put({ ...current(object), acl: pool.intern(entries) }),
     setColumnAcl(object, column, entries) {
       const now = current(object)
@@ -60,6 +69,7 @@ export function createDraft(start: Catalog): Draft {
       roles = roles.map(known => (known.oid === role.oid ? role : known))
     },
     setMemberships(next) {
+      reached.clear()
       memberships = next
     },
     addSchema(name, owner) {
@@ -74,6 +84,14 @@ export function createDraft(start: Catalog): Draft {
       defaultAcls = isEmpty && entry.schema !== null ? others : [...others, entry]
     },
   }
+}
+
+function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<Oid> {
+  const found = new Set([role])
+  for (const oid of found) {
+    for (const edge of memberships) if (edge.member === oid && edge.inherit) found.add(edge.role)
+  }
+  return found
 }
 
 function isSameEntry(one: DefaultAcl, other: DefaultAcl): boolean {

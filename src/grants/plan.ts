@@ -43,7 +43,11 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
   const refused = new Set<string>()
   const settleOne = (found: Discrepancy, comparison: Comparison): boolean => {
     const line = describeInLine(describeDiscrepancy(found, comparison.bench))
-    const privileges = createPrivilegePlanner(draft, role => comparison.bench.policy.isJudged(role))
+    const privileges = createPrivilegePlanner({
+      draft,
+      isJudged: role => comparison.bench.policy.isJudged(role),
+      mayGiveTo: role => runner.actAs([role]) === null,
+    })
     const before = steps.length
     const reason = settle(found, {
       ...{ policy, draft, runner, privileges, operator, comparison, nameOf },
@@ -87,7 +91,10 @@ function settleAll(
   }
 }
 
-/** Roles before what they hold, ownership before rights, what has to go before what is missing. */
+/**
+ * Roles before what they hold, ownership before rights, what has to go before what is missing; and a schema before what is
+ * in it, since who may not use the schema cannot name its objects.
+ */
 function rankOf(found: Discrepancy): number {
   switch (found.type) {
     case 'role-missing':
@@ -102,12 +109,13 @@ function rankOf(found: Discrepancy): number {
     case 'schema-missing':
       return 4
     case 'owner':
-      return 5
+      return found.objects === 'schema' ? 5 : 7
     case 'right':
     case 'default':
-      return found.kind === 'unexpected' ? 6 : 8
+      if (found.kind === 'unexpected') return 8
+      return found.objects === 'schema' ? 6 : 10
     case 'member-missing':
-      return 7
+      return 9
   }
 }
 

@@ -1,17 +1,18 @@
-import { type Acl, type AclEntry, grantRights, revokeRights, rightsIn } from './acl.ts'
+import { type Acl, type AclEntry, grantRights, heldOptions, revokeRights, rightsIn } from './acl.ts'
 import { type CatalogObject, type Oid, PUBLIC } from './catalog.ts'
 import type { Draft } from './draft.ts'
 import { classOf } from './expectation.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import { optionShift, optionsOf, type Rights, withOptions, withoutOptions, wordsOf } from './privileges.ts'
-import { grantWord, objectName, privilegeList } from './statements.ts'
+import { alterWord, grantWord, objectName, privilegeList } from './statements.ts'
 
-/** One GRANT or REVOKE on one object, as its owner. */
+/** One GRANT or REVOKE on one object, as its owner, or a change of its owner. */
 export interface PrivilegeStep {
-  readonly verb: 'GRANT' | 'REVOKE'
+  readonly verb: 'GRANT' | 'REVOKE' | 'OWNER TO'
   readonly rights: Rights
   /** Of the grant option alone, or together with it. */
   readonly option: 'only' | 'with' | 'without'
+  /** The new owner, where it is one. */
   readonly grantee: Oid
   readonly cascade: boolean
   readonly object: CatalogObject
@@ -30,17 +31,23 @@ export interface PrivilegePlanner {
   grant(object: CatalogObject, grantee: Oid, rights: Rights): PrivilegeStep[]
 }
 
-export function createPrivilegePlanner(draft: Draft, isJudged: (role: Oid) => boolean): PrivilegePlanner {
+interface PlannerInput {
+  readonly draft: Draft
+  isJudged(role: Oid): boolean
+  /** Whether an object may be given to a role for a moment. */
+  mayGiveTo(role: Oid): boolean
+}
+
+export function createPrivilegePlanner(input: PlannerInput): PrivilegePlanner {
+  const { draft } = input
   return {
     revoke(object, grantee, rights, columns) {
       const places = columns === null ? [{ object, column: null }] : columns.map(column => ({ object, column }))
+      const keeps = (role: Oid) => role !== grantee && role !== PUBLIC && !input.isJudged(role)
       return places.flatMap(place => {
         const before = aclAt(draft, place)
-        const steps = revokeAt(draft, place, grantee, rights)
-        return [
-          ...steps,
-          ...restore(draft, place, before, role => role !== grantee && role !== PUBLIC && !isJudged(role)),
-        ]
+        const steps = revokeAt(input, place, grantee, rights)
+        return [...steps, ...restore(draft, place, before, keeps)]
       })
     },
     grant: (object, grantee, rights) => [grantAt(draft, { object, column: null }, grantee, rights)],
@@ -61,16 +68,22 @@ function setAcl(draft: Draft, { object, column }: Place, entries: readonly AclEn
  * The owner can only take back what it granted itself. What somebody else granted goes with that one's grant option, by
  * CASCADE: so the true grantor is deprived first, and gets back what it may have.
  */
-function revokeAt(draft: Draft, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
-  const { owner } = draft.object(place.object)
+function revokeAt(input: PlannerInput, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
+  const { draft } = input
   const steps: PrivilegeStep[] = []
-  for (const entry of aclAt(draft, place)) {
-    if (entry.grantee !== grantee || (entry.rights & rights) === 0) continue
+  for (;;) {
+    const { owner } = draft.object(place.object)
+    const acl = aclAt(draft, place)
+    const entry = acl.find(one => one.grantee === grantee && (one.rights & rights) !== 0)
+    if (!entry) return steps
     const affected = entry.rights & rights
-    if (entry.grantor === owner) steps.push(...takeBack(draft, place, grantee, affected))
-    else steps.push(...depriveGrantor(draft, place, entry.grantor, withoutOptions(affected) | optionsOf(affected)))
+    const isOwn = entry.grantor === owner
+    const next = isOwn
+      ? takeBack(draft, place, grantee, affected)
+      : depriveGrantor(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
+    if (next.length === 0) return steps
+    steps.push(...next)
   }
-  return steps
 }
 
 /** Revokes what the owner granted: privileges with their options, and options alone. */
@@ -93,7 +106,8 @@ function revokeStep(
   const { owner } = draft.object(place.object)
   const before = aclAt(draft, place)
   const gone = option === 'only' ? rights << optionShift : withOptions(rights)
-  setAcl(draft, place, revokeRights(before, { grantee, grantor: owner }, gone, owner))
+  const context = { owner, inherited: draft.inherited }
+  setAcl(draft, place, revokeRights(before, { grantee, grantor: owner }, gone, context))
   if (place.column === null && option === 'without') revokeOnColumns(draft, place.object, grantee, gone)
   const cascade = (optionsOf(rightsIn(before, grantee)) & rights) !== 0
   return step('REVOKE', place, { grantee, rights, option, cascade })
@@ -102,28 +116,55 @@ function revokeStep(
 /** A REVOKE on a table takes the same privilege on its columns too. */
 function revokeOnColumns(draft: Draft, object: CatalogObject, grantee: Oid, rights: Rights): void {
   const { columns, owner } = draft.object(object)
+  const context = { owner, inherited: draft.inherited }
   for (const [column, acl] of columns ?? [])
-    draft.setColumnAcl(object, column, revokeRights(acl, { grantee, grantor: owner }, rights, owner))
+    draft.setColumnAcl(object, column, revokeRights(acl, { grantee, grantor: owner }, rights, context))
 }
 
 /** Takes the grant option for these privileges from a grantor, and with it all that it granted by it. */
-function depriveGrantor(draft: Draft, place: Place, grantor: Oid, rights: Rights): PrivilegeStep[] {
+function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights: Rights): PrivilegeStep[] {
+  const { draft } = input
   const { owner } = draft.object(place.object)
+  const acl = aclAt(draft, place)
+  const ofOthers = acl.filter(entry => entry.grantee !== grantor)
+  if ((heldOptions(ofOthers, grantor, { owner, inherited: draft.inherited }) & rights) !== 0)
+    return adoptGrants(input, place, grantor)
   const steps: PrivilegeStep[] = []
-  const granted = aclAt(draft, place).filter(entry => entry.grantee === grantor && entry.grantor !== owner)
-  for (const entry of granted) {
+  for (const entry of acl.filter(one => one.grantee === grantor && one.grantor !== owner)) {
     const options = optionsOf(entry.rights) & rights
-    if (options !== 0) steps.push(...depriveGrantor(draft, place, entry.grantor, options))
+    if (options !== 0) steps.push(...depriveGrantor(input, place, entry.grantor, options))
   }
-  const own = aclAt(draft, place).find(entry => entry.grantee === grantor && entry.grantor === owner)?.rights ?? 0
+  const own = aclAt(draft, place).find(one => one.grantee === grantor && one.grantor === owner)?.rights ?? 0
   // A grantor that lost its option in some other way first gets it again, or there would be nothing to cascade from.
   const lacking = rights & ~optionsOf(own)
-  const already = lacking & own
+  const added = lacking & ~own
   if (lacking !== 0) steps.push(grantAt(draft, place, grantor, withOptions(lacking)))
-  const keeps = (rights & ~lacking) | already
-  if (keeps !== 0) steps.push(revokeStep(draft, place, grantor, keeps, 'only'))
-  if ((lacking & ~already) !== 0) steps.push(revokeStep(draft, place, grantor, lacking & ~already, 'without'))
+  if ((rights & ~added) !== 0) steps.push(revokeStep(draft, place, grantor, rights & ~added, 'only'))
+  if (added !== 0) steps.push(revokeStep(draft, place, grantor, added, 'without'))
   return steps
+}
+
+/**
+ * A grantor that has the option by a membership too keeps it, and no REVOKE reaches what it granted. A change of owner
+ * to the grantor and back makes its grants the owner's own.
+ */
+function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
+  const movable = object.ownedBy === null ? object : tableOf(object, draft)
+  const { owner } = draft.object(object)
+  if (!movable || !mayGiveTo(grantor)) return []
+  return [grantor, owner].map(next => {
+    draft.setOwner(movable, next)
+    return step(
+      'OWNER TO',
+      { object: movable, column: null },
+      { grantee: next, rights: 0, option: 'without', cascade: false },
+    )
+  })
+}
+
+function tableOf({ schema, ownedBy }: CatalogObject, draft: Draft): CatalogObject | undefined {
+  const objects = draft.catalog().schemas.get(schema)?.objects ?? []
+  return objects.find(({ oid, kind }) => oid === ownedBy && classOf(kind) === 'tables')
 }
 
 /** Grants again what roles lost that may hold anything. */
@@ -168,7 +209,9 @@ export function renderSteps(
     const alike = Map.groupBy(
       stepsOfObjects.flatMap(steps => steps[round] ?? []),
       ({ verb, rights, option, grantee, cascade, object, columns }) =>
-        `${verb} ${rights} ${option} ${grantee} ${cascade} ${classOf(object.kind)} ${JSON.stringify(columns)}`,
+        verb === 'OWNER TO'
+          ? `${classOf(object.kind)} ${object.oid} ${grantee}`
+          : `${verb} ${rights} ${option} ${grantee} ${cascade} ${classOf(object.kind)} ${JSON.stringify(columns)}`,
     )
     for (const steps of alike.values()) {
       for (let at = 0; at < steps.length; at += objectsAStatement)
@@ -182,6 +225,8 @@ function renderAlike(steps: readonly PrivilegeStep[], nameOf: (role: Oid) => str
   const [first] = steps
   if (!first) return ''
   const { verb, rights, option, cascade, columns, object, grantee } = first
+  if (verb === 'OWNER TO')
+    return `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(grantee))}`
   const only = verb === 'REVOKE' && option === 'only' ? 'GRANT OPTION FOR ' : ''
   const names = steps.map(one => objectName(one.object))
   const list = names.length === 1 ? names.join() : `\n  ${names.join(',\n  ')}\n `

@@ -58,12 +58,16 @@ function usableMemberships(catalog: Catalog, policy: ResolvedPolicy): { creators
   const creators: Membership[] = []
   const edges: Membership[] = []
   for (const edge of catalog.memberships) (isCreators(edge, policy) ? creators : edges).push(edge)
-  const databaseOwners = policy.oidOf('pg_database_owner')
-  if (databaseOwners !== undefined) {
-    const implicit = { role: databaseOwners, member: catalog.database.owner, grantor: bootstrapSuperuser }
-    edges.push({ ...implicit, inherit: true, set: true, admin: false })
-  }
+  edges.push(...implicitMemberships(catalog))
   return { creators, edges }
+}
+
+/** The owner of the database is a member of a role of PostgreSQL's own, which the catalog does not say. */
+export function implicitMemberships({ roles, database }: Pick<Catalog, 'roles' | 'database'>): Membership[] {
+  const owners = roles.find(({ name }) => name === 'pg_database_owner')
+  if (!owners) return []
+  const edge = { role: owners.oid, member: database.owner, grantor: bootstrapSuperuser }
+  return [{ ...edge, inherit: true, set: true, admin: false }]
 }
 
 export function isCreators(edge: Membership, policy: Pick<ResolvedPolicy, 'roleOf'>): boolean {

@@ -1,13 +1,14 @@
-import { rightsIn } from './acl.ts'
 import {
   bootstrapSuperuser,
   type Catalog,
+  type CatalogObject,
   type CatalogRole,
   type Membership,
   type Oid,
+  PUBLIC,
   type RoleAttribute,
 } from './catalog.ts'
-import { rightOf } from './privileges.ts'
+import { type Rights, rightOf } from './privileges.ts'
 
 /** Who will run a plan: a superuser, or a managed server's admin that has to take the roles that it acts as. */
 export interface Runner {
@@ -23,6 +24,8 @@ export interface Runner {
   /** Why a role cannot be given to, or taken from, members. */
   manageMembers(role: Oid): string | null
   createInDatabase(): string | null
+  /** Why the objects of a schema cannot be named. */
+  useSchema(name: string): string | null
   /** The memberships that were taken and are to be given back. */
   readonly taken: readonly Taken[]
   /** Notes that the runner made the role, and thereby administers it (16 and later). */
@@ -55,6 +58,7 @@ export function superuserRunner(): Runner {
     createRole: can,
     manageMembers: can,
     createInDatabase: can,
+    useSchema: can,
     taken: [],
     madeRole: () => null,
   }
@@ -89,17 +93,26 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     input.onTake(step)
     return null
   }
+  const actAs = (roles: readonly Oid[]): string | null => {
+    for (const role of roles) {
+      const can = inherited().has(role) && closure(input.role, memberships(), edge => edge.set).has(role)
+      const problem = can ? null : take(role)
+      if (problem) return problem
+    }
+    return null
+  }
+  const holds = ({ acl }: Pick<CatalogObject, 'acl'>, right: Rights) => {
+    const held = inherited()
+    return acl.some(({ grantee, rights }) => (grantee === PUBLIC || held.has(grantee)) && (rights & right) !== 0)
+  }
   return {
     isSuperuser: false,
     taken,
     manageMembers,
-    actAs(roles) {
-      for (const role of roles) {
-        const can = inherited().has(role) && closure(input.role, memberships(), edge => edge.set).has(role)
-        const problem = can ? null : take(role)
-        if (problem) return problem
-      }
-      return null
+    actAs,
+    useSchema(name) {
+      const schema = input.catalog().schemas.get(name)?.self
+      return !schema || holds(schema, rightOf('USAGE')) ? null : actAs([schema.owner])
     },
     alterRole(role, attribute) {
       if (role.superuser || attribute === 'superuser')
@@ -116,13 +129,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     },
     createInDatabase() {
       const { database } = input.catalog()
-      const held = inherited()
-      const may = database.acl.some(
-        ({ grantee, rights }) => (grantee === 0 || held.has(grantee)) && rights & rightOf('CREATE'),
-      )
-      return may || rightsIn(database.acl, input.role) & rightOf('CREATE')
-        ? null
-        : `${who} has no CREATE on the database`
+      return holds(database, rightOf('CREATE')) ? null : `${who} has no CREATE on the database`
     },
     madeRole(role) {
       if (!isModern) return null

@@ -1,4 +1,4 @@
-import { grantRights, revokeRights } from './acl.ts'
+import { grantRights, type Inherited, revokeRights } from './acl.ts'
 import { type CatalogObject, type DefaultAcl, type Oid, PUBLIC } from './catalog.ts'
 import { cutRoute } from './cut-route.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
@@ -6,7 +6,16 @@ import { allowedRights, classOf, expectGrants } from './expectation.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
 import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
-import { optionShift, optionsOf, type Rights, rightsOf, withOptions, withoutOptions, wordsOf } from './privileges.ts'
+import {
+  optionShift,
+  optionsOf,
+  type Rights,
+  rightOf,
+  rightsOf,
+  withOptions,
+  withoutOptions,
+  wordsOf,
+} from './privileges.ts'
 import { alterWord, defaultsWord, objectName } from './statements.ts'
 
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
@@ -19,7 +28,7 @@ export function settleOwner({ targets, expected, actual }: OwnerDiscrepancy, con
   if (problem) return problem
   for (const object of targets) {
     if (object.ownedBy !== null || draft.object(object).owner === expected) continue
-    const lacks = object.kind === 'schema' ? runner.createInDatabase() : null
+    const lacks = object.kind === 'schema' ? runner.createInDatabase() : runner.useSchema(object.schema)
     if (lacks) return lacks
     statements.push(`ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(expected))}`)
     draft.setOwner(object, expected)
@@ -48,19 +57,53 @@ function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject,
 
 function changeAll(
   { targets }: RightDiscrepancy,
-  { draft, runner, emit, nameOf }: PlanContext,
+  context: PlanContext,
   change: (object: CatalogObject) => PrivilegeStep[],
 ): Refusal {
-  const changes: PrivilegeStep[][] = []
+  const { draft, runner, emit } = context
   const problems = new Set<string>()
+  const byOwner = new Map<Oid, PrivilegeStep[][]>()
   for (const object of targets.flat()) {
-    const problem = runner.actAs([draft.object(object).owner])
+    const { owner } = draft.object(object)
+    const problem = runner.actAs([owner]) ?? runner.useSchema(object.schema)
     if (problem) problems.add(problem)
-    else changes.push(change(object))
+    else {
+      const changes = byOwner.get(owner) ?? []
+      changes.push(change(object))
+      byOwner.set(owner, changes)
+    }
   }
-  const statements = renderSteps(changes, nameOf)
+  const statements = [...byOwner].flatMap(([owner, changes]) => asOwner(owner, targets, changes, context))
   if (statements.length > 0) emit(statements)
   return refusalOf(problems)
+}
+
+/**
+ * Who has the owner's rights and others' besides, and is no superuser, would grant and revoke as any one of them; so it
+ * becomes the owner. To name an object the owner needs USAGE on its schema.
+ */
+function asOwner(
+  owner: Oid,
+  targets: RightDiscrepancy['targets'],
+  changes: readonly (readonly PrivilegeStep[])[],
+  { draft, runner, nameOf }: PlanContext,
+): string[] {
+  const statements = renderSteps(changes, nameOf)
+  const object = targets.find(list => list.length > 0)?.[0]
+  const schema = object && draft.catalog().schemas.get(object.schema)?.self
+  const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
+  if (runner.isSuperuser || !isNamed || statements.length === 0) return statements
+  const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
+  const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
+  return [become, ...inTurn, cease]
+}
+
+function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
+  const held = inherited(role)
+  const usage = rightOf('USAGE')
+  return schema.acl.some(
+    ({ grantee, rights }) => (grantee === PUBLIC || (held?.has(grantee) ?? true)) && (rights & usage) !== 0,
+  )
 }
 
 /** Whether a role on a route may have the right that the route leads to, or is not judged. */
@@ -120,10 +163,13 @@ export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): 
       ? []
       : [`${begin} REVOKE GRANT OPTION FOR ${wordsOf(options).join(', ')} ${on} FROM ${who} CASCADE`]),
   ])
-  draft.setDefaultAcl(withoutDefaults(entry, grantee, withOptions(full) | (options << optionShift)))
+  draft.setDefaultAcl(withoutDefaults(entry, grantee, withOptions(full) | (options << optionShift), draft.inherited))
   return null
 }
 
-function withoutDefaults(entry: DefaultAcl, grantee: Oid, rights: Rights): DefaultAcl {
-  return { ...entry, acl: revokeRights(entry.acl, { grantee, grantor: entry.role }, rights, entry.role) }
+function withoutDefaults(entry: DefaultAcl, grantee: Oid, rights: Rights, inherited: Inherited): DefaultAcl {
+  return {
+    ...entry,
+    acl: revokeRights(entry.acl, { grantee, grantor: entry.role }, rights, { owner: entry.role, inherited }),
+  }
 }
