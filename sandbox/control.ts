@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { isScenarioName, type ScenarioName } from './scenarios.ts'
 
-/** Where the running sandbox says how it can be reached, so that `npm run scenario` finds it. */
-const record = () => join(tmpdir(), 'driftwatch-sandbox.json')
+/** Where the sandbox whose service listens on a port says how it can be reached, so that `npm run scenario` finds it. */
+function recordOf(port: string): string {
+  return join(tmpdir(), `driftwatch-sandbox-${port}.json`)
+}
 
 /** What the record holds. */
 interface Reach {
@@ -35,27 +37,28 @@ export async function startControl(service: string, inject: (name: ScenarioName)
     server.once('error', reject).listen(0, '127.0.0.1', resolve)
   })
   const control = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  writeFileSync(record(), JSON.stringify({ pid: process.pid, control, service } satisfies Reach))
+  const record = recordOf(new URL(service).port)
+  writeFileSync(record, JSON.stringify({ pid: process.pid, control, service } satisfies Reach))
   return {
     async close() {
-      if (readRecord()?.pid === process.pid) rmSync(record(), { force: true })
+      if (readReach(record)?.pid === process.pid) rmSync(record, { force: true })
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },
   }
 }
 
-/** Injects a scenario into the sandbox that runs: where its service answers, or null if none runs. */
-export async function injectIntoSandbox(name: ScenarioName): Promise<string | null> {
-  const reach = readRecord()
+/** Injects a scenario into the sandbox on a port: where its service answers, or null if none runs there. */
+export async function injectIntoSandbox(name: ScenarioName, port: string): Promise<string | null> {
+  const reach = readReach(recordOf(port))
   if (reach === null) return null
   const answer = await fetch(reach.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
   return answer?.ok ? reach.service : null
 }
 
-function readRecord(): Reach | null {
+function readReach(record: string): Reach | null {
   try {
-    return JSON.parse(readFileSync(record(), 'utf8')) as Reach
+    return JSON.parse(readFileSync(record, 'utf8')) as Reach
   } catch {
     return null
   }

@@ -54,6 +54,8 @@ function portOf(text: string): number {
 
 function whatToTry({ url, env }: Sandbox): string {
   const address = url.replace('127.0.0.1', 'localhost')
+  const { port } = new URL(url)
+  const scenario = `${port === '8080' ? '' : `PORT=${port} `}npm run scenario`
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
   return `
 Driftwatch watches the stack of the runbook. In another terminal:
@@ -65,9 +67,9 @@ Driftwatch watches the stack of the runbook. In another terminal:
 
 Let something happen to it, and look again:
 
-  npm run scenario                          lists what can happen
-  npm run scenario -- job-left-behind       the incident
-  npm run scenario -- healthy
+  ${scenario}                          lists what can happen
+  ${scenario} -- job-left-behind       the incident
+  ${scenario} -- healthy
 
 The gate of a pipeline is one command, here against the emulators:
 

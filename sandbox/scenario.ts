@@ -1,13 +1,17 @@
 import { injectIntoSandbox } from './control.ts'
 import { isScenarioName, nearScenarios, readScenario, type Scenario, scenarioNames } from './scenarios.ts'
 
-/** `npm run scenario`: lists the scenarios, or injects one into the sandbox that runs. */
+/** `npm run scenario`: lists the scenarios, or injects one into the sandbox that runs on `PORT`. */
 async function main([name, ...more]: readonly string[]): Promise<number> {
   if (name === undefined) return say(list())
   if (more.length > 0) return fail(`Name one scenario, not ${more.length + 1}: npm run scenario -- ${name}`)
   if (!isScenarioName(name)) return fail(unknown(name))
-  const service = await injectIntoSandbox(name)
-  if (service === null) return fail('No sandbox is running: start one with npm run sandbox, and leave it running.')
+  const { PORT = '8080' } = process.env
+  const service = await injectIntoSandbox(name, PORT)
+  if (service === null)
+    return fail(
+      `No sandbox is running on port ${PORT}: start one with npm run sandbox, or say its port as in PORT=8081 npm run scenario -- ${name}`,
+    )
   return say(injected(readScenario(name), service))
 }
 

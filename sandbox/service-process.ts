@@ -19,6 +19,7 @@ export interface ServiceOptions {
 /** The real Driftwatch, running as a process of its own. */
 export interface ServiceProcess {
   readonly url: string
+  readonly pid: number
   /** Resolves when it has ended, whoever ended it: with how, in words. */
   readonly ended: Promise<string>
   /** SIGTERM, and SIGKILL if that is not heard. */
@@ -45,7 +46,7 @@ export async function startService({ port, env, onLog, signal }: ServiceOptions)
     })
   }
   const ended = endOf(child).finally(() => process.removeListener('exit', killAtExit))
-  const service = { url: `http://127.0.0.1:${port}`, ended, stop: () => stop(child, ended) }
+  const service = { url: `http://127.0.0.1:${port}`, pid: child.pid ?? 0, ended, stop: () => stop(child, ended) }
   try {
     await ready(service, signal)
   } catch (error) {

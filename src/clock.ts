@@ -11,16 +11,22 @@ export interface Clock {
   monotonic(): number
   /** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /** Calls back once after `ms` without keeping the process alive; returns what cancels it. */
+  /**
+   * Calls back once after `ms`, or after 24 days where that is sooner, without keeping the process alive; returns what
+   * cancels it.
+   */
   after(ms: number, callback: () => void): () => void
 }
+
+/** What Node.js can wait for: a longer timer would fire at once. */
+const longestTimerMs = 2 ** 31 - 1
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: (ms, signal) => delay(ms, undefined, { ...(signal && { signal }) }),
   after(ms, callback) {
-    const timer = setTimeout(callback, ms)
+    const timer = setTimeout(callback, Math.min(ms, longestTimerMs))
     timer.unref()
     return () => clearTimeout(timer)
   },

@@ -5,7 +5,7 @@ import type { Environment } from './config/environment.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
 import type { Config } from './config/schema.ts'
 import { type Rendered, render } from './drift/rendered.ts'
-import type { Snapshot, Store } from './drift/store.ts'
+import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
@@ -14,7 +14,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
-import { createWatch } from './watch.ts'
+import { apiMethods, createWatch, type Watch } from './watch.ts'
 
 export interface ServiceOptions {
   readonly config: Config
@@ -40,7 +40,7 @@ const longestJitterMs = 1000
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, environment, clock, log } = options
   const gapMs = longestGapMs(config.schedule)
-  const metrics = createMetrics({ build: { version, node: options.nodeVersion } })
+  const metrics = createMetrics({ build: { version, node: options.nodeVersion }, apiMethods })
   const watch = createWatch({
     config,
     environment,
@@ -52,10 +52,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
       },
       onApiRequest: metrics.apiRequest,
-      onCycle: snapshot => view.show(snapshot),
+      onChange: snapshot => view.show(snapshot),
     },
   })
-  const view = createView(watch.store, clock, metrics.update)
+  let closing = false
+  const view = createView(watch, clock, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
     jitterMs: Math.min(longestJitterMs, gapMs / 10),
@@ -63,6 +64,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     log,
     async run() {
       const cycle = await watch.runCycle()
+      if (closing) return
       metrics.cycleCompleted(cycle.durationMs / 1000, clock.now())
       log.info({ cycle: cycle.id, durationMs: cycle.durationMs, ...view.counts() }, 'cycle completed')
     },
@@ -75,7 +77,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     log,
   })
   try {
-    await app.listen({ host: config.host, port: environment.port })
+    await app.listen({ host: config.host, port: environment.port, listenTextResolver: () => 'answering' })
   } catch (error) {
     await watch.close()
     throw unavailable(error, config.host, environment.port)
@@ -86,17 +88,17 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   return {
     port,
     async close() {
+      closing = true
       view.close()
-      await Promise.all([app.close(), scheduler.stop(), begun])
-      await watch.close()
+      await Promise.all([app.close(), watch.close(), scheduler.stop(), begun])
     },
   }
 }
 
 /** What is answered: rendered when a cycle ends or a state goes stale, not at each request. */
-function createView(store: Store, clock: Clock, updateMetrics: (snapshot: Snapshot) => void) {
+function createView({ store, age }: Watch, clock: Clock, updateMetrics: (snapshot: Snapshot) => void) {
   let snapshot = store.snapshot(clock.now())
-  let rendered: Rendered = render(snapshot)
+  let rendered: Rendered
   let cancelTimer = () => {}
 
   function show(next: Snapshot): void {
@@ -104,21 +106,21 @@ function createView(store: Store, clock: Clock, updateMetrics: (snapshot: Snapsh
     rendered = render(next)
     updateMetrics(next)
     cancelTimer()
+    // Without a cycle nobody else would notice that time passes.
     const staleAt = store.nextStaleAt()
-    if (staleAt !== null)
-      cancelTimer = clock.after(Math.max(1, staleAt - clock.now()), () => show(store.snapshot(clock.now())))
+    if (staleAt !== null) cancelTimer = clock.after(Math.max(1, staleAt - clock.now()), age)
   }
 
-  updateMetrics(snapshot)
+  show(snapshot)
   return {
     show,
     rendered: () => rendered,
-    /** How many checks have each status, the worst of all, and how many looks failed: for the log. */
     counts: () => countStatuses(snapshot),
     close: () => cancelTimer(),
   }
 }
 
+/** For the log: how many checks have each status, and the worst of all. */
 function countStatuses({ stacks }: Snapshot) {
   const states = stacks.flatMap(stack => stack.states)
   const of = (status: string) => states.filter(state => state.status === status).length

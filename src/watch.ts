@@ -1,10 +1,11 @@
 import type { Check, CheckKind } from './checks/check.ts'
 import { checksOf } from './checks/checks.ts'
 import { type Deadline, startDeadline } from './clients/attempts.ts'
-import { createCloudRunClient } from './clients/cloud-run.ts'
+import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run.ts'
 import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
+import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
 import type { Clock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
@@ -25,7 +26,8 @@ import { type OpenProbes, runCycle } from './schedule/cycle.ts'
 export interface WatchListeners {
   onLook(look: Look<ProbeKind>): void
   onApiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
-  onCycle(snapshot: Snapshot, transitions: readonly Transition[]): void
+  /** A cycle ended, or a state went stale without one. Must neither throw nor take long. */
+  onChange(snapshot: Snapshot, transitions: readonly Transition[]): void
 }
 
 export interface WatchOptions {
@@ -42,14 +44,20 @@ export interface WatchOptions {
 export interface Watch {
   readonly store: Store
   runCycle(): Promise<CycleSummary>
+  /** Turns unknown what is too old to be believed by now, and tells the listeners. */
+  age(): void
+  /** Gives up what is under way. */
   close(): Promise<void>
 }
+
+/** The requests that a watch makes, by API: counters begin at 0 for each. */
+export const apiMethods = { run: cloudRunMethods, registry: registryMethods } as const
 
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
 
 export function createWatch({ config, environment, clock, log, only = null, listeners = {} }: WatchOptions): Watch {
-  const { onLook = () => {}, onApiRequest = () => {}, onCycle = () => {} } = listeners
+  const { onLook = () => {}, onApiRequest = () => {}, onChange = () => {} } = listeners
   const cloudRun = createCloudRunClient({
     clock,
     emulatorHost: environment.cloudRunEmulatorHost,
@@ -59,6 +67,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
   const registry = createRegistry(environment, clock, onApiRequest)
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const store = createStore(config, wanted, clock.now())
+  const ending = new AbortController()
   let cycles = 0
 
   function openProbes(deadline: Deadline): OpenProbes {
@@ -78,9 +87,26 @@ export function createWatch({ config, environment, clock, log, only = null, list
     store,
     runCycle() {
       cycles += 1
-      return runCycle(cycles, { config, clock, log, store, checksOf: wanted, openProbes, onLook, publish: onCycle })
+      return runCycle(cycles, {
+        config,
+        clock,
+        log,
+        store,
+        ending: ending.signal,
+        checksOf: wanted,
+        openProbes,
+        onLook,
+        publish: onChange,
+      })
     },
-    close: () => cloudRun.close(),
+    age() {
+      const transitions = store.age(clock.now())
+      onChange(store.snapshot(clock.now()), transitions)
+    },
+    close() {
+      ending.abort()
+      return cloudRun.close()
+    },
   }
 }
 

@@ -261,7 +261,9 @@ t.test('a name that is mistyped brings up those that may be meant', async t => {
 })
 
 async function runScenario(tmpdir: string, ...args: string[]) {
-  const child = spawn(process.execPath, ['sandbox/scenario.ts', ...args], { env: { ...process.env, TMPDIR: tmpdir } })
+  const child = spawn(process.execPath, ['sandbox/scenario.ts', ...args], {
+    env: { ...process.env, PORT: '8080', TMPDIR: tmpdir },
+  })
   const exited = new Promise(resolve => child.once('close', resolve))
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
   return { code: await exited, stdout, stderr }
@@ -278,7 +280,7 @@ t.test('npm run scenario lists, injects, and says in a sentence what is wrong', 
     stderr: 'There is no scenario "helthy": did you mean healthy?\n',
   })
   t.match(await runScenario(tmpdir, 'a', 'b'), { code: 1, stderr: /^Name one scenario, not 2/ })
-  t.match(await runScenario(tmpdir, 'healthy'), { code: 1, stderr: /^No sandbox is running/ })
+  t.match(await runScenario(tmpdir, 'healthy'), { code: 1, stderr: /^No sandbox is running on port 8080/ })
 
   const before = process.env.TMPDIR
   process.env.TMPDIR = tmpdir
@@ -295,7 +297,7 @@ t.test('npm run scenario lists, injects, and says in a sentence what is wrong', 
   t.match(await runScenario(tmpdir, 'api-down'), { code: 0, stdout: /UNAVAILABLE/ })
   t.strictSame(injected, ['job-left-behind', 'api-down'])
   await control.close()
-  t.equal(await injectIntoSandbox('healthy'), null, 'a sandbox that ended is not found')
+  t.equal(await injectIntoSandbox('healthy', '8080'), null, 'a sandbox that ended is not found')
 })
 
 t.test("the service's log is readable, and says what lasts only once", async t => {

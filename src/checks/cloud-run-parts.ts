@@ -1,8 +1,8 @@
 import { type EpochMs, formatTime } from '../clock.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../release/cloud-run.ts'
-import { compareImages, type ImageSide } from '../release/compare-images.ts'
+import { compareImages, type ImageSide, knownImage } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
-import { formatImage, shortImage } from '../release/image.ts'
+import { distinctImages, formatImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import type { Sighting } from '../release/release.ts'
 import { isYoung } from '../release/rollout.ts'
@@ -109,12 +109,13 @@ export function judgeImages(
   const { expected, actual } = pair
   const comparison = compareImages(expected, actual, pair.answers)
   const notes = comparison.note === null ? [] : [comparison.note]
-  const [ofExpected, ofActual] = [formatImage(expected.image), formatImage(actual.image)]
+  const [wanted, found] = [knownImage(expected, pair.answers), knownImage(actual, pair.answers)]
+  const [ofExpected, ofActual] = [formatImage(wanted), formatImage(found)]
   switch (comparison.result) {
     case 'equal':
       return { status: 'in_sync', notes }
     case 'different': {
-      const [a, b] = distinctNames(expected, actual)
+      const [a, b] = distinctImages(wanted, found)
       return differs(
         status,
         words.summary(a, b),
@@ -127,12 +128,6 @@ export function judgeImages(
       return unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
     }
   }
-}
-
-/** Short names, unless these would read the same. */
-function distinctNames(a: ImageSide, b: ImageSide): [string, string] {
-  const short = [shortImage(a.image), shortImage(b.image)] as const
-  return short[0] === short[1] ? [formatImage(a.image), formatImage(b.image)] : [...short]
 }
 
 /** A command or its args as one exact list. */

@@ -12,8 +12,11 @@ export function commandLine(...words: readonly string[]): string {
   return words.map(shellQuote).join(' ')
 }
 
-/** Sets the job's image, and its command and args where the config has them. `image` null: leave it. */
-export function updateJob(stack: JobStack, image: string | null): string {
+/**
+ * Sets the job's image, and its command and args where the config has them; no args only where `clearArgs` says that
+ * there are some. `image` null: leave it.
+ */
+export function updateJob(stack: JobStack, image: string | null, clearArgs = false): string {
   const { job } = stack
   return commandLine(
     'gcloud',
@@ -24,7 +27,7 @@ export function updateJob(stack: JobStack, image: string | null): string {
     ...(job.container === null ? [] : ['--container', job.container]),
     ...(image === null ? [] : ['--image', image]),
     ...listFlag('--command', job.command),
-    ...listFlag('--args', job.args),
+    ...(job.args?.length || clearArgs ? listFlag('--args', job.args) : []),
     ...place(stack),
   )
 }
@@ -102,5 +105,6 @@ function listFlag(flag: string, values: readonly string[] | null): string[] {
   if (values === null) return []
   const delimiter = [',', '|', ';', '#', '~'].find(each => values.every(value => !value.includes(each))) ?? '\u001f'
   const prefix = delimiter === ',' ? '' : `^${delimiter}^`
-  return [`${flag}=${prefix}${values.join(delimiter)}`]
+  const value = `${prefix}${values.join(delimiter)}`
+  return value === '' || value.startsWith('-') ? [`${flag}=${value}`] : [flag, value]
 }

@@ -60,7 +60,12 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
   if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
   return conclude(parts, {
     inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
-    fix: () => updateJob(stack, serves.kind === 'side' ? pinnedImage(serves.side.image) : null),
+    fix: differences =>
+      updateJob(
+        stack,
+        serves.kind === 'side' ? pinnedImage(serves.side.image) : null,
+        differences.some(({ path }) => path === 'job.args'),
+      ),
   })
 }
 

@@ -3,6 +3,7 @@ import type { JobConfig, Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages } from '../release/compare-images.ts'
+import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import {
@@ -187,10 +188,16 @@ function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
     }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
-    if (ofJob.kind !== 'seen') return []
+    if (ofJob.kind !== 'seen') return [unproven(entrypointDoubt(ofJob, job))]
     const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
     return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, explainable(changedAt, grace))]
   })
+}
+
+function entrypointDoubt(ofJob: Exclude<Sighting, { kind: 'seen' }>, { name }: Job): Doubt {
+  return ofJob.kind === 'doubt'
+    ? ofJob.doubt
+    : { code: 'DEPENDS_ON', message: `job ${name} lacks its container: see job-image` }
 }
 
 function startedBy({ execution, reference }: Latest): string | null {

@@ -1,20 +1,9 @@
-import { isUnrecognized, type Revision } from '../release/cloud-run.ts'
-import { compareImages, type ImageSide } from '../release/compare-images.ts'
-import { formatImage, parseImage, pinnedImage, shortImage } from '../release/image.ts'
+import { parseImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { expectedSide, type Release, readRelease, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import { laterOf } from '../release/rollout.ts'
 import type { Check, CheckInput } from './check.ts'
-import {
-  changedBy,
-  explainable,
-  failure,
-  type Grace,
-  judgeContainer,
-  judgeImages,
-  judgeLastChange,
-  unrecognizedState,
-} from './cloud-run-parts.ts'
+import { changedBy, explainable, type Grace, judgeContainer, judgeImages, judgeLastChange } from './cloud-run-parts.ts'
 import type { Difference, Finding } from './finding.ts'
 import {
   deployService,
@@ -25,6 +14,7 @@ import {
   updateService,
 } from './fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { judgeReadiness, judgeSplit, judgeTraffic } from './traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
 
@@ -72,8 +62,8 @@ function judgeRelease(input: Input, release: Release): Finding {
     judgeTraffic(release, grace),
     ...serving.map(judgeReadiness),
     ...judgeContainers(input, release),
-    ...judgeTemplate(release, observed.registry, grace),
-    ...judgeSplit(release, observed.registry, grace),
+    judgeTemplate(release, observed.registry, grace),
+    judgeSplit(release, observed.registry, grace),
     ...serving.flatMap(each => judgeRepository(input, release, each)),
     ...serving.flatMap(each => judgeExpected(input, release, each)),
   ]
@@ -88,46 +78,10 @@ function inSyncSentence({ serving }: Release): string {
   return `${serving.map(each => each.name).join(' and ')} serves ${image}, as the template asks`
 }
 
-/** Two serving revisions may differ in the same way: that is said once. */
+/** The template and several revisions may differ in the same way: that is said once. */
 function foldEqual(parts: readonly Part[]): Part[] {
-  const seen = new Map(parts.map(part => [JSON.stringify(part), part]))
-  return [...seen.values()]
-}
-
-/** That nobody serves is proven only once Cloud Run is done. */
-function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
-  if (servingDoubt) return unproven(servingDoubt)
-  if (serving.length > 0) return inSync
-  const status = service.reconciling ? explainable(service.updateTime, grace) : 'drifted'
-  const difference = {
-    path: 'service.traffic',
-    kind: 'missing',
-    expected: 'a revision that serves',
-    actual: null,
-    via: changedBy(service),
-  } as const
-  return differs(status, `no revision of service ${service.name} takes traffic`, difference)
-}
-
-function judgeReadiness({ name, revision }: ServingRevision): Part {
-  if (!revision) return inSync // The sighting's doubt says that it is no longer kept.
-  const ready = revision.conditions.find(condition => condition.type === 'Ready')
-  if (!ready || ready.state === 'unspecified') {
-    return unproven({
-      code: 'CONDITION_ABSENT',
-      message: `revision ${name} takes traffic and does not say whether it is ready`,
-    })
-  }
-  if (isUnrecognized(ready.state))
-    return unproven(unrecognizedState(`revision ${name} is in state`, ready.state.unrecognized))
-  if (ready.state === 'succeeded') return inSync
-  const actual = ready.state === 'failed' ? failure(ready) : ready.state
-  return differs('drifted', `revision ${name} takes traffic and is not ready: ${actual}`, {
-    path: 'service.revision',
-    kind: 'changed',
-    expected: `${name} ready`,
-    actual,
-  })
+  const keyOf = (part: Part) => JSON.stringify('difference' in part ? part.difference : part)
+  return [...Map.groupBy(parts, keyOf).values()].flatMap(([first]) => first ?? [])
 }
 
 function judgeContainers({ stack }: Input, { service, serving, template }: Release): Part[] {
@@ -138,54 +92,20 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
   ]
 }
 
-/** A revision that was made from the template needs no comparison: whatever the two show is the same. */
-function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part[] {
+/**
+ * The newest revision that serves speaks for all: that the others differ from it is said of the traffic. One that was
+ * made from the template needs no comparison: whatever the two show is the same.
+ */
+function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part {
   const { template, madeFromTemplate, service } = release
-  if (template.kind !== 'seen') return []
-  return release.serving.flatMap(({ name, revision, sighting }) => {
-    if (sighting.kind !== 'seen' || revision === madeFromTemplate) return []
-    const changedAt = laterOf(serviceChangedAt(release, revision), madeFromTemplate?.createTime ?? null)
-    const summary = (expected: string, actual: string) => `${name} serves ${actual}, the template asks for ${expected}`
-    const pair = { expected: template.side, actual: sighting.side, answers }
-    return [
-      judgeImages(pair, { path: 'service.image', summary, via: changedBy(service) }, explainable(changedAt, grace)),
-    ]
-  })
-}
-
-function judgeSplit(release: Release, answers: RegistryAnswers, grace: Grace): Part[] {
-  const seen = seenServing(release)
-  const [newest, ...others] = seen
-  const differing = newest ? others.map(other => ({ other, ...compareImages(newest.side, other.side, answers) })) : []
-  if (!newest || differing.every(({ result }) => result === 'equal')) return []
-  const status = explainable(serviceChangedAt(release, newest.revision), grace)
-  if (differing.every(({ result }) => result !== 'different')) {
-    const message = `cannot tell whether the revisions that take traffic (${seen.map(each => each.name).join(', ')}) run the same image`
-    return [unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')]
-  }
-  const images = [...new Set(seen.map(each => formatImage(each.side.image)))]
-  const summary = `traffic is split between ${images.length} images: ${seen.map(each => `${each.name} (${shortImage(each.side.image)})`).join(', ')}`
-  const difference = {
-    path: 'service.traffic',
-    kind: 'changed',
-    expected: formatImage(newest.side.image),
-    actual: images.join(' and '),
-    via: changedBy(release.service),
-  } as const
-  return [
-    differs(
-      status,
-      summary,
-      difference,
-      differing.flatMap(({ note }) => note ?? []),
-    ),
-  ]
-}
-
-function seenServing(release: Release): { name: string; revision: Revision | null; side: ImageSide }[] {
-  return release.serving.flatMap(({ name, revision, sighting }) =>
-    sighting.kind === 'seen' ? [{ name, revision, side: sighting.side }] : [],
-  )
+  const newest = release.serving[0]
+  if (template.kind !== 'seen' || newest?.sighting.kind !== 'seen' || newest.revision === madeFromTemplate)
+    return inSync
+  const changedAt = laterOf(serviceChangedAt(release, newest.revision), madeFromTemplate?.createTime ?? null)
+  const summary = (expected: string, actual: string) =>
+    `${newest.name} serves ${actual}, the template asks for ${expected}`
+  const pair = { expected: template.side, actual: newest.sighting.side, answers }
+  return judgeImages(pair, { path: 'service.image', summary, via: changedBy(service) }, explainable(changedAt, grace))
 }
 
 /** A difference from the config, and so never explained by a rollout. */

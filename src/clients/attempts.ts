@@ -10,12 +10,26 @@ export interface Deadline {
   readonly signal: AbortSignal
 }
 
-/** A deadline `ms` from now, and what gives its timer back. */
-export function startDeadline(clock: Clock, ms: number): Deadline & { readonly cancel: () => void } {
+/** A deadline `ms` from now, or when `ending` aborts; and what gives its timer back. */
+export function startDeadline(
+  clock: Clock,
+  ms: number,
+  ending?: AbortSignal,
+): Deadline & { readonly cancel: () => void } {
   const controller = new AbortController()
-  const message = `no answer within ${ms} ms`
-  const cancel = clock.after(ms, () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', message)))
-  return { at: clock.monotonic() + ms, signal: controller.signal, cancel }
+  const timeUp = () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', `no answer within ${ms} ms`))
+  const givenUp = () => controller.abort(new DriftwatchError('ABORTED', 'Driftwatch is ending'))
+  const cancelTimer = clock.after(ms, timeUp)
+  if (ending?.aborted) givenUp()
+  ending?.addEventListener('abort', givenUp, { once: true })
+  return {
+    at: clock.monotonic() + ms,
+    signal: controller.signal,
+    cancel() {
+      cancelTimer()
+      ending?.removeEventListener('abort', givenUp)
+    },
+  }
 }
 
 /** So much of the time that is left goes to one attempt that hangs: the rest is for one more. */

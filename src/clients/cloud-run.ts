@@ -41,6 +41,12 @@ export interface CloudRunOptions {
   readonly onRequest?: (method: string, code: 'OK' | ErrorCode) => void
 }
 
+/** The requests that are made, as metrics name them. */
+export const cloudRunMethods = ['Service', 'Revision', 'Job', 'Execution'].flatMap(noun => [
+  `Get${noun}`,
+  `List${noun}s`,
+])
+
 /** More than a server puts on a page: as few pages as it allows. */
 const pageSize = 1000
 

@@ -11,14 +11,17 @@ export interface FleetReads<T> {
 
 /** What is known of the lists of one parent. */
 interface ListMemory {
-  /** The pages that a list is expected to take. */
-  pages: number
+  /** What reading by list is expected to cost, in `get` calls. */
+  cost: number
   /** Not tried before this moment of the monotonic clock, since it was not allowed. */
   retryAt: number
 }
 
 /** How long a list that is not allowed is left alone. */
 const deniedForMs = 10 * 60_000
+
+/** So much of what is still wanted may be spent on pages that bring too little, before a list is given up. */
+const patience = 0.1
 
 /** No list is longer: a page token that never ends is an error of the server. */
 const mostPages = 1000
@@ -43,10 +46,10 @@ export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pag
     names: readonly string[],
     deadline: Deadline,
   ): Promise<Map<string, T | null | Error>> {
-    const memory = memories.get(parent) ?? { pages: 1, retryAt: 0 }
+    const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
     memories.set(parent, memory)
     const found = new Map<string, T | null | Error>()
-    if (names.length > memory.pages * pageCosts && clock.monotonic() >= memory.retryAt) {
+    if (names.length > memory.cost && clock.monotonic() >= memory.retryAt) {
       try {
         await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
       } catch (thrown) {
@@ -94,9 +97,10 @@ async function listInto<T>(
     }
     pageToken = page.nextPageToken
     const open = wanted.size - found.size
-    const givesUp = pages * list.pageCosts >= open
-    // A list that was given up is tried again only for more than was wanted this time.
-    list.memory.pages = givesUp && open > 0 && pageToken ? wanted.size : pages
+    list.memory.cost = pages * list.pageCosts + open
+    const spent = pages * list.pageCosts
+    const yields = found.size >= spent || spent < open * patience
+    const givesUp = open <= list.pageCosts || !yields
     if (!pageToken || givesUp) return
   }
   throw new DriftwatchError('MALFORMED_RESPONSE', `the list of ${list.parent} has no end: ${mostPages} pages were read`)

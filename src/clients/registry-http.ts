@@ -1,10 +1,13 @@
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { version } from '../version.ts'
 
+/** The requests that are made, as metrics name them. */
+export const registryMethods = ['HeadManifest', 'GetManifest', 'GetToken'] as const
+
 /** One request that was made, in the words of `driftwatch_api_requests_total`. */
 export interface RegistryRequest {
   readonly api: 'registry'
-  readonly method: 'HeadManifest' | 'GetManifest' | 'GetToken'
+  readonly method: (typeof registryMethods)[number]
   readonly code: ErrorCode | 'OK'
 }
 

@@ -42,7 +42,7 @@ const roleSchema = {
 const byObject = <const Words extends readonly string[]>(kind: string, words: Words) =>
   ({
     type: ['array', 'object'],
-    title: 'a list of privileges, or a map from name patterns to such lists',
+    title: 'a list of privileges, or a map from names to such lists',
     description: `Privileges on ${kind}: a list for all of them, or a map from a name (\`*\` stands for anything) to a list.`,
     items: { enum: words },
     additionalProperties: { type: 'array', items: { enum: words } },
@@ -114,8 +114,9 @@ export const databaseSchema = {
   properties: {
     url: {
       type: 'string',
-      title: 'a PostgreSQL URL',
+      title: 'a PostgreSQL URL, its password percent-encoded',
       format: 'postgres-url',
+      writeOnly: true,
       examples: ['postgres://user:password@host:5432/name'],
       description: 'Where the database is; the password in it is a secret. Empty: as if the part were left out.',
     },

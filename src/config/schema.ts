@@ -3,15 +3,22 @@ import { durationPattern } from '../duration.ts'
 import { type DatabaseFile, databaseSchema } from './database-schema.ts'
 import type { Secret } from './secret.ts'
 
-const duration = (text: string, description: string) =>
+const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
   ({
     type: 'string',
-    title: 'a duration',
+    title: durationTitles[format],
     pattern: durationPattern,
-    examples: ['500ms', '15m', '1h30m'],
+    format,
+    examples: [text],
     default: text,
     description,
   }) as const
+
+const durationTitles = {
+  duration: 'a duration',
+  'positive-duration': 'a duration above 0s',
+  timeout: 'a duration above 0s and of 25s at most',
+} as const
 
 /** What a Cloud Run resource, a region and a stack may be called: short, and safe in URLs, labels and commands. */
 const name = (example: string, description: string) =>
@@ -44,7 +51,7 @@ const serviceSchema = {
       description: 'The only repositories that the service may run images of. Empty: not judged.',
       items: {
         type: 'string',
-        title: 'an image repository without tag and digest',
+        title: 'an image repository, host and path without tag and digest',
         format: 'repository',
         examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
       },
@@ -70,8 +77,8 @@ const jobSchema = {
     container,
     command: {
       type: 'array',
-      description: 'The command that the job must run, as an exact list. Left out: not judged.',
-      minItems: 1,
+      description:
+        "The command that the job must run, as an exact list; `[]` is the image's own entrypoint. Left out: not judged.",
       items: { type: 'string', title: 'a word of the command' },
     },
     args: {
@@ -79,7 +86,7 @@ const jobSchema = {
       description: 'The arguments of the command, as an exact list. Left out: none where there is a `command`.',
       items: { type: 'string', title: 'an argument' },
     },
-    maxDuration: duration('30m', 'How long an execution may take before it counts as stuck.'),
+    maxDuration: duration('30m', 'positive-duration', 'How long an execution may take before it counts as stuck.'),
   },
 } as const satisfies JSONSchema
 
@@ -119,13 +126,17 @@ export const configSchema = {
       default: '*/30 * * * * *',
       description: 'When to look, in UTC: five fields, or six with seconds first.',
     },
-    timeout: duration('10s', 'Bounds one probe of one stack, retries included; 25s at most.'),
-    rolloutGrace: duration('15m', 'How long a rollout explains a difference.'),
-    staleAfter: duration('5m', "How long a look is believed: longer than the schedule's longest gap plus `timeout`."),
+    timeout: duration('10s', 'timeout', 'Bounds one probe of one stack, retries included.'),
+    rolloutGrace: duration('15m', 'duration', 'How long a rollout explains a difference.'),
+    staleAfter: duration(
+      '5m',
+      'positive-duration',
+      "How long a look is believed: longer than the schedule's longest gap plus `timeout`.",
+    ),
     host: {
       type: 'string',
       title: 'an IP address or host name',
-      minLength: 1,
+      format: 'host',
       examples: ['0.0.0.0', '127.0.0.1'],
       default: '0.0.0.0',
       description: 'The address that `serve` listens on; the port is `PORT`.',

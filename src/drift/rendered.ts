@@ -40,29 +40,23 @@ export interface Rendered {
 /** What is kept beside the whole report: enough for each part in both formats, and for the filters that are asked for. */
 const keptBytes = 32 * 1024 * 1024
 
-/** The whole report at once; its parts and filtered forms when they are asked for first, kept with it. */
+/** The whole report as JSON at once; its other forms and parts when they are asked for first, kept with it. */
 export function render(snapshot: Snapshot): Rendered {
-  const whole = buildReport(snapshot)
-  const fingerprint = hash(whole)
-  const pages = { json: renderPage(whole, 'json', fingerprint), text: renderPage(whole, 'text', fingerprint) }
+  const whole = renderPage(buildReport(snapshot), 'json')
   const kept = new LRUCache<string, Page>({ maxSize: keptBytes, sizeCalculation: ({ body }) => body.length })
 
-  function keep(key: readonly unknown[], format: ReportFormat, build: () => AnyReport | null): Page | null {
+  function keep<R extends AnyReport | null>(key: readonly unknown[], format: ReportFormat, build: () => R) {
     const name = JSON.stringify([format, ...key])
-    const found = kept.get(name)
-    if (found) return found
-    const report = build()
-    if (report === null) return null
-    const page = renderPage(report, format)
-    kept.set(name, page)
-    return page
+    const page = kept.get(name) ?? renderNullable(build(), format)
+    if (page !== null) kept.set(name, page)
+    return page as R extends null ? null : Page
   }
 
   return {
     report(format, filter) {
-      if (!filter?.statuses && !filter?.checks) return pages[format]
-      const key = ['report', sorted(filter.statuses), sorted(filter.checks)]
-      return keep(key, format, () => buildReport(snapshot, filter)) ?? pages[format]
+      if (format === 'json' && !filter?.statuses && !filter?.checks) return whole
+      const key = ['report', sorted(filter?.statuses), sorted(filter?.checks)]
+      return keep(key, format, () => buildReport(snapshot, filter))
     },
     stack: (name, format) => keep(['stack', name], format, () => buildStackReport(snapshot, name)),
     check: (stack, check, format) =>
@@ -73,9 +67,13 @@ export function render(snapshot: Snapshot): Rendered {
 
 type AnyReport = Report | StackReport | CheckReport
 
-function renderPage(report: AnyReport, format: ReportFormat, fingerprint = hash(report)): Page {
+function renderPage(report: AnyReport, format: ReportFormat): Page {
   const text = format === 'json' ? `${JSON.stringify(report)}\n` : renderText(report, { color: false })
-  return { status: report.status, format, body: Buffer.from(text), etag: `W/"${fingerprint}-${format}"` }
+  return { status: report.status, format, body: Buffer.from(text), etag: `W/"${hash(report)}-${format}"` }
+}
+
+function renderNullable(report: AnyReport | null, format: ReportFormat): Page | null {
+  return report && renderPage(report, format)
 }
 
 /** What changes although nothing happened: when was looked, not what was seen. */

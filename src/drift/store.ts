@@ -49,6 +49,8 @@ export type Outcome =
 export interface Store {
   /** Records what came of a check; returns the change of status, or null. */
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
+  /** Turns what is too old to be believed at `now` unknown; returns these changes of status. */
+  age(now: EpochMs): Transition[]
   cycleCompleted(cycle: CycleSummary): void
   /** What is to be believed at `now`. */
   snapshot(now: EpochMs): Snapshot
@@ -68,6 +70,9 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       const after = advance(before, outcome, tracked.stack, config)
       tracked.states.set(check, after)
       return transitionOf(stackName, before, after)
+    },
+    age(now) {
+      return [...stacks.values()].flatMap(tracked => ageStack(tracked, now))
     },
     cycleCompleted(completed) {
       cycle = completed
@@ -98,9 +103,17 @@ function trackStack(stack: Stack, checks: readonly Check[], at: EpochMs): Tracke
 
 function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {
   if (outcome.kind === 'failure') return recordFailure(before, outcome.error)
-  return recordFinding(ageState(before, outcome.observedAt), outcome.finding, outcome.observedAt, {
+  return recordFinding(before, outcome.finding, outcome.observedAt, {
     staleAfterMs: config.staleAfterMs,
     longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
+  })
+}
+
+function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {
+  return [...states.values()].flatMap(before => {
+    const after = ageState(before, now)
+    states.set(after.check, after)
+    return transitionOf(stack.name, before, after) ?? []
   })
 }
 

@@ -17,16 +17,16 @@ export type Look<K extends ProbeKind> = {
 )
 
 /**
- * The harness of every probe: it bounds the look and times it. What takes longer than `timeoutMs` has failed, whatever
- * the probe still does. Never rejects.
+ * The harness of every probe: it bounds the look and times it. What takes longer than `timeoutMs`, or until
+ * `ending` aborts, has failed, whatever the probe still does. Never rejects.
  */
 export async function observe<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
+  { clock, timeoutMs, ending }: { readonly clock: Clock; readonly timeoutMs: number; readonly ending: AbortSignal },
 ): Promise<Look<K>> {
   const [at, begin] = [clock.now(), clock.monotonic()]
-  const deadline = startDeadline(clock, timeoutMs)
+  const deadline = startDeadline(clock, timeoutMs, ending)
   const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
   try {
     const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), rejection(deadline.signal)])

@@ -36,11 +36,12 @@ async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: S
   return answers
 }
 
+/** What could not be looked at raises no question: the probe that looked says so itself. */
 async function seeImages(reader: CloudRunReader, stack: Stack) {
   const [observed, job, execution] = await Promise.all([
-    observeService(reader, stack),
-    observeJob(reader, stack),
-    observeExecution(reader, stack),
+    observeService(reader, stack).catch(() => null),
+    observeJob(reader, stack).catch(() => null),
+    observeExecution(reader, stack).catch(() => null),
   ])
   if (!observed) return null
   const { service, revisions } = observed

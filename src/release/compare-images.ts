@@ -39,6 +39,11 @@ export function openQuestions(a: ImageSide, b: ImageSide, answers: RegistryAnswe
   return wantedAnswers(a, b, answers).filter(question => !answers.has(questionKey(question)))
 }
 
+/** The image with the digest that it is known by, its own or what its reference stands for. */
+export function knownImage(side: ImageSide, answers: RegistryAnswers): Image {
+  return { ...side.image, digest: side.image.digest ?? digestsOf(side, answers)[0] ?? null }
+}
+
 function wantedAnswers(a: ImageSide, b: ImageSide, answers: RegistryAnswers): RegistryQuestion[] {
   const tags = tagQuestions(a, b)
   if (tags.some(question => !answers.has(questionKey(question)))) return tags

@@ -31,10 +31,9 @@ function comparedPairs(
   const newest = serving[0]
   if (!newest) return []
   const pairs: Pair[] = serving.slice(1).map(each => [each.side, newest.side])
-  for (const each of serving) {
-    if (release.template.kind === 'seen' && each.revision !== release.madeFromTemplate)
-      pairs.push([release.template.side, each.side])
-    if (expected) pairs.push([expected, each.side])
+  if (expected) pairs.push(...serving.map(each => [expected, each.side] as const))
+  if (newest.revision !== release.madeFromTemplate && release.template.kind === 'seen') {
+    pairs.push([release.template.side, newest.side])
   }
   for (const other of [job, execution]) if (other?.kind === 'seen') pairs.push([other.side, newest.side])
   return pairs

@@ -9,10 +9,15 @@ export type ExecutionVerdict =
   | { readonly kind: 'unrecognized'; readonly value: string }
   | { readonly kind: 'untold' }
 
-/** The condition `Completed` carries the verdict; where it is absent, what the job says of the execution. */
+/**
+ * The condition `Completed` carries the verdict. Where it is absent, what the job says of the execution stands, except
+ * that an execution which is there and does not say that it completed has not been proven to have succeeded.
+ */
 export function executionVerdict(execution: Execution | null, reference: ExecutionReference): ExecutionVerdict {
   const completed = execution?.conditions.find(condition => condition.type === 'Completed')
-  return completed ? verdictOfCondition(completed) : verdictOfReference(reference)
+  if (completed) return verdictOfCondition(completed)
+  const told = verdictOfReference(reference)
+  return execution && told.kind === 'succeeded' ? { kind: 'untold' } : told
 }
 
 function verdictOfCondition(completed: Condition): ExecutionVerdict {

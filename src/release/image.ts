@@ -34,6 +34,21 @@ export function formatImage(image: Image): string {
 
 /** The image as a sentence names it: the last part of the repository, and a tag or a short digest. */
 export function shortImage(image: Image): string {
-  const name = image.repository.slice(image.repository.lastIndexOf('/') + 1)
-  return image.tag ? `${name}:${image.tag}` : `${name}@${image.digest?.slice(7, 19)}`
+  return image.tag ? `${shortRepository(image)}:${image.tag}` : shortDigest(image)
+}
+
+/** Two images as a sentence names them apart, as shortly as it can. */
+export function distinctImages(a: Image, b: Image): readonly [string, string] {
+  const ways = [shortImage, shortDigest, formatImage]
+  const way = ways.find(each => each(a) !== each(b)) ?? formatImage
+  return [way(a), way(b)]
+}
+
+function shortDigest(image: Image): string {
+  const digest = image.digest?.slice(image.digest.indexOf(':') + 1).slice(0, 12)
+  return digest ? `${shortRepository(image)}@${digest}` : formatImage(image)
+}
+
+function shortRepository({ repository }: Image): string {
+  return repository.slice(repository.lastIndexOf('/') + 1)
 }

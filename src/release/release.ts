@@ -75,7 +75,8 @@ export function sightJob(job: Job, release: Release | null, container: string | 
 
 /**
  * The image of an execution as a side. One that is older than the revision that serves ran the bytes of the revision
- * that was the newest when it was created; a younger one whose reference is the template's ran what that stands for.
+ * that was the newest when it was created. One whose reference is the template's ran what that stands for, unless it is
+ * older than the revision made from the template.
  */
 export function sightExecution(
   execution: Execution,
@@ -84,12 +85,15 @@ export function sightExecution(
   containers: { readonly job: string | null; readonly service: string | null },
 ): Sighting {
   const older = release !== null && isOlderThanServing(execution.createTime, release)
+  const afterTemplate = release !== null && !isOlderThan(execution.createTime, release.madeFromTemplate)
   return sight(execution.containers, containers.job, `execution ${execution.name}`, image => ({
     image,
     tagMeans: older ? 'long-ago' : 'then',
     standsFor: older
       ? revisionThen && digestOfRevision(revisionThen, containers.service)
-      : release && standsForAsTemplate(image, release),
+      : afterTemplate
+        ? standsForAsTemplate(image, release)
+        : null,
   }))
 }
 
@@ -101,8 +105,12 @@ export function expectedSide(expected: string | null, release: Release): ImageSi
 
 /** Whether something made at `createTime` is older than the newest revision that serves. */
 export function isOlderThanServing(createTime: EpochMs | null, release: Release): boolean {
-  const servingSince = release.serving[0]?.revision?.createTime ?? null
-  return createTime !== null && servingSince !== null && createTime < servingSince
+  return isOlderThan(createTime, release.serving[0]?.revision ?? null)
+}
+
+function isOlderThan(createTime: EpochMs | null, revision: Revision | null): boolean {
+  const since = revision?.createTime ?? null
+  return createTime !== null && since !== null && createTime < since
 }
 
 /** Since when the service's side of a difference can be what it is. */

@@ -24,6 +24,8 @@ export interface CycleDependencies {
   checksOf(stack: Stack): readonly Check[]
   /** The probes of one cycle: what they read together is read once. */
   openProbes(deadline: Deadline): OpenProbes
+  /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
+  readonly ending: AbortSignal
   /** Told of every look, for the metrics. */
   onLook(look: Look<ProbeKind>): void
   /** Told when everything is judged; must neither throw nor take long. */
@@ -32,18 +34,17 @@ export interface CycleDependencies {
 
 /** One round: observe, judge, record, publish. */
 export async function runCycle(id: number, dependencies: CycleDependencies): Promise<CycleSummary> {
-  const { config, clock, store, log, openProbes, publish } = dependencies
+  const { config, clock, store, log, ending, openProbes, publish } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
-  const deadline = startDeadline(clock, config.timeoutMs)
+  const deadline = startDeadline(clock, config.timeoutMs, ending)
   const { probes, close } = openProbes(deadline)
   try {
+    const aged = store.age(startedAt)
     const judged = await Promise.all(config.stacks.map(stack => watchStack(stack, probes, dependencies)))
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
+    if (ending.aborted) return summary
     store.cycleCompleted(summary)
-    publish(
-      store.snapshot(clock.now()),
-      judged.flatMap(({ transitions }) => transitions),
-    )
+    publish(store.snapshot(clock.now()), [...aged, ...judged.flatMap(({ transitions }) => transitions)])
     logFailures(
       log,
       judged.flatMap(({ looks }) => looks),
@@ -65,13 +66,13 @@ async function watchStack(
   probes: readonly Probe<ProbeKind>[],
   dependencies: CycleDependencies,
 ): Promise<Watched> {
-  const { config, clock, log, store, checksOf, onLook } = dependencies
+  const { config, clock, log, store, ending, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
   const needed = new Set(checks.flatMap(check => check.needs))
   const looks = await Promise.all(
     probes
       .filter(probe => needed.has(probe.kind))
-      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs })),
+      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending })),
   )
   for (const look of looks) onLook(look)
   const transitions = checks.flatMap(check => {

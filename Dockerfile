@@ -1,0 +1,30 @@
+# test/deploy.test.ts replays what stands here, in an empty directory.
+
+# Pinned by tag, to the Node.js that the tests run on (`node` in package.json). A tag can be pushed again: whoever can
+# pull it should add the digest, as in node:24.21.0-trixie-slim@sha256:...
+FROM node:24.21.0-trixie-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build
+
+# No install script is needed at run time, and the optional packages are PostgreSQL binaries for the tests.
+FROM node:24.21.0-trixie-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts
+
+FROM node:24.21.0-trixie-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY package.json LICENSE ./
+# The user `node` of the base image, by number, so that a platform can see that it is not root. It owns no file here.
+USER 1000
+EXPOSE 8080
+# Without a shell in between: Node.js gets SIGTERM itself.
+ENTRYPOINT ["node", "/app/dist/main.js"]
+CMD ["serve"]

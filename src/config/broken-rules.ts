@@ -1,0 +1,78 @@
+import { parseDuration } from '../duration.ts'
+import type { DatabaseFile } from './database-schema.ts'
+import { exactDuration } from './exact-duration.ts'
+import { type ConfigPath, formatPath, isWithin, type Problem } from './problem.ts'
+import { longestGapMs } from './schedule-gap.ts'
+import type { ConfigFile } from './schema.ts'
+import { suggestion } from './suggestion.ts'
+
+/** The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. */
+export function brokenRules(file: ConfigFile, known: readonly Problem[]): Problem[] {
+  const isThere = (path: ConfigPath) => !known.some(problem => isWithin(path, problem.path))
+  const isSound = (path: ConfigPath) => isThere(path) && !known.some(problem => isWithin(problem.path, path))
+  const judged = isThere(['stacks'])
+    ? file.stacks.map((stack, index) => ({ stack, path: ['stacks', index] as const }))
+    : []
+  const named = judged.filter(({ path }) => isSound([...path, 'name']))
+  const governed = judged.filter(({ path }) => isSound([...path, 'database']))
+  return [
+    ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
+    ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, named)),
+    ...governed.flatMap(({ stack, path }) =>
+      stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
+    ),
+  ]
+}
+
+/** A look must not go stale between two rounds. */
+function brokenStaleness({ schedule, timeout, staleAfter }: ConfigFile): Problem[] {
+  const gapMs = longestGapMs(schedule)
+  if (gapMs === Number.POSITIVE_INFINITY) {
+    return [{ path: ['schedule'], at: 'value', message: 'no day of the calendar fits: it would never run' }]
+  }
+  const leastMs = gapMs + (parseDuration(timeout) ?? 0)
+  if ((parseDuration(staleAfter) ?? 0) > leastMs) return []
+  const gap = `the schedule's longest gap (${exactDuration(gapMs)}) plus timeout (${timeout})`
+  const remedy = `make it longer than ${exactDuration(leastMs)}, or look more often`
+  return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}: ${remedy}` }]
+}
+
+interface Named {
+  readonly stack: { readonly name: string }
+  readonly path: ConfigPath
+}
+
+function brokenName(name: string, path: ConfigPath, all: readonly Named[]): Problem[] {
+  const at = { path: [...path, 'name'], at: 'value' } as const
+  if (name === 'gate') return [{ ...at, message: '"gate" is taken, by the path /drift/gate: choose another name' }]
+  const first = all.find(({ stack }) => stack.name === name)?.path ?? path
+  if (first === path) return []
+  return [{ ...at, message: `${formatPath(first)} is named "${name}" already: names must be unique` }]
+}
+
+/** Who is spoken of must be a role that the policy lists; PUBLIC stands for everybody. */
+function brokenPolicy({ roles, trustedRoles, schemas }: DatabaseFile, path: ConfigPath): Problem[] {
+  const listed = Object.keys(roles)
+  const unlisted = (role: string, among: readonly string[], path: ConfigPath, at: 'key' | 'value'): Problem[] =>
+    among.includes(role)
+      ? []
+      : [{ path, at, message: `no such role in \`roles\`${suggestion(role, listed.filter(Boolean))}` }]
+  return [
+    ...unnamed(listed, [...path, 'roles'], 'a role'),
+    ...unnamed(Object.keys(schemas), [...path, 'schemas'], 'a schema'),
+    ...Object.entries(schemas).flatMap(([name, { owner, grants, defaults }]) => {
+      const here = [...path, 'schemas', name]
+      const grantees = (part: 'grants' | 'defaults', entries: object) =>
+        Object.keys(entries).flatMap(role => unlisted(role, [...listed, 'PUBLIC'], [...here, part, role], 'key'))
+      return [
+        ...(owner ? unlisted(owner, [...listed, ...trustedRoles], [...here, 'owner'], 'value') : []),
+        ...grantees('grants', grants),
+        ...grantees('defaults', defaults),
+      ]
+    }),
+  ]
+}
+
+function unnamed(names: readonly string[], path: ConfigPath, what: string): Problem[] {
+  return names.includes('') ? [{ path: [...path, ''], at: 'key', message: `${what} must have a name` }] : []
+}

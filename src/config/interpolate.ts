@@ -1,0 +1,78 @@
+/** What `${VAR}` is looked up in: an environment. */
+export type Variables = Readonly<Record<string, string | undefined>>
+
+/** A text with its references resolved, or why that cannot be. */
+export type Interpolated =
+  | { readonly value: string; readonly faults?: undefined }
+  | { readonly faults: readonly string[]; readonly value?: undefined }
+
+/**
+ * Replaces `${VAR}` and `${VAR:-default}` in `text`; a default may hold references itself, and what a variable holds
+ * is never looked at again. An empty variable takes the default, as in a shell. `$${` stands for `${` itself.
+ */
+export function interpolate(text: string, variables: Variables): Interpolated {
+  const template = parseTemplate(text)
+  if (!template) return { faults: [malformed] }
+  const unset = new Set<string>()
+  const value = fill(template, variables, unset)
+  if (unset.size === 0) return { value }
+  return { faults: [...unset].map(name => `the variable ${name} is not set: set it, or write \${${name}:-default}`) }
+}
+
+/** Whether `interpolate` would change anything in `text`. */
+export function isInterpolated(text: string): boolean {
+  return text.includes('${')
+}
+
+/** `text` as it must be written for `interpolate` to give it back. */
+export function escapeInterpolation(text: string): string {
+  return text.replaceAll('${', () => '$${')
+}
+
+const malformed = `a variable is written \${NAME} or \${NAME:-default}; for the characters \${ themselves write $\${`
+
+type Template = readonly (string | Reference)[]
+
+interface Reference {
+  readonly name: string
+  /** What stands for a variable that is empty or not set; null where nothing does. */
+  readonly fallback: Template | null
+}
+
+/** How deep defaults may nest in defaults. */
+const deepest = 16
+
+/** The parts of `text`, or null where a reference is malformed. */
+function parseTemplate(text: string): Template | null {
+  const token = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(\}|:-))?|\}/g
+  const readParts = (depth: number): Template | null => {
+    const parts: (string | Reference)[] = []
+    for (let start = token.lastIndex; ; start = token.lastIndex) {
+      const found = token.exec(text)
+      parts.push(text.slice(start, found?.index))
+      if (!found) return depth === 0 ? parts : null
+      const [written, name, ending] = found
+      if (written === '}' && depth > 0) return parts
+      if (written === '}' || written === '$${') parts.push(written.slice(-2))
+      else if (name && ending === '}') parts.push({ name, fallback: null })
+      else {
+        const fallback = name && depth < deepest ? readParts(depth + 1) : null
+        if (!name || !fallback) return null
+        parts.push({ name, fallback })
+      }
+    }
+  }
+  return readParts(0)
+}
+
+/** Adds to `unset` the variables that have neither a value nor a default. */
+function fill(template: Template, variables: Variables, unset: Set<string>): string {
+  const read = ({ name, fallback }: Reference) => {
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined
+    if (value || (value === '' && !fallback)) return value
+    if (fallback) return fill(fallback, variables, unset)
+    unset.add(name)
+    return ''
+  }
+  return template.map(part => (typeof part === 'string' ? part : read(part))).join('')
+}

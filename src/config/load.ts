@@ -1,0 +1,94 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { DriftwatchError } from '../errors.ts'
+import { brokenRules } from './broken-rules.ts'
+import type { Environment } from './environment.ts'
+import type { Variables } from './interpolate.ts'
+import { formatPath, isWithin, type Problem } from './problem.ts'
+import { resolve } from './resolve.ts'
+import type { Config } from './schema.ts'
+import { validate } from './validate.ts'
+import { readYaml, type YamlSource } from './yaml-source.ts'
+
+/** More than a thousand stacks need. */
+const largestFile = 1024 * 1024
+
+/** More problems than that help nobody. */
+const mostProblems = 100
+
+/**
+ * Reads the config file; throws CONFIG_UNREADABLE where there is none to read, and CONFIG_INVALID, with a line for
+ * each problem, where it has any.
+ */
+export function loadConfig({
+  file,
+  environment,
+}: {
+  file: string
+  environment: Pick<Environment, 'variables'>
+}): Config {
+  return parseConfig(readText(file), file, environment.variables)
+}
+
+/** Reads the text of a config file; throws CONFIG_INVALID with every problem as `file:line:column path: what is wrong`. */
+export function parseConfig(text: string, fileName: string, variables: Variables): Config {
+  const source = readYaml(text, variables)
+  if (source.data === null) throw invalid(fileName, source, source.problems)
+  const { file, problems } = validate(source)
+  const known = [
+    ...source.problems,
+    ...problems.filter(({ path }) => !source.problems.some(p => isWithin(path, p.path))),
+  ]
+  const all = [...known, ...brokenRules(file, known)]
+  if (all.length > 0) throw invalid(fileName, source, all)
+  return resolve(file)
+}
+
+function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
+  const lines = problems
+    .slice(0, mostProblems)
+    .map(problem => ({ ...source.position(problem), text: `${formatPath(problem.path)}: ${problem.message}` }))
+    .sort((a, b) => a.line - b.line || a.column - b.column)
+    .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
+  const left = problems.length - mostProblems
+  if (left > 0) lines.push(`${fileName}: and ${left} more problems`)
+  return new DriftwatchError('CONFIG_INVALID', [...new Set(lines)].join('\n'))
+}
+
+function readText(file: string): string {
+  const unreadable = (why: string, cause?: unknown) =>
+    new DriftwatchError('CONFIG_UNREADABLE', `cannot read the config file ${file}: ${why}`, { cause })
+  let bytes: Buffer
+  try {
+    bytes = readBytes(file)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw unreadable(remedies[code] ?? code, error)
+  }
+  if (bytes.length > largestFile) throw unreadable(`it is larger than ${largestFile} bytes`)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw unreadable('it is not UTF-8 text', error)
+  }
+}
+
+const remedies: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; name another one with --config FILE or DRIFTWATCH_CONFIG',
+  EISDIR: 'it is a directory; name a file in it with --config FILE or DRIFTWATCH_CONFIG',
+  EACCES: 'permission denied; let the user who runs Driftwatch read it',
+}
+
+/** The bytes of a file, one more than are allowed at most: the file may be a pipe or a device without an end. */
+function readBytes(file: string): Buffer {
+  const buffer = Buffer.alloc(largestFile + 1)
+  const descriptor = openSync(file, 'r')
+  try {
+    let length = 0
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = readSync(descriptor, buffer, length, buffer.length - length, null)
+    }
+    return buffer.subarray(0, length)
+  } finally {
+    closeSync(descriptor)
+  }
+}

@@ -1,0 +1,66 @@
+import { Document, isScalar, visit } from 'yaml'
+import { exactDuration } from './exact-duration.ts'
+import { escapeInterpolation } from './interpolate.ts'
+import type { Config, Stack } from './schema.ts'
+
+/** What is shown in place of a secret. */
+const masked = '***'
+
+/** `text` without the passwords of the URLs, and of the `password=...`, in it. */
+export function maskText(text: string): string {
+  return text
+    .replace(/(:\/\/[^\s:/?#@]*:)\S*@/g, `$1${masked}@`)
+    .replace(/(password\s*[=:]\s*)[^\s&"',]+/gi, `$1${masked}`)
+}
+
+/** A database's URL without its password, and without the parameters that may hold another. */
+export function maskUrl(url: string): string {
+  const [address = '', query] = url.split('?')
+  const shown = query?.split('&').map(parameter => {
+    const [key = ''] = parameter.split('=')
+    return /^(host|port|sslmode|application_name)$/.test(key) ? parameter : `${masked}`
+  })
+  return maskText(address) + (shown ? `?${shown.join('&')}` : '')
+}
+
+/** The config as a YAML file says it: resolved, every default written out, secrets masked. */
+export function printConfig(config: Config): string {
+  const notes = config.stacks.flatMap(({ name, notes }) => notes.map(note => `# ${name}: ${note}\n`))
+  const document = new Document(maskValues(toFile(config)))
+  visit(document, {
+    Seq(_, list) {
+      list.flow = list.items.every(isScalar)
+    },
+  })
+  return notes.join('') + document.toString({ lineWidth: 120, flowCollectionPadding: false })
+}
+
+/** The config with the file's own keys. */
+function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, stacks, ...rest }: Config): object {
+  return {
+    schedule: rest.schedule,
+    timeout: exactDuration(timeoutMs),
+    rolloutGrace: exactDuration(rolloutGraceMs),
+    staleAfter: exactDuration(staleAfterMs),
+    host: rest.host,
+    stacks: stacks.map(stackToFile),
+  }
+}
+
+function stackToFile({ job, database, notes: _, ...rest }: Stack): object {
+  const { maxDurationMs = 0, ...restOfJob } = job ?? {}
+  return {
+    ...rest,
+    job: job && { ...restOfJob, maxDuration: exactDuration(maxDurationMs) },
+    database: database && { ...database, url: String(database.url) },
+  }
+}
+
+/** Masks every text, and leaves out what is null. */
+function maskValues(value: unknown): unknown {
+  if (typeof value === 'string') return escapeInterpolation(maskText(value))
+  if (Array.isArray(value)) return value.map(maskValues)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).filter(([, entry]) => entry !== null)
+  return Object.fromEntries(entries.map(([key, entry]) => [key, maskValues(entry)]))
+}

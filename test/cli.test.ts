@@ -1,0 +1,217 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
+import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { runCli } from '../src/cli/cli.ts'
+import { systemClock } from '../src/clock.ts'
+import { version } from '../src/version.ts'
+
+const config = `timeout: 3s
+stacks:
+  - name: runtime
+    project: openagentsgemini
+    region: us-central1
+    service: { name: runtime }
+    job: { name: runtime-migrate, command: [runtime-migrate] }
+    database: { url: "\${DB_URL:-}" }
+  - name: web
+    project: openagentsgemini
+    region: us-central1
+    service: { name: web }
+`
+
+const behind: WorldPatch = {
+  jobs: {
+    'runtime-migrate': {
+      template: {
+        template: {
+          containers: {
+            'runtime-migrate-1': {
+              image: 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust:41c3d0a',
+            },
+          },
+        },
+      },
+    },
+  },
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'driftwatch-cli-'))
+const file = join(directory, 'driftwatch.yaml')
+writeFileSync(file, config)
+t.teardown(() => rmSync(directory, { recursive: true }))
+
+interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function run(
+  argv: readonly string[],
+  options: { variables?: Record<string, string>; tty?: boolean; signal?: AbortSignal } = {},
+): Promise<Ran> {
+  const out = { stdout: '', stderr: '' }
+  const stream = (name: keyof typeof out, isTTY: boolean) => ({
+    isTTY,
+    write(chunk: string) {
+      out[name] += chunk
+    },
+  })
+  const code = await runCli(argv, {
+    stdout: stream('stdout', options.tty ?? false),
+    stderr: stream('stderr', false),
+    variables: { DRIFTWATCH_CONFIG: file, ...options.variables },
+    clock: systemClock,
+    nodeVersion: process.version,
+    signal: options.signal ?? new AbortController().signal,
+  })
+  return { code, ...out }
+}
+
+async function emulator(
+  t: Test,
+  patch: WorldPatch = {},
+): Promise<{ cloudRun: CloudRun; variables: Record<string, string> }> {
+  const cloudRun = await startCloudRun({ world: loadWorld(patch) })
+  t.teardown(() => cloudRun.close())
+  return { cloudRun, variables: { CLOUD_RUN_EMULATOR_HOST: cloudRun.host } }
+}
+
+t.test('help teaches: every command and option is in it', async t => {
+  const { code, stdout } = await run(['--help'])
+  t.equal(code, 0)
+  for (const command of ['serve', 'check', 'config']) {
+    t.match(stdout, command)
+    const help = await run([command, '--help'])
+    t.match(help, { code: 0, stderr: '' })
+    t.match(help.stdout, `driftwatch ${command}`)
+  }
+  const { stdout: ofCheck } = await run(['check', '-h'])
+  for (const word of ['--stack', '--only', '--format', '--wait', 'in sync', 'drifted', 'pending', 'unknown'])
+    t.match(ofCheck, word)
+  t.strictSame(await run(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
+})
+
+t.test('what makes no sense is one sentence on stderr, and exit code 1', async t => {
+  const cases: [string[], RegExp][] = [
+    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, config/],
+    [['toString'], /^driftwatch: there is no command "toString"/],
+    [['check', '--stak', 'x'], /^driftwatch: check: Unknown option '--stak'.* --help lists the options/],
+    [['check', '--stack'], /^driftwatch: check: /],
+    [['check', 'runtime'], /^driftwatch: check: /],
+    [['check', '--stack', 'nobody'], /^driftwatch: the config has no stack "nobody": it has runtime, web/],
+    [
+      ['check', '--only', 'job'],
+      /^driftwatch: there is no check "job": there are service-image, job-image, migration-execution/,
+    ],
+    [['check', '--stack', 'web', '--only', 'job-image'], /^driftwatch: the config asks for none of job-image/],
+    [['check', '--format', 'xml'], /^driftwatch: --format is text or json, not "xml"/],
+    [['check', '--wait', 'long'], /^driftwatch: --wait takes a duration such as 90s or 10m, not "long"/],
+    [
+      ['check', '--config', '/nowhere/d.yaml'],
+      /^driftwatch: cannot read the config file \/nowhere\/d.yaml: there is no such file/,
+    ],
+  ]
+  for (const [argv, message] of cases) {
+    const { code, stdout, stderr } = await run(argv)
+    t.strictSame({ code, stdout }, { code: 1, stdout: '' }, argv.join(' '))
+    t.match(stderr, message)
+    t.notMatch(stderr, /\n\s+at /, 'no stack trace')
+  }
+  const bad = await run(['check'], { variables: { PORT: 'http' } })
+  t.match(bad, { code: 1, stderr: /PORT must be a whole number/ })
+})
+
+t.test('check prints what it finds and exits accordingly', async t => {
+  const { variables, cloudRun } = await emulator(t)
+  const healthy = await run(['check', '--stack', 'runtime'], { variables })
+  t.equal(healthy.code, 0)
+  t.match(healthy.stdout, /IN SYNC +runtime +job-image/)
+  t.match(healthy.stderr, /^runtime: .*database/, 'says why there is no database part')
+
+  const missing = await run(['check', '--stack', 'web', '--format', 'json'], { variables })
+  t.equal(missing.code, 2)
+  t.match(JSON.parse(missing.stdout), {
+    status: 'drifted',
+    stacks: [{ name: 'web', checks: [{ differences: [{ path: 'service', kind: 'missing' }] }] }],
+  })
+
+  cloudRun.setWorld(loadWorld(behind))
+  const drifted = await run(['check', '--stack', 'runtime'], { variables })
+  t.equal(drifted.code, 2)
+  t.match(drifted.stdout, /gcloud run jobs update runtime-migrate --image .*@sha256:/)
+  const only = await run(['check', '--stack', 'runtime', '--only', 'service-image', '--format', 'json'], { variables })
+  t.equal(only.code, 0, 'what is not asked for does not count')
+  t.strictSame(
+    JSON.parse(only.stdout).stacks[0].checks.map(({ check }: { check: string }) => check),
+    ['service-image'],
+  )
+
+  cloudRun.setWorld(loadWorld({ faults: [{ code: 'PERMISSION_DENIED' }] }))
+  t.match(await run(['check', '--stack', 'runtime'], { variables }), { code: 1, stdout: /UNKNOWN/ })
+})
+
+t.test('colour on a terminal, and none elsewhere or where NO_COLOR is set', async t => {
+  const { variables } = await emulator(t)
+  const ansi = '\u001b['
+  const argv = ['check', '--stack', 'runtime']
+  t.ok((await run(argv, { variables, tty: true })).stdout.includes(ansi))
+  t.notOk((await run(argv, { variables })).stdout.includes(ansi))
+  t.notOk((await run(argv, { variables: { ...variables, NO_COLOR: '1' }, tty: true })).stdout.includes(ansi))
+})
+
+t.test('--wait looks on while something is pending or unknown, and not while it has drifted', async t => {
+  const { variables, cloudRun } = await emulator(t, { services: { runtime: { reconciling: true, updateTime: '-1m' } } })
+  const argv = ['check', '--stack', 'runtime', '--format', 'json']
+  t.equal((await run(argv, { variables })).code, 3)
+  const waited = run([...argv, '--wait', '1m'], { variables })
+  cloudRun.setWorld(loadWorld())
+  const { code, stdout } = await waited
+  t.equal(code, 0)
+  t.ok(JSON.parse(stdout).cycle.id >= 1)
+
+  cloudRun.setWorld(loadWorld(behind))
+  const drifted = await run([...argv, '--wait', '10m'], { variables })
+  t.match([drifted.code, JSON.parse(drifted.stdout).cycle.id], [2, 1])
+
+  cloudRun.setWorld(loadWorld({ faults: [{ code: 'PERMISSION_DENIED' }] }))
+  const interrupted = await run([...argv, '--wait', '10m'], { variables, signal: AbortSignal.abort() })
+  t.equal(interrupted.code, 1, 'a signal ends it with what is known')
+})
+
+t.test('config prints what the config comes to', async t => {
+  const url = 'postgres://monitor:hunter2@127.0.0.1/app'
+  const { code, stdout, stderr } = await run(['config'], { variables: { DB_URL: url } })
+  t.strictSame({ code, stderr }, { code: 0, stderr: '' })
+  t.match(stdout, /rolloutGrace: 15m/)
+  t.notMatch(stdout, 'hunter2')
+})
+
+t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', async t => {
+  const { variables } = await emulator(t)
+  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
+    cwd: new URL('..', import.meta.url),
+    env: { ...process.env, ...variables, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const stdout = text(child.stdout)
+  let stderr = ''
+  const completed = new Promise<void>(resolve => {
+    child.stderr.on('data', chunk => {
+      stderr += chunk
+      if (stderr.includes('cycle completed')) resolve()
+    })
+  })
+  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
+  await Promise.race([completed, ended])
+  child.kill('SIGTERM')
+  t.equal(await ended, 0, stderr)
+  t.equal(await stdout, '')
+  for (const line of stderr.trim().split('\n')) t.type(JSON.parse(line).severity, 'string')
+})

@@ -1,0 +1,239 @@
+import t, { type Test } from 'tap'
+import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
+import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { startDeadline } from '../src/clients/attempts.ts'
+import { createCloudRunClient } from '../src/clients/cloud-run.ts'
+import { type CloudRunReader, createCloudRunReaders } from '../src/clients/cloud-run-reader.ts'
+import { systemClock } from '../src/clock.ts'
+import { DriftwatchError } from '../src/errors.ts'
+import type { Service } from '../src/release/cloud-run.ts'
+
+const place = { project: 'openagentsgemini', region: 'us-central1' }
+const serving = 'runtime-00042-kxb'
+
+interface Bench {
+  readonly emulator: CloudRun
+  /** A reader of the next cycle. */
+  open(timeoutMs?: number): CloudRunReader
+  /** The requests since the last time. */
+  counts(): Record<string, number>
+}
+
+async function build(
+  t: Test,
+  patch: WorldPatch = {},
+  options: { maxPageSize?: number; order?: 'newest-first' | 'shuffled' } = {},
+): Promise<Bench> {
+  const emulator = await startCloudRun({ world: loadWorld(patch), ...options })
+  const client = createCloudRunClient({ clock: systemClock, emulatorHost: emulator.host })
+  t.teardown(async () => {
+    await client.close()
+    await emulator.close()
+  })
+  const readers = createCloudRunReaders({ client, clock: systemClock })
+  return {
+    emulator,
+    open: (timeoutMs = 5000) => readers.open(startDeadline(systemClock, timeoutMs)),
+    counts() {
+      const counts = emulator.calls.counts()
+      emulator.calls.clear()
+      return counts
+    },
+  }
+}
+
+/** So many services with their jobs, all like the healthy one. */
+function fleet(size: number): { patch: WorldPatch; names: string[] } {
+  const names = Array.from({ length: size }, (_, index) => `app-${index}`)
+  const healthy = loadWorld()
+  const [service] = Object.values(healthy.services)
+  const [job] = Object.values(healthy.jobs)
+  const copy = (resource: object | undefined) => ({ ...resource, name: undefined })
+  const without = (resource: object | undefined) => JSON.parse(JSON.stringify(copy(resource)))
+  return {
+    names,
+    patch: {
+      services: Object.fromEntries(names.map(name => [name, without(service)])),
+      jobs: Object.fromEntries(names.map(name => [name, without(job)])),
+    },
+  }
+}
+
+t.test('equal reads of one cycle are one request, and a new cycle looks again', async t => {
+  const { open, counts } = await build(t)
+  const reader = open()
+  const [first, second] = await Promise.all([reader.service(place, 'runtime'), reader.service(place, 'runtime')])
+  t.equal(first, second)
+  t.equal(first?.name, 'runtime')
+  t.strictSame(counts(), { GetService: 1 })
+  await open().service(place, 'runtime')
+  t.strictSame(counts(), { GetService: 1 })
+})
+
+t.test('a fleet is read by pages: the calls grow with pages, not with services', async t => {
+  const { patch, names } = fleet(100)
+  const { open, counts } = await build(t, patch)
+  for (const cycle of [1, 2]) {
+    const reader = open()
+    const found = await Promise.all(names.flatMap(name => [reader.service(place, name), reader.job(place, name)]))
+    t.ok(
+      found.every(each => each !== null),
+      `cycle ${cycle}`,
+    )
+    t.strictSame(
+      counts(),
+      { ListServices: 1, ListJobs: 1, GetService: 1, GetJob: 1 },
+      'a page each, and the one that is on the next',
+    )
+  }
+})
+
+t.test('a few of many are read one by one, since that costs less than their list', async t => {
+  const { patch, names } = fleet(60)
+  const { open, counts } = await build(t, patch, { maxPageSize: 5 })
+  const wanted = names.slice(0, 4)
+  await readAll(open(), wanted)
+  const { GetService = 0, ListServices = 0 } = counts()
+  t.ok(GetService + ListServices <= 2 * wanted.length, `at most twice the gets: ${GetService} + ${ListServices}`)
+  await readAll(open(), wanted)
+  t.strictSame(counts(), { GetService: 4 }, 'and then it is known')
+  await readAll(open(), names)
+  t.strictSame(counts(), { ListServices: 12, GetService: 1 }, 'more of them are worth a list again')
+})
+
+t.test('what a list does not hold is absent only when a get says so', async t => {
+  const { patch, names } = fleet(3)
+  const { open, counts } = await build(t, patch)
+  const found = await readAll(open(), [...names, 'nobody'])
+  t.equal(found.at(-1), null)
+  t.strictSame(counts(), { ListServices: 1, GetService: 1 })
+})
+
+t.test('lists in any order give the same', async t => {
+  const { patch, names } = fleet(30)
+  const { open } = await build(t, patch, { order: 'shuffled', maxPageSize: 7 })
+  const found = await readAll(open(), names)
+  t.strictSame(
+    found.map(each => each?.name),
+    names,
+  )
+})
+
+t.test('who may not list still gets, and is not asked to list in every cycle', async t => {
+  const { patch, names } = fleet(3)
+  const { open, counts } = await build(t, { ...patch, faults: [{ method: 'List*', code: 'PERMISSION_DENIED' }] })
+  t.ok((await readAll(open(), names)).every(each => each !== null))
+  t.strictSame(counts(), { ListServices: 1, GetService: 3 })
+  await readAll(open(), names)
+  t.strictSame(counts(), { GetService: 3 })
+})
+
+t.test('a list that fails is no reason to believe that its services are gone', async t => {
+  const { patch, names } = fleet(3)
+  const { open, counts } = await build(t, { ...patch, faults: [{ method: 'List*', code: 'UNAVAILABLE' }] })
+  const reader = open()
+  await Promise.all(names.map(name => t.rejects(reader.service(place, name), { code: 'UNAVAILABLE' })))
+  t.notOk(counts().GetService, 'nor to ask for each of them')
+})
+
+t.test('one that may not be read does not keep the others from being read', async t => {
+  const { open } = await build(t, { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] })
+  const reader = open()
+  const [service, job] = await Promise.allSettled([
+    reader.service(place, 'runtime'),
+    reader.job(place, 'runtime-migrate'),
+  ])
+  t.equal(service.status, 'fulfilled')
+  t.match(job, {
+    status: 'rejected',
+    reason: { code: 'PERMISSION_DENIED', message: /GetJob projects\/openagentsgemini/ },
+  })
+})
+
+t.test('a revision is kept while its service stays as it is', async t => {
+  const { open, counts, emulator } = await build(t)
+  const readRevision = async () => {
+    const reader = open()
+    const service = (await reader.service(place, 'runtime')) as Service
+    return reader.revision(place, service, serving)
+  }
+  await readRevision()
+  await readRevision()
+  t.strictSame(counts(), { GetService: 2, GetRevision: 1 })
+
+  emulator.setWorld(loadWorld({ services: { runtime: { etag: '"another"' } } }))
+  await readRevision()
+  t.strictSame(counts(), { GetService: 1, GetRevision: 1 }, 'the service changed')
+
+  emulator.setWorld(
+    loadWorld({
+      revisions: { [serving]: { conditions: { Ready: { state: 'CONDITION_FAILED' } } } },
+      services: { runtime: { etag: '"third"' } },
+    }),
+  )
+  await readRevision()
+  const again = await readRevision()
+  t.match(
+    again?.conditions.find(condition => condition.type === 'Ready'),
+    { state: 'failed' },
+  )
+  t.strictSame(counts(), { GetService: 2, GetRevision: 2 }, 'one that is not ready may become so unseen')
+})
+
+t.test('a completed execution is read once, a running one in each cycle', async t => {
+  const { open, counts, emulator } = await build(t)
+  const readExecution = () => open().execution(place, 'runtime-migrate', 'runtime-migrate-h8k4p')
+  await readExecution()
+  await readExecution()
+  t.strictSame(counts(), { GetExecution: 1 })
+  emulator.setWorld(
+    loadWorld({
+      executions: { later: { job: 'runtime-migrate', conditions: { Completed: { state: 'CONDITION_RECONCILING' } } } },
+    }),
+  )
+  await open().execution(place, 'runtime-migrate', 'later')
+  await open().execution(place, 'runtime-migrate', 'later')
+  t.strictSame(counts(), { GetExecution: 2 })
+})
+
+t.test('the newest revision of a moment is found in any order, and asked for once', async t => {
+  const { open, counts } = await build(t, {}, { order: 'shuffled', maxPageSize: 1 })
+  const tenDaysAgo = Date.now() - 10 * 86_400_000
+  const found = await open().newestRevisionAt(place, 'runtime', tenDaysAgo)
+  t.equal(found?.name, 'runtime-00039-hfm')
+  t.equal(counts().ListRevisions, 4)
+  t.equal(await open().newestRevisionAt(place, 'runtime', tenDaysAgo), found)
+  t.strictSame(counts(), {})
+  t.equal(await open().newestRevisionAt(place, 'runtime', 0), null, 'before there was any')
+})
+
+t.test('a passing failure is tried again within the deadline', async t => {
+  const { open, counts } = await build(t, { faults: [{ method: 'GetService', code: 'UNAVAILABLE', times: 2 }] })
+  t.equal((await open().service(place, 'runtime'))?.name, 'runtime')
+  t.strictSame(counts(), { GetService: 3 })
+})
+
+t.test('a refusal is not tried again', async t => {
+  const { open, counts } = await build(t, { faults: [{ method: 'GetService', code: 'PERMISSION_DENIED' }] })
+  await t.rejects(open().service(place, 'runtime'), { code: 'PERMISSION_DENIED' })
+  t.strictSame(counts(), { GetService: 1 })
+})
+
+t.test('an API that hangs is given up at the deadline', async t => {
+  const { open } = await build(t, { faults: [{ method: 'GetService', hang: true }] })
+  await t.rejects(open(200).service(place, 'runtime'), { code: 'DEADLINE_EXCEEDED' })
+})
+
+t.test('nobody listens: unavailable, with the request that failed', async t => {
+  const { open, emulator } = await build(t)
+  await emulator.close()
+  const error = await open(500)
+    .service(place, 'runtime')
+    .catch((thrown: unknown) => thrown)
+  t.ok(error instanceof DriftwatchError)
+  t.match(error, { code: /^(UNAVAILABLE|DEADLINE_EXCEEDED)$/ })
+})
+
+function readAll(reader: CloudRunReader, names: readonly string[]): Promise<(Service | null)[]> {
+  return Promise.all(names.map(name => reader.service(place, name)))
+}

@@ -1,0 +1,37 @@
+import { type Clock, systemClock } from '../../src/clock.ts'
+
+/** The real time, and as much more as a test adds: timers that are due then fire at once. */
+export interface AdvancedClock extends Clock {
+  advance(ms: number): void
+}
+
+export function createAdvancedClock(): AdvancedClock {
+  const timers = new Set<{ at: number; fire: () => void }>()
+  let ahead = 0
+  const monotonic = () => systemClock.monotonic() + ahead
+  return {
+    now: () => systemClock.now() + ahead,
+    monotonic,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+    after(ms, callback) {
+      const cancelReal = systemClock.after(ms, () => timer.fire())
+      const cancel = () => {
+        cancelReal()
+        timers.delete(timer)
+      }
+      const timer = {
+        at: monotonic() + ms,
+        fire() {
+          cancel()
+          callback()
+        },
+      }
+      timers.add(timer)
+      return cancel
+    },
+    advance(ms) {
+      ahead += ms
+      for (const timer of [...timers]) if (timer.at <= monotonic()) timer.fire()
+    },
+  }
+}

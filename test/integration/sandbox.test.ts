@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { startSandbox } from '../../sandbox/sandbox.ts'
+import type { Report } from '../../src/drift/report.ts'
+
+/** `npm run sandbox`, by its own command line. */
+function runSandbox(env: Record<string, string>) {
+  const child = spawn(process.execPath, ['sandbox/main.ts'], { env: { ...process.env, ...env } })
+  const exited = once(child, 'close') as Promise<[number]>
+  const stderr = text(child.stderr)
+  let stdout = ''
+  child.stdout.on('data', chunk => {
+    stdout += chunk
+  })
+  const printed = async (words: string) => {
+    while (!stdout.includes(words)) await once(child.stdout, 'data')
+    return stdout
+  }
+  return { child, exited, stderr, printed }
+}
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return String(typeof address === 'object' ? address?.port : 0)
+}
+
+t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves nothing', async t => {
+  const env = { PORT: await freePort(), TMPDIR: t.testdir() }
+  const { child, exited, printed } = runSandbox(env)
+  t.teardown(() => child.kill('SIGKILL'))
+  const url = `http://127.0.0.1:${env.PORT}`
+  t.match(await printed('Ctrl-C ends it all'), `curl 'http://localhost:${env.PORT}/drift?format=text'`)
+
+  const scenario = spawn(process.execPath, ['sandbox/scenario.ts', 'job-left-behind'], {
+    env: { ...process.env, ...env },
+  })
+  t.strictSame(await once(scenario, 'close'), [0, null])
+  await printed('scenario job-left-behind')
+  while (((await (await fetch(`${url}/drift`)).json()) as Report).status !== 'drifted') await delay(40)
+
+  const second = runSandbox(env)
+  t.match(await second.stderr, `Port ${env.PORT} is taken`)
+  t.strictSame(await second.exited, [1, null], 'and the port of another is left alone')
+
+  child.kill('SIGINT')
+  t.strictSame(await exited, [0, null])
+  await t.rejects(fetch(url), 'the service has ended too')
+  const late = spawn(process.execPath, ['sandbox/scenario.ts', 'healthy'], { env: { ...process.env, ...env } })
+  t.strictSame(await once(late, 'close'), [1, null], 'no sandbox is found any more')
+})
+
+t.test('what does not start says why, and leaves nothing', async t => {
+  await t.rejects(startSandbox({ port: 0, schedule: 'now and then' }), { message: /exit code 1[\s\S]*schedule/ })
+  await t.rejects(startSandbox({ port: 0, signal: AbortSignal.abort() }), { message: /abort/ })
+  const wrongPort = runSandbox({ PORT: 'web' })
+  t.equal(await wrongPort.stderr, 'PORT is web: expected 0 to 65535\n')
+  t.strictSame(await wrongPort.exited, [1, null])
+})
+
+t.test('a service that dies is noticed', async t => {
+  const sandbox = await startSandbox({ port: 0 })
+  t.teardown(() => sandbox.close())
+  process.kill(sandbox.service.pid, 'SIGKILL')
+  t.equal(await sandbox.service.ended, 'the service was ended by SIGKILL')
+})

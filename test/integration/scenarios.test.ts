@@ -1,0 +1,143 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
+import {
+  readScenario,
+  type Scenario,
+  type ScenarioName,
+  type ScenarioStatus,
+  scenarioNames,
+} from '../../sandbox/scenarios.ts'
+import type { Report, ReportedCheck } from '../../src/drift/report.ts'
+
+/** The real service over real sockets: looks every second, and believes a look for five. */
+const pace = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
+const checkEnv = {
+  SANDBOX_SCHEDULE: pace.schedule,
+  SANDBOX_TIMEOUT: pace.timeout,
+  SANDBOX_STALE_AFTER: pace.staleAfter,
+}
+
+async function report(sandbox: Sandbox): Promise<Report> {
+  return (await (await fetch(`${sandbox.url}/drift`)).json()) as Report
+}
+
+/** Polls until a report is as wanted. Whatever never comes ends with the test's own time. */
+async function reportWhere(sandbox: Sandbox, wanted: (report: Report) => boolean): Promise<Report> {
+  for (;;) {
+    const current = await report(sandbox)
+    if (wanted(current)) return current
+    await delay(40)
+  }
+}
+
+/** The report of the first cycle that began after the injection. */
+async function injectAndLook(t: Test, sandbox: Sandbox, scenario: Scenario): Promise<Report> {
+  sandbox.inject(scenario.name)
+  const injectedAt = Date.now()
+  let before = 0
+  const after = await reportWhere(sandbox, ({ cycle }) => {
+    if (cycle !== null && Date.parse(cycle.startedAt) > injectedAt) return true
+    before = cycle?.id ?? 0
+    return false
+  })
+  t.equal(after.cycle?.id, before + 1, `${scenario.name}: this is the first cycle after the injection`)
+  return after
+}
+
+function checksOf(report: Report): readonly ReportedCheck[] {
+  return report.stacks.flatMap(({ checks }) => checks)
+}
+
+function statusesOf(report: Report): Record<string, string> {
+  return Object.fromEntries(checksOf(report).map(({ check, status }) => [check, status]))
+}
+
+/** The one status of each check that the state set shows. */
+async function metricStatuses(sandbox: Sandbox): Promise<Record<string, string>> {
+  const metrics = await (await fetch(`${sandbox.url}/metrics`)).text()
+  const series = metrics.matchAll(/^driftwatch_check_status\{stack="runtime",check="([^"]+)",status="([^"]+)"\} 1$/gm)
+  return Object.fromEntries([...series].map(([, check, status]) => [check, status]))
+}
+
+async function gateCode(sandbox: Sandbox): Promise<number> {
+  const response = await fetch(`${sandbox.url}/drift/gate`)
+  await response.body?.cancel()
+  return response.status
+}
+
+/** `driftwatch check` as a pipeline calls it. */
+async function runCheck(sandbox: Sandbox): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, ['src/main.ts', 'check', '--config', 'sandbox/driftwatch.yaml'], {
+    env: { ...process.env, ...sandbox.env, ...checkEnv },
+  })
+  const exited = once(child, 'close') as Promise<[number]>
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), exited])
+  return { code, stdout, stderr }
+}
+
+const worstFirst = ['drifted', 'unknown', 'pending', 'in_sync'] as const
+const exitCodes = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
+const gateCodes = { in_sync: 200, pending: 200, drifted: 503, unknown: 503 }
+
+function worstOf({ expect }: Scenario): ScenarioStatus {
+  return worstFirst.find(status => Object.values(expect).includes(status)) ?? 'in_sync'
+}
+
+/** Half of the scenarios each: two stacks of everything fit onto two cores. */
+const lanes = [0, 1].map(lane => scenarioNames.filter((_, index) => index % 2 === lane))
+
+t.jobs = lanes.length
+for (const names of lanes) {
+  t.test(`each shows within one cycle, and every answer agrees: ${names.join(', ')}`, { buffered: true }, t =>
+    testScenarios(t, names),
+  )
+}
+
+async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<void> {
+  const sandbox = await startSandbox({ port: 0, ...pace })
+  t.teardown(() => sandbox.close())
+  const healthy = readScenario('healthy')
+  for (const name of names) {
+    await t.test(name, async t => {
+      const scenario = readScenario(name)
+      const worst = worstOf(scenario)
+      const first = await injectAndLook(t, sandbox, scenario)
+      const checking = runCheck(sandbox)
+      if (scenario.kept) await testKept(t, sandbox, scenario, first)
+      const seen = scenario.kept ? await untilUnknown(t, sandbox) : first
+      t.strictSame(statusesOf(seen), scenario.expect, 'in /drift')
+      t.equal(seen.status, worst)
+      for (const { check, status, error } of checksOf(seen)) {
+        t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : null, `${check} says why`)
+      }
+      if (scenario.shows !== null) t.match(JSON.stringify(seen), scenario.shows)
+      t.strictSame(await metricStatuses(sandbox), scenario.expect, 'in /metrics')
+      t.equal(await gateCode(sandbox), gateCodes[worst], 'in the gate')
+      const checked = await checking
+      t.match(checked, { code: exitCodes[worst], stderr: '' }, 'in the exit code of check')
+      t.match(checked.stdout, 'migration-execution')
+      t.strictSame(statusesOf(await injectAndLook(t, sandbox, healthy)), healthy.expect, 'and it goes away again')
+    })
+  }
+}
+
+/** What was in sync stays so, and shows what went wrong at once. */
+async function testKept(t: Test, sandbox: Sandbox, { error: code }: Scenario, first: Report): Promise<void> {
+  t.strictSame(statusesOf(first), readScenario('healthy').expect, 'a failed look keeps the statuses')
+  t.equal(await gateCode(sandbox), 200)
+  for (const { check, error } of checksOf(first)) t.match(error, { code }, `${check} shows the error`)
+}
+
+/** Statuses are kept exactly until they are too old. */
+function untilUnknown(t: Test, sandbox: Sandbox): Promise<Report> {
+  return reportWhere(sandbox, current => {
+    const kept = checksOf(current).filter(({ status }) => status !== 'unknown')
+    const stale = kept.filter(({ staleAt }) => staleAt === null || staleAt <= current.generatedAt)
+    t.strictSame(stale, [], 'nothing is kept for longer')
+    return kept.length === 0
+  })
+}

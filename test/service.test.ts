@@ -1,0 +1,208 @@
+import { PassThrough } from 'node:stream'
+import t, { type Test } from 'tap'
+import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
+import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { systemClock } from '../src/clock.ts'
+import { readEnvironment } from '../src/config/environment.ts'
+import { parseConfig } from '../src/config/load.ts'
+import type { Report } from '../src/drift/report.ts'
+import { createLog } from '../src/log.ts'
+import { createScheduler } from '../src/schedule/scheduler.ts'
+import { type Service, startService } from '../src/service.ts'
+import { type AdvancedClock, createAdvancedClock } from './helpers/clock.ts'
+import { until } from './helpers/until.ts'
+
+const day = 86_400_000
+
+/** Looks at the start and then once a year: only the first cycle happens in a test. */
+const yearly = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '5s' }
+
+interface Bench {
+  readonly service: Service
+  readonly emulator: CloudRun
+  readonly clock: AdvancedClock
+  readonly log: LogLines
+  get(path: string): Promise<Response>
+}
+
+interface LogLines {
+  readonly stream: PassThrough
+  lines(): Record<string, unknown>[]
+}
+
+function captureLog(): LogLines {
+  const stream = new PassThrough()
+  let text = ''
+  stream.on('data', chunk => {
+    text += chunk
+  })
+  const lines = () => text.split('\n').filter(line => line !== '')
+  return { stream, lines: () => lines().map(line => JSON.parse(line)) }
+}
+
+function buildConfig(settings: object) {
+  const stacks = [
+    {
+      name: 'runtime',
+      project: 'openagentsgemini',
+      region: 'us-central1',
+      service: { name: 'runtime' },
+      job: { name: 'runtime-migrate' },
+    },
+  ]
+  return parseConfig(JSON.stringify({ ...settings, host: '127.0.0.1', stacks }), 'test.yaml', {})
+}
+
+async function build(
+  t: Test,
+  { patch = {}, settings = yearly, port = 0 }: { patch?: WorldPatch; settings?: object; port?: number } = {},
+): Promise<Bench> {
+  const emulator = await startCloudRun({ world: loadWorld(patch) })
+  t.teardown(() => emulator.close())
+  const clock = createAdvancedClock()
+  const log = captureLog()
+  const service = await startService({
+    config: buildConfig(settings),
+    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: String(port) }),
+    clock,
+    log: createLog({ level: 'info', clock, stream: log.stream }),
+    nodeVersion: process.version,
+  })
+  t.teardown(() => service.close())
+  return { service, emulator, clock, log, get: path => fetch(`http://127.0.0.1:${service.port}${path}`) }
+}
+
+function isReady({ get }: Bench): Promise<true> {
+  return until(async () => (await get('/health/ready')).ok)
+}
+
+async function drift({ get }: Bench): Promise<Report> {
+  return (await (await get('/drift')).json()) as Report
+}
+
+t.test('it answers before it knows anything, and says so', async t => {
+  const bench = await build(t, { patch: { faults: [{ hang: true }] } })
+  t.match(await drift(bench), { status: 'unknown', cycle: null })
+  t.equal((await bench.get('/drift/gate')).status, 503)
+  t.equal((await bench.get('/health/live')).status, 200)
+  const ready = await bench.get('/health/ready')
+  t.equal(ready.status, 503)
+  t.match(await ready.json(), { reason: /first cycle/ })
+})
+
+t.test('after the first cycle it is ready, and the report, the gate and the metrics say the same', async t => {
+  const bench = await build(t)
+  await isReady(bench)
+  t.match(await drift(bench), { status: 'in_sync', cycle: { id: 1 } })
+  t.equal((await bench.get('/drift/gate')).status, 200)
+  const metrics = await (await bench.get('/metrics')).text()
+  t.match(metrics, /driftwatch_check_status\{stack="runtime",check="job-image",status="in_sync"\} 1/)
+  t.match(metrics, /driftwatch_api_requests_total\{api="run",method="GetService",code="OK"\} 1/)
+  t.match(metrics, /driftwatch_probe_errors_total\{probe="service",code="UNAVAILABLE"\} 0/)
+})
+
+t.test('when nothing looks any more, what was known turns unknown by itself', async t => {
+  const bench = await build(t)
+  await isReady(bench)
+  const before = await drift(bench)
+  bench.clock.advance(399 * day)
+  t.equal((await drift(bench)).status, 'in_sync', 'it is believed for so long')
+  bench.clock.advance(2 * day)
+  const report = await drift(bench)
+  t.match(report, {
+    status: 'unknown',
+    stacks: [{ checks: [{ status: 'unknown', error: { code: 'STALE' }, differences: [] }, {}, {}] }],
+  })
+  t.equal(report.stacks[0]?.checks[0]?.since, before.stacks[0]?.checks[0]?.staleAt)
+  t.equal((await bench.get('/drift/gate')).status, 503)
+  t.match(await (await bench.get('/metrics')).text(), /check="job-image",status="unknown"\} 1/)
+  const ready = await bench.get('/health/ready')
+  t.match(await ready.json(), { status: 'not_ready', reason: /scheduler has stopped/ })
+})
+
+t.test('one info line a cycle, and a warning with its code for a look that failed', async t => {
+  const bench = await build(t, { patch: { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] } })
+  await isReady(bench)
+  const lines = bench.log.lines()
+  t.strictSame(
+    lines.filter(({ severity }) => severity === 'INFO').map(({ message }) => message),
+    ['answering', 'listening', 'cycle completed'],
+  )
+  t.match(
+    lines.find(({ message }) => message === 'cycle completed'),
+    { status: 'unknown', stacks: 1, inSync: 1, unknown: 2, cycle: 1 },
+  )
+  t.match(
+    lines
+      .filter(({ severity }) => severity === 'WARNING')
+      .map(({ message, probe, code }) => ({ message, probe, code })),
+    [
+      { message: 'a look failed', probe: 'job', code: 'PERMISSION_DENIED' },
+      { message: 'a look failed', probe: 'execution', code: 'PERMISSION_DENIED' },
+    ],
+  )
+})
+
+t.test('an address that is taken is named, with the remedy', async t => {
+  const { service } = await build(t)
+  await t.rejects(build(t, { port: service.port }), {
+    code: 'ADDRESS_UNAVAILABLE',
+    message: `cannot listen on 127.0.0.1:${service.port}: it is in use: stop what listens there, or set PORT`,
+  })
+})
+
+t.test('closing gives up a look that hangs, and publishes nothing of it', async t => {
+  const bench = await build(t, { patch: { faults: [{ hang: true }] }, settings: { ...yearly, timeout: '25s' } })
+  await until(() => bench.emulator.calls.all.length > 0)
+  await bench.service.close()
+  t.notOk(bench.log.lines().some(({ message }) => message === 'cycle completed'))
+})
+
+t.test('the scheduler', async t => {
+  const everySecond = (run: () => Promise<void>, log = captureLog()) => ({
+    log,
+    scheduler: createScheduler({
+      schedule: '* * * * * *',
+      jitterMs: 0,
+      clock: systemClock,
+      log: createLog({ level: 'info', clock: systemClock, stream: log.stream }),
+      run,
+    }),
+  })
+
+  t.test('runs at once, then by the schedule, and a run that throws ends nothing', async t => {
+    let runs = 0
+    const { scheduler, log } = everySecond(async () => {
+      runs += 1
+      if (runs === 1) throw new Error('the first one fails')
+    })
+    await scheduler.start()
+    t.equal(runs, 1)
+    t.match(log.lines(), [{ severity: 'ERROR', message: 'a cycle failed', err: { message: 'the first one fails' } }])
+    await until(() => runs >= 2)
+    await scheduler.stop()
+    t.ok(scheduler.sinceLastTick() < 60_000)
+  })
+
+  t.test('never runs twice at once, and stops only when what runs is over', async t => {
+    let running = 0
+    let most = 0
+    let release = () => {}
+    const { scheduler, log } = everySecond(async () => {
+      running += 1
+      most = Math.max(most, running)
+      await new Promise<void>(resolve => {
+        release = resolve
+      })
+      running -= 1
+    })
+    const first = scheduler.start()
+    await until(() => log.lines().length > 0)
+    t.match(log.lines()[0], { severity: 'WARNING' })
+    const stopped = scheduler.stop().then(() => running)
+    release()
+    t.equal(await stopped, 0)
+    await first
+    t.equal(most, 1)
+  })
+})

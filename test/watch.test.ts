@@ -1,0 +1,185 @@
+import t, { type Test } from 'tap'
+import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
+import type { JsonObject } from '../sandbox/merge-patch.ts'
+import { startRegistry } from '../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { systemClock } from '../src/clock.ts'
+import { readEnvironment } from '../src/config/environment.ts'
+import { parseConfig } from '../src/config/load.ts'
+import type { Config } from '../src/config/schema.ts'
+import { createLog } from '../src/log.ts'
+import { createWatch, type Watch, type WatchListeners } from '../src/watch.ts'
+
+const repository = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
+
+function buildConfig(names: readonly string[], timeout = '5s'): Config {
+  const stacks = names.map(name => ({
+    name,
+    project: 'openagentsgemini',
+    region: 'us-central1',
+    service: { name, repositories: [repository] },
+    job: { name: `${name}-migrate`, command: ['runtime-migrate'] },
+  }))
+  return parseConfig(JSON.stringify({ timeout, stacks }), 'test.yaml', {})
+}
+
+interface Bench {
+  readonly watch: Watch
+  readonly emulator: CloudRun
+  /** The requests to Cloud Run that a cycle makes. */
+  cycle(): Promise<Record<string, number>>
+  statuses(): string[]
+}
+
+async function build(
+  t: Test,
+  options: { config: Config; patch?: WorldPatch; registry?: boolean; listeners?: Partial<WatchListeners> },
+): Promise<Bench> {
+  const world = loadWorld(options.patch)
+  const emulator = await startCloudRun({ world })
+  const registry = options.registry ? await startRegistry({ world: world.registry }) : null
+  const watch = createWatch({
+    config: options.config,
+    environment: readEnvironment({
+      CLOUD_RUN_EMULATOR_HOST: emulator.host,
+      ...(registry && { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }),
+    }),
+    clock: systemClock,
+    log: createLog({ level: 'silent', clock: systemClock }),
+    ...(options.listeners && { listeners: options.listeners }),
+  })
+  t.teardown(async () => {
+    await watch.close()
+    await Promise.all([emulator.close(), registry?.close()])
+  })
+  return {
+    watch,
+    emulator,
+    async cycle() {
+      emulator.calls.clear()
+      await watch.runCycle()
+      return emulator.calls.counts()
+    },
+    statuses: () =>
+      watch.store.snapshot(systemClock.now()).stacks.flatMap(({ states }) => states.map(({ status }) => status)),
+  }
+}
+
+/** So many stacks like the healthy one, with revisions and executions of their own. */
+function fleet(size: number): { names: string[]; patch: WorldPatch } {
+  const names = Array.from({ length: size }, (_, index) => `app-${index}`)
+  const healthy = loadWorld()
+  const named = (resources: Readonly<Record<string, JsonObject>>, last: string) =>
+    Object.entries(resources).find(([name]) => name.endsWith(`/${last}`))?.[1] ?? {}
+  const copy = (resource: JsonObject, changes: JsonObject): JsonObject => {
+    const { name, etag, ...rest } = structuredClone(resource)
+    return { ...rest, ...changes }
+  }
+  const service = named(healthy.services, 'runtime')
+  const revision = named(healthy.revisions, 'runtime-00042-kxb')
+  const job = named(healthy.jobs, 'runtime-migrate')
+  const execution = named(healthy.executions, 'runtime-migrate-h8k4p')
+  const each = (make: (name: string) => [string, JsonObject]) => Object.fromEntries(names.map(make))
+  return {
+    names,
+    patch: {
+      services: each(name => [
+        name,
+        copy(service, { latestReadyRevision: `${name}-1`, latestCreatedRevision: `${name}-1` }),
+      ]),
+      revisions: each(name => [`${name}-1`, copy(revision, { service: name })]),
+      jobs: each(name => [
+        `${name}-migrate`,
+        copy(job, { latestCreatedExecution: { ...(job.latestCreatedExecution as JsonObject), name: `${name}-run` } }),
+      ]),
+      executions: each(name => [`${name}-run`, copy(execution, { job: `${name}-migrate` })]),
+    },
+  }
+}
+
+t.test('an unchanged stack costs two Cloud Run calls a cycle', async t => {
+  const { cycle, statuses } = await build(t, { config: buildConfig(['runtime']) })
+  t.strictSame(await cycle(), { GetService: 1, GetJob: 1, GetRevision: 1, GetExecution: 1 }, 'the first cycle')
+  t.strictSame(await cycle(), { GetService: 1, GetJob: 1 })
+  t.strictSame(await cycle(), { GetService: 1, GetJob: 1 })
+  t.strictSame(statuses(), ['in_sync', 'in_sync', 'in_sync'])
+})
+
+t.test('a hundred stacks of one region cost four at most', async t => {
+  const { names, patch } = fleet(100)
+  const { cycle, statuses } = await build(t, { config: buildConfig(names), patch })
+  await cycle()
+  for (const _ of [1, 2]) {
+    const counts = await cycle()
+    const sum = Object.values(counts).reduce((total, count) => total + count, 0)
+    t.ok(sum <= 4, JSON.stringify(counts))
+  }
+  t.ok(statuses().length === 300 && statuses().every(status => status === 'in_sync'))
+})
+
+t.test('a tag that two stacks share is asked for once a cycle', async t => {
+  const requests: string[] = []
+  const { names, patch } = fleet(2)
+  const { cycle, statuses } = await build(t, {
+    config: buildConfig(names),
+    patch,
+    registry: true,
+    listeners: { onApiRequest: (api, method, code) => api === 'registry' && requests.push(`${method} ${code}`) },
+  })
+  await cycle()
+  t.strictSame(requests, ['HeadManifest OK'])
+  await cycle()
+  t.strictSame(requests, ['HeadManifest OK', 'HeadManifest OK'], 'and again in the next, since it may have moved')
+  t.ok(statuses().every(status => status === 'in_sync'))
+})
+
+t.test('what fails for one stack is nothing to the others', async t => {
+  const { names, patch } = fleet(3)
+  const faults = [{ method: 'GetRevision', resource: 'app-1/revisions/*', code: 'PERMISSION_DENIED' }]
+  const { cycle, watch } = await build(t, { config: buildConfig(names), patch: { ...patch, faults } })
+  await cycle()
+  const [first, second, third] = watch.store.snapshot(systemClock.now()).stacks
+  t.ok(first?.states.every(({ status }) => status === 'in_sync'))
+  t.ok(third?.states.every(({ status }) => status === 'in_sync'))
+  t.match(second?.states, [{ status: 'unknown', error: { code: 'PERMISSION_DENIED' } }, {}, {}])
+})
+
+t.test('one failed look keeps the last status, and shows the error at once', async t => {
+  const { cycle, watch, emulator, statuses } = await build(t, { config: buildConfig(['runtime']) })
+  await cycle()
+  emulator.setWorld(loadWorld({ faults: [{ code: 'UNAVAILABLE' }] }))
+  await cycle()
+  t.strictSame(statuses(), ['in_sync', 'in_sync', 'in_sync'])
+  const [stack] = watch.store.snapshot(systemClock.now()).stacks
+  t.match(stack?.states, [{ error: { code: 'UNAVAILABLE' } }, { error: { code: 'UNAVAILABLE' } }, {}])
+  const later = watch.store.snapshot((stack?.states[0]?.staleAt ?? 0) + 1)
+  t.match(
+    later.stacks[0]?.states,
+    [{ status: 'unknown' }, { status: 'unknown' }, { status: 'unknown' }],
+    'until it is stale',
+  )
+  emulator.setWorld(loadWorld())
+  await cycle()
+  const [healed] = watch.store.snapshot(systemClock.now()).stacks
+  t.match(healed?.states, [{ status: 'in_sync', error: null }, { error: null }, { error: null }])
+})
+
+t.test('transitions are told with the cycle that found them, and first findings are none', async t => {
+  const told: string[] = []
+  const { cycle, emulator } = await build(t, {
+    config: buildConfig(['runtime']),
+    listeners: {
+      onChange: (_, transitions) => told.push(transitions.map(({ check, from, to }) => `${check} ${from} ${to}`).join()),
+    },
+  })
+  await cycle()
+  emulator.setWorld(
+    loadWorld({
+      jobs: {
+        'runtime-migrate': { template: { template: { containers: { 'runtime-migrate-1': { command: ['sh'] } } } } },
+      },
+    }),
+  )
+  await cycle()
+  t.strictSame(told, ['', 'job-image in_sync drifted'])
+})
