@@ -1,5 +1,5 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
-import { formatTime, type Clock } from './clock.ts'
+import { type Clock, formatTime } from './clock.ts'
 
 export type Log = Logger
 

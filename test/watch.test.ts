@@ -169,7 +169,8 @@ t.test('transitions are told with the cycle that found them, and first findings 
   const { cycle, emulator } = await build(t, {
     config: buildConfig(['runtime']),
     listeners: {
-      onChange: (_, transitions) => told.push(transitions.map(({ check, from, to }) => `${check} ${from} ${to}`).join()),
+      onChange: (_, transitions) =>
+        told.push(transitions.map(({ check, from, to }) => `${check} ${from} ${to}`).join()),
     },
   })
   await cycle()

@@ -3,7 +3,7 @@ import type { Config, Stack } from '../config/schema.ts'
 import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Finding } from './finding.ts'
 
-export const checkKinds = ['service-image', 'job-image', 'migration-execution'] as const
+export const checkKinds = ['service-image', 'job-image', 'migration-execution', 'role-grants', 'schema'] as const
 export type CheckKind = (typeof checkKinds)[number]
 
 /** What the probes saw that a check needs, all in the same cycle. */

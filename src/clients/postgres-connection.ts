@@ -8,7 +8,7 @@ import { describeTarget, type PostgresTarget } from './postgres-url.ts'
 
 /** A connection within a transaction. */
 export interface PostgresSession {
-  /** The rows of one statement, each as an array in the order of its columns. */
+  /** The rows of one statement, each as an array in the order of its columns. Rejects with a code of ours. */
   rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   /** Runs statements that answer nothing; several are separated by semicolons. */
   run(sql: string): Promise<void>
@@ -43,7 +43,7 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
     const current = line
     const stop = cutOnAbort(signal, current)
     try {
-      return await inTransaction(current, begin, work)
+      return await inTransaction(target, current, begin, work)
     } finally {
       stop()
     }
@@ -85,11 +85,16 @@ function cutOnAbort(signal: AbortSignal, line: Line): () => void {
   return () => signal.removeEventListener('abort', cut)
 }
 
-async function inTransaction<Value>(line: Line, begin: string, work: (session: PostgresSession) => Promise<Value>) {
+async function inTransaction<Value>(
+  target: PostgresTarget,
+  line: Line,
+  begin: string,
+  work: (session: PostgresSession) => Promise<Value>,
+) {
   const { client } = line
   try {
     await client.query(begin)
-    const value = await work(sessionOf(client))
+    const value = await work(sessionOf(client, target))
     await client.query('COMMIT')
     return value
   } catch (thrown) {
@@ -98,14 +103,17 @@ async function inTransaction<Value>(line: Line, begin: string, work: (session: P
   }
 }
 
-function sessionOf(client: pg.Client): PostgresSession {
+function sessionOf(client: pg.Client, target: PostgresTarget): PostgresSession {
+  const ours = (thrown: unknown): never => {
+    throw translatePostgresError(thrown, target)
+  }
   return {
     async rows<Row extends readonly unknown[]>(text: string, values: readonly unknown[] = []) {
-      const result = await client.query<Row[number][]>({ text, values: [...values], rowMode: 'array' })
+      const result = await client.query<Row[number][]>({ text, values: [...values], rowMode: 'array' }).catch(ours)
       return result.rows as unknown as Row[]
     },
     async run(sql) {
-      await client.query(sql)
+      await client.query(sql).catch(ours)
     },
   }
 }
