@@ -1,6 +1,7 @@
 import { parseDuration } from '../duration.ts'
 import type { DatabaseFile } from './database-schema.ts'
 import { exactDuration } from './exact-duration.ts'
+import { maskText } from './mask.ts'
 import { type ConfigPath, formatPath, isWithin, type Problem } from './problem.ts'
 import { longestGapMs } from './schedule-gap.ts'
 import type { ConfigFile } from './schema.ts'
@@ -53,10 +54,9 @@ function brokenName(name: string, path: ConfigPath, all: readonly Named[]): Prob
 /** Who is spoken of must be a role that the policy lists; PUBLIC stands for everybody. */
 function brokenPolicy({ roles, trustedRoles, schemas }: DatabaseFile, path: ConfigPath): Problem[] {
   const listed = Object.keys(roles)
+  const shown = listed.filter(Boolean).map(maskText)
   const unlisted = (role: string, among: readonly string[], path: ConfigPath, at: 'key' | 'value'): Problem[] =>
-    among.includes(role)
-      ? []
-      : [{ path, at, message: `no such role in \`roles\`${suggestion(role, listed.filter(Boolean))}` }]
+    among.includes(role) ? [] : [{ path, at, message: `no such role in \`roles\`${suggestion(role, shown)}` }]
   return [
     ...unnamed(listed, [...path, 'roles'], 'a role'),
     ...unnamed(Object.keys(schemas), [...path, 'schemas'], 'a schema'),

@@ -3,6 +3,7 @@ import { DriftwatchError } from '../errors.ts'
 import { brokenRules } from './broken-rules.ts'
 import type { Environment } from './environment.ts'
 import type { Variables } from './interpolate.ts'
+import { maskText } from './mask.ts'
 import { formatPath, isWithin, type Problem } from './problem.ts'
 import { resolve } from './resolve.ts'
 import type { Config } from './schema.ts'
@@ -46,7 +47,10 @@ export function parseConfig(text: string, fileName: string, variables: Variables
 function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
   const lines = problems
     .slice(0, mostProblems)
-    .map(problem => ({ ...source.position(problem), text: `${formatPath(problem.path)}: ${problem.message}` }))
+    .map(problem => ({
+      ...source.position(problem),
+      text: `${maskText(formatPath(problem.path))}: ${problem.message}`,
+    }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
     .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
   const left = problems.length - mostProblems

@@ -8,9 +8,12 @@ const masked = '***'
 
 /** `text` without the passwords of the URLs, and of the `password=...`, in it. */
 export function maskText(text: string): string {
-  return text
-    .replace(/(:\/\/[^\s:/?#@]*:)\S*@/g, `$1${masked}@`)
-    .replace(/(password\s*[=:]\s*)[^\s&"',]+/gi, `$1${masked}`)
+  const { index = -1, 0: address = '' } = /:\/\/[^\s:/?#@]*:/.exec(text) ?? {}
+  const start = index + address.length
+  // Up to the last @, since a password may hold one that should have been encoded.
+  const end = text.lastIndexOf('@')
+  const withoutUrls = index >= 0 && end >= start ? text.slice(0, start) + masked + text.slice(end) : text
+  return withoutUrls.replace(/(password\s*[=:]\s*)[^\s&"',]+/gi, `$1${masked}`)
 }
 
 /** A database's URL without its password, and without the parameters that may hold another. */

@@ -10,8 +10,10 @@ const dayMs = 86_400_000
  */
 export function longestGapMs(expression: string): number {
   const fields = parse(expression)
-  const { second, minute, hour } = fields
-  const times = hour.flatMap(h => minute.flatMap(m => second.map(s => (h * 3600 + m * 60 + s) * 1000)))
+  const [hours, minutes, seconds] = [new Set(fields.hour), new Set(fields.minute), new Set(fields.second)]
+  const times = [...hours].flatMap(h =>
+    [...minutes].flatMap(m => [...seconds].map(s => (h * 3600 + m * 60 + s) * 1000)),
+  )
   times.sort((a, b) => a - b)
   const withinDay = longestStep(times)
   const overNight = (times[0] ?? 0) - (times.at(-1) ?? 0)

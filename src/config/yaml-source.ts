@@ -9,6 +9,7 @@ import {
   type Node,
   parseDocument,
   type Scalar,
+  visit,
   type YAMLMap,
 } from 'yaml'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
@@ -34,7 +35,8 @@ interface Place {
 }
 
 interface Reading {
-  readonly document: Document
+  /** What each alias stands for. */
+  readonly targets: ReadonlyMap<Alias, Node>
   readonly variables: Variables
   readonly problems: Problem[]
   readonly places: Map<string, Place>
@@ -57,7 +59,7 @@ export function readYaml(text: string, variables: Variables): YamlSource {
   })
   const problems = syntaxProblems(document)
   const places = new Map<string, Place>()
-  const reading = { document, variables, problems, places, values: 0 }
+  const reading = { targets: aliasTargets(document), variables, problems, places, values: 0 }
   const data = problems.length > 0 ? null : readValue(reading, document.contents, [], 0)
   if (data === '' && problems.length === 0)
     report(reading, [], 'value', 'the file is empty: it needs at least one stack')
@@ -86,6 +88,20 @@ function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
   }))
 }
 
+/** All at once, in the order of the file: an alias stands for what had its anchor last. */
+function aliasTargets(document: Document): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>()
+  const targets = new Map<Alias, Node>()
+  visit(document, {
+    Node(_, node) {
+      const target = isAlias(node) ? anchors.get(node.source) : undefined
+      if (isAlias(node) && target) targets.set(node, target)
+      else if (!isAlias(node) && node.anchor) anchors.set(node.anchor, node)
+    },
+  })
+  return targets
+}
+
 function report(reading: Reading, path: ConfigPath, at: Problem['at'], message: string): '' {
   reading.problems.push({ path, at, message })
   return ''
@@ -110,8 +126,8 @@ function tooMuch(reading: Reading): '' {
 }
 
 function readAlias(reading: Reading, alias: Alias, path: ConfigPath, key: number): unknown {
-  const target = alias.resolve(reading.document)
-  if (!target) return report(reading, path, 'value', `no anchor "&${alias.source}" stands above this alias`)
+  const target = reading.targets.get(alias)
+  if (!target) return report(reading, path, 'value', 'no anchor above it has the name of this alias')
   return readValue(reading, target, path, key)
 }
 

@@ -1,7 +1,10 @@
-import type { Metrics } from '../metrics/metrics.ts'
 import { noQuery, type Router } from './router.ts'
 
-export type ScrapedMetrics = Pick<Metrics, 'text' | 'contentType'>
+/** Whatever has metrics in the exposition format. */
+export interface ScrapedMetrics {
+  readonly contentType: string
+  text(): Promise<string>
+}
 
 export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
   router.get(

@@ -1,0 +1,76 @@
+/** Writes the examples in the docs, as the real thing gives them in a scenario of the sandbox: `npm run docs`. */
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { startCloudRun } from '../sandbox/cloud-run.ts'
+import { startRegistry } from '../sandbox/registry.ts'
+import { isScenarioName, readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
+import { loadWorld } from '../sandbox/world.ts'
+import { type Clock, systemClock } from '../src/clock.ts'
+import { readEnvironment } from '../src/config/environment.ts'
+import { parseConfig } from '../src/config/load.ts'
+import { buildReport, type Report } from '../src/drift/report.ts'
+import { renderText } from '../src/drift/text.ts'
+import { createLog } from '../src/log.ts'
+import { createWatch } from '../src/watch.ts'
+
+const top = new URL('../', import.meta.url)
+const now = Date.UTC(2026, 10, 23, 3)
+
+/** Time stands still, so that an example changes only with what Driftwatch says. */
+const clock: Clock = { ...systemClock, now: () => now, monotonic: () => 0 }
+
+/** `<!-- example: WHAT SCENARIO -->` and the fenced block behind it. WHAT is `drift` or the name of a check. */
+const marked = /(<!-- example: (\S+) (\S+) -->\n```\w*\n)[\s\S]*?(```)/g
+
+/** Every page that has examples, as it should be, by its path in the repository. */
+export async function pagesWithExamples(): Promise<ReadonlyMap<string, string>> {
+  const pages = new Map<string, string>()
+  for (const path of ['README.md', ...globSync('docs/**/*.md', { cwd: top })]) {
+    const text = readFileSync(new URL(path, top), 'utf8')
+    if (text.search(marked) >= 0) pages.set(path, await withExamples(text))
+  }
+  return pages
+}
+
+async function withExamples(page: string): Promise<string> {
+  const blocks = await Promise.all(
+    [...page.matchAll(marked)].map(async ([, head, what = '', scenario = '', end]) => {
+      if (!isScenarioName(scenario)) throw new Error(`there is no scenario ${scenario} to make an example of`)
+      return `${head}${exampleOf(what, await reportIn(scenario))}${end}`
+    }),
+  )
+  return page.replaceAll(marked, () => blocks.shift() ?? '')
+}
+
+function exampleOf(what: string, report: Report): string {
+  if (what === 'drift') return renderText(report, { color: false })
+  const check = report.stacks.flatMap(({ checks }) => checks).find(each => each.check === what)
+  if (!check) throw new Error(`there is no check ${what} to make an example of`)
+  return `${JSON.stringify(check, null, 2)}\n`
+}
+
+/** The report after the first cycle in a scenario. */
+async function reportIn(scenario: ScenarioName): Promise<Report> {
+  const world = loadWorld(readScenario(scenario).patch, now)
+  const [cloudRun, registry] = await Promise.all([startCloudRun({ world }), startRegistry({ world: world.registry })])
+  const file = 'sandbox/driftwatch.yaml'
+  const watch = createWatch({
+    config: parseConfig(readFileSync(new URL(file, top), 'utf8'), file, { SANDBOX_TIMEOUT: '20s' }),
+    environment: readEnvironment({
+      CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
+      ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host,
+    }),
+    clock,
+    log: createLog({ level: 'silent', clock }),
+  })
+  try {
+    await watch.runCycle()
+    return buildReport(watch.store.snapshot(now))
+  } finally {
+    await watch.close()
+    await Promise.all([cloudRun.close(), registry.close()])
+  }
+}
+
+if (import.meta.main) {
+  for (const [path, text] of await pagesWithExamples()) writeFileSync(new URL(path, top), text)
+}

@@ -1,0 +1,92 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const top = fileURLToPath(new URL('..', import.meta.url))
+const read = (file: string) => readFileSync(join(top, file), 'utf8')
+
+interface Import {
+  readonly from: string
+  readonly to: string
+}
+
+/** Every import of a file by a path, static or not, type or value. */
+const imports: readonly Import[] = globSync('{src,sandbox}/**/*.ts', { cwd: top }).flatMap(from =>
+  [...read(from).matchAll(/(?:\bfrom|\bimport|\bimport\(|new URL\()\s*'(\.[^']*)'/g)].map(([, path = '']) => ({
+    from,
+    to: normalize(join(dirname(from), path)),
+  })),
+)
+
+/** The folder or file of `src/` that a path belongs to: `src/http/app.ts` to `http`, `src/watch.ts` to `watch`. */
+function moduleOf(path: string): string {
+  const [, first = ''] = path.split('/')
+  return first.replace(/\.ts$/, '')
+}
+
+/** The rank of each module by the line in docs/architecture.md: what stands in braces shares one. */
+function readRanks(page: string): Map<string, number> {
+  const line = /```\n(errors .*? main)\n```/s.exec(page)?.[1] ?? ''
+  const words = line.match(/\{[^}]*\}|[a-z]+/g) ?? []
+  return new Map(words.flatMap((word, rank) => (word.match(/[a-z]+/g) ?? []).map(name => [name, rank] as const)))
+}
+
+const ranks = readRanks(read('docs/architecture.md'))
+
+t.test('every folder and file of src/ has its place in the line of docs/architecture.md', async t => {
+  const modules = new Set(globSync('src/**/*.ts', { cwd: top }).map(moduleOf))
+  t.ok(modules.size > 10)
+  t.strictSame(
+    [...modules].filter(name => !ranks.has(name)),
+    [],
+  )
+})
+
+t.test('a file of src/ imports only from its own folder and from what stands to its left', async t => {
+  const rank = (path: string) => ranks.get(moduleOf(path)) ?? Number.NaN
+  const crossing = imports.filter(
+    ({ from, to }) => from.startsWith('src/') && to.startsWith('src/') && moduleOf(from) !== moduleOf(to),
+  )
+  t.ok(crossing.length > 100, 'the imports are seen')
+  const wrong = crossing.filter(({ from, to }) => !(rank(to) < rank(from)))
+  t.strictSame(
+    wrong.map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  )
+})
+
+t.test('src/ and sandbox/ never import each other', async t => {
+  const across = imports.filter(
+    ({ from, to }) => /^(src|sandbox)\//.test(to) && from.split('/')[0] !== to.split('/')[0],
+  )
+  t.strictSame(
+    across.map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  )
+})
+
+t.test('src/ imports nothing of tests, benchmarks and docs', async t => {
+  const beyond = imports.filter(({ from, to }) => from.startsWith('src/') && !/^(src\/|package\.json$)/.test(to))
+  t.strictSame(beyond, [])
+})
+
+t.test('the environment is read in one file', async t => {
+  const readers = globSync('src/**/*.ts', { cwd: top }).filter(file =>
+    /process\s*\.\s*env|\benv\b.*from 'node:process'/.test(read(file)),
+  )
+  t.strictSame(readers, ['src/config/environment.ts'])
+})
+
+/** Imports of clients that write by others than `operate`. */
+function strayWriters(all: readonly Import[]): string[] {
+  const writers = all.filter(({ to }) => /^src\/clients\/.*-writer\.ts$/.test(to))
+  return writers.filter(({ from }) => !from.startsWith('src/operate/')).map(({ from, to }) => `${from} imports ${to}`)
+}
+
+t.test('only operate imports clients that write', async t => {
+  t.strictSame(strayWriters(imports), [])
+  const writer = 'src/clients/monitoring-writer.ts'
+  const allowed = { from: 'src/operate/policies.ts', to: writer }
+  t.strictSame(strayWriters([allowed, { from: 'src/watch.ts', to: writer }]), [`src/watch.ts imports ${writer}`])
+})

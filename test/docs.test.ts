@@ -1,0 +1,206 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import t from 'tap'
+import { parse } from 'yaml'
+import { pagesWithExamples } from '../docs/examples.ts'
+import { isScenarioName } from '../sandbox/scenarios.ts'
+import { type CheckKind, checkKinds } from '../src/checks/check.ts'
+import { runCli } from '../src/cli/cli.ts'
+import { systemClock } from '../src/clock.ts'
+import { reportSchema } from '../src/drift/report.ts'
+import { errorTable } from '../src/errors.ts'
+
+const top = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string) => readFileSync(join(top, path), 'utf8')
+const list = (pattern: string) => globSync(pattern, { cwd: top }).sort()
+const pages = [...list('*.md'), ...list('docs/**/*.md')]
+const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts)
+
+/** The cells of every row of the tables on a page whose first cell is code. */
+function rowsOf(page: string): string[][] {
+  return [...page.matchAll(/^\| (`.*) \|$/gm)].map(([, row = '']) => row.split(' | ').map(cell => cell.trim()))
+}
+
+const unquoted = (cell = '') => cell.replaceAll('`', '')
+
+t.test('docs/errors.md has every code of the table, in its order and with its traits', async t => {
+  const documented = rowsOf(read('docs/errors.md')).map(([code, meaning, retryable, http]) => ({
+    code: unquoted(code),
+    meaning,
+    retryable: retryable === 'yes',
+    httpStatus: Number(http),
+  }))
+  const known = Object.entries(errorTable).map(([code, { meaning, retryable, httpStatus }]) => ({
+    code,
+    meaning,
+    retryable,
+    httpStatus,
+  }))
+  t.strictSame(documented, known)
+  t.ok(
+    rowsOf(read('docs/errors.md')).every(([, , , , todo]) => todo && todo !== '-'),
+    'and says what to do',
+  )
+})
+
+t.test('every check has a page, and every page a check', async t => {
+  t.strictSame(
+    list('docs/checks/*.md').map(path => path.replace(/^docs\/checks\/|\.md$/g, '')),
+    [...checkKinds].sort(),
+  )
+})
+
+interface ExpectedFindings {
+  readonly checks: Readonly<Record<string, { readonly differences?: readonly { readonly path: string }[] }>>
+}
+
+for (const check of checkKinds) {
+  const page = read(`docs/checks/${check}.md`)
+
+  t.test(`the page of ${check} explains the differences that its cases show, and no others`, async t => {
+    const shown = list('test/fixtures/checks/*/expected.yaml').flatMap(path =>
+      ((parse(read(path)) as ExpectedFindings).checks[check]?.differences ?? []).map(difference => difference.path),
+    )
+    t.ok(shown.length > 0)
+    t.strictSame(
+      rowsOf(page)
+        .map(([path]) => unquoted(path))
+        .sort(),
+      [...new Set(shown)].sort(),
+    )
+  })
+
+  t.test(`the page of ${check} names only codes that there are`, async t => {
+    const codes = [...page.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, code = '']) => code)
+    t.ok(codes.length > 0)
+    t.strictSame(
+      codes.filter(code => !(code in errorTable)),
+      [],
+    )
+  })
+
+  t.test(`the page of ${check} shows a finding that parses`, async t => {
+    const example = JSON.parse(/```json\n(.*?)```/s.exec(page)?.[1] ?? 'null') as { check: CheckKind }
+    const valid = new Ajv({ allowUnionTypes: true, formats: { 'date-time': true } }).compile(
+      reportSchema.properties.stacks.items.properties.checks.items,
+    )
+    t.ok(valid(example), JSON.stringify(valid.errors))
+    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^gcloud / })
+  })
+}
+
+t.test('the examples in the docs are what Driftwatch says in the sandbox', async t => {
+  const fresh = await pagesWithExamples()
+  t.ok(fresh.size > checkKinds.length, 'the pages of the checks and the README')
+  for (const [path, text] of fresh) t.equal(read(path), text, `${path}: npm run docs writes it anew`)
+})
+
+t.test('links between the pages lead somewhere', async t => {
+  const links = pages.flatMap(page =>
+    [...read(page).matchAll(/\]\((?!https?:)([^)]*)\)/g)].map(([, link = '']) => {
+      const [path = '', anchor = ''] = link.split('#')
+      return { page, target: path === '' ? page : join(dirname(page), path), anchor }
+    }),
+  )
+  t.ok(links.length > 20)
+  t.strictSame(
+    links.filter(({ target, anchor }) => !existsSync(join(top, target)) || !hasAnchor(target, anchor)),
+    [],
+  )
+})
+
+/** Whether a page has the heading that an anchor names, as GitHub spells them. */
+function hasAnchor(page: string, anchor: string): boolean {
+  if (anchor === '') return true
+  const headings = [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+  return headings.includes(anchor)
+}
+
+t.test('every page is reached from the README', async t => {
+  const seen = new Set<string>()
+  const open = ['README.md']
+  for (let page = open.pop(); page !== undefined; page = open.pop()) {
+    if (seen.has(page)) continue
+    seen.add(page)
+    for (const [, link = ''] of read(page).matchAll(/\]\((?!https?:)([^)#]+\.md)[^)]*\)/g))
+      open.push(join(dirname(page), link))
+  }
+  const generated = 'docs/configuration.template.md'
+  t.strictSame(
+    pages.filter(page => !seen.has(page) && page !== generated),
+    [],
+  )
+})
+
+t.test('commands in the pages exist', async t => {
+  const text = pages.map(read).join('\n')
+  const wanted = [...text.matchAll(/npm run (?:--silent )?([a-z:]+)/g)].map(([, script = '']) => script)
+  t.ok(wanted.includes('sandbox') && scripts.includes('test'))
+  t.strictSame(
+    [...new Set(wanted)].filter(script => !scripts.includes(script)),
+    [],
+  )
+  const scenarios = [...text.matchAll(/npm run scenario -- ([a-z-]+)/g)].map(([, name = '']) => name)
+  t.strictSame(
+    scenarios.filter(name => !isScenarioName(name)),
+    [],
+  )
+  const commands = [...text.matchAll(/driftwatch (?:-- )?(check|serve|config)((?: +--[a-z]+(?:[ =][\w./"$-]+)?)*)/g)]
+  for (const [command, name = '', options = ''] of commands) {
+    const { stdout } = await run(name, '--help')
+    for (const [option] of options.matchAll(/--[a-z]+/g)) t.match(stdout, option, command)
+  }
+})
+
+t.test('the example configs are valid', async t => {
+  const configs = [...list('deploy/*.yaml'), 'sandbox/driftwatch.yaml']
+  t.ok(configs.includes('deploy/openagents-runtime.yaml'))
+  for (const file of configs) {
+    t.match(await run('config', '--config', join(top, file)), { code: 0, stdout: 'stacks:' }, file)
+  }
+})
+
+t.test('the config in the README is valid', async t => {
+  const config = /```yaml\n(.*?)```/s.exec(read('README.md'))?.[1] ?? ''
+  const directory = t.testdir({ 'driftwatch.yaml': config })
+  t.match(await run('config', '--config', join(directory, 'driftwatch.yaml')), { code: 0, stdout: 'acme-production' })
+})
+
+t.test('the decision records say what one must', async t => {
+  const records = list('docs/decisions/*.md')
+  t.strictSame(
+    records.map(path => Number(path.slice('docs/decisions/'.length, 'docs/decisions/0000'.length))),
+    records.map((_, index) => index + 1),
+    'numbered without a gap',
+  )
+  for (const path of records) {
+    const parts = [...read(path).matchAll(/^\*\*(\w+)\.\*\*/gm)].map(([, part]) => part)
+    t.strictSame(parts, ['Context', 'Decision', 'Consequences', 'Alternatives'], path)
+  }
+})
+
+/** Runs a command of Driftwatch in this process, in an environment without variables. */
+async function run(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const texts = { stdout: '', stderr: '' }
+  const stream = (name: keyof typeof texts) => ({
+    write(text: string) {
+      texts[name] += text
+    },
+  })
+  const code = await runCli(argv, {
+    stdout: stream('stdout'),
+    stderr: stream('stderr'),
+    variables: {},
+    clock: systemClock,
+    nodeVersion: process.version,
+    signal: new AbortController().signal,
+  })
+  return { code, ...texts }
+}
