@@ -131,17 +131,14 @@ t.test('a file that cannot be read is a coded error that says what to do', async
   })
   const unreadable = (file: string) =>
     failure(t, 'CONFIG_UNREADABLE', () => loadConfig({ file, environment: { variables: {} } }))
-  const named = 'with --config FILE or DRIFTWATCH_CONFIG'
-  t.equal(
-    unreadable('nowhere.yaml'),
-    `cannot read the config file nowhere.yaml: there is no such file; name another one ${named}`,
-  )
-  t.match(unreadable(folder), `it is a directory; name a file in it ${named}`)
+  const named = 'name another file with --config FILE or DRIFTWATCH_CONFIG'
+  t.equal(unreadable('nowhere.yaml'), `cannot read the config file nowhere.yaml: there is no such file; ${named}`)
+  t.match(unreadable(folder), `it is a directory; ${named}`)
   t.match(unreadable(`${folder}/not-text.yaml`), 'it is not UTF-8 text')
   t.match(unreadable(`${folder}/huge.yaml`), 'it is larger than 1048576 bytes')
   t.match(unreadable('/dev/zero'), 'it is larger than 1048576 bytes')
   t.match(unreadable('a\0b'), 'cannot read the config file')
-  t.match(unreadable(`${folder}/huge.yaml/x`), 'ENOTDIR')
+  t.match(unreadable(`${folder}/huge.yaml/x`), `ENOTDIR; ${named}`)
 })
 
 t.test('the config files of this repository load', async t => {

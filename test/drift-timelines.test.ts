@@ -37,9 +37,11 @@ type Event = Finding | ErrorCode | 'nothing'
 /** Minute, what befalls, the status after it, and the minute since when it has that status. */
 type Step = readonly [at: number, event: Event, status: Status, since: number, more?: More]
 
+type Change = readonly [from: Status, to: Status, since: number]
+
 interface More {
-  /** The status that it changed from, or null where there was no transition. Left out: it follows from the statuses. */
-  readonly from?: Status | null
+  /** The changes of status that the cycle told of, in order. Left out: the one that the two steps show, if they do. */
+  readonly transitions?: readonly Change[]
   readonly error?: ErrorCode | null
   /** The minute of the last look that answered. */
   readonly observed?: number
@@ -83,7 +85,7 @@ function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): v
   let before: Status | null = null
   for (const [at, event, status, since, more = {}] of steps) {
     const now = start + at * minute
-    const transition = event === 'nothing' ? null : store.record('runtime', kind, outcomeOf(event, now))
+    const changes = event === 'nothing' ? null : cycle(store, event, now)
     const state = store.snapshot(now).stacks[0]?.states[0]
     const title = `minute ${at}`
     t.equal(state?.status, status, `${title}: status`)
@@ -91,16 +93,20 @@ function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): v
     if (more.error !== undefined) t.equal(state?.error?.code ?? null, more.error, `${title}: error`)
     if (more.observed !== undefined) t.equal(state?.observedAt, start + more.observed * minute, `${title}: observedAt`)
     if (more.note !== undefined) t.match(state?.notes.join('\n'), more.note, `${title}: note`)
-    if (event !== 'nothing') {
-      const from: Status | null = more.from === undefined ? (before === status ? null : before) : more.from
-      t.strictSame(shown(transition), from && { from, to: status, since }, `${title}: transition`)
-    }
+    const usual: Change[] = before === null || before === status ? [] : [[before, status, since]]
+    if (changes) t.strictSame(changes.map(shown), more.transitions ?? usual, `${title}: transitions`)
     before = status
   }
 }
 
-function shown(transition: Transition | null) {
-  return transition && { from: transition.from, to: transition.to, since: (transition.since - start) / minute }
+/** What a cycle does to the states: it lets go of what is too old, and records what it found. */
+function cycle(store: Store, event: Exclude<Event, 'nothing'>, now: number): Transition[] {
+  const aged = store.age(now)
+  return [...aged, store.record('runtime', kind, outcomeOf(event, now)) ?? []].flat()
+}
+
+function shown({ from, to, since }: Transition): Change {
+  return [from, to, (since - start) / minute]
 }
 
 t.test('first findings', async t => {
@@ -116,13 +122,13 @@ t.test('first findings', async t => {
     })
   }
   t.test('with no earlier state a failed look is unknown at once, and no transition', async t => {
-    follow(t, [[1, 'UNAVAILABLE', 'unknown', 0, { error: 'UNAVAILABLE', from: null }]])
+    follow(t, [[1, 'UNAVAILABLE', 'unknown', 0, { error: 'UNAVAILABLE', transitions: [] }]])
   })
   t.test('the second finding is one', async t => {
     follow(t, [
-      [1, drifted('job.image'), 'drifted', 1, { from: null, error: null }],
-      [2, drifted('job.image'), 'drifted', 1, { from: null }],
-      [3, inSync, 'in_sync', 3, { from: 'drifted' }],
+      [1, drifted('job.image'), 'drifted', 1, { transitions: [], error: null }],
+      [2, drifted('job.image'), 'drifted', 1, { transitions: [] }],
+      [3, inSync, 'in_sync', 3, { transitions: [['drifted', 'in_sync', 3]] }],
     ])
   })
 })
@@ -342,7 +348,18 @@ t.test('losing sight', async t => {
       [
         [0, inSync, 'in_sync', 0],
         [10, 'nothing', 'unknown', 5],
-        [11, inSync, 'in_sync', 11, { from: 'unknown' }],
+        [
+          11,
+          inSync,
+          'in_sync',
+          11,
+          {
+            transitions: [
+              ['in_sync', 'unknown', 5],
+              ['unknown', 'in_sync', 11],
+            ],
+          },
+        ],
       ],
       shortSighted(),
     )
@@ -354,7 +371,18 @@ t.test('losing sight', async t => {
       [
         [0, drifted('job.image'), 'drifted', 0],
         [10, 'nothing', 'unknown', 5],
-        [11, inSync, 'in_sync', 11, { from: 'unknown' }],
+        [
+          11,
+          inSync,
+          'in_sync',
+          11,
+          {
+            transitions: [
+              ['drifted', 'unknown', 5],
+              ['unknown', 'in_sync', 11],
+            ],
+          },
+        ],
       ],
       shortSighted(),
     )
@@ -366,7 +394,18 @@ t.test('losing sight', async t => {
       [
         [0, drifted('job.image'), 'drifted', 0],
         [10, 'nothing', 'unknown', 5],
-        [11, pending('job.image'), 'drifted', 11],
+        [
+          11,
+          pending('job.image'),
+          'drifted',
+          11,
+          {
+            transitions: [
+              ['drifted', 'unknown', 5],
+              ['unknown', 'drifted', 11],
+            ],
+          },
+        ],
       ],
       shortSighted(),
     )

@@ -66,7 +66,7 @@ function readText(file: string): string {
     bytes = readBytes(file)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw unreadable(remedies[code] ?? code, error)
+    throw unreadable(remedies[code] ?? `${code}; ${elsewhere}`, error)
   }
   if (bytes.length > largestFile) throw unreadable(`it is larger than ${largestFile} bytes`)
   try {
@@ -76,9 +76,11 @@ function readText(file: string): string {
   }
 }
 
+const elsewhere = 'name another file with --config FILE or DRIFTWATCH_CONFIG'
+
 const remedies: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file; name another one with --config FILE or DRIFTWATCH_CONFIG',
-  EISDIR: 'it is a directory; name a file in it with --config FILE or DRIFTWATCH_CONFIG',
+  ENOENT: `there is no such file; ${elsewhere}`,
+  EISDIR: `it is a directory; ${elsewhere}`,
   EACCES: 'permission denied; let the user who runs Driftwatch read it',
 }
 

@@ -76,17 +76,16 @@ export function readYaml(text: string, variables: Variables): YamlSource {
 
 /** The parser's complaints without the pieces of the file that it quotes, since these may be secret. */
 function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
-  return document.errors.map(({ code, message, pos }) => ({
-    path: [],
-    at: pos[0],
-    message:
-      code === 'RESOURCE_EXHAUSTION'
-        ? 'nested too deeply'
-        : code === 'MULTIPLE_DOCS'
-          ? 'a second document begins here: keep to one'
-          : `not YAML: ${message.replace(/(?<=\S): .*$/s, '')}`,
-  }))
+  return document.errors.map(({ code, message, pos }) => {
+    const complaint = `not YAML: ${message.replace(/(?<=\S): .*$/s, '')}`
+    return { path: [], at: pos[0], message: plainer.get(code) ?? complaint }
+  })
 }
+
+const plainer: ReadonlyMap<string, string> = new Map([
+  ['RESOURCE_EXHAUSTION', 'nested too deeply'],
+  ['MULTIPLE_DOCS', 'a second document begins here: keep to one'],
+])
 
 /** All at once, in the order of the file: an alias stands for what had its anchor last. */
 function aliasTargets(document: Document): ReadonlyMap<Alias, Node> {
@@ -157,10 +156,12 @@ function readMerge(reading: Reading, node: Node | null, path: ConfigPath): [stri
   if (isSeq(node)) return node.items.flatMap(item => readMerge(reading, item as Node | null, path))
   const place = formatPath(path)
   const here = reading.places.get(place)
+  const problemsBefore = reading.problems.length
   const source = readValue(reading, node, path, here?.key ?? 0)
   if (here) reading.places.set(place, here)
   if (typeof source === 'object' && source !== null && !Array.isArray(source)) return Object.entries(source)
-  report(reading, path, 'value', '<< takes an alias of a map, or a list of such aliases')
+  if (reading.problems.length === problemsBefore)
+    report(reading, path, 'value', '<< takes an alias of a map, or a list of such aliases')
   return []
 }
 
