@@ -37,20 +37,33 @@ const shareOfOneAttempt = 0.6
 
 /**
  * Calls until it succeeds, fails for good, or the deadline is reached: three attempts at most, with backoff and jitter.
- * `call` is told how many milliseconds it may take, and rejects with one of our errors.
+ * `call` is told how many milliseconds it may take, and rejects with one of our errors. When time runs out between two
+ * attempts, the error is that of the last one.
  */
-export function attempt<T>(clock: Clock, deadline: Deadline, call: (timeoutMs: number) => Promise<T>): Promise<T> {
+export async function attempt<T>(
+  clock: Clock,
+  deadline: Deadline,
+  call: (timeoutMs: number) => Promise<T>,
+): Promise<T> {
+  let last: DriftwatchError | null = null
   const once = async () => {
     const left = deadline.at - clock.monotonic()
     if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'there was no time left to ask')
     return call(Math.max(1, Math.floor(left * shareOfOneAttempt)))
   }
-  return pRetry(once, {
-    retries: 2,
-    minTimeout: 100,
-    maxTimeout: 1000,
-    randomize: true,
-    signal: deadline.signal,
-    shouldRetry: ({ error }) => asDriftwatchError(error).retryable,
-  })
+  try {
+    return await pRetry(once, {
+      retries: 2,
+      minTimeout: 100,
+      maxTimeout: 1000,
+      randomize: true,
+      signal: deadline.signal,
+      shouldRetry({ error }) {
+        last = asDriftwatchError(error)
+        return last.retryable && deadline.at > clock.monotonic()
+      },
+    })
+  } catch (error) {
+    throw deadline.signal.aborted && last !== null ? last : error
+  }
 }

@@ -175,6 +175,6 @@ function shortName(name: string | null | undefined): string | null {
 
 function requiredName(name: string | null | undefined): string {
   const short = shortName(name)
-  if (!short) throw new DriftwatchError('MALFORMED_RESPONSE', 'Cloud Run answered with a resource that has no name')
+  if (!short) throw new DriftwatchError('MALFORMED_RESPONSE', 'the answer is a resource without a name')
   return short
 }

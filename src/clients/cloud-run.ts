@@ -118,20 +118,24 @@ function createReader<M extends { name?: string | null }, T>(
   return {
     async get(name, deadline) {
       try {
-        const [message] = await caller(`Get${noun}`, name, deadline, options => reads.get({ name }, options))
-        return translate(message)
+        return await caller(`Get${noun}`, name, deadline, async options => {
+          const [message] = await reads.get({ name }, options)
+          return translate(message)
+        })
       } catch (error) {
         if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
         throw error
       }
     },
-    async list(parent, pageToken, deadline) {
-      const [messages, , response] = await caller(`List${noun}s`, parent, deadline, options =>
-        reads.list({ parent, pageToken, pageSize }, { ...options, autoPaginate: false }),
-      )
-      const items = new Map(messages.map(message => [message.name ?? '', translate(message)]))
-      return { items, nextPageToken: response.nextPageToken ?? '' }
-    },
+    list: (parent, pageToken, deadline) =>
+      caller(`List${noun}s`, parent, deadline, async options => {
+        const request = { parent, pageToken, pageSize }
+        const [messages, , response] = await reads.list(request, { ...options, autoPaginate: false })
+        // One without a name cannot be what anybody asks for.
+        const named = messages.flatMap(message => (message.name ? [[message.name, translate(message)] as const] : []))
+        const items = new Map(named)
+        return { items, nextPageToken: response.nextPageToken ?? '' }
+      }),
   }
 }
 

@@ -18,7 +18,8 @@ const longestQuote = 300
 
 /** The only translator of what gRPC clients of Google throw. `where` names the request: `Cloud Run GetService projects/...`. */
 export function translateGrpcError(thrown: unknown, where: string): DriftwatchError {
-  if (thrown instanceof DriftwatchError) return thrown
+  if (thrown instanceof DriftwatchError)
+    return new DriftwatchError(thrown.code, `${where}: ${thrown.message}`, { cause: thrown })
   const { code, details, message } = describe(thrown)
   const text = (details || message).replace(/\s+/g, ' ').slice(0, longestQuote)
   return new DriftwatchError(ourCode(code, text), `${where}: ${text}`, { cause: thrown })

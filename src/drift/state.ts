@@ -120,9 +120,9 @@ export function ageState(state: TrackedState, now: EpochMs): TrackedState {
   }
 }
 
-/** The transition from one state to the next, or null: the first finding is none. */
+/** The transition from one state to the next, or null: the first finding is none, whatever looks failed before it. */
 export function transitionOf(stack: string, before: TrackedState, after: TrackedState): Transition | null {
-  if (before.status === after.status || before.error?.code === 'NOT_OBSERVED') return null
+  if (before.status === after.status || before.observedAt === null) return null
   return {
     stack,
     check: after.check,
@@ -138,25 +138,26 @@ export function transitionOf(stack: string, before: TrackedState, after: Tracked
  * and never healed, and it is drifted when it has been pending for too long. What is only doubted becomes unknown.
  */
 function withoutHiding(before: TrackedState, finding: Finding, observedAt: EpochMs, longestPendingMs: number): Finding {
-  if (finding.status === 'unknown') return { ...finding, proven: before.proven }
   const paths = finding.differences.map(difference => difference.path)
   const unhealed = paths.filter(path => before.proven.includes(path))
-  const proven = [...new Set([...finding.proven, ...unhealed])]
+  // What is in doubt has not been seen healed.
+  const remembered = finding.doubt === null ? unhealed : before.proven
+  const proven = [...new Set([...finding.proven, ...remembered])]
   if (finding.status !== 'pending') return { ...finding, proven }
-  if (unhealed.length > 0) {
-    return {
-      ...finding,
-      status: 'drifted',
-      proven,
-      notes: [...finding.notes, 'it was drifted before this rollout and has not been in sync since'],
-    }
-  }
-  if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs) return finding
+  if (unhealed.length > 0)
+    return insist(finding, 'drifted', proven, 'it had drifted before this rollout and has not been in sync since')
+  if (paths.length === 0 && proven.length > 0)
+    return insist(finding, 'unknown', proven, 'it had drifted before this rollout, and cannot be seen now')
+  if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs)
+    return { ...finding, proven }
   const note = `pending since ${formatTime(before.pendingSince)}, longer than the ${formatDuration(longestPendingMs)} that rollouts explain`
-  const notes = [...finding.notes, note]
   return paths.length > 0
-    ? { ...finding, status: 'drifted', proven: paths, notes }
-    : { ...finding, status: 'unknown', proven: before.proven, notes }
+    ? insist(finding, 'drifted', [...proven, ...paths], note)
+    : insist(finding, 'unknown', proven, note)
+}
+
+function insist(finding: Finding, status: Status, proven: readonly string[], note: string): Finding {
+  return { ...finding, status, proven, notes: [...finding.notes, note] }
 }
 
 /** Being blind does not end a pending spell; only what is seen does. */

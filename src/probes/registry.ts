@@ -26,7 +26,7 @@ export function createRegistryProbe(reader: CloudRunReader, registry: RegistryRe
 }
 
 async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
-  const seen = await seeImages(reader, stack)
+  const seen = await seeImages(reader, stack, registry.signal)
   const answers = new Map<string, RegistryAnswer>()
   for (let round = 0; seen && round < mostRounds; round += 1) {
     const questions = openQuestionsOf(seen.release, seen, answers)
@@ -36,12 +36,12 @@ async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: S
   return answers
 }
 
-/** What could not be looked at raises no question: the probe that looked says so itself. */
-async function seeImages(reader: CloudRunReader, stack: Stack) {
+/** What could not be looked at in time raises no question: the probe that looks says so itself. */
+async function seeImages(reader: CloudRunReader, stack: Stack, signal: AbortSignal) {
   const [observed, job, execution] = await Promise.all([
-    observeService(reader, stack).catch(() => null),
-    observeJob(reader, stack).catch(() => null),
-    observeExecution(reader, stack).catch(() => null),
+    orNull(observeService(reader, stack), signal),
+    orNull(observeJob(reader, stack), signal),
+    orNull(observeExecution(reader, stack), signal),
   ])
   if (!observed) return null
   const { service, revisions } = observed
@@ -55,4 +55,9 @@ async function seeImages(reader: CloudRunReader, stack: Stack) {
       ? sightExecution(execution.execution, release, execution.revisionThen, containers)
       : null,
   }
+}
+
+function orNull<T>(look: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  const late = new Promise<null>(resolve => signal.addEventListener('abort', () => resolve(null), { once: true }))
+  return Promise.race([look.catch(() => null), late])
 }
