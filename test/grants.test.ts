@@ -92,7 +92,7 @@ t.test('a policy that makes no sense is told of, with the place', async t => {
       /no USAGE on tables/,
     ],
     [
-      { roles: { a: {} }, schemas: { s: { defaults: { a: { functions: ['SELECT'] } } } } },
+      { roles: { a: {} }, schemas: { s: { owner: 'a', defaults: { a: { functions: ['SELECT'] } } } } },
       'schemas.s.defaults.a.functions.0',
       /no SELECT on functions/,
     ],
@@ -109,6 +109,9 @@ t.test('a policy that makes no sense is told of, with the place', async t => {
     [{ roles: { a: { database: ['SELECT'] } } }, 'roles.a.database.0', /no SELECT on a database/],
     [{ roles: { ['ü'.repeat(32)]: {} } }, `roles.${'ü'.repeat(32)}`, /63 bytes/],
     [{ schemas: { s: { owner: 'PUBLIC' } } }, 'schemas.s.owner', /cannot own/],
+    [{ roles: { a: {} }, schemas: { s: { defaults: { a: {} } } } }, 'schemas.s.defaults', /say who is the `owner`/],
+    [{ roles: { a: { members: ['PUBLIC'] } } }, 'roles.a.members.0', /everybody and no role/],
+    [{ schemas: { s: { relations: ['fine', 'n'.repeat(64)] } } }, 'schemas.s.relations.1', /63 bytes/],
   ]
   for (const [policy, path, message] of cases) {
     const problems = policyProblems(policy)

@@ -2,7 +2,7 @@ import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 
 /** The privileges that PostgreSQL knows for each kind of object that a policy governs. */
 export const privileges = {
-  database: ['CREATE'],
+  database: ['CREATE', 'CONNECT', 'TEMPORARY'],
   schema: ['USAGE', 'CREATE'],
   tables: ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'],
   sequences: ['USAGE', 'SELECT', 'UPDATE'],

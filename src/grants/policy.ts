@@ -1,4 +1,5 @@
 import { type RoleAttribute, roleAttributes } from './catalog.ts'
+import { printable, showIdentifier } from './identifiers.ts'
 import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
 
 /** What a listed role is: the attributes and rights on the database that are not named are not allowed. */
@@ -45,6 +46,8 @@ export interface GrantsPolicy {
 /** Something wrong with a policy, and where: `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
 export interface PolicyProblem {
   readonly path: readonly (string | number)[]
+  /** Whether it is about the name at the end of the path rather than about what stands there. */
+  readonly at: 'key' | 'value'
   readonly message: string
 }
 
@@ -54,12 +57,12 @@ export function isPublic(name: string): boolean {
 }
 
 type Path = readonly (string | number)[]
-type Report = (path: Path, message: string) => void
+type Report = (path: Path, at: PolicyProblem['at'], message: string) => void
 
 /** Everything in a policy that makes no sense whatever the database looks like. */
 export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
   const problems: PolicyProblem[] = []
-  const report: Report = (path, message) => problems.push({ path, message })
+  const report: Report = (path, at, message) => problems.push({ path, at, message })
   for (const [name, role] of Object.entries(policy.roles ?? {})) checkRole(name, role, policy, report)
   checkNames(policy.trustedRoles ?? [], ['trustedRoles'], report)
   for (const [name, schema] of Object.entries(policy.schemas ?? {})) checkSchema(name, schema, policy, report)
@@ -68,22 +71,24 @@ export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
 
 function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report: Report): void {
   const path = ['roles', name]
-  checkName(name, path, 'role', report)
-  if (isPublic(name)) report(path, 'PUBLIC is everybody and no role: name it in grants only')
-  if (name.startsWith('pg_')) report(path, `${name} is PostgreSQL's own role and cannot be governed`)
+  const shown = showIdentifier(name)
+  checkRoleName(name, path, 'key', report)
+  if (name.startsWith('pg_')) report(path, 'key', `${shown} is PostgreSQL's own role and cannot be governed`)
   if (policy.trustedRoles?.includes(name))
-    report(path, `role ${name} is also in trustedRoles: it can be only one of them`)
+    report(path, 'key', `role ${shown} is also in trustedRoles: it can be only one of them`)
   checkNames(role.members ?? [], [...path, 'members'], report)
-  if (role.members?.includes(name)) report([...path, 'members'], `role ${name} cannot be a member of itself`)
+  if (role.members?.includes(name)) report([...path, 'members'], 'value', `role ${shown} cannot be a member of itself`)
   checkWords('database', role.database ?? [], [...path, 'database'], report)
 }
 
 function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, report: Report): void {
   const path = ['schemas', name]
-  checkName(name, path, 'schema', report)
-  if (/^pg_|^information_schema$/.test(name)) report(path, `${name} is PostgreSQL's own schema and cannot be governed`)
-  if (schema.owner !== undefined) checkName(schema.owner, [...path, 'owner'], 'role', report)
-  if (schema.owner !== undefined && isPublic(schema.owner)) report([...path, 'owner'], 'PUBLIC cannot own anything')
+  checkName(name, path, 'key', 'schema', report)
+  if (/^pg_|^information_schema$/.test(name))
+    report(path, 'key', `${showIdentifier(name)} is PostgreSQL's own schema and cannot be governed`)
+  checkOwner(schema, path, report)
+  for (const [index, relation] of (schema.relations ?? []).entries())
+    checkName(relation, [...path, 'relations', index], 'value', 'relation', report)
   for (const [role, grants] of Object.entries(schema.grants ?? {})) {
     checkGrantee(role, [...path, 'grants', role], policy, report)
     checkWords('schema', grants.schema ?? [], [...path, 'grants', role, 'schema'], report)
@@ -97,10 +102,22 @@ function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, r
   }
 }
 
+function checkOwner({ owner, defaults }: SchemaPolicy, path: Path, report: Report): void {
+  if (owner === undefined) {
+    if (Object.keys(defaults ?? {}).length > 0)
+      report([...path, 'defaults'], 'key', 'defaults are for what the owner creates: say who is the `owner`')
+    return
+  }
+  if (isPublic(owner)) report([...path, 'owner'], 'value', 'PUBLIC cannot own anything')
+  else checkName(owner, [...path, 'owner'], 'value', 'role', report)
+}
+
 function checkGrantee(name: string, path: Path, policy: GrantsPolicy, report: Report): void {
   if (isPublic(name) || Object.hasOwn(policy.roles ?? {}, name)) return
-  const trusted = policy.trustedRoles?.includes(name)
-  report(path, trusted ? `role ${name} is trusted: what it holds is not judged` : `role ${name} is not listed in roles`)
+  const shown = showIdentifier(name)
+  const isTrusted = policy.trustedRoles?.includes(name)
+  const problem = isTrusted ? 'is trusted: what it holds is not judged' : 'is not listed in roles'
+  report(path, 'key', `role ${shown} ${problem}`)
 }
 
 function checkByName(kind: ObjectClass, privileges: PrivilegesByName, path: Path, report: Report): void {
@@ -109,7 +126,7 @@ function checkByName(kind: ObjectClass, privileges: PrivilegesByName, path: Path
     return
   }
   for (const [pattern, words] of Object.entries(privileges)) {
-    if (pattern === '') report([...path, pattern], 'a name or pattern must not be empty')
+    if (pattern === '') report([...path, pattern], 'key', 'a name or pattern must not be empty')
     checkWords(kind, words, [...path, pattern], report)
   }
 }
@@ -118,8 +135,8 @@ function checkWords(kind: ObjectClass, words: readonly string[], path: Path, rep
   for (const [index, word] of words.entries()) {
     if (isPrivilegeOf(kind, word)) continue
     const known = (privilegeWords as readonly string[]).includes(word)
-    const problem = known ? `there is no ${word} on ${nounOf[kind]}` : `${word} is no privilege`
-    report([...path, index], `${problem}: use ${privilegesOf[kind].join(', ')}`)
+    const problem = known ? `there is no ${word} on ${nounOf[kind]}` : `${printable(word)} is no privilege`
+    report([...path, index], 'value', `${problem}: use ${privilegesOf[kind].join(', ')}`)
   }
 }
 
@@ -133,16 +150,21 @@ const nounOf: Readonly<Record<ObjectClass, string>> = {
 
 function checkNames(names: readonly string[], path: Path, report: Report): void {
   for (const [index, name] of names.entries()) {
-    checkName(name, [...path, index], 'role', report)
-    if (names.indexOf(name) !== index) report([...path, index], `role ${name} is named twice`)
+    checkRoleName(name, [...path, index], 'value', report)
+    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is named twice`)
   }
 }
 
-function checkName(name: string, path: Path, what: string, report: Report): void {
-  if (name === '') report(path, `the name of a ${what} must not be empty`)
-  if (name.includes('\0')) report(path, `the name of a ${what} must not hold a NUL`)
+function checkRoleName(name: string, path: Path, at: PolicyProblem['at'], report: Report): void {
+  if (isPublic(name)) report(path, at, 'PUBLIC is everybody and no role: name it in grants only')
+  else checkName(name, path, at, 'role', report)
+}
+
+function checkName(name: string, path: Path, at: PolicyProblem['at'], what: string, report: Report): void {
+  if (name === '') report(path, at, `the name of a ${what} must not be empty`)
+  if (name.includes('\0')) report(path, at, `the name of a ${what} must not hold a NUL`)
   if (Buffer.byteLength(name) > 63)
-    report(path, `the name of a ${what} has more than the 63 bytes that PostgreSQL keeps`)
+    report(path, at, `the name of a ${what} has more than the 63 bytes that PostgreSQL keeps`)
 }
 
 export function isList(privileges: PrivilegesByName): privileges is readonly string[] {
