@@ -3,17 +3,21 @@ import type { DatabaseConfig, Stack } from '../config/schema.ts'
 import type { Catalog } from '../grants/catalog.ts'
 import { printable, showIdentifier } from '../grants/identifiers.ts'
 import type { LedgerAnswer } from '../probes/probe.ts'
-import type { Check, CheckInput } from './check.ts'
+import type { Check, CheckInput, Observations } from './check.ts'
 import { executeJob } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
 
-type Probes = 'service' | 'job' | 'execution' | 'registry' | 'postgres-catalog'
+/** What tells whether a migration is under way. */
+const migrationProbes = ['service', 'job', 'execution', 'registry'] as const
+type MigrationProbe = (typeof migrationProbes)[number]
+type Input = CheckInput<'postgres-catalog', MigrationProbe>
 
 /** The relations that the release needs exist, and the ledger holds the migrations that it should. */
-export const schema: Check<Probes> = {
+export const schema: Check<'postgres-catalog', MigrationProbe> = {
   kind: 'schema',
-  needs: ['postgres-catalog', 'service', 'job', 'execution', 'registry'],
+  needs: ['postgres-catalog'],
+  uses: migrationProbes,
   appliesTo: ({ database }) => database !== null && (database.ledger !== undefined || needsRelations(database)),
   judge(input) {
     const { stack, observed } = input
@@ -35,9 +39,14 @@ function needsRelations({ schemas }: DatabaseConfig): boolean {
   return Object.values(schemas).some(({ relations }) => relations.length > 0)
 }
 
-/** A migration that is still explained explains what it has not made yet. */
-function migrates(input: CheckInput<Probes>): boolean {
-  return migrationExecution.appliesTo(input.stack) && migrationExecution.judge(input).status === 'pending'
+/** A migration that is still explained explains what it has not made yet; one that cannot be looked at explains nothing. */
+function migrates({ observed, ...input }: Input): boolean {
+  if (!migrationExecution.appliesTo(input.stack) || !sawMigration(observed)) return false
+  return migrationExecution.judge({ ...input, observed }).status === 'pending'
+}
+
+function sawMigration(observed: Input['observed']): observed is Observations<'postgres-catalog' | MigrationProbe> {
+  return migrationProbes.every(kind => observed[kind] !== undefined)
 }
 
 function judgeRelations(

@@ -68,10 +68,10 @@ async function watchStack(
 ): Promise<Watched> {
   const { config, clock, log, store, ending, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
-  const needed = new Set(checks.flatMap(check => check.needs))
+  const wanted = new Set(checks.flatMap(({ needs, uses = [] }) => [...needs, ...uses]))
   const looks = await Promise.all(
     probes
-      .filter(probe => needed.has(probe.kind))
+      .filter(probe => wanted.has(probe.kind))
       .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending })),
   )
   for (const look of looks) onLook(look)
@@ -86,18 +86,22 @@ async function watchStack(
   return { looks, transitions }
 }
 
-/** A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones. */
+/**
+ * A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones.
+ * What it only uses is left out where that did not answer.
+ */
 function judge(
   check: Check,
   stack: Stack,
   looks: readonly Look<ProbeKind>[],
   { config, log, now }: { readonly config: Config; readonly log: Log; readonly now: EpochMs },
 ): Outcome {
-  const needed = looks.filter(look => check.needs.includes(look.kind))
-  const failed = needed.find(look => look.outcome === 'failed')
+  const { needs, uses = [] } = check
+  const failed = looks.filter(look => needs.includes(look.kind)).find(look => look.outcome === 'failed')
   if (failed)
     return { kind: 'failure', error: { code: failed.error.code, message: failed.error.message, at: failed.at } }
-  const observations = needed.flatMap(look => (look.outcome === 'answered' ? [look] : []))
+  const regarded = looks.filter(look => [...needs, ...uses].includes(look.kind))
+  const observations = regarded.flatMap(look => (look.outcome === 'answered' ? [look] : []))
   const observedAt = Math.min(...observations.map(look => look.at))
   const observed: Observed = Object.assign({}, ...observations.map(look => ({ [look.kind]: look.value })))
   try {
