@@ -63,6 +63,14 @@ export const errorTable = {
   METHOD_NOT_ALLOWED: usage(405, 'Driftwatch is only read: every path answers GET and HEAD alone.'),
   ADDRESS_UNAVAILABLE: usage(500, 'The address to listen on is taken or not allowed.'),
 
+  // A command that writes did not do it, or not all of it.
+  REFUSED: usage(409, 'The command does not do that while things are as they are: nothing was changed.'),
+  NOT_CONFIRMED: usage(400, 'Nobody agreed to what the command would change: nothing was changed.'),
+  CONFLICT: usage(409, 'Somebody else changed the same thing in between: the change was not made.'),
+  UNCERTAIN: usage(503, 'The answer to a write was lost, and it could not be told whether it was made.'),
+  STEP_FAILED: usage(503, 'A step of a command failed: the steps after it were not begun.'),
+  INTERRUPTED: usage(503, 'The command was interrupted: what it had begun may run on.'),
+
   BUG: { retryable: false, httpStatus: 500, logLevel: 'error', meaning: 'Driftwatch itself failed: please report it.' },
 } as const satisfies Record<string, ErrorTraits>
 

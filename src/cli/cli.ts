@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { version } from '../version.ts'
-import type { Command, CommandIo } from './command.ts'
+import type { Command, CommandGroup, CommandIo } from './command.ts'
 
 /** Each command is loaded when it is called: none pays for another. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   check: async () => (await import('./check.ts')).check,
+  grants: async () => (await import('./grants.ts')).grants,
   config: async () => (await import('./config.ts')).config,
 }
 
@@ -18,6 +19,7 @@ Usage
 Which command do I want?
   serve     watch all the time; answer curl /drift, Prometheus and uptime checks
   check     look once, print what is found, and exit 0 only when all is in sync
+  grants    plan, apply: make the database what its policy says; snapshot: write the policy that it has
   config    is my config right, and what does it come to?
 
 Where does the config come from?
@@ -36,13 +38,28 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
     if (name === undefined) throw new DriftwatchError('USAGE', `which command?\n\n${help}`)
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (!load) throw new DriftwatchError('USAGE', unknownCommand(name))
-    return await runCommand(name, await load(), rest, io)
+    return await run(name, await load(), rest, io)
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     io.stderr.write(`driftwatch: ${error.message.trimEnd()}\n`)
     if (error.code === 'BUG') io.stderr.write(`${error.stack}\nThis is a bug of Driftwatch: please report it.\n`)
     return 1
   }
+}
+
+async function run(name: string, command: Command | CommandGroup, argv: readonly string[], io: CommandIo) {
+  if (!('commands' in command)) return runCommand(name, command, argv, io)
+  const [inner, ...rest] = argv
+  if (inner === '--help' || inner === '-h') return print(io, command.help)
+  const known = Object.keys(command.commands).join(', ')
+  if (inner === undefined) throw new DriftwatchError('USAGE', `${name}: which one: ${known}?\n\n${command.help}`)
+  const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
+  if (!chosen)
+    throw new DriftwatchError(
+      'USAGE',
+      `there is no command ${JSON.stringify(`${name} ${inner}`)}: it is one of ${known}`,
+    )
+  return runCommand(`${name} ${inner}`, chosen, rest, io)
 }
 
 async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {

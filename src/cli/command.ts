@@ -10,6 +10,8 @@ export interface TextStream {
 
 /** What a command touches of the process. */
 export interface CommandIo {
+  /** Where somebody answers questions, if it is a terminal. Left out: nobody does. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   /** Results. */
   readonly stdout: TextStream
   /** Everything else. */
@@ -32,6 +34,12 @@ export interface Command {
   readonly options: ParseArgsOptionsConfig
   /** Does it; resolves with the exit code, rejects with a coded error. */
   run(values: OptionValues, io: CommandIo): Promise<number>
+}
+
+/** Commands under one word: `driftwatch grants plan`. */
+export interface CommandGroup {
+  readonly help: string
+  readonly commands: Readonly<Record<string, Command>>
 }
 
 /** The values of an option that may be repeated. */

@@ -112,3 +112,10 @@ export const viewDoorsQuery = `
   WHERE t.relnamespace = ANY ($1::oid[])
   ORDER BY o.nspname, o.relname, g.relation`
 export type ViewDoorRow = [number, string, string, string, number, string | null, number, number]
+
+/** The schemas of a database that are nobody's but its users'. */
+export const schemaNamesQuery = `
+  SELECT n.nspname FROM pg_catalog.pg_namespace n
+  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notOfExtension('n.oid', 'pg_namespace')}
+  ORDER BY n.nspname`
+export type SchemaNameRow = [string]

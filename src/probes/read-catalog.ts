@@ -28,8 +28,10 @@ import {
   relationsQuery,
   rolesQuery,
   routinesQuery,
+  type SchemaNameRow,
   type SchemaRow,
   type ServerRow,
+  schemaNamesQuery,
   schemasQuery,
   serverQuery,
   type ViewDoorRow,
@@ -69,6 +71,11 @@ export async function readCatalog(session: PostgresSession, scope: CatalogScope)
     defaultAcls: await readDefaultAcls(session, schemas, pool),
     doors: [...viewDoors(doors, columns, pool), ...functions.map(row => ({ object: routine(row, pool), reads: [] }))],
   }
+}
+
+/** The names of all schemas that a policy can govern. */
+export async function readSchemaNames(session: PostgresSession): Promise<string[]> {
+  return (await session.rows<SchemaNameRow>(schemaNamesQuery)).map(([name]) => name)
 }
 
 interface Server {
