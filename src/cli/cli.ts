@@ -52,7 +52,8 @@ async function run(name: string, command: Command | CommandGroup, argv: readonly
   const [inner, ...rest] = argv
   if (inner === '--help' || inner === '-h') return print(io, command.help)
   const known = Object.keys(command.commands).join(', ')
-  if (inner === undefined) throw new DriftwatchError('USAGE', `${name}: which one: ${known}?\n\n${command.help}`)
+  if (inner === undefined || inner.startsWith('-'))
+    throw new DriftwatchError('USAGE', `${name}: which one: ${known}?\n\n${command.help}`)
   const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
   if (!chosen)
     throw new DriftwatchError(

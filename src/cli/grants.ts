@@ -44,6 +44,7 @@ How does it end?
   options: { ...stackOption, ...adminOption, as: { type: 'string' } },
   async run(values, io) {
     const { job, environment } = readJob('plan', values, io)
+    assertPolicy(job)
     const adminUrl = readAdminUrl(values, environment)
     const made = await planStackGrants(job, single(values, 'as') ?? (adminUrl && operatorOf(adminUrl)))
     io.stdout.write(renderPlan(made))
@@ -84,6 +85,7 @@ How does it end?
   },
   async run(values, io) {
     const { job, environment } = readJob('apply', values, io)
+    assertPolicy(job)
     const adminUrl = readAdminUrl(values, environment)
     if (!adminUrl)
       throw new DriftwatchError(
@@ -152,6 +154,16 @@ function readJob(command: string, values: OptionValues, io: CommandIo): { job: G
   const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
   const stack = selectStack(command, config.stacks.filter(hasDatabase), single(values, 'stack'))
   return { job: { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }, environment }
+}
+
+/** By a policy that says nothing every superuser would be one too many. */
+function assertPolicy({ stack: { name, database } }: GrantsJob): void {
+  if (Object.keys(database.roles).length + Object.keys(database.schemas).length > 0) return
+  throw new DriftwatchError(
+    'USAGE',
+    `stack ${name} has no policy: ` +
+      'give it `database.roles` and `database.schemas` (driftwatch grants snapshot writes what there is)',
+  )
 }
 
 function hasDatabase(stack: { readonly database: unknown }): stack is DatabaseStack {

@@ -66,7 +66,8 @@ function settle(catalog: Catalog, trusted: ReadonlySet<Oid>) {
 }
 
 function begin(catalog: Catalog, trusted: ReadonlySet<Oid>): Notes {
-  const schemas = [...catalog.schemas].map(([name, { self, objects }]) => {
+  const byName = [...catalog.schemas].sort(([one], [other]) => (one < other ? -1 : 1))
+  const schemas = byName.map(([name, { self, objects }]) => {
     const owners = new Set([self, ...objects].map(({ owner }) => owner))
     const owner = owners.size === 1 ? nameOf(self.owner, catalog) : null
     const sayable = owner === null || owner.startsWith('pg_') ? null : owner
