@@ -1,5 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
 import { createPostgresReader } from '../src/clients/postgres.ts'
@@ -210,6 +214,51 @@ t.test('a connection to a server', async t => {
   })
 })
 
+t.test('TLS is what sslmode says', async t => {
+  const identity = makeCertificate()
+  if (!identity) {
+    t.pass('openssl is not installed', { skip: true })
+    return
+  }
+  t.teardown(identity.remove)
+  const onlyTls = 'hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n'
+  const tls = ['-c', 'ssl=on', '-c', `ssl_cert_file=${identity.cert}`, '-c', `ssl_key_file=${identity.key}`]
+  const server = await startPostgres(major, { hba: onlyTls, options: tls })
+  t.teardown(() => server.stop())
+  const look = async (parameters: string, host = '127.0.0.1') => {
+    const url = `postgres://postgres@${host}:${server.port}/postgres?${parameters}`
+    const reader = createPostgresReader({ url, statementTimeoutMs: 4000, lockTimeoutMs: 200 })
+    const encrypted = 'SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()'
+    try {
+      return await reader.read(AbortSignal.timeout(5000), session => session.rows(encrypted))
+    } finally {
+      await reader.close()
+    }
+  }
+  for (const mode of ['allow', 'prefer', 'require']) t.same(await look(`sslmode=${mode}`), [[true]], mode)
+  t.same(await look(''), [[true]], 'by default')
+  await t.rejects(look('sslmode=disable'), { code: 'UNAUTHENTICATED' })
+  const root = `sslrootcert=${identity.cert}`
+  t.same(await look(`sslmode=verify-full&${root}`, 'localhost'), [[true]])
+  t.same(await look(`sslmode=verify-ca&${root}`), [[true]], 'verify-ca compares no names')
+  await t.rejects(look(`sslmode=verify-full&${root}`), { code: 'UNAVAILABLE', message: /altnames|does not match/ })
+  await t.rejects(look('sslmode=verify-full', 'localhost'), { code: 'UNAVAILABLE', message: /self.signed/ })
+  const other = makeCertificate()
+  if (other) {
+    t.teardown(other.remove)
+    for (const mode of ['require', 'verify-ca'])
+      await t.rejects(
+        look(`sslmode=${mode}&sslrootcert=${other.cert}`),
+        { code: 'UNAVAILABLE' },
+        `${mode}: another root`,
+      )
+  }
+  await t.rejects(look('sslmode=verify-ca&sslrootcert=/nowhere.pem'), {
+    code: 'CONFIG_INVALID',
+    message: /sslrootcert .*\/nowhere\.pem cannot be read/,
+  })
+})
+
 t.test('a server that accepts and says nothing is given up in time', async t => {
   const sockets: { destroy(): void }[] = []
   const mute: Server = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
@@ -230,4 +279,23 @@ t.test('a server that accepts and says nothing is given up in time', async t => 
 /** Asks again until the answer is yes; a test that waits for ever is ended by its runner. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo().catch(() => false))) await new Promise(resolve => setImmediate(resolve))
+}
+
+/** A certificate for `localhost` that vouches for itself, readable by the server; null where there is no openssl. */
+function makeCertificate(): { cert: string; key: string; remove(): void } | null {
+  const directory = mkdtempSync(join(tmpdir(), 'driftwatch-tls-'))
+  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const made = spawnSync('openssl', ['req', '-x509', ...curve, ...name, '-keyout', key, '-out', cert])
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  if (made.status !== 0) {
+    remove()
+    return null
+  }
+  // The server runs as nobody where the tests run as root.
+  if (process.getuid?.() === 0) {
+    for (const path of [directory, cert, key]) chownSync(path, 65_534, 65_534)
+  }
+  return { cert, key, remove }
 }
