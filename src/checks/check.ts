@@ -1,5 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
+import type { Steps } from '../grants/steps.ts'
 import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Finding } from './finding.ts'
 
@@ -33,4 +34,6 @@ export interface Check<
   appliesTo(stack: Stack): boolean
   /** Judges one invariant. Pure: the same input gives the same finding. */
   judge(input: CheckInput<Needed, Used>): Finding
+  /** The same in steps of a few milliseconds at most, of a check that may have much to judge. */
+  judgeInSteps?(input: CheckInput<Needed, Used>): Steps<Finding>
 }

@@ -1,8 +1,9 @@
 import type { DatabaseConfig, Stack } from '../config/schema.ts'
-import { type Comparison, compareGrants } from '../grants/compare.ts'
+import { type Comparison, compareGrantsInSteps } from '../grants/compare.ts'
 import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/describe.ts'
 import { showIdentifier } from '../grants/identifiers.ts'
-import type { Check } from './check.ts'
+import { finish, type Steps } from '../grants/steps.ts'
+import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { commandLine } from './fix.ts'
 
@@ -17,18 +18,22 @@ export const roleGrants: Check<'postgres-catalog'> = {
   needs: ['postgres-catalog'],
   appliesTo: ({ database }) =>
     database !== null && (Object.keys(database.roles).length > 0 || Object.keys(database.schemas).length > 0),
-  judge({ stack, observed }) {
-    const database = stack.database as DatabaseConfig
-    const seen = observed['postgres-catalog']
-    if (!seen) throw new Error('a stack with a database was looked at as if it had none')
-    return conclude(stack, compareGrants(database, seen.catalog))
-  },
+  judge: input => finish(judgeInSteps(input)),
+  judgeInSteps,
 }
 
-function conclude(stack: Stack, comparison: Comparison): Finding {
+function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Steps<Finding> {
+  const database = stack.database as DatabaseConfig
+  const seen = observed['postgres-catalog']
+  if (!seen) throw new Error('a stack with a database was looked at as if it had none')
+  const comparison = yield* compareGrantsInSteps(database, seen.catalog)
+  return yield* conclude(stack, comparison)
+}
+
+function* conclude(stack: Stack, comparison: Comparison): Steps<Finding> {
   const { discrepancies, bench } = comparison
   const told = discrepancies.slice(0, mostDifferences)
-  const differences = describeAll(told, comparison)
+  const differences = yield* describeAll(told, comparison)
   const first = told[0]
   const inSync = `the privileges in database ${showIdentifier(bench.catalog.database.name)} are those of the policy`
   return {
@@ -46,9 +51,13 @@ function summarise(first: string, count: number): string {
   return count === 1 ? first : `${first}; and ${count - 1} more`
 }
 
-function describeAll(told: Comparison['discrepancies'], { bench }: Comparison): Difference[] {
+/** After so many differences others may go first. */
+const aStep = 50
+
+function* describeAll(told: Comparison['discrepancies'], { bench }: Comparison): Steps<Difference[]> {
   let left: number = mostObjects.aFinding
-  return told.map(found => {
+  const differences: Difference[] = []
+  for (const found of told) {
     const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, bench)
     const names: string[] = []
     for (const object of objects) {
@@ -56,8 +65,10 @@ function describeAll(told: Comparison['discrepancies'], { bench }: Comparison): 
       names.push(showObject(object))
       left -= 1
     }
-    return { path, kind, expected, actual, via, ...(names.length > 0 && { objects: names }) }
-  })
+    differences.push({ path, kind, expected, actual, via, ...(names.length > 0 && { objects: names }) })
+    if (differences.length % aStep === 0) yield
+  }
+  return differences
 }
 
 function notesOn({ bench, unmatched }: Comparison): string[] {

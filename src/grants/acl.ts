@@ -28,7 +28,7 @@ export interface AclPool {
   intern(entries: readonly AclEntry[]): Acl
 }
 
-export function createAclPool(serverVersion: number, oidOf: (roleName: string) => Oid | undefined): AclPool {
+export function createAclPool(serverVersion: number, oidOf: OidOf): AclPool {
   const byText = new Map<string, Acl>()
   const byEntries = new Map<string, Acl>()
   const intern = (entries: readonly AclEntry[]): Acl => {
@@ -70,50 +70,68 @@ export const builtInPublic: Readonly<Record<ObjectClass, Rights>> = {
   functions: rightOf('EXECUTE'),
 }
 
-/** The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. */
-export function parseAcl(text: string, oidOf: (roleName: string) => Oid | undefined): AclEntry[] {
-  return arrayItems(text).map(item => {
-    const grantee = readName(item, 0)
-    const slash = item.indexOf('/', grantee.end)
-    const grantor = readName(item, slash + 1)
-    return {
-      grantee: grantee.name === '' ? 0 : resolve(grantee.name, oidOf),
-      grantor: resolve(grantor.name, oidOf),
-      rights: readRights(item.slice(grantee.end + 1, slash)),
+type OidOf = (roleName: string) => Oid | undefined
+
+/**
+ * The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten
+ * thousand of them, so the common case takes no copy of an item: an item is quoted only where it holds anything special.
+ */
+export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
+  const entries: AclEntry[] = []
+  for (let at = 1; at < text.length - 1; at++) {
+    if (text[at] === '"') {
+      const end = endOfQuoted(text, at)
+      const item = text.slice(at + 1, end).replace(/\\(.)/gs, '$1')
+      entries.push(parseItem(item, 0, item.length, oidOf))
+      at = end + 1
+    } else {
+      const comma = text.indexOf(',', at)
+      const end = comma < 0 ? text.length - 1 : comma
+      entries.push(parseItem(text, at, end, oidOf))
+      at = end
     }
-  })
-}
-
-/** The items of a PostgreSQL array's text, whose items are quoted where they hold anything special. */
-function arrayItems(text: string): string[] {
-  const items: string[] = []
-  const item = /"((?:[^"\\]|\\.)*)"|([^{},"]+)/gs
-  for (const [, quoted, bare] of text.matchAll(item)) {
-    items.push(quoted === undefined ? (bare ?? '') : quoted.replace(/\\(.)/gs, '$1'))
   }
-  return items
+  return entries
 }
 
-/** A role's name in an aclitem, from `start` on: quoted like an identifier where it holds anything special. */
-function readName(item: string, start: number): { name: string; end: number } {
-  const quoted = /"((?:[^"]|"")*)"/sy
-  quoted.lastIndex = start
-  const match = quoted.exec(item)
-  if (match) return { name: (match[1] ?? '').replaceAll('""', '"'), end: quoted.lastIndex }
-  const bare = /[^=/]*/y
-  bare.lastIndex = start
-  const name = bare.exec(item)?.[0] ?? ''
-  return { name, end: start + name.length }
+/** Where the quoted item that begins at `start` ends. */
+function endOfQuoted(text: string, start: number): number {
+  let at = start + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
+
+/** `grantee=rights/grantor`, between two places of a text. */
+function parseItem(text: string, start: number, end: number, oidOf: OidOf): AclEntry {
+  const equals = endOfName(text, start, '=')
+  const slash = text.indexOf('/', equals)
+  return {
+    grantee: equals === start ? 0 : resolve(nameIn(text, start, equals), oidOf),
+    grantor: resolve(nameIn(text, slash + 1, end), oidOf),
+    rights: readRights(text, equals + 1, slash),
+  }
+}
+
+/** A name is quoted like an identifier where it holds anything special. */
+function endOfName(text: string, start: number, stop: string): number {
+  if (text[start] !== '"') return text.indexOf(stop, start)
+  let at = start + 1
+  while (text[at] !== '"' || text[at + 1] === '"') at += text[at] === '"' ? 2 : 1
+  return at + 1
+}
+
+function nameIn(text: string, start: number, end: number): string {
+  return text[start] === '"' ? text.slice(start + 1, end - 1).replaceAll('""', '"') : text.slice(start, end)
 }
 
 /** A role that was dropped without its grants shows as its OID. */
-function resolve(name: string, oidOf: (roleName: string) => Oid | undefined): Oid {
+function resolve(name: string, oidOf: OidOf): Oid {
   return oidOf(name) ?? (/^\d+$/.test(name) ? Number(name) : -1)
 }
 
-function readRights(text: string): Rights {
+function readRights(text: string, start: number, end: number): Rights {
   let rights = 0
-  for (let at = 0; at < text.length; at++) {
+  for (let at = start; at < end; at++) {
     const right = rightOfLetter(text.charAt(at))
     rights |= text[at + 1] === '*' ? withOptions(right) : right
   }

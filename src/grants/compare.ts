@@ -8,6 +8,7 @@ import { judgeSchema } from './judge-schema.ts'
 import type { GrantsPolicy } from './policy.ts'
 import { computeReach } from './reach.ts'
 import { resolvePolicy } from './resolved-policy.ts'
+import { finish, type Steps } from './steps.ts'
 
 export interface Comparison {
   readonly bench: Bench
@@ -18,6 +19,10 @@ export interface Comparison {
 
 /** Every way in which a database differs from a policy, in the order of the policy. Pure, and the policy is valid. */
 export function compareGrants(policy: GrantsPolicy, catalog: Catalog): Comparison {
+  return finish(compareGrantsInSteps(policy, catalog))
+}
+
+export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): Steps<Comparison> {
   const bench = createBench(policy, catalog)
   const unmatched: { schema: string; pattern: string }[] = []
   const discrepancies = judgeRoles(bench)
@@ -28,9 +33,9 @@ export function compareGrants(policy: GrantsPolicy, catalog: Catalog): Compariso
       continue
     }
     const subject = { name, wanted, actual }
-    for (const found of judgeSchema(subject, bench, pattern => unmatched.push({ schema: name, pattern })))
-      discrepancies.push(found)
-    for (const found of judgeDefaults(subject, bench)) discrepancies.push(found)
+    const found = yield* judgeSchema(subject, bench, pattern => unmatched.push({ schema: name, pattern }))
+    for (const one of found) discrepancies.push(one)
+    for (const one of judgeDefaults(subject, bench)) discrepancies.push(one)
   }
   for (const found of judgeDoors(bench)) discrepancies.push(found)
   return { bench, discrepancies, unmatched }

@@ -83,7 +83,8 @@ function matchRules(onAll: readonly Rule[], byName: readonly Rule[]): Expectatio
   const of = (object: CatalogObject): Expectation => {
     if (byName.length === 0) return common
     const names = namesOf(object)
-    const rules = names.flatMap(name => literal.get(name) ?? [])
+    const rules: Rule[] = []
+    for (const name of names) for (const rule of literal.get(name) ?? []) rules.push(rule)
     for (const { rule, matches } of patterns) if (names.some(matches)) rules.push(rule)
     if (rules.length === 0) return common
     for (const { pattern } of rules) unmatched.delete(pattern)

@@ -2,7 +2,7 @@ import { type Acl, builtInPublic, rightsIn } from './acl.ts'
 import { type DefaultAcl, type Oid, PUBLIC } from './catalog.ts'
 import type { DefaultDiscrepancy } from './discrepancy.ts'
 import { type Expectation, granteeOf, nothingExpected } from './expectation.ts'
-import { type Bench, findExcess, findLack } from './judge-rights.ts'
+import { type Bench, createAssessor } from './judge-rights.ts'
 import type { SchemaUnderJudgement } from './judge-schema.ts'
 import { everyRight, type Rights, rightsOf } from './privileges.ts'
 
@@ -65,7 +65,8 @@ function unexpectedDefaults(
     schema,
     everywhere,
   } as const
-  return findExcess({ objects: entry.objects, owner: null, acl: toOthers, expected }, bench)
+  return createAssessor({ objects: entry.objects, owner: null, expected }, bench)
+    .excess(toOthers)
     .filter(({ holder, route }) => holder !== entry.role && isToldHere(route.path, bench))
     .map(({ holder, rights, route }) => ({ ...about, holder, rights, route }))
 }
@@ -101,7 +102,8 @@ function missingDefaults(
     route: null,
   } as const
   const others = new Map([...wanted.direct].filter(([role]) => role !== owner))
-  const lack = findLack({ objects, owner: null, acl, expected: { ...wanted, direct: others } }, bench)
+  const expected = { ...wanted, direct: others }
+  const lack = createAssessor({ objects, owner: null, expected }, bench).lack(acl)
   const ofOwner = everywhere ? everyRight(objects, bench.catalog.serverVersion) & ~rightsIn(everywhere.acl, owner) : 0
   const itself = ofOwner === 0 ? [] : [{ ...about, holder: owner, rights: ofOwner, everywhere: true }]
   return [...lack.map(({ holder, rights }) => ({ ...about, holder, rights })), ...itself]

@@ -2,7 +2,7 @@ import { type CatalogObject, type Door, type Oid, PUBLIC } from './catalog.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'
 import { showIdentifier } from './identifiers.ts'
-import { type Bench, findExcess, heldRights } from './judge-rights.ts'
+import { type Bench, createAssessor, heldRights } from './judge-rights.ts'
 import { createFold } from './judge-schema.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from './privileges.ts'
 
@@ -83,16 +83,13 @@ function judgeDoor(
   const usable =
     objects === 'functions' ? rightOf('EXECUTE') : lendable & everyRight(objects, bench.catalog.serverVersion)
   const fold = createFold(object.schema)
+  const assessor = createAssessor({ objects, owner: object.owner, expected: nothingExpected }, bench)
   const judge = (acl: CatalogObject['acl'], column: string | null) => {
-    for (const { holder, rights, source, route } of findExcess(
-      { objects, owner: object.owner, acl, expected: nothingExpected },
-      bench,
-    )) {
-      const excess = withOptions(beyond(holder, rights & usable)) & rights
-      if (excess === 0 || (column !== null && source !== 'grant' && source !== 'public')) continue
-      const what = { kind: 'unexpected', holder, rights: excess, source, route, objects } as const
-      if (column === null) fold.add(what, [object])
-      else fold.addColumn(what, object, column)
+    for (const claim of assessor.excess(acl)) {
+      const rights = withOptions(beyond(claim.holder, claim.rights & usable)) & claim.rights
+      if (rights === 0 || (column !== null && claim.source !== 'grant' && claim.source !== 'public')) continue
+      if (column === null) fold.add({ ...claim, rights }, [object])
+      else fold.addColumn({ ...claim, rights }, object, column)
     }
   }
   judge(object.acl, null)

@@ -1,7 +1,7 @@
 import { rightsIn } from './acl.ts'
 import { type CatalogObject, type Membership, type Oid, PUBLIC, roleAttributes } from './catalog.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
-import { type Bench, findExcess, findLack } from './judge-rights.ts'
+import { type Bench, createAssessor } from './judge-rights.ts'
 import { attributesOf } from './policy.ts'
 import { everyRight, type Rights, rightsOf, withoutOptions } from './privileges.ts'
 import { isCreators } from './reach.ts'
@@ -88,7 +88,9 @@ function judgeDatabase(bench: Bench): RightDiscrepancy[] {
   for (const [oid, { policy: wanted }] of policy.listedByOid) direct.set(oid, rightsOf(wanted.database ?? []))
   const expected = { id: 0, direct, everybody: rightsIn(database.acl, PUBLIC) }
   const ownerHolds = { grantee: database.owner, grantor: database.owner, rights: everyRight('database', serverVersion) }
-  const subject = { objects: 'database', owner: null, acl: [...withoutOwner(database), ownerHolds], expected } as const
+  const setting = { objects: 'database', owner: null, expected } as const
+  const assessor = createAssessor(setting, bench, role => policy.listedByOid.has(role))
+  const acl = [...withoutOwner(database), ownerHolds]
   const about = {
     type: 'right',
     objects: 'database',
@@ -98,26 +100,23 @@ function judgeDatabase(bench: Bench): RightDiscrepancy[] {
     door: null,
   } as const
   return [
-    ...findExcess(subject, bench, role => policy.listedByOid.has(role)).map(
+    ...assessor.excess(acl).map(
       excess =>
         ({
           ...about,
-          kind: 'unexpected',
           ...excess,
           source: sourceOf(excess.route.path.at(-1) ?? excess.holder, database),
         }) as const,
     ),
-    ...findLack(subject, bench)
+    ...assessor
+      .lack(acl)
       .filter(({ holder }) => holder !== PUBLIC)
       .map(
         lack =>
           ({
             ...about,
-            kind: 'missing',
             ...lack,
             rights: withoutOptions(lack.rights),
-            source: null,
-            route: null,
           }) as const,
       ),
   ]

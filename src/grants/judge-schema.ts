@@ -1,10 +1,11 @@
+import type { Acl } from './acl.ts'
 import type { Catalog, CatalogObject, GovernedSchema, Oid } from './catalog.ts'
-import type { Discrepancy, RightDiscrepancy, Source } from './discrepancy.ts'
+import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { classOf, type Expectation, type Expectations, expectGrants } from './expectation.ts'
-import { type Bench, findExcess, findLack, type Group } from './judge-rights.ts'
+import { type Assessor, type Bench, type Claim, createAssessor, type Setting } from './judge-rights.ts'
 import type { SchemaPolicy } from './policy.ts'
-import { everyRight, type ObjectClass, objectClasses, type Rights } from './privileges.ts'
-import type { Route } from './reach.ts'
+import { everyRight, type ObjectClass, objectClasses } from './privileges.ts'
+import type { Steps } from './steps.ts'
 
 /** A schema as the policy wants it and as it is. */
 export interface SchemaUnderJudgement {
@@ -13,21 +14,25 @@ export interface SchemaUnderJudgement {
   readonly actual: GovernedSchema
 }
 
+/** After so many objects or ACLs others may go first: a millisecond or less. */
+const aStep = 128
+
 /** Everything about one schema but its default privileges. Names in the policy that nothing has go to `unmatched`. */
-export function judgeSchema(
+export function* judgeSchema(
   subject: SchemaUnderJudgement,
   bench: Bench,
   unmatched: (pattern: string) => void,
-): Discrepancy[] {
+): Steps<Discrepancy[]> {
   const { wanted, actual } = subject
   const owner = wanted.owner === undefined ? undefined : bench.policy.oidOf(wanted.owner)
   const fold = createFold(subject.name)
   const everything = [actual.self, ...actual.objects]
+  const byClass = Map.groupBy(everything, object => classOf(object.kind))
   for (const objects of objectClasses) {
-    const ofClass = everything.filter(object => classOf(object.kind) === objects)
+    const ofClass = byClass.get(objects) ?? []
     const expectations = expectGrants(wanted, objects, bench.policy, bench.catalog.serverVersion)
-    for (const group of groupAlike(ofClass, objects, expectations)) judgeGroup(group, owner, bench, fold)
-    judgeColumns(ofClass, objects, expectations, bench, fold)
+    const groups = yield* groupAlike(ofClass, objects, expectations)
+    for (const group of groups) yield* judgeGroup(group, owner, bench, fold)
     for (const pattern of expectations.unmatched) unmatched(pattern)
   }
   return [...(owner === undefined ? [] : judgeOwners(subject.name, everything, owner)), ...fold.discrepancies()]
@@ -43,100 +48,107 @@ function judgeOwners(schema: string, everything: readonly CatalogObject[], expec
   })
 }
 
-/** Equal ACLs are the same array, so this costs one look-up an object. */
-export function groupAlike(
+/** Objects that are alike in all that is judged but their ACLs, and those by which ACL they have. */
+interface Group extends Setting {
+  readonly owner: Oid
+  readonly byAcl: Map<Acl, CatalogObject[]>
+}
+
+/** Equal ACLs are the same array, so this costs three look-ups an object. */
+function* groupAlike(
   objects: readonly CatalogObject[],
   ofClass: ObjectClass,
   expectations: Expectations,
-): Iterable<Group> {
-  const byAcl = new Map<unknown, Group[]>()
+): Steps<readonly Group[]> {
   const groups: Group[] = []
+  let sorted = 0
+  const known = new Map<Expectation, Map<Oid, Group>>()
   for (const object of objects) {
+    const { owner, acl } = object
     const expected = expectations.of(object)
-    const alike = byAcl.get(object.acl)
-    const group = alike?.find(one => one.owner === object.owner && one.expected === expected)
-    if (group) {
-      group.members.push(object)
-      continue
+    const byOwner = known.get(expected) ?? new Map<Oid, Group>()
+    const group = byOwner.get(owner) ?? { objects: ofClass, owner, expected, byAcl: new Map() }
+    if (group.byAcl.size === 0) {
+      groups.push(group)
+      known.set(expected, byOwner.set(owner, group))
     }
-    const made = { objects: ofClass, owner: object.owner, acl: object.acl, expected, members: [object] }
-    groups.push(made)
-    if (alike) alike.push(made)
-    else byAcl.set(object.acl, [made])
+    const alike = group.byAcl.get(acl)
+    if (alike) alike.push(object)
+    else group.byAcl.set(acl, [object])
+    sorted += 1
+    if (sorted % aStep === 0) yield
   }
   return groups
 }
 
-function judgeGroup(group: Group, owner: Oid | undefined, bench: Bench, fold: Fold): void {
-  for (const { holder, rights, source, route } of findExcess(group, bench))
-    fold.add({ kind: 'unexpected', holder, rights, source, route, objects: group.objects }, group.members)
-  const wanted = group.owner === owner ? { ...group, expected: withOwner(group, owner, bench.catalog) } : group
-  for (const { holder, rights } of findLack(wanted, bench))
-    fold.add({ kind: 'missing', holder, rights, source: null, route: null, objects: group.objects }, group.members)
+function* judgeGroup(group: Group, owner: Oid | undefined, bench: Bench, fold: Fold): Steps<void> {
+  const { byAcl } = group
+  const assessor = createAssessor(group, bench)
+  const owning = group.owner === owner ? createAssessor(withOwner(group, owner, bench.catalog), bench) : assessor
+  let judged = 0
+  for (const [acl, members] of byAcl) {
+    for (const excess of assessor.excess(acl)) fold.add(excess, members)
+    for (const lack of owning.lack(acl)) fold.add(lack, members)
+    for (const object of members) judgeColumns(object, assessor, fold)
+    judged += 1
+    if (judged % aStep === 0) yield
+  }
 }
 
 /** An owner that took rights from itself lacks them, although it can give them back to itself. */
-function withOwner({ expected, objects }: Group, owner: Oid, catalog: Catalog): Expectation {
+function withOwner({ expected, objects }: Group, owner: Oid, catalog: Catalog): Setting {
   const direct = new Map(expected.direct).set(owner, everyRight(objects, catalog.serverVersion))
-  return { ...expected, direct }
+  return { objects, owner, expected: { ...expected, direct } }
 }
 
-function judgeColumns(
-  objects: readonly CatalogObject[],
-  ofClass: ObjectClass,
-  expectations: Expectations,
-  bench: Bench,
-  fold: Fold,
-): void {
-  for (const object of objects) {
-    const expected = expectations.of(object)
-    for (const [column, acl] of object.columns ?? []) {
-      const own = { objects: ofClass, owner: object.owner, acl, expected }
-      for (const { holder, rights, source, route } of findExcess(own, bench)) {
-        if (source === 'owner' || source === 'predefined') continue
-        fold.addColumn({ kind: 'unexpected', holder, rights, source, route, objects: ofClass }, object, column)
-      }
+function judgeColumns(object: CatalogObject, assessor: Assessor, fold: Fold): void {
+  if (object.columns === null) return
+  for (const [column, acl] of object.columns) {
+    for (const excess of assessor.excess(acl)) {
+      if (excess.source === 'grant' || excess.source === 'public') fold.addColumn(excess, object, column)
     }
   }
 }
 
-/** What two findings on different objects must have in common to be told as one. */
-export interface Alike {
-  readonly kind: 'missing' | 'unexpected'
-  readonly holder: Oid
-  readonly rights: Rights
-  readonly source: Source | null
-  readonly route: Route | null
-  readonly objects: ObjectClass
-}
-
 export interface Fold {
-  add(what: Alike, targets: readonly CatalogObject[]): void
-  addColumn(what: Alike, target: CatalogObject, column: string): void
+  add(claim: Claim, targets: readonly CatalogObject[]): void
+  addColumn(claim: Claim, target: CatalogObject, column: string): void
   discrepancies(): RightDiscrepancy[]
 }
 
-/** Gathers findings that differ in nothing but the object. */
+interface Folded {
+  readonly claim: Claim
+  readonly targets: (readonly CatalogObject[])[]
+  readonly columns: string[] | null
+}
+
+/** Gathers claims that differ in nothing but the object. Most of them are one and the same, which is found out first. */
 export function createFold(schema: string): Fold {
-  const folded = new Map<string, { what: Alike; targets: (readonly CatalogObject[])[]; columns: string[] | null }>()
-  const keyOf = ({ kind, holder, rights, source, route, objects }: Alike) =>
-    `${kind} ${holder} ${rights} ${source} ${objects} ${route ? `${route.by} ${route.path.join()}` : ''}`
+  const byClaim = new Map<Claim, Folded>()
+  const byKey = new Map<string, Folded>()
   return {
-    add(what, targets) {
-      const key = keyOf(what)
-      const known = folded.get(key)
+    add(claim, targets) {
+      const key = byClaim.has(claim) ? '' : keyOf(claim)
+      const known = byClaim.get(claim) ?? byKey.get(key)
       if (known) known.targets.push(targets)
-      else folded.set(key, { what, targets: [targets], columns: null })
+      const folded = known ?? { claim, targets: [targets], columns: null }
+      if (key === '') return
+      byClaim.set(claim, folded)
+      byKey.set(key, folded)
     },
-    addColumn(what, target, column) {
-      const key = `${target.oid} ${keyOf(what)}`
-      const known = folded.get(key)
+    addColumn(claim, target, column) {
+      const key = `${target.oid} ${keyOf(claim)}`
+      const known = byKey.get(key)
       if (known) known.columns?.push(column)
-      else folded.set(key, { what, targets: [[target]], columns: [column] })
+      else byKey.set(key, { claim, targets: [[target]], columns: [column] })
     },
     discrepancies: () =>
-      [...folded.values()].map(
-        ({ what, targets, columns }) => ({ type: 'right', ...what, schema, targets, columns, door: null }) as const,
+      [...byKey.values()].map(
+        ({ claim, targets, columns }) => ({ type: 'right', ...claim, schema, targets, columns, door: null }) as const,
       ),
   }
+}
+
+function keyOf({ kind, holder, rights, source, route, objects }: Claim): string {
+  return `${kind} ${holder} ${rights} ${source} ${objects} ${route ? `${route.by} ${route.path.join()}` : ''}`
 }

@@ -58,10 +58,11 @@ export function rightOf(word: PrivilegeWord): Rights {
   return 1 << privilegeWords.indexOf(word)
 }
 
+const bitOfLetter = new Map(Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]))
+
 /** The bit of a letter in an ACL; 0 for one that is newer than this list. */
 export function rightOfLetter(letter: string): Rights {
-  const word = letters[letter]
-  return word === undefined ? 0 : rightOf(word)
+  return bitOfLetter.get(letter) ?? 0
 }
 
 /** The set that the words name; a word that is no privilege adds nothing. */
