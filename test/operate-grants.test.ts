@@ -120,7 +120,7 @@ t.test('the grants of a database', async t => {
       t.equal(code, 2)
       if (major >= 16)
         t.match(stdout, /^-- cannot be done: .*mallory.*: .*boss has no ADMIN option on oa_runtime_owner/)
-      if (major >= 16) t.equal(stderr, 'runtime: 0 statements to run, and 1 differences that cannot be mended\n')
+      if (major >= 16) t.equal(stderr, 'runtime: 0 statements to run, and 1 difference that cannot be mended\n')
     }
     t.match(await run(config, ['grants', 'plan', '--as', 'nobody']), { code: 1, stderr: /no role nobody/ })
     await heal()

@@ -9,7 +9,7 @@ import { DriftwatchError } from '../errors.ts'
 import { type GrantsPlan, renderPlan } from '../grants/plan.ts'
 import { applyGrants } from '../operate/grants-apply.ts'
 import type { DatabaseStack, GrantsJob } from '../operate/grants-database.ts'
-import { countStatements, operatorOf, planStackGrants } from '../operate/grants-plan.ts'
+import { counted, countStatements, operatorOf, planStackGrants } from '../operate/grants-plan.ts'
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants-snapshot.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, repeated, single } from './command.ts'
 import { askConsent } from './consent.ts'
@@ -133,7 +133,7 @@ Of what?
     io.stdout.write(renderSnapshot(taken))
     const { unsayable } = taken
     if (unsayable.length > 0)
-      io.stderr.write(`${job.stack.name}: ${unsayable.length} things cannot be said in a policy\n`)
+      io.stderr.write(`${job.stack.name}: ${counted(unsayable.length, 'thing')} cannot be said in a policy\n`)
     return exits.done
   },
 }
@@ -213,6 +213,7 @@ function isNothing({ steps, impossible }: GrantsPlan): boolean {
 
 function summarise(made: GrantsPlan): string {
   if (isNothing(made)) return 'in sync: nothing to do'
-  const cannot = made.impossible.length > 0 ? `, and ${made.impossible.length} differences that cannot be mended` : ''
-  return `${countStatements(made)} statements to run${cannot}`
+  const cannot =
+    made.impossible.length > 0 ? `, and ${counted(made.impossible.length, 'difference')} that cannot be mended` : ''
+  return `${countStatements(made)} to run${cannot}`
 }

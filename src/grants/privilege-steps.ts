@@ -229,8 +229,8 @@ function renderAlike(steps: readonly PrivilegeStep[], nameOf: (role: Oid) => str
     return `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(grantee))}`
   const only = verb === 'REVOKE' && option === 'only' ? 'GRANT OPTION FOR ' : ''
   const names = steps.map(one => objectName(one.object))
-  const list = names.length === 1 ? names.join() : `\n  ${names.join(',\n  ')}\n `
-  const what = `${only}${privilegeList(wordsOf(rights), columns)} ON ${grantWord[classOf(object.kind)]} ${list}`
+  const list = names.length === 1 ? ` ${names.join()}` : `\n  ${names.join(',\n  ')}\n `
+  const what = `${only}${privilegeList(wordsOf(rights), columns)} ON ${grantWord[classOf(object.kind)]}${list}`
   const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
   if (verb === 'GRANT') return `GRANT ${what} TO ${who}${option === 'with' ? ' WITH GRANT OPTION' : ''}`
   return `REVOKE ${what} FROM ${who}${cascade ? ' CASCADE' : ''}`

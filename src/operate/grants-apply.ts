@@ -17,7 +17,7 @@ import {
   readGoverned,
   scopeOf,
 } from './grants-database.ts'
-import { countStatements } from './grants-plan.ts'
+import { counted, countStatements } from './grants-plan.ts'
 import type { PlannedStep } from './plan.ts'
 
 export interface ApplyRequest extends GrantsJob {
@@ -59,10 +59,10 @@ export async function applyGrants(request: ApplyRequest): Promise<Leftover> {
     await agree(stepsOf(plan, catalog, request))
     if (dryRun) return []
     await runPlan(plan, request)
-    say(`apply: ${countStatements(plan)} statements, committed`)
+    say(`apply: ${countStatements(plan)}, committed`)
   }
   const left = differences(stack, await readGoverned(stack.database.url, request))
-  say(left.length === 0 ? 'check: in sync' : `check: ${left.length} left`)
+  say(left.length === 0 ? 'check: in sync' : `check: ${counted(left.length, 'difference')} left`)
   return left
 }
 
@@ -82,11 +82,11 @@ function planFor({ database }: DatabaseStack, catalog: Catalog): GrantsPlan {
 function stepsOf(plan: GrantsPlan, catalog: Catalog, { stack, adminUrl }: ApplyRequest): PlannedStep[] {
   const who = catalog.roles.find(({ oid }) => oid === catalog.currentRole)
   const kind = who?.superuser ? 'superuser' : 'no superuser'
-  const rest = plan.impossible.length > 0 ? `; ${plan.impossible.length} differences stay, see above` : ''
+  const rest = plan.impossible.length > 0 ? `; what cannot be done stays` : ''
   return [
     {
       name: 'apply',
-      text: `run ${countStatements(plan)} statements in one transaction on ${describeUrl(adminUrl)} (${kind})${rest}`,
+      text: `run ${countStatements(plan)} in one transaction on ${describeUrl(adminUrl)} (${kind})${rest}`,
     },
     { name: 'check', text: `look again as the monitor, ${describeUrl(stack.database.url)}` },
   ]

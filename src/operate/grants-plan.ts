@@ -25,7 +25,15 @@ function roleNamed(name: string, { roles }: Catalog): Oid {
   return role.oid
 }
 
-/** How many statements a plan has. */
-export function countStatements({ steps }: GrantsPlan): number {
-  return steps.reduce((sum, { statements }) => sum + statements.length, 0)
+/** How much a plan has to run. */
+export function countStatements({ steps }: GrantsPlan): string {
+  return counted(
+    steps.reduce((sum, { statements }) => sum + statements.length, 0),
+    'statement',
+  )
+}
+
+/** `1 statement`, `2 statements`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
