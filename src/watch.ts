@@ -4,6 +4,7 @@ import { type Deadline, startDeadline } from './clients/attempts.ts'
 import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run.ts'
 import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
+import { createPostgresReaders } from './clients/postgres-readers.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
 import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
@@ -17,6 +18,7 @@ import type { Log } from './log.ts'
 import { createExecutionProbe } from './probes/execution.ts'
 import { createJobProbe } from './probes/job.ts'
 import type { Look } from './probes/observe.ts'
+import { createPostgresCatalogProbe } from './probes/postgres-catalog.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
@@ -66,6 +68,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
   const readers = createCloudRunReaders({ client: cloudRun, clock })
   const registry = createRegistry(environment, clock, onApiRequest)
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
+  const databases = createPostgresReaders(config.timeoutMs)
   const store = createStore(config, wanted, clock.now())
   const ending = new AbortController()
   let cycles = 0
@@ -79,6 +82,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
+      createPostgresCatalogProbe(databases),
     ]
     return { probes, close: asking.cancel }
   }
@@ -103,9 +107,9 @@ export function createWatch({ config, environment, clock, log, only = null, list
       const transitions = store.age(clock.now())
       onChange(store.snapshot(clock.now()), transitions)
     },
-    close() {
+    async close() {
       ending.abort()
-      return cloudRun.close()
+      await Promise.all([cloudRun.close(), databases.close()])
     },
   }
 }

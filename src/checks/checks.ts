@@ -2,10 +2,12 @@ import type { Stack } from '../config/schema.ts'
 import type { Check } from './check.ts'
 import { jobImage } from './job-image.ts'
 import { migrationExecution } from './migration-execution.ts'
+import { roleGrants } from './role-grants.ts'
+import { schema } from './schema.ts'
 import { serviceImage } from './service-image.ts'
 
 /** Every check, in the order in which reports show them. */
-export const checks: readonly Check[] = [serviceImage, jobImage, migrationExecution]
+export const checks: readonly Check[] = [serviceImage, jobImage, migrationExecution, roleGrants, schema]
 
 /** The checks that the config asks for of a stack. */
 export function checksOf(stack: Stack): Check[] {
