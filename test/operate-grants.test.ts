@@ -135,7 +135,7 @@ t.test('the grants of a database', async t => {
     t.match(asked.stderr, /REVOKE SELECT ON TABLE "runtime"\."accounts" FROM "mallory".*Go on\? \[y\/N\] /s)
     t.match(
       asked.stderr,
-      /1\. apply  run 2 statements in one transaction on database app at .* as postgres \(superuser\)/,
+      /1\. apply {2}run 2 statements in one transaction on database app at .* as postgres \(superuser\)/,
     )
     t.match(asked.stderr, 'apply: 2 statements, committed\ncheck: in sync\n')
     t.strictSame(await plan(), inSync)

@@ -223,7 +223,7 @@ t.test('closing ends the calls in flight, and a taken port is refused', async t 
   await hanging
 })
 
-const checks = ['service-image', 'job-image', 'migration-execution']
+const checks = ['service-image', 'job-image', 'migration-execution', 'role-grants', 'schema']
 const statuses = ['in_sync', 'pending', 'drifted', 'unknown']
 
 t.test('every scenario is a file, a world that loads, and an expectation of every check', async t => {
