@@ -10,6 +10,7 @@ import type { Finding } from '../src/checks/finding.ts'
 import { roleGrants } from '../src/checks/role-grants.ts'
 import { createPostgresReader, type PostgresReader } from '../src/clients/postgres.ts'
 import { systemClock } from '../src/clock.ts'
+import { parseConfig } from '../src/config/load.ts'
 import type { Config, Stack } from '../src/config/schema.ts'
 import { createSecret } from '../src/config/secret.ts'
 import { render } from '../src/drift/rendered.ts'
@@ -117,19 +118,21 @@ function bytesOf(answers: readonly (readonly (readonly unknown[])[])[]): number 
   return values.reduce<number>((sum, value) => sum + (value === null ? 0 : Buffer.byteLength(String(value))), 0)
 }
 
+/** A config of which only the policy matters. */
+const bare = { stacks: [{ name: 'bench', project: 'bench', region: 'bench', service: { name: 'bench' } }] }
+
 /** Reads, judges, records and renders as a cycle does. */
 function createCheck() {
-  const stack: Stack = {
-    name: 'bench',
-    project: 'bench',
-    region: 'bench',
-    service: { name: 'bench', container: null, repositories: [], expectedImage: null },
-    job: null,
-    database: { ...policy, url: createSecret('', ''), trustedRoles: policy.trustedRoles ?? [] } as Stack['database'],
-    notes: [],
-  }
-  const times = { timeoutMs: 60_000, rolloutGraceMs: 0, staleAfterMs: 60_000 }
-  const config: Config = { schedule: '* * * * *', ...times, host: '127.0.0.1', stacks: [stack] }
+  const { stacks, ...settings } = parseConfig(JSON.stringify(bare), 'bench.yaml', {})
+  const [named] = stacks
+  if (!named) throw new Error('the config has a stack')
+  const database = {
+    ...policy,
+    url: createSecret('', ''),
+    trustedRoles: policy.trustedRoles ?? [],
+  } as Stack['database']
+  const stack: Stack = { ...named, database }
+  const config: Config = { ...settings, stacks: [stack] }
   const store = createStore(config, () => [roleGrants], 0)
   return async (reader: PostgresReader, spent: Record<string, number> = {}): Promise<Finding> => {
     const [reading, catalog] = await timed(() => read(reader))
