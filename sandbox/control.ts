@@ -25,13 +25,13 @@ export interface Control {
 }
 
 /** Listens on 127.0.0.1 for scenarios to inject, and writes down where. */
-export async function startControl(service: string, inject: (name: ScenarioName) => void): Promise<Control> {
+export async function startControl(service: string, inject: (name: ScenarioName) => unknown): Promise<Control> {
   const server = createServer(async (request, response) => {
     const wanted = await json(request).catch(() => null)
     const name = typeof wanted === 'string' ? wanted : ''
     const known = request.method === 'POST' && isScenarioName(name)
-    if (known) inject(name)
-    response.writeHead(known ? 204 : 400).end()
+    const problem = known ? await attempt(() => inject(name)) : `there is no scenario ${name}`
+    response.writeHead(problem === null ? 204 : 400).end(problem)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(0, '127.0.0.1', resolve)
@@ -48,11 +48,24 @@ export async function startControl(service: string, inject: (name: ScenarioName)
   }
 }
 
-/** Injects a scenario into the sandbox on a port: where its service answers, or null if none runs there. */
+async function attempt(work: () => unknown): Promise<string | null> {
+  try {
+    await work()
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/**
+ * Injects a scenario into the sandbox on a port: where its service answers, or null if none runs there. Rejects with what
+ * the sandbox says where that could not.
+ */
 export async function injectIntoSandbox(name: ScenarioName, port: string): Promise<string | null> {
   const reach = readReach(recordOf(port))
   if (reach === null) return null
   const answer = await fetch(reach.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
+  if (answer?.status === 400) throw new Error(await answer.text())
   return answer?.ok ? reach.service : null
 }
 

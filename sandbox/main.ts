@@ -3,26 +3,28 @@ import { readableLogLine, withoutRepeats } from './log-lines.ts'
 import { readableIncident } from './monitoring/readable-incident.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
-/** `npm run sandbox`: the emulators and the real service, until Ctrl-C. */
+/** `npm run sandbox`: the emulators, a PostgreSQL and the real service, until Ctrl-C. */
 async function main(): Promise<void> {
-  const { PORT = '8080', LOG_LEVEL = 'warn' } = process.env
+  const { PORT = '8080', LOG_LEVEL = 'warn', DRIFTWATCH_SANDBOX_PG } = process.env
   const stop = stopSignal()
   const log = withoutRepeats(line => console.log(readableLogLine(line)))
   let sandbox: Sandbox | undefined
   let control: Control | undefined
   try {
-    console.log('Starting the emulators and the service ...')
+    console.log('Starting the emulators, PostgreSQL and the service ...')
     const running = await startSandbox({
       port: portOf(PORT),
       logLevel: LOG_LEVEL,
+      postgresServer: DRIFTWATCH_SANDBOX_PG || undefined,
+      onProgress: console.log,
       onLog: log.take,
       onIncident: incident => console.log(readableIncident(incident)),
       signal: stop,
     })
     sandbox = running
-    control = await startControl(running.url, name => {
+    control = await startControl(running.url, async name => {
       log.forget()
-      const { description } = running.inject(name)
+      const { description } = await running.inject(name)
       console.log(`\nscenario ${name}: ${description}`)
     })
     console.log(whatToTry(running))
@@ -59,11 +61,11 @@ function portOf(text: string): number {
   return port
 }
 
-function whatToTry({ url, env }: Sandbox): string {
+function whatToTry({ url, env, postgres }: Sandbox): string {
   const address = url.replace('127.0.0.1', 'localhost')
   const { port } = new URL(url)
   const scenario = `${port === '8080' ? '' : `PORT=${port} `}npm run scenario`
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const variables = Object.entries(env).map(([name, value]) => `${name}='${value}'`)
   return `
 Driftwatch watches the stack of the runbook. In another terminal:
 
@@ -76,12 +78,19 @@ Let something happen to it, and look again:
 
   ${scenario}                          lists what can happen
   ${scenario} -- job-left-behind       the incident
+  ${scenario} -- grant-to-public       a right in the database that nobody should have
   ${scenario} -- healthy
 
 The gate of a pipeline is one command, here against the emulators:
 
   export ${variables.join(' ')}
   npm run driftwatch -- check --config sandbox/driftwatch.yaml
+
+Driftwatch's own login may connect to the database, and nothing else. What drifted there is mended by an operator:
+
+  export DB_ADMIN_URL='${postgres.adminUrl}'
+  npm run driftwatch -- grants plan --config sandbox/driftwatch.yaml
+  npm run driftwatch -- grants apply --config sandbox/driftwatch.yaml
 
 Cloud Monitoring is emulated too. Leave a scenario for two minutes, and it pages somebody: here you see incidents open
 and close. What it watches, and what it lacks:

@@ -3,6 +3,7 @@ import { type CloudRun, startCloudRun } from './cloud-run.ts'
 import { type Contract, startContract } from './contract.ts'
 import type { Incident } from './monitoring/incidents.ts'
 import { type Monitoring, startMonitoring } from './monitoring.ts'
+import { type Postgres, startPostgres } from './postgres.ts'
 import { type Registry, startRegistry } from './registry.ts'
 import { readScenario, type Scenario, type ScenarioName } from './scenarios.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
@@ -17,6 +18,10 @@ export interface SandboxOptions {
   readonly schedule?: string
   readonly timeout?: string
   readonly staleAfter?: string
+  /** The URL of a superuser of a PostgreSQL to use; without it one is started. */
+  readonly postgresServer?: string | undefined
+  /** Told of what takes its time. */
+  readonly onProgress?: (line: string) => void
   /** Gets every line that the service writes to its log. */
   readonly onLog?: (line: string) => void
   /** Told when Cloud Monitoring opens an incident, and again when it closes it. */
@@ -31,18 +36,19 @@ const onCall = 'projects/openagentsgemini/notificationChannels/1'
 /** So often it is looked whether the time has come to evaluate the policies. */
 const evaluateEveryMs = 1000
 
-/** The emulators with the runbook's stack in them, and the real service watching them. */
+/** The emulators and the database with the runbook's stack in them, and the real service watching them. */
 export interface Sandbox {
   readonly url: string
   readonly cloudRun: CloudRun
   readonly registry: Registry
   readonly monitoring: Monitoring
   readonly contract: Contract
+  readonly postgres: Postgres
   readonly service: ServiceProcess
-  /** The variables that point a `driftwatch` command at the emulators. */
+  /** The variables that point a `driftwatch` command at all of them. */
   readonly env: Readonly<Record<string, string>>
-  /** Puts the healthy world with the scenario's patch in place of whatever is there. */
-  inject(name: ScenarioName): Scenario
+  /** Puts the healthy world with the scenario's patch in place of whatever is there; one scenario at a time. */
+  inject(name: ScenarioName): Promise<Scenario>
   /** Ends everything that was started. */
   close(): Promise<void>
 }
@@ -60,45 +66,68 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident, telemetry: world.telemetry })
   const contract = await startContract({ world: world.http })
   const evaluating = setInterval(() => monitoring.evaluate(), evaluateEveryMs)
+  const closeEmulators = async () => {
+    clearInterval(evaluating)
+    await Promise.all([cloudRun.close(), registry.close(), monitoring.close(), contract.close()])
+  }
+  const { postgresServer: server, onProgress, signal } = options
+  const postgres = await startPostgres({ server, onProgress, signal }).catch(async error => {
+    await closeEmulators()
+    throw error
+  })
+  const closeSystems = async () => {
+    await Promise.all([closeEmulators(), postgres.close()])
+  }
   const env = {
     CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
     ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host,
     MONITORING_EMULATOR_HOST: monitoring.host,
     RUNTIME_BASE_URL: contract.url,
-  }
-  const closeEmulators = async () => {
-    clearInterval(evaluating)
-    await Promise.all([cloudRun.close(), registry.close(), monitoring.close(), contract.close()])
+    DB_URL: postgres.url,
+    SANDBOX_SUPERUSER: postgres.superuser,
   }
   const service = await startService({
     port,
     env: { ...env, ...serviceEnv(options) },
     onLog: options.onLog ?? (() => {}),
-    signal: options.signal,
+    signal,
   }).catch(async error => {
-    await closeEmulators()
+    await closeSystems()
     throw error
   })
+  let turn: Promise<unknown> = Promise.resolve()
+  let isTouched = false
+  async function become(scenario: Scenario): Promise<Scenario> {
+    const touches = scenario.sql !== null || scenario.databaseDown
+    // Whoever asks for `healthy` may have changed the database by hand.
+    if (touches || isTouched || scenario.name === 'healthy')
+      await postgres.reset({ sql: scenario.sql, down: scenario.databaseDown })
+    isTouched = touches
+    const changed = loadWorld(scenario.patch, Date.now(), since)
+    registry.setWorld(changed.registry)
+    monitoring.setTelemetry(changed.telemetry)
+    contract.setWorld(changed.http)
+    cloudRun.setWorld(changed)
+    return scenario
+  }
   return {
     url: service.url,
     cloudRun,
     registry,
     monitoring,
     contract,
+    postgres,
     service,
     env,
     inject(name) {
-      const scenario = readScenario(name)
-      const changed = loadWorld(scenario.patch, Date.now(), since)
-      registry.setWorld(changed.registry)
-      monitoring.setTelemetry(changed.telemetry)
-      contract.setWorld(changed.http)
-      cloudRun.setWorld(changed)
-      return scenario
+      const mine = turn.then(() => become(readScenario(name)))
+      turn = mine.catch(() => undefined)
+      return mine
     },
     async close() {
       await service.stop()
-      await closeEmulators()
+      await turn
+      await closeSystems()
     },
   }
 }

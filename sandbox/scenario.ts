@@ -7,7 +7,8 @@ async function main([name, ...more]: readonly string[]): Promise<number> {
   if (more.length > 0) return fail(`Name one scenario, not ${more.length + 1}: npm run scenario -- ${name}`)
   if (!isScenarioName(name)) return fail(unknown(name))
   const { PORT = '8080' } = process.env
-  const service = await injectIntoSandbox(name, PORT)
+  const service = await injectIntoSandbox(name, PORT).catch((error: Error) => error)
+  if (service instanceof Error) return fail(`The sandbox could not inject ${name}: ${service.message}`)
   if (service === null)
     return fail(
       `No sandbox is running on port ${PORT}: start one with npm run sandbox, or say its port as in PORT=8081 npm run scenario -- ${name}`,
@@ -33,7 +34,7 @@ function injected({ name, description, expect, kept, error, shows }: Scenario, s
       ? `The error ${error} shows within two cycles; the statuses stay for a minute, and then become:`
       : 'Within one cycle, two seconds:',
     ...checks,
-    ...(shows === null ? [] : [`  with a note that says "${shows}"`]),
+    ...(shows === null ? [] : [`  and the report says "${shows}"`]),
     '',
     `curl '${service}/drift?format=text'`,
   ].join('\n')

@@ -34,29 +34,52 @@ export const scenarioNames = [
   'api-down',
   'api-denied',
   'api-slow',
+  'table-missing',
+  'grant-direct',
+  'grant-to-public',
+  'grant-through-member',
+  'grant-on-column',
+  'table-owned-by-another',
+  'role-superuser',
+  'default-privileges-lost',
+  'database-down',
 ] as const
 
 export type ScenarioName = (typeof scenarioNames)[number]
 export type ScenarioStatus = 'in_sync' | 'pending' | 'drifted' | 'unknown'
+
+/** What the healthy stack is by every check of sandbox/driftwatch.yaml, in the order of reports. */
+const inSync = {
+  'service-image': 'in_sync',
+  'job-image': 'in_sync',
+  'migration-execution': 'in_sync',
+  'role-grants': 'in_sync',
+  schema: 'in_sync',
+  'image-lanes': 'in_sync',
+  'after-rollout': 'in_sync',
+  'http-contract': 'in_sync',
+} as const satisfies Record<string, ScenarioStatus>
 
 /** Something that happens to the healthy stack, and what Driftwatch then says. */
 export interface Scenario {
   readonly name: ScenarioName
   /** One clause. */
   readonly description: string
-  /** The status of each check that is to be seen; a file leaves out those of `usual` that stay in sync. */
+  /** The status of each check that is to be seen. Its file leaves out what stays in sync. */
   readonly expect: Readonly<Record<string, ScenarioStatus>>
   /** The error of each check that is unknown, or null where none is. */
   readonly error: string | null
-  /** Looks fail: the earlier statuses are kept, with the error, until they are too old to be believed. */
+  /** Looks fail: earlier statuses are kept, with the error, until they are too old to be believed, and then unknown. */
   readonly kept: boolean
   /** Words that the report then holds, or null. */
   readonly shows: string | null
+  /** Of the emulators' world. */
   readonly patch: WorldPatch
+  /** Statements that the superuser of the database runs, or null. */
+  readonly sql: string | null
+  /** Whether the database lets nobody in. */
+  readonly databaseDown: boolean
 }
-
-/** What is in sync unless a scenario says something else. */
-const usual = { 'image-lanes': 'in_sync', 'after-rollout': 'in_sync', 'http-contract': 'in_sync' } as const
 
 export function isScenarioName(name: string): name is ScenarioName {
   return (scenarioNames as readonly string[]).includes(name)
@@ -64,9 +87,9 @@ export function isScenarioName(name: string): name is ScenarioName {
 
 export function readScenario(name: ScenarioName): Scenario {
   const file = new URL(`scenarios/${name}.yaml`, import.meta.url)
-  const defaults = { error: null, kept: false, shows: null }
-  const scenario = parse(readFileSync(file, 'utf8')) as Omit<Scenario, 'name'>
-  return { ...defaults, ...scenario, expect: { ...usual, ...scenario.expect }, name }
+  const defaults = { error: null, kept: false, shows: null, patch: {}, sql: null, databaseDown: false }
+  const written = parse(readFileSync(file, 'utf8')) as Pick<Scenario, 'description'> & Partial<Scenario>
+  return { ...defaults, ...written, expect: { ...inSync, ...written.expect }, name }
 }
 
 /** Names of scenarios that somebody may have meant. */

@@ -6,6 +6,7 @@ import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
 import { createHttpClient, httpMethods } from './clients/http.ts'
 import { createIdentityTokens } from './clients/identity-tokens.ts'
+import { createPostgresReaders } from './clients/postgres-readers.ts'
 import { createRegistryClient, type RegistryClient } from './clients/registry.ts'
 import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
@@ -23,6 +24,7 @@ import { createHttpProbe } from './probes/http.ts'
 import { createJobProbe } from './probes/job.ts'
 import { createLanesProbe } from './probes/lanes.ts'
 import type { Look } from './probes/observe.ts'
+import { createPostgresCatalogProbe } from './probes/postgres-catalog.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
@@ -82,6 +84,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
   const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
   const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
+  const databases = createPostgresReaders(config.timeoutMs)
   const store = createStore(config, wanted, clock.now())
   const ending = new AbortController()
   let cycles = 0
@@ -95,6 +98,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
+      createPostgresCatalogProbe(databases),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe(http, identityTokens),
@@ -126,7 +130,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
     },
     async close() {
       ending.abort()
-      await Promise.all([cloudRun.close(), telemetry?.close()])
+      await Promise.all([cloudRun.close(), telemetry?.close(), databases.close()])
     },
   }
 }

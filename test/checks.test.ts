@@ -15,8 +15,8 @@ import { systemClock } from '../src/clock.ts'
 import type { Report, ReportedCheck } from '../src/drift/report.ts'
 import { errorTable } from '../src/errors.ts'
 
-/** The checks of these cases: the others are there only where the config has a key of their own. */
-const checkKinds = ['service-image', 'job-image', 'migration-execution'] as const
+/** The checks that these cases are about. */
+const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const
 
 /**
  * A case is a folder named by what it shows and by the worst status: `patch.yaml`, what the world has become
@@ -52,7 +52,7 @@ interface Expected {
   readonly why: string
   /** No registry is asked: there is an emulator of Cloud Run and none of a registry. */
   readonly withoutRegistry?: boolean
-  readonly checks: Readonly<Record<(typeof checkKinds)[number], ExpectedCheck>>
+  readonly checks: Readonly<Record<(typeof cloudRunChecks)[number], ExpectedCheck>>
   readonly exitCode: number
 }
 
@@ -99,7 +99,7 @@ const schemas = {
     {
       why: text,
       withoutRegistry: { const: true },
-      checks: closed(Object.fromEntries(checkKinds.map(kind => [kind, expectedCheck])), checkKinds),
+      checks: closed(Object.fromEntries(cloudRunChecks.map(kind => [kind, expectedCheck])), cloudRunChecks),
       exitCode: { enum: [0, 1, 2, 3] },
     },
     ['why', 'checks', 'exitCode'],
@@ -200,9 +200,9 @@ function complaintsOfAll(expected: Expected, { exitCode, report, stderr }: Said)
   const said: string[] = []
   const found = report.stacks.flatMap(({ checks }) => checks)
   const kinds = found.map(({ check }) => check).join()
-  if (kinds !== checkKinds.join()) said.push(`the checks reported are ${kinds}`)
+  if (kinds !== cloudRunChecks.join()) said.push(`the checks reported are ${kinds}`)
   for (const each of found) {
-    for (const complaint of complaints(expected.checks[each.check as (typeof checkKinds)[number]], each))
+    for (const complaint of complaints(expected.checks[each.check as (typeof cloudRunChecks)[number]], each))
       said.push(`${each.check}: ${complaint}`)
   }
   if (exitCode !== expected.exitCode) said.push(`exit code: expected ${expected.exitCode}, was ${exitCode}`)
@@ -263,7 +263,7 @@ const cases = names.map(readCase)
 
 t.test('there are cases enough, and each status is expected of each check', async t => {
   t.ok(cases.length >= 60, `${cases.length} cases`)
-  for (const kind of checkKinds) {
+  for (const kind of cloudRunChecks) {
     const expected = new Set(cases.map(each => each.expected.checks[kind].status))
     t.strictSame([...expected].sort(), [...statuses].sort(), kind)
   }

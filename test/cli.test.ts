@@ -100,7 +100,7 @@ t.test('help teaches: every command and option is in it', async t => {
 
 t.test('what makes no sense is one sentence on stderr, and exit code 1', async t => {
   const cases: [string[], RegExp][] = [
-    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, migrate, deploy, config/],
+    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, migrate, deploy, grants, config/],
     [['toString'], /^driftwatch: there is no command "toString"/],
     [['check', '--stak', 'x'], /^driftwatch: check: Unknown option '--stak'.* --help lists the options/],
     [['check', '--stack'], /^driftwatch: check: /],

@@ -519,11 +519,14 @@ t.test('the environment is read, and an empty variable is not set', async t => {
     monitoringEmulatorHost: null,
     artifactRegistryEmulatorHost: null,
     metadataHost: 'metadata.google.internal',
+    adminUrl: null,
     service: null,
     noColor: false,
   }
   const { variables, ...rest } = readEnvironment({ OTHER: 'x' })
   t.strictSame(rest, nothing)
+  const { adminUrl } = readEnvironment({ DB_ADMIN_URL: 'postgres://boss:hunter2@db/x' })
+  t.equal(String(adminUrl), 'postgres://boss:***@db/x', 'a secret shows itself masked')
   t.strictSame(variables, { OTHER: 'x' })
   const blank = Object.fromEntries(Object.keys(environmentVariables).map(name => [name, '']))
   t.match(readEnvironment(blank), nothing)

@@ -204,12 +204,12 @@ t.test('every query of the rules and dashboards runs against what the service ex
     for (const query of empty) if ((await prometheus.query(query.expression)).length > 0) empty.delete(query)
     return [...empty].filter(query => !excused(query)).map(({ where }) => where)
   }
-  sandbox.inject('job-left-behind')
+  await sandbox.inject('job-left-behind')
   const aboutBlindness = /unknown$|failed looks|api errors/i
   await settle(t, 'all but those about blindness find something while checks are drifted', async () =>
     (await stillEmpty()).filter(where => !aboutBlindness.test(where)),
   )
-  sandbox.inject('api-denied')
+  await sandbox.inject('api-denied')
   await settle(t, 'those find something once looks have failed', stillEmpty)
   t.comment(`${queries.length} queries; found nothing: ${[...empty].map(({ where }) => where).join('; ')}`)
 })
@@ -279,12 +279,12 @@ t.test('a drift pages through Alertmanager, blindness does not end it, mending d
   })
   t.strictSame(pages, [], 'nobody is paged while everything is in sync')
 
-  sandbox.inject('job-left-behind')
+  await sandbox.inject('job-left-behind')
   await eventually('pages for the drift', async () => sent('firing').length === drifted.length)
   t.strictSame(sent('firing').toSorted(), drifted)
   t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
 
-  sandbox.inject('api-denied')
+  await sandbox.inject('api-denied')
   await blindFor(prometheus, 5)
   t.strictSame(await firing(), drifted, 'blindness ends no alert')
   await prometheus.close()
@@ -293,7 +293,7 @@ t.test('a drift pages through Alertmanager, blindness does not end it, mending d
   t.strictSame(await firing(), drifted, 'nor does blindness with a restart of Prometheus')
   t.strictSame(sent('resolved'), [], 'nobody was told that it is over')
 
-  sandbox.inject('healthy')
+  await sandbox.inject('healthy')
   await eventually('the end of the pages', async () => drifted.every(name => sent('resolved').includes(name)))
   t.strictSame(await firing(), [], 'proven in sync, nothing fires')
 })

@@ -5,6 +5,8 @@ import { httpContract } from './http-contract.ts'
 import { imageLanes } from './image-lanes.ts'
 import { jobImage } from './job-image.ts'
 import { migrationExecution } from './migration-execution.ts'
+import { roleGrants } from './role-grants.ts'
+import { schema } from './schema.ts'
 import { serviceImage } from './service-image.ts'
 
 /** Every check, in the order in which reports show them. */
@@ -12,6 +14,8 @@ export const checks: readonly Check[] = [
   serviceImage,
   jobImage,
   migrationExecution,
+  roleGrants,
+  schema,
   imageLanes,
   afterRollout,
   httpContract,

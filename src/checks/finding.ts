@@ -13,6 +13,8 @@ export interface Difference {
   readonly actual: string | null
   /** How it came to be, where that is known: who changed it last and when, or the route of a privilege. */
   readonly via: string | null
+  /** Where one difference stands for many objects: which, up to a bound that the notes state. */
+  readonly objects?: readonly string[]
 }
 
 /** What a check says. */

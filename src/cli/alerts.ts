@@ -3,11 +3,10 @@ import { readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
-import { type Command, type CommandIo, type OptionValues, single } from './command.ts'
+import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
 import { assertAgreed } from './consent.ts'
 
-export const alerts: Command = {
-  help: `Usage
+const help = `Usage
   driftwatch alerts plan  [--config FILE] [--project ID] [--service NAME]
   driftwatch alerts apply [--config FILE] [--project ID] [--service NAME] [--yes]
 
@@ -26,30 +25,48 @@ How does a pipeline use it?
   --yes             does not ask
   plan exits 0 when nothing is to be done, 2 when something is, and 1 where it could not find out or something is wrong
   that no step mends; apply exits 0 when everything is right at its end, else 1.
-`,
-  subcommands: ['plan', 'apply'],
-  options: { project: { type: 'string' }, service: { type: 'string' }, yes: { type: 'boolean', short: 'y' } },
-  async run(values, io, subcommand) {
-    const environment = readEnvironment(io.variables)
-    const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
-    const { clock, signal } = io
-    const [project, service] = [single(values, 'project'), checkedService(values)]
-    const operation = openAlerts({ config, environment, clock, signal, project, service })
-    try {
-      const plan = await operation.plan()
-      io.stdout.write(planText(plan))
-      if (subcommand === 'plan') return plan.problems.length > 0 ? 1 : plan.steps.length > 0 ? 2 : 0
-      return await apply(operation, plan, values, io)
-    } finally {
-      await operation.close()
-    }
-  },
+`
+
+const options = { project: { type: 'string' }, service: { type: 'string' } } as const
+
+const plan: Command = {
+  help,
+  options,
+  run: (values, io) =>
+    withPlan(values, io, async ({ problems, steps }) => (problems.length > 0 ? 1 : steps.length > 0 ? 2 : 0)),
+}
+
+const apply: Command = {
+  help,
+  options: { ...options, yes: { type: 'boolean', short: 'y' } },
+  run: (values, io) => withPlan(values, io, (planned, operation) => applyPlan(operation, planned, values, io)),
+}
+
+export const alerts: CommandGroup = { help, commands: { plan, apply } }
+
+/** Plans, shows the plan, and goes on with it. */
+async function withPlan(
+  values: OptionValues,
+  io: CommandIo,
+  next: (plan: AlertsPlan, operation: AlertsOperation) => Promise<number>,
+): Promise<number> {
+  const environment = readEnvironment(io.variables)
+  const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const [project, service] = [single(values, 'project'), checkedService(values)]
+  const operation = openAlerts({ config, environment, clock: io.clock, signal: io.signal, project, service })
+  try {
+    const planned = await operation.plan()
+    io.stdout.write(planText(planned))
+    return await next(planned, operation)
+  } finally {
+    await operation.close()
+  }
 }
 
 const noTerminal =
   'this changes alert policies, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand'
 
-async function apply(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
+async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
   if (plan.steps.length > 0) {
     if (values.yes !== true) await assertAgreed(io, noTerminal)
     await operation.apply(plan, line => io.stderr.write(`${line}\n`))

@@ -1,14 +1,15 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { version } from '../version.ts'
-import type { Command, CommandIo } from './command.ts'
+import type { Command, CommandGroup, CommandIo } from './command.ts'
 
 /** Each command is loaded when it is called: none pays for another. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   check: async () => (await import('./check.ts')).check,
   migrate: async () => (await import('./migrate.ts')).migrate,
   deploy: async () => (await import('./deploy.ts')).deploy,
+  grants: async () => (await import('./grants.ts')).grants,
   config: async () => (await import('./config.ts')).config,
   alerts: async () => (await import('./alerts.ts')).alerts,
 }
@@ -23,6 +24,7 @@ Which command do I want?
   check     look once, print what is found, and exit 0 only when all is in sync
   migrate   lock the migration job to the image that serves, run it, follow it, check again
   deploy    deploy an image, migrate with it, judge, and keep a receipt
+  grants    plan, apply: make the database what its policy says; snapshot: write the policy that it has
   config    is my config right, and what does it come to?
   alerts    what does Cloud Monitoring lack to page somebody, and make it so
 
@@ -42,7 +44,7 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
     if (name === undefined) throw new DriftwatchError('USAGE', `which command?\n\n${help}`)
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (!load) throw new DriftwatchError('USAGE', unknownCommand(name))
-    return await runCommand(name, await load(), rest, io)
+    return await run(name, await load(), rest, io)
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     io.stderr.write(`driftwatch: ${error.message.trimEnd()}\n`)
@@ -51,29 +53,35 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
   }
 }
 
-async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals } = parseCommand(name, command, argv)
-  if (values.help) return print(io, command.help)
-  return command.run(values, io, readSubcommand(name, command, positionals))
+async function run(name: string, command: Command | CommandGroup, argv: readonly string[], io: CommandIo) {
+  if (!('commands' in command)) return runCommand(name, command, argv, io)
+  const [inner, ...rest] = argv
+  if (inner === '--help' || inner === '-h') return print(io, command.help)
+  const known = Object.keys(command.commands).join(', ')
+  if (inner === undefined || inner.startsWith('-'))
+    throw new DriftwatchError('USAGE', `${name}: which one: ${known}?\n\n${command.help}`)
+  const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
+  if (!chosen)
+    throw new DriftwatchError(
+      'USAGE',
+      `there is no command ${JSON.stringify(`${name} ${inner}`)}: it is one of ${known}`,
+    )
+  return runCommand(`${name} ${inner}`, chosen, rest, io)
 }
 
-function parseCommand(name: string, { options, subcommands }: Command, argv: readonly string[]) {
+async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {
+  const values = parseOptions(name, command, argv)
+  return values.help ? print(io, command.help) : command.run(values, io)
+}
+
+function parseOptions(name: string, { options }: Command, argv: readonly string[]) {
   try {
     const known = { ...options, config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
-    return parseArgs({ args: [...argv], options: known, strict: true, allowPositionals: subcommands !== undefined })
+    return parseArgs({ args: [...argv], options: known, strict: true }).values
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     throw new DriftwatchError('USAGE', `${name}: ${message} (driftwatch ${name} --help lists the options)`)
   }
-}
-
-function readSubcommand(name: string, { subcommands }: Command, [word = '', ...more]: readonly string[]): string {
-  if (!subcommands || (subcommands.includes(word) && more.length === 0)) return word
-  const given = [word, ...more].join(' ')
-  throw new DriftwatchError(
-    'USAGE',
-    `${name}: say ${subcommands.join(' or ')}, not ${JSON.stringify(given)} (driftwatch ${name} --help tells more)`,
-  )
 }
 
 function unknownCommand(name: string): string {

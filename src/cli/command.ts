@@ -32,10 +32,14 @@ export interface Command {
   /** What `driftwatch <command> --help` prints. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
-  /** The words of which one must follow the command's name; left out, none may. */
-  readonly subcommands?: readonly string[]
-  /** Does it; resolves with the exit code, rejects with a coded error. `subcommand` is empty where there are none. */
-  run(values: OptionValues, io: CommandIo, subcommand: string): Promise<number>
+  /** Does it; resolves with the exit code, rejects with a coded error. */
+  run(values: OptionValues, io: CommandIo): Promise<number>
+}
+
+/** Commands under one word: `driftwatch grants plan`. */
+export interface CommandGroup {
+  readonly help: string
+  readonly commands: Readonly<Record<string, Command>>
 }
 
 /** The values of an option that may be repeated. */

@@ -1,4 +1,5 @@
 import { parseDuration } from '../duration.ts'
+import { isPublic, type PolicyProblem, policyProblems } from '../grants/policy.ts'
 import type { AlertsFile } from './alerts-schema.ts'
 import type { DatabaseFile } from './database-schema.ts'
 import { exactDuration } from './exact-duration.ts'
@@ -78,28 +79,31 @@ function brokenName(name: string, path: ConfigPath, all: readonly Named[]): Prob
   return [{ ...at, message: `${formatPath(first)} is named "${name}" already: names must be unique` }]
 }
 
-/** Who is spoken of must be a role that the policy lists; PUBLIC stands for everybody. */
-function brokenPolicy({ roles, trustedRoles, schemas }: DatabaseFile, path: ConfigPath): Problem[] {
-  const listed = Object.keys(roles)
-  const shown = listed.filter(Boolean).map(maskText)
-  const unlisted = (role: string, among: readonly string[], path: ConfigPath, at: 'key' | 'value'): Problem[] =>
-    among.includes(role) ? [] : [{ path, at, message: `no such role in \`roles\`${suggestion(role, shown)}` }]
-  return [
-    ...unnamed(listed, [...path, 'roles'], 'a role'),
-    ...unnamed(Object.keys(schemas), [...path, 'schemas'], 'a schema'),
-    ...Object.entries(schemas).flatMap(([name, { owner, grants, defaults }]) => {
-      const here = [...path, 'schemas', name]
-      const grantees = (part: 'grants' | 'defaults', entries: object) =>
-        Object.keys(entries).flatMap(role => unlisted(role, [...listed, 'PUBLIC'], [...here, part, role], 'key'))
-      return [
-        ...(owner ? unlisted(owner, [...listed, ...trustedRoles], [...here, 'owner'], 'value') : []),
-        ...grantees('grants', grants),
-        ...grantees('defaults', defaults),
-      ]
-    }),
-  ]
+/** What makes no sense in a policy whatever its database looks like, and names that no role of the policy has. */
+function brokenPolicy(database: DatabaseFile, path: ConfigPath): Problem[] {
+  const unlisted = unlistedRoles(database)
+  const isTold = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
+  const others = policyProblems(database).filter(problem => !isTold(problem.path))
+  return [...unlisted, ...others].map(problem => ({
+    path: [...path, ...problem.path],
+    at: problem.at,
+    message: maskText(problem.message),
+  }))
 }
 
-function unnamed(names: readonly string[], path: ConfigPath, what: string): Problem[] {
-  return names.includes('') ? [{ path: [...path, ''], at: 'key', message: `${what} must have a name` }] : []
+/** Who is spoken of must be a role that the policy lists, since a slip of the pen would be a right for nobody. */
+function unlistedRoles({ roles, trustedRoles, schemas }: DatabaseFile): PolicyProblem[] {
+  const listed = Object.keys(roles)
+  const isKnown = (role: string) => listed.includes(role) || trustedRoles.includes(role) || isPublic(role)
+  const message = (role: string) => `no such role in \`roles\`${suggestion(role, listed.filter(Boolean))}`
+  return Object.entries(schemas).flatMap(([name, { owner, grants, defaults }]) => [
+    ...(owner && !isKnown(owner)
+      ? [{ path: ['schemas', name, 'owner'], at: 'value' as const, message: message(owner) }]
+      : []),
+    ...Object.entries({ grants, defaults }).flatMap(([part, byRole]) =>
+      Object.keys(byRole)
+        .filter(role => !isKnown(role))
+        .map(role => ({ path: ['schemas', name, part, role], at: 'key' as const, message: message(role) })),
+    ),
+  ])
 }

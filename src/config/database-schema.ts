@@ -2,7 +2,7 @@ import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 
 /** The privileges that PostgreSQL knows for each kind of object that a policy governs. */
 export const privileges = {
-  database: ['CREATE'],
+  database: ['CREATE', 'CONNECT', 'TEMPORARY'],
   schema: ['USAGE', 'CREATE'],
   tables: ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'],
   sequences: ['USAGE', 'SELECT', 'UPDATE'],
@@ -105,6 +105,34 @@ const governedSchema = {
   },
 } as const satisfies JSONSchema
 
+const ledgerSchema = {
+  type: 'object',
+  description: 'The table in which migrations are recorded. The monitor needs SELECT on it, and on nothing else.',
+  additionalProperties: false,
+  required: ['table', 'versionColumn', 'expected'],
+  properties: {
+    table: {
+      type: 'string',
+      title: 'a table with its schema',
+      pattern: '^[^.]+[.].+$',
+      examples: ['runtime.schema_migrations'],
+      description: 'The table: its schema, a dot, its name, as they are, without quotes.',
+    },
+    versionColumn: {
+      type: 'string',
+      title: 'a column',
+      minLength: 1,
+      examples: ['version'],
+      description: 'The column that names each migration.',
+    },
+    expected: {
+      type: 'array',
+      description: 'The versions that must be recorded, and no others.',
+      items: { type: 'string', minLength: 1, title: 'a version' },
+    },
+  },
+} as const satisfies JSONSchema
+
 /** The `database` part of a stack as the file says it. */
 export const databaseSchema = {
   type: 'object',
@@ -132,6 +160,7 @@ export const databaseSchema = {
       description: 'Superusers and cloud admin roles that may hold anything.',
       items: { type: 'string', minLength: 1, title: 'a role' },
     },
+    ledger: ledgerSchema,
     schemas: {
       type: 'object',
       default: {},
@@ -141,4 +170,5 @@ export const databaseSchema = {
   },
 } as const satisfies JSONSchema
 
+export type LedgerFile = FromSchema<typeof ledgerSchema>
 export type DatabaseFile = FromSchema<typeof databaseSchema>

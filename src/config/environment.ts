@@ -2,6 +2,8 @@ import { isIPv4 } from 'node:net'
 import { DriftwatchError } from '../errors.ts'
 import { logLevels } from '../log.ts'
 import type { Variables } from './interpolate.ts'
+import { maskUrl } from './mask.ts'
+import { createSecret, type Secret } from './secret.ts'
 
 /** What Driftwatch reads of its environment, variables of the config file apart. `docs/configuration.md` shows this. */
 export const environmentVariables = {
@@ -23,6 +25,10 @@ export const environmentVariables = {
     meaning:
       "Google's metadata server, which says in which project and region Driftwatch runs. Where `MONITORING_EMULATOR_HOST` is set and this is not, nobody is asked.",
   },
+  DB_ADMIN_URL: {
+    fallback: '',
+    meaning: 'The URL by which `driftwatch grants apply` changes a database; nothing else uses it. A secret.',
+  },
   K_SERVICE: { fallback: '', meaning: "Driftwatch's own name on Cloud Run, which sets it." },
   NO_COLOR: { fallback: '', meaning: 'Anything but nothing: no colour, on a terminal too.' },
 } as const
@@ -40,6 +46,8 @@ export interface Environment {
   readonly artifactRegistryEmulatorHost: string | null
   /** Null where Cloud Monitoring is emulated and no metadata server is named. */
   readonly metadataHost: string | null
+  /** The URL of an operator who may change the database. */
+  readonly adminUrl: Secret | null
   /** Driftwatch's own Cloud Run service, or null elsewhere. */
   readonly service: string | null
   readonly noColor: boolean
@@ -66,6 +74,7 @@ export function readEnvironment(env: Variables = process.env): Environment {
     monitoringEmulatorHost: emulatorHost('MONITORING_EMULATOR_HOST'),
     artifactRegistryEmulatorHost: emulatorHost('ARTIFACT_REGISTRY_EMULATOR_HOST'),
     metadataHost: env.MONITORING_EMULATOR_HOST && !env.GCE_METADATA_HOST ? null : read('GCE_METADATA_HOST'),
+    adminUrl: read('DB_ADMIN_URL') ? createSecret(read('DB_ADMIN_URL'), maskUrl(read('DB_ADMIN_URL'))) : null,
     service: read('K_SERVICE') || null,
     noColor: read('NO_COLOR') !== '',
     variables: env,

@@ -38,6 +38,11 @@ const differenceSchema = {
     expected: { type: ['string', 'null'], description: 'What was expected; null where nothing was.' },
     actual: { type: ['string', 'null'], description: 'What is; null where nothing is.' },
     via: { type: ['string', 'null'], description: 'How it came to be, where that is known.' },
+    objects: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Where one difference stands for many objects: which, up to a bound that the notes state.',
+    },
   },
 } as const
 
@@ -256,12 +261,13 @@ function reportState(state: State): ReportedCheck {
     observedAt: formatNullable(state.observedAt),
     staleAt: formatNullable(state.staleAt),
     summary: state.summary,
-    differences: state.differences.map(({ path, kind, expected, actual, via }) => ({
+    differences: state.differences.map(({ path, kind, expected, actual, via, objects }) => ({
       path,
       kind,
       expected,
       actual,
       via,
+      ...(objects && { objects: [...objects] }),
     })),
     notes: [...state.notes],
     fix: state.fix,

@@ -1,5 +1,7 @@
 import type { Stack } from '../config/schema.ts'
+import type { Catalog } from '../grants/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
+import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
@@ -20,12 +22,26 @@ export interface ObservedExecution {
   readonly revisionThen: Revision | null
 }
 
+/** The catalog of a stack's database, and the migrations that it has recorded. */
+export interface ObservedDatabase {
+  readonly catalog: Catalog
+  /** Null where the config names no ledger. */
+  readonly ledger: LedgerAnswer | null
+}
+
+/** The versions in a ledger of migrations, or why they could not be read although the catalog could. */
+export type LedgerAnswer =
+  | { readonly outcome: 'read'; readonly versions: readonly string[] }
+  | { readonly outcome: 'missing' }
+  | { readonly outcome: 'failed'; readonly doubt: Doubt }
+
 /** What each probe sees of a stack. Null: the vendor positively answered that there is no such thing. */
 export interface Observed {
   service: ObservedService | null
   job: Job | null
   execution: ObservedExecution | null
   registry: RegistryAnswers
+  'postgres-catalog': ObservedDatabase | null
   lanes: ObservedLanes
   telemetry: ObservedTelemetry | null
   http: HttpAnswers
@@ -36,6 +52,7 @@ export const probeKinds = [
   'job',
   'execution',
   'registry',
+  'postgres-catalog',
   'lanes',
   'telemetry',
   'http',

@@ -8,6 +8,7 @@ import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Look, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+import { createPace, type Pace } from './pace.ts'
 
 export interface OpenProbes {
   readonly probes: readonly Probe<ProbeKind>[]
@@ -40,7 +41,8 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   const { probes, close } = openProbes(deadline)
   try {
     const aged = store.age(startedAt)
-    const judged = await Promise.all(config.stacks.map(stack => watchStack(stack, probes, dependencies)))
+    const pace = createPace(clock)
+    const judged = await Promise.all(config.stacks.map(stack => watchStack(stack, probes, pace, dependencies)))
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
@@ -64,48 +66,50 @@ interface Watched {
 async function watchStack(
   stack: Stack,
   probes: readonly Probe<ProbeKind>[],
+  pace: Pace,
   dependencies: CycleDependencies,
 ): Promise<Watched> {
   const { config, clock, log, store, ending, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
-  const needed = new Set(checks.flatMap(check => check.needs))
+  const wanted = new Set(checks.flatMap(({ needs, uses = [] }) => [...needs, ...uses]))
   const looks = await Promise.all(
     probes
-      .filter(probe => needed.has(probe.kind))
+      .filter(probe => wanted.has(probe.kind))
       .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending })),
   )
   for (const look of looks) onLook(look)
-  const transitions = checks.flatMap(check => {
-    const transition = store.record(
-      stack.name,
-      check.kind,
-      judge(check, stack, looks, { config, log, now: clock.now() }),
-    )
-    return transition ? [transition] : []
-  })
+  const transitions: Transition[] = []
+  for (const check of checks) {
+    const outcome = await judge(check, stack, looks, { config, log, pace, now: clock.now() })
+    const transition = store.record(stack.name, check.kind, outcome)
+    if (transition) transitions.push(transition)
+  }
   return { looks, transitions }
 }
 
-/** A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones. */
-function judge(
+/**
+ * A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones.
+ * What it only uses is left out where that did not answer.
+ */
+async function judge(
   check: Check,
   stack: Stack,
   looks: readonly Look<ProbeKind>[],
-  { config, log, now }: { readonly config: Config; readonly log: Log; readonly now: EpochMs },
-): Outcome {
-  const needed = looks.filter(look => check.needs.includes(look.kind))
-  const failed = needed.find(look => look.outcome === 'failed')
+  context: { readonly config: Config; readonly log: Log; readonly pace: Pace; readonly now: EpochMs },
+): Promise<Outcome> {
+  const { config, log, pace, now } = context
+  const { needs, uses = [] } = check
+  const failed = looks.filter(look => needs.includes(look.kind)).find(look => look.outcome === 'failed')
   if (failed)
     return { kind: 'failure', error: { code: failed.error.code, message: failed.error.message, at: failed.at } }
-  const observations = needed.flatMap(look => (look.outcome === 'answered' ? [look] : []))
+  const regarded = looks.filter(look => [...needs, ...uses].includes(look.kind))
+  const observations = regarded.flatMap(look => (look.outcome === 'answered' ? [look] : []))
   const observedAt = Math.min(...observations.map(look => look.at))
   const observed: Observed = Object.assign({}, ...observations.map(look => ({ [look.kind]: look.value })))
   try {
-    return {
-      kind: 'finding',
-      finding: check.judge({ stack, config, observed, observedAt } satisfies CheckInput<ProbeKind>),
-      observedAt,
-    }
+    const input = { stack, config, observed, observedAt } satisfies CheckInput<ProbeKind>
+    const finding = check.judgeInSteps ? await pace(check.judgeInSteps(input)) : check.judge(input)
+    return { kind: 'finding', finding, observedAt }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'a check could not judge what it was given')

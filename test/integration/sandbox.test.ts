@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { runSql } from '../../sandbox/postgres/sql.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
 import type { Report } from '../../src/drift/report.ts'
 
@@ -33,11 +35,14 @@ async function freePort(): Promise<string> {
 }
 
 t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves nothing', async t => {
-  const env = { PORT: await freePort(), TMPDIR: t.testdir() }
+  const env = { PORT: await freePort() }
   const { child, exited, printed } = runSandbox(env)
   t.teardown(() => child.kill('SIGKILL'))
   const url = `http://127.0.0.1:${env.PORT}`
-  t.match(await printed('Ctrl-C ends it all'), `curl 'http://localhost:${env.PORT}/drift?format=text'`)
+  const words = await printed('Ctrl-C ends it all')
+  t.match(words, `curl 'http://localhost:${env.PORT}/drift?format=text'`)
+  const [adminUrl = ''] = /postgres:[^']*(?=')/.exec(words.slice(words.indexOf('DB_ADMIN_URL'))) ?? []
+  const [[data]] = (await runSql(adminUrl, 'SHOW data_directory')) as [[string]]
 
   const scenario = spawn(process.execPath, ['sandbox/scenario.ts', 'job-left-behind'], {
     env: { ...process.env, ...env },
@@ -53,6 +58,8 @@ t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves not
   child.kill('SIGINT')
   t.strictSame(await exited, [0, null])
   await t.rejects(fetch(url), 'the service has ended too')
+  await t.rejects(runSql(adminUrl, 'SELECT 1'), { code: 'ECONNREFUSED' }, 'and PostgreSQL')
+  t.notOk(existsSync(data), 'its data is gone')
   const late = spawn(process.execPath, ['sandbox/scenario.ts', 'healthy'], { env: { ...process.env, ...env } })
   t.strictSame(await once(late, 'close'), [1, null], 'no sandbox is found any more')
 })

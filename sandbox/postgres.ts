@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { PrepareOptions } from './postgres/cluster-template.ts'
+import { superuser } from './postgres/cluster-template.ts'
+import { startServer } from './postgres/server.ts'
+import { runSql } from './postgres/sql.ts'
+
+export interface PostgresOptions extends PrepareOptions {
+  /** The URL of a superuser of a server to use, in place of a server of the sandbox's own. */
+  readonly server?: string | undefined
+}
+
+/** The database of the runbook's stack, on a real PostgreSQL. */
+export interface Postgres {
+  /** Driftwatch's own: it may connect, and nothing else. */
+  readonly url: string
+  /** The operator's: of a superuser. */
+  readonly adminUrl: string
+  readonly superuser: string
+  /**
+   * Makes roles and database anew, whatever became of them, and then changes them: by statements of the superuser, and by
+   * letting nobody in.
+   */
+  reset(change?: DatabaseChange): Promise<void>
+  /** Ends the server; on one that is not its own it clears away what it made. */
+  close(): Promise<void>
+}
+
+export interface DatabaseChange {
+  readonly sql?: string | null
+  readonly down?: boolean
+}
+
+const database = 'driftwatch_sandbox'
+const monitor = 'driftwatch'
+const roles = [
+  'oa_runtime_owner',
+  'oa_runtime_rw',
+  'oa_spacetime_ro',
+  'oa_control_rw',
+  'reporting',
+  'contractors',
+  monitor,
+]
+/** Marks roles that may be dropped. */
+const mark = 'made by the sandbox of Driftwatch'
+
+/** Starts a server, or uses the one that is named, and makes the database. */
+export async function startPostgres({ server, ...options }: PostgresOptions = {}): Promise<Postgres> {
+  const own = server ? null : await startServer(options)
+  const root = server ?? own?.url(superuser, 'postgres', own.password) ?? ''
+  const admin = new URL(root)
+  const password = randomBytes(12).toString('hex')
+  const urls = {
+    url: withParts(admin, { username: monitor, password, pathname: database }),
+    adminUrl: withParts(admin, { pathname: database }),
+  }
+  const postgres: Postgres = {
+    ...urls,
+    superuser: decodeURIComponent(admin.username) || superuser,
+    async reset({ sql = null, down = false } = {}) {
+      await clearAway(root)
+      await make(root, urls.adminUrl, password)
+      if (sql !== null) await runSql(urls.adminUrl, sql)
+      if (down) await shut(root)
+    },
+    async close() {
+      if (own) await own.stop()
+      else await clearAway(root)
+    },
+  }
+  try {
+    await postgres.reset()
+    return postgres
+  } catch (error) {
+    await own?.stop()
+    throw error
+  }
+}
+
+function withParts(url: URL, parts: { username?: string; password?: string; pathname: string }): string {
+  return Object.assign(new URL(url), parts).href
+}
+
+async function make(root: string, adminUrl: string, password: string): Promise<void> {
+  const comments = roles.map(role => `COMMENT ON ROLE ${role} IS '${mark}'`)
+  const login = `ALTER ROLE ${monitor} PASSWORD '${password}'`
+  await runSql(root, [readSql('roles'), login, ...comments].join(';\n'))
+  await runSql(root, `CREATE DATABASE ${database} TEMPLATE template0`)
+  await runSql(adminUrl, readSql('schemas'))
+}
+
+/** Throws where a role is not the sandbox's. What they granted goes with what they own. */
+async function clearAway(root: string): Promise<void> {
+  const known = await runSql(
+    root,
+    `SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname IN (${roles.map(role => `'${role}'`).join()})`,
+  )
+  const foreign = known.find(([, comment]) => comment !== mark)
+  if (foreign)
+    throw new Error(
+      `the server has a role ${foreign[0]} that the sandbox did not make: name another one in DRIFTWATCH_SANDBOX_PG`,
+    )
+  await runSql(root, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)
+  const names = known.map(([role]) => role).join()
+  if (names !== '') await runSql(root, `DROP OWNED BY ${names} CASCADE; DROP ROLE ${names}`)
+}
+
+/** Nobody gets in any more, and who was in is thrown out. */
+async function shut(root: string): Promise<void> {
+  await runSql(root, `ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS false`)
+  await runSql(root, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`)
+}
+
+function readSql(name: string): string {
+  return readFileSync(new URL(`postgres/${name}.sql`, import.meta.url), 'utf8')
+}

@@ -1,0 +1,99 @@
+import type { DatabaseConfig, Stack } from '../config/schema.ts'
+import { type Comparison, compareGrantsInSteps } from '../grants/compare.ts'
+import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/describe.ts'
+import { showIdentifier } from '../grants/identifiers.ts'
+import { finish, type Steps } from '../grants/steps.ts'
+import type { Check, CheckInput } from './check.ts'
+import type { Difference, Finding } from './finding.ts'
+import { commandLine } from './fix.ts'
+
+/** How many differences a finding tells one by one. */
+export const mostDifferences = 1000
+/** How many objects a difference that stands for many names, and all of a finding together. */
+export const mostObjects = { aDifference: 1000, aFinding: 5000 } as const
+
+/** The privileges are exactly those of the policy. */
+export const roleGrants: Check<'postgres-catalog'> = {
+  kind: 'role-grants',
+  needs: ['postgres-catalog'],
+  appliesTo: ({ database }) =>
+    database !== null && (Object.keys(database.roles).length > 0 || Object.keys(database.schemas).length > 0),
+  judge: input => finish(judgeInSteps(input)),
+  judgeInSteps,
+}
+
+function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Steps<Finding> {
+  const database = stack.database as DatabaseConfig
+  const seen = observed['postgres-catalog']
+  if (!seen) throw new Error('a stack with a database was looked at as if it had none')
+  const comparison = yield* compareGrantsInSteps(database, seen.catalog)
+  return yield* conclude(stack, comparison)
+}
+
+function* conclude(stack: Stack, comparison: Comparison): Steps<Finding> {
+  const { discrepancies, bench } = comparison
+  const told = discrepancies.slice(0, mostDifferences)
+  const differences = yield* describeAll(told, comparison)
+  const first = told[0]
+  const inSync = `the privileges in database ${showIdentifier(bench.catalog.database.name)} are those of the policy`
+  return {
+    status: first ? 'drifted' : 'in_sync',
+    summary: first ? summarise(describeInLine(describeDiscrepancy(first, bench)), discrepancies.length) : inSync,
+    differences,
+    notes: [...notesOn(comparison), ...boundsOf(discrepancies.length, differences)],
+    fix: first ? commandLine('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
+    doubt: null,
+    proven: differences.map(({ path }) => path),
+  }
+}
+
+function summarise(first: string, count: number): string {
+  return count === 1 ? first : `${first}; and ${count - 1} more`
+}
+
+/** After so many differences others may go first. */
+const aStep = 50
+
+function* describeAll(told: Comparison['discrepancies'], { bench }: Comparison): Steps<Difference[]> {
+  let left: number = mostObjects.aFinding
+  const differences: Difference[] = []
+  for (const found of told) {
+    const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, bench)
+    const names: string[] = []
+    for (const object of objects) {
+      if (left === 0 || names.length === mostObjects.aDifference) break
+      names.push(showObject(object))
+      left -= 1
+    }
+    differences.push({ path, kind, expected, actual, via, ...(names.length > 0 && { objects: names }) })
+    if (differences.length % aStep === 0) yield
+  }
+  return differences
+}
+
+function notesOn({ bench, unmatched }: Comparison): string[] {
+  const makers = bench.reach.creators.filter(
+    ({ role, member }) => bench.policy.listedByOid.has(role) && bench.policy.isJudged(member),
+  )
+  return [
+    ...unmatched.map(
+      ({ schema, pattern }) => `nothing in schema ${showIdentifier(schema)} is called ${showIdentifier(pattern)}`,
+    ),
+    ...makers.map(
+      ({ role, member }) =>
+        `${showRole(member, bench)} made ${showRole(role, bench)} and can make itself a member of it`,
+    ),
+  ]
+}
+
+function boundsOf(count: number, differences: readonly Difference[]): string[] {
+  const objects = differences.reduce((sum, difference) => sum + (difference.objects?.length ?? 0), 0)
+  const isCut =
+    objects === mostObjects.aFinding || differences.some(one => one.objects?.length === mostObjects.aDifference)
+  return [
+    ...(count > mostDifferences ? [`only the first ${mostDifferences} of ${count} differences are told`] : []),
+    ...(isCut
+      ? [`at most ${mostObjects.aDifference} objects of a difference are named, and ${mostObjects.aFinding} in all`]
+      : []),
+  ]
+}

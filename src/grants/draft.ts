@@ -1,0 +1,109 @@
+import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from './acl.ts'
+import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, GovernedSchema, Membership, Oid } from './catalog.ts'
+import { classOf } from './expectation.ts'
+import { everyRight } from './privileges.ts'
+import { implicitMemberships } from './reach.ts'
+
+/** A catalog that a plan changes as its statements will change the database. */
+export interface Draft {
+  /** As it is by now. */
+  catalog(): Catalog
+  object(like: CatalogObject): CatalogObject
+  readonly inherited: Inherited
+  setAcl(object: CatalogObject, entries: readonly AclEntry[]): void
+  setColumnAcl(object: CatalogObject, column: string, entries: readonly AclEntry[]): void
+  /** Sequences that belong to a table follow it. */
+  setOwner(object: CatalogObject, owner: Oid): void
+  addRole(role: Omit<CatalogRole, 'oid'>): CatalogRole
+  setRole(role: CatalogRole): void
+  setMemberships(memberships: readonly Membership[]): void
+  addSchema(name: string, owner: Oid): void
+  setDefaultAcl(entry: DefaultAcl): void
+}
+
+/** OIDs of routines are numbered apart from those of relations and schemas. */
+const keyOf = ({ kind, oid }: CatalogObject): string => `${classOf(kind)} ${oid}`
+
+export function createDraft(start: Catalog): Draft {
+  const pool = createAclPool(start.serverVersion, () => undefined)
+  const changed = new Map<string, CatalogObject>()
+  let { roles, memberships, defaultAcls } = start
+  const schemas = new Map(start.schemas)
+  const reached = new Map<Oid, ReadonlySet<Oid>>()
+  let nextOid = -2
+  const current = (object: CatalogObject): CatalogObject => changed.get(keyOf(object)) ?? object
+  const put = (object: CatalogObject) => changed.set(keyOf(object), object)
+  return {
+    catalog: () => ({
+      ...start,
+      roles,
+      memberships,
+      defaultAcls,
+      database: current(start.database),
+      schemas: new Map([...schemas].map(([name, schema]) => [name, renew(schema, current)])),
+      doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
+    }),
+    object: current,
+    inherited(role) {
+      if (roles.find(({ oid }) => oid === role)?.superuser) return null
+      const known = reached.get(role) ?? closureOf(role, [...memberships, ...implicitMemberships(start)])
+      reached.set(role, known)
+      return known
+    },
+    setAcl: (object, entries) => put({ ...current(object), acl: pool.intern(entries) }),
+    setColumnAcl(object, column, entries) {
+      const now = current(object)
+      put({ ...now, columns: new Map(now.columns).set(column, pool.intern(entries)) })
+    },
+    setOwner(object, owner) {
+      put(owned(current(object), owner, pool))
+      for (const other of schemas.get(object.schema)?.objects ?? [])
+        if (other.ownedBy === object.oid && classOf(object.kind) === 'tables') put(owned(current(other), owner, pool))
+    },
+    addRole(role) {
+      const made = { ...role, oid: nextOid-- }
+      roles = [...roles, made]
+      return made
+    },
+    setRole(role) {
+      roles = roles.map(known => (known.oid === role.oid ? role : known))
+    },
+    setMemberships(next) {
+      reached.clear()
+      memberships = next
+    },
+    addSchema(name, owner) {
+      const acl = pool.intern([{ grantee: owner, grantor: owner, rights: everyRight('schema', start.serverVersion) }])
+      const kind = 'schema' as const
+      const self = { oid: nextOid--, kind, schema: name, name, args: null, columns: null, ownedBy: null, owner, acl }
+      schemas.set(name, { self, objects: [] })
+    },
+    setDefaultAcl(entry) {
+      const others = defaultAcls.filter(known => !isSameEntry(known, entry))
+      const isEmpty = entry.acl.every(({ rights }) => rights === 0)
+      defaultAcls = isEmpty && entry.schema !== null ? others : [...others, entry]
+    },
+  }
+}
+
+function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<Oid> {
+  const found = new Set([role])
+  for (const oid of found) {
+    for (const edge of memberships) if (edge.member === oid && edge.inherit) found.add(edge.role)
+  }
+  return found
+}
+
+function isSameEntry(one: DefaultAcl, other: DefaultAcl): boolean {
+  return one.role === other.role && one.schema === other.schema && one.objects === other.objects
+}
+
+function renew({ self, objects }: GovernedSchema, current: (object: CatalogObject) => CatalogObject): GovernedSchema {
+  return { self: current(self), objects: objects.map(current) }
+}
+
+function owned(object: CatalogObject, owner: Oid, pool: AclPool): CatalogObject {
+  const inherit = (acl: Acl) => pool.intern(changeOwner(acl, object.owner, owner))
+  const columns = object.columns && new Map([...object.columns].map(([name, acl]) => [name, inherit(acl)]))
+  return { ...object, owner, acl: inherit(object.acl), columns }
+}

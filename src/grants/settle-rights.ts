@@ -1,0 +1,175 @@
+import { grantRights, type Inherited, revokeRights } from './acl.ts'
+import { type CatalogObject, type DefaultAcl, type Oid, PUBLIC } from './catalog.ts'
+import { cutRoute } from './cut-route.ts'
+import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
+import { allowedRights, classOf, expectGrants } from './expectation.ts'
+import { quoteIdentifier } from './identifiers.ts'
+import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
+import {
+  optionShift,
+  optionsOf,
+  type Rights,
+  rightOf,
+  rightsOf,
+  withOptions,
+  withoutOptions,
+  wordsOf,
+} from './privileges.ts'
+import { alterWord, defaultsWord, objectName } from './statements.ts'
+
+type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
+
+/** Sequences that belong to a table are left to follow it. */
+export function settleOwner({ targets, expected, actual }: OwnerDiscrepancy, context: PlanContext): Refusal {
+  const { draft, runner, emit, nameOf } = context
+  const statements: string[] = []
+  const problem = runner.actAs([actual, expected])
+  if (problem) return problem
+  for (const object of targets) {
+    if (object.ownedBy !== null || draft.object(object).owner === expected) continue
+    const lacks = object.kind === 'schema' ? runner.createInDatabase() : runner.useSchema(object.schema)
+    if (lacks) return lacks
+    statements.push(`ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(expected))}`)
+    draft.setOwner(object, expected)
+  }
+  if (statements.length > 0) emit(statements)
+  return null
+}
+
+export function settleRight(found: RightDiscrepancy, context: PlanContext): Refusal {
+  if (found.kind === 'missing') return changeAll(found, context, object => grantSteps(found, object, context))
+  const { route, source } = found
+  const path = route?.path ?? []
+  const holder = path.at(-1) ?? found.holder
+  const { policy } = context.comparison.bench
+  const isOwnGrant = path.length === 0 || (source === 'grant' && !policy.isJudged(holder) && !policy.isTrusted(holder))
+  if (source === 'owner' && path.length === 0) return moveDatabase(found, context)
+  if (isOwnGrant && (source === 'grant' || source === 'public'))
+    return changeAll(found, context, object => context.privileges.revoke(object, holder, found.rights, found.columns))
+  if (policy.isJudged(holder) && !isEntitled(holder, found, context)) return null
+  return cutRoute(found.holder, path, role => isEntitled(role, found, context), context)
+}
+
+function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject, { privileges }: PlanContext) {
+  return privileges.grant(object, holder, rights)
+}
+
+function changeAll(
+  { targets }: RightDiscrepancy,
+  context: PlanContext,
+  change: (object: CatalogObject) => PrivilegeStep[],
+): Refusal {
+  const { draft, runner, emit } = context
+  const problems = new Set<string>()
+  const byOwner = new Map<Oid, PrivilegeStep[][]>()
+  for (const object of targets.flat()) {
+    const { owner } = draft.object(object)
+    const problem = runner.actAs([owner]) ?? runner.useSchema(object.schema)
+    if (problem) problems.add(problem)
+    else {
+      const changes = byOwner.get(owner) ?? []
+      changes.push(change(object))
+      byOwner.set(owner, changes)
+    }
+  }
+  const statements = [...byOwner].flatMap(([owner, changes]) => asOwner(owner, targets, changes, context))
+  if (statements.length > 0) emit(statements)
+  return refusalOf(problems)
+}
+
+/**
+ * Who has the owner's rights and others' besides, and is no superuser, would grant and revoke as any one of them; so it
+ * becomes the owner. To name an object the owner needs USAGE on its schema.
+ */
+function asOwner(
+  owner: Oid,
+  targets: RightDiscrepancy['targets'],
+  changes: readonly (readonly PrivilegeStep[])[],
+  { draft, runner, nameOf }: PlanContext,
+): string[] {
+  const statements = renderSteps(changes, nameOf)
+  const object = targets.find(list => list.length > 0)?.[0]
+  const schema = object && draft.catalog().schemas.get(object.schema)?.self
+  const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
+  if (runner.isSuperuser || !isNamed || statements.length === 0) return statements
+  const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
+  const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
+  return [become, ...inTurn, cease]
+}
+
+function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
+  const held = inherited(role)
+  const usage = rightOf('USAGE')
+  return schema.acl.some(
+    ({ grantee, rights }) => (grantee === PUBLIC || (held?.has(grantee) ?? true)) && (rights & usage) !== 0,
+  )
+}
+
+/** Whether a role on a route may have the right that the route leads to, or is not judged. */
+function isEntitled(role: Oid, found: RightDiscrepancy, { comparison, policy }: PlanContext): boolean {
+  const { bench } = comparison
+  const object = found.targets.find(list => list.length > 0)?.[0]
+  if (!bench.policy.isJudged(role) || !object) return true
+  if (found.objects === 'database') {
+    const listed = bench.policy.listedByOid.get(role)
+    return !listed || (found.rights & ~rightsOf(listed.policy.database ?? [])) === 0
+  }
+  if (found.door) return role === object.owner || bench.policy.mayUse(role).has(object.owner)
+  const wanted = policy.schemas?.[found.schema] ?? {}
+  const expected = expectGrants(wanted, classOf(object.kind), bench.policy, bench.catalog.serverVersion).of(object)
+  return (found.rights & ~allowedRights(role, expected, object.owner, bench.policy)) === 0
+}
+
+/** A listed role that owns the database hands it to a trusted one. */
+function moveDatabase({ targets }: RightDiscrepancy, context: PlanContext): Refusal {
+  const { policy, draft, runner, emit, nameOf } = context
+  const [database] = targets.flat()
+  if (!database) return null
+  const { roles } = draft.catalog()
+  const heir = (policy.trustedRoles ?? []).flatMap(name => roles.find(role => role.name === name) ?? [])[0]
+  if (!heir) return 'the database needs another owner, and there is no trusted role to take it'
+  const problem = runner.actAs([draft.object(database).owner, heir.oid])
+  if (problem) return problem
+  emit([`ALTER DATABASE ${objectName(database)} OWNER TO ${quoteIdentifier(nameOf(heir.oid))}`])
+  draft.setOwner(database, heir.oid)
+  return null
+}
+
+export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): Refusal {
+  const { draft, runner, emit, nameOf } = context
+  const schema = found.everywhere ? null : found.schema
+  const problem = runner.actAs([found.role])
+  if (problem) return problem
+  const known = draft
+    .catalog()
+    .defaultAcls.find(entry => entry.role === found.role && entry.schema === schema && entry.objects === found.objects)
+  const entry = known ?? { role: found.role, schema, objects: found.objects, acl: [] }
+  const grantee = found.route?.path.at(-1) ?? found.holder
+  const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
+  const where = schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(schema)}`
+  const begin = `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(nameOf(found.role))}${where}`
+  const on = `ON ${defaultsWord[found.objects]}`
+  if (found.kind === 'missing') {
+    emit([`${begin} GRANT ${wordsOf(found.rights).join(', ')} ${on} TO ${who}`])
+    draft.setDefaultAcl({ ...entry, acl: grantRights(entry.acl, { grantee, grantor: found.role }, found.rights) })
+    return null
+  }
+  const full = withoutOptions(found.rights)
+  const options = optionsOf(found.rights) & ~full
+  emit([
+    ...(full === 0 ? [] : [`${begin} REVOKE ${wordsOf(full).join(', ')} ${on} FROM ${who} CASCADE`]),
+    ...(options === 0
+      ? []
+      : [`${begin} REVOKE GRANT OPTION FOR ${wordsOf(options).join(', ')} ${on} FROM ${who} CASCADE`]),
+  ])
+  draft.setDefaultAcl(withoutDefaults(entry, grantee, withOptions(full) | (options << optionShift), draft.inherited))
+  return null
+}
+
+function withoutDefaults(entry: DefaultAcl, grantee: Oid, rights: Rights, inherited: Inherited): DefaultAcl {
+  return {
+    ...entry,
+    acl: revokeRights(entry.acl, { grantee, grantor: entry.role }, rights, { owner: entry.role, inherited }),
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Every query on the catalog. They need no right but CONNECT, and read `pg_catalog` only. Names are compared as text, since a
+ * cast to `name` would cut them silently. Objects of extensions are left out.
+ */
+
+const notOfExtension = (object: string, catalog: string) => `NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend e
+    WHERE e.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND e.objid = ${object} AND e.deptype = 'e')`
+
+export const serverQuery = `
+  SELECT pg_catalog.current_setting('server_version_num')::int, d.oid, d.datname, d.datdba, d.datacl::text, r.oid
+  FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
+  WHERE d.datname = pg_catalog.current_database() AND r.rolname = CURRENT_USER`
+export type ServerRow = [number, number, string, number, string | null, number]
+
+export const rolesQuery = `
+  SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolinherit
+  FROM pg_catalog.pg_roles ORDER BY oid`
+export type RoleRow = [number, string, boolean, boolean, boolean, boolean, boolean, boolean, boolean]
+
+/** Before 16 the member's own attribute says whether it inherits, and every member may SET ROLE. */
+export const membershipsQuery = (serverVersion: number) =>
+  serverVersion >= 160000
+    ? `SELECT roleid, member, grantor, inherit_option, set_option, admin_option FROM pg_catalog.pg_auth_members ORDER BY 1, 2, 3`
+    : `SELECT m.roleid, m.member, m.grantor, r.rolinherit, true, m.admin_option
+       FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member ORDER BY 1, 2, 3`
+export type MembershipRow = [number, number, number, boolean, boolean, boolean]
+
+/** $1: names of schemas. */
+export const schemasQuery = `
+  SELECT oid, nspname, nspowner, nspacl::text FROM pg_catalog.pg_namespace WHERE nspname::text = ANY ($1::text[])`
+export type SchemaRow = [number, string, number, string | null]
+
+/** $1: OIDs of schemas. */
+export const relationsQuery = `
+  SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner, c.relacl::text, s.refobjid
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_depend s
+    ON c.relkind = 'S' AND s.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND s.objid = c.oid AND s.objsubid = 0
+    AND s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND s.refobjsubid > 0 AND s.deptype IN ('a', 'i')
+  WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    AND ${notOfExtension('c.oid', 'pg_class')}
+  ORDER BY c.relname`
+export type RelationRow = [number, number, string, string, number, string | null, number | null]
+
+/** $1: OIDs of schemas, $2: OIDs of relations. */
+export const columnsQuery = `
+  SELECT a.attrelid, a.attname, a.attacl::text
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND (c.relnamespace = ANY ($1::oid[]) OR c.oid = ANY ($2::oid[]))
+  ORDER BY a.attrelid, a.attnum`
+export type ColumnRow = [number, string, string]
+
+/** A procedure is told apart by the modes of its arguments too. */
+const routineColumns = `p.oid, n.nspname, p.proname, p.prokind, p.proowner, p.proacl::text,
+    CASE p.prokind WHEN 'p' THEN pg_catalog.pg_get_function_identity_arguments(p.oid)
+                   ELSE pg_catalog.oidvectortypes(p.proargtypes) END`
+export type RoutineRow = [number, string, string, string, number, string | null, string]
+
+/** $1: OIDs of schemas. */
+export const routinesQuery = `
+  SELECT ${routineColumns}
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.pronamespace = ANY ($1::oid[]) AND ${notOfExtension('p.oid', 'pg_proc')}
+  ORDER BY p.proname, p.oid`
+
+/** $1: OIDs of schemas. Those without a schema too. */
+export const defaultAclsQuery = `
+  SELECT defaclrole, defaclnamespace, defaclobjtype, defaclacl::text FROM pg_catalog.pg_default_acl
+  WHERE defaclobjtype IN ('r', 'S', 'f') AND (defaclnamespace = 0 OR defaclnamespace = ANY ($1::oid[]))
+  ORDER BY defaclrole, defaclnamespace, defaclobjtype`
+export type DefaultAclRow = [number, number, string, string]
+
+const elsewhere = (schema: string) =>
+  `NOT ${schema}.oid = ANY ($1::oid[]) AND ${schema}.nspname !~ '^pg_' AND ${schema}.nspname <> 'information_schema'`
+
+/** $1: OIDs of the governed schemas, $2: OIDs of the roles whose functions count. */
+export const definerFunctionsQuery = `
+  SELECT ${routineColumns}
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.prosecdef AND p.proowner = ANY ($2::oid[]) AND ${elsewhere('n')} AND ${notOfExtension('p.oid', 'pg_proc')}
+  ORDER BY n.nspname, p.proname, p.oid`
+
+/** A view that asks for the rights of whoever reads it lends nothing, and ends the way of what reads it. */
+const lends = (relation: string) => `${relation}.relkind IN ('v', 'm') AND NOT EXISTS (
+    SELECT FROM pg_catalog.unnest(${relation}.reloptions) o WHERE o ~* '^security_invoker=(t|y|on|1)')`
+
+/**
+ * $1: OIDs of the governed schemas, $2: OIDs of the roles whose views count. A row for each governed relation that a view
+ * reads, itself or through other views, and the owner of the view that reads it.
+ */
+export const viewDoorsQuery = `
+  WITH RECURSIVE outside AS (
+    SELECT c.oid, c.relowner, n.nspname, c.relname, c.relkind, c.relacl, c.reloptions
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE ${lends('c')} AND ${elsewhere('n')}
+  ), reading AS (
+    SELECT w.ev_class AS view, d.refobjid AS relation
+    FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'n' AND d.refobjid <> w.ev_class
+    WHERE w.ev_class IN (SELECT oid FROM outside)
+  ), reached (door, view) AS (
+    SELECT o.oid, o.oid FROM outside o WHERE o.relowner = ANY ($2::oid[]) AND ${notOfExtension('o.oid', 'pg_class')}
+    UNION
+    SELECT r.door, g.relation FROM reached r JOIN reading g ON g.view = r.view
+    WHERE g.relation IN (SELECT oid FROM outside)
+  )
+  SELECT DISTINCT o.oid, o.nspname, o.relname, o.relkind, o.relowner, o.relacl::text, g.relation, v.relowner
+  FROM reached r JOIN outside o ON o.oid = r.door JOIN outside v ON v.oid = r.view JOIN reading g ON g.view = r.view
+  JOIN pg_catalog.pg_class t ON t.oid = g.relation
+  WHERE t.relnamespace = ANY ($1::oid[])
+  ORDER BY o.nspname, o.relname, g.relation`
+export type ViewDoorRow = [number, string, string, string, number, string | null, number, number]
+
+/** The schemas of a database that are nobody's but its users'. */
+export const schemaNamesQuery = `
+  SELECT n.nspname FROM pg_catalog.pg_namespace n
+  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notOfExtension('n.oid', 'pg_namespace')}
+  ORDER BY n.nspname`
+export type SchemaNameRow = [string]

@@ -1,0 +1,24 @@
+import type { PostgresReaders } from '../clients/postgres-readers.ts'
+import type { DatabaseConfig } from '../config/schema.ts'
+import type { Probe } from './probe.ts'
+import { readCatalog } from './read-catalog.ts'
+import { readLedger } from './read-ledger.ts'
+
+/** Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. */
+export function createPostgresCatalogProbe(readers: PostgresReaders): Probe<'postgres-catalog'> {
+  return {
+    kind: 'postgres-catalog',
+    async observe({ database }, { signal }) {
+      if (!database) return null
+      return readers.of(database.url.reveal()).read(signal, async session => {
+        const catalog = await readCatalog(session, scopeOf(database))
+        const ledger = database.ledger ? await readLedger(session, database.ledger) : null
+        return { catalog, ledger }
+      })
+    },
+  }
+}
+
+function scopeOf({ schemas, roles }: DatabaseConfig) {
+  return { schemas: Object.keys(schemas), roles: Object.keys(roles) }
+}

@@ -1,0 +1,208 @@
+import type { PostgresSession } from '../clients/postgres-connection.ts'
+import { DriftwatchError } from '../errors.ts'
+import { type Acl, type AclPool, createAclPool } from '../grants/acl.ts'
+import {
+  type Catalog,
+  type CatalogObject,
+  type CatalogRole,
+  type DefaultAcl,
+  type Door,
+  type GovernedSchema,
+  type Membership,
+  type Oid,
+  relationKinds,
+  routineKinds,
+} from '../grants/catalog.ts'
+import { classOf } from '../grants/expectation.ts'
+import {
+  type ColumnRow,
+  columnsQuery,
+  type DefaultAclRow,
+  defaultAclsQuery,
+  definerFunctionsQuery,
+  type MembershipRow,
+  membershipsQuery,
+  type RelationRow,
+  type RoleRow,
+  type RoutineRow,
+  relationsQuery,
+  rolesQuery,
+  routinesQuery,
+  type SchemaNameRow,
+  type SchemaRow,
+  type ServerRow,
+  schemaNamesQuery,
+  schemasQuery,
+  serverQuery,
+  type ViewDoorRow,
+  viewDoorsQuery,
+} from './catalog-queries.ts'
+
+/** What of a database's catalog is asked for, by name. */
+export interface CatalogScope {
+  readonly schemas: readonly string[]
+  /** The roles whose views and functions elsewhere count as doors. */
+  readonly roles: readonly string[]
+}
+
+/** The oldest server whose catalog is known here. */
+export const oldestServer = 140000
+
+/** Reads what the policy is about, within the session's transaction. */
+export async function readCatalog(session: PostgresSession, scope: CatalogScope): Promise<Catalog> {
+  const { server, currentRole } = await readServer(session)
+  const roles = (await session.rows<RoleRow>(rolesQuery)).map(readRole)
+  const oids = new Map(roles.map(({ name, oid }) => [name, oid]))
+  const pool = createAclPool(server.version, name => oids.get(name))
+  const memberships = (await session.rows<MembershipRow>(membershipsQuery(server.version))).map(readMembership)
+  const schemas = await session.rows<SchemaRow>(schemasQuery, [scope.schemas])
+  const governed = schemas.map(([oid]) => oid)
+  const listed = scope.roles.flatMap(name => oids.get(name) ?? [])
+  const doors = await session.rows<ViewDoorRow>(viewDoorsQuery, [governed, listed])
+  const functions = await session.rows<RoutineRow>(definerFunctionsQuery, [governed, listed])
+  const columns = await readColumns(session, { governed, relations: doors.map(([oid]) => oid) }, pool)
+  return {
+    serverVersion: server.version,
+    currentRole,
+    roles,
+    memberships,
+    database: databaseObject(server, pool),
+    schemas: await readSchemas(session, schemas, columns, pool),
+    defaultAcls: await readDefaultAcls(session, schemas, pool),
+    doors: [...viewDoors(doors, columns, pool), ...functions.map(row => ({ object: routine(row, pool), reads: [] }))],
+  }
+}
+
+/** The names of all schemas that a policy can govern. */
+export async function readSchemaNames(session: PostgresSession): Promise<string[]> {
+  return (await session.rows<SchemaNameRow>(schemaNamesQuery)).map(([name]) => name)
+}
+
+interface Server {
+  readonly version: number
+  readonly database: Pick<CatalogObject, 'oid' | 'name' | 'owner'>
+  readonly acl: string | null
+}
+
+async function readServer(session: PostgresSession): Promise<{ server: Server; currentRole: Oid }> {
+  const [row] = await session.rows<ServerRow>(serverQuery)
+  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'the server does not know its own database or role')
+  const [version, oid, name, owner, acl, currentRole] = row
+  if (version < oldestServer)
+    throw new DriftwatchError(
+      'UNIMPLEMENTED',
+      `the server's version is ${version}: Driftwatch reads PostgreSQL 14 and newer`,
+    )
+  return { server: { version, database: { oid, name, owner }, acl }, currentRole }
+}
+
+const bare = { args: null, columns: null, ownedBy: null }
+
+function databaseObject({ database, acl }: Server, pool: AclPool): CatalogObject {
+  return { ...bare, ...database, kind: 'database', schema: '', acl: pool.read(acl, 'database', database.owner) }
+}
+
+function readRole(row: RoleRow): CatalogRole {
+  const [oid, name, login, superuser, createRole, createDb, replication, bypassRls, inherit] = row
+  return { oid, name, login, superuser, createRole, createDb, replication, bypassRls, inherit }
+}
+
+function readMembership([role, member, grantor, inherit, set, admin]: MembershipRow): Membership {
+  return { role, member, grantor, inherit, set, admin }
+}
+
+type Columns = ReadonlyMap<Oid, ReadonlyMap<string, Acl>>
+
+async function readColumns(
+  session: PostgresSession,
+  of: { governed: readonly Oid[]; relations: readonly Oid[] },
+  pool: AclPool,
+): Promise<Columns> {
+  const columns = new Map<Oid, Map<string, Acl>>()
+  for (const [relation, name, acl] of await session.rows<ColumnRow>(columnsQuery, [of.governed, of.relations])) {
+    const known = columns.get(relation) ?? new Map<string, Acl>()
+    columns.set(relation, known.set(name, pool.read(acl, 'tables', 0)))
+  }
+  return columns
+}
+
+async function readSchemas(
+  session: PostgresSession,
+  rows: readonly SchemaRow[],
+  columns: Columns,
+  pool: AclPool,
+): Promise<Map<string, GovernedSchema>> {
+  const names = new Map(rows.map(([oid, name]) => [oid, name]))
+  const objects = new Map(rows.map(([, name]) => [name, [] as CatalogObject[]]))
+  const governed = [...names.keys()]
+  for (const row of await session.rows<RelationRow>(relationsQuery, [governed])) {
+    const [oid, namespace, name, letter, owner, acl, ownedBy] = row
+    const schema = names.get(namespace) ?? ''
+    const kind = relationKind(letter)
+    const own = { oid, kind, schema, name, owner, args: null, ownedBy, columns: columns.get(oid) ?? null }
+    objects.get(schema)?.push({ ...own, acl: pool.read(acl, classOf(kind), owner) })
+  }
+  for (const row of await session.rows<RoutineRow>(routinesQuery, [governed])) {
+    const object = routine(row, pool)
+    objects.get(object.schema)?.push(object)
+  }
+  return new Map(
+    rows.map(([oid, name, owner, acl]) => {
+      const self = {
+        ...bare,
+        oid,
+        kind: 'schema',
+        schema: name,
+        name,
+        owner,
+        acl: pool.read(acl, 'schema', owner),
+      } as const
+      return [name, { self, objects: objects.get(name) ?? [] }]
+    }),
+  )
+}
+
+function relationKind(letter: string): CatalogObject['kind'] {
+  return relationKinds[letter as keyof typeof relationKinds] ?? 'table'
+}
+
+function routine([oid, schema, name, letter, owner, acl, args]: RoutineRow, pool: AclPool): CatalogObject {
+  const kind = routineKinds[letter as keyof typeof routineKinds] ?? 'function'
+  return { ...bare, oid, kind, schema, name, args, owner, acl: pool.read(acl, 'functions', owner) }
+}
+
+const defaultObjects = { r: 'tables', S: 'sequences', f: 'functions' } as const
+
+async function readDefaultAcls(
+  session: PostgresSession,
+  schemas: readonly SchemaRow[],
+  pool: AclPool,
+): Promise<DefaultAcl[]> {
+  const names = new Map(schemas.map(([oid, name]) => [oid, name]))
+  const rows = await session.rows<DefaultAclRow>(defaultAclsQuery, [[...names.keys()]])
+  return rows.map(([role, namespace, letter, acl]) => {
+    const objects = defaultObjects[letter as keyof typeof defaultObjects]
+    return { role, schema: names.get(namespace) ?? null, objects, acl: pool.read(acl, objects, role) }
+  })
+}
+
+/** One door for all the rows of a view. */
+function viewDoors(rows: readonly ViewDoorRow[], columns: Columns, pool: AclPool): Door[] {
+  return [...Map.groupBy(rows, ([oid]) => oid).values()].flatMap(ofView => {
+    const [first] = ofView
+    if (!first) return []
+    const [oid, schema, name, letter, owner, text] = first
+    const acl = pool.read(text, 'tables', owner)
+    const object = {
+      ...bare,
+      oid,
+      kind: relationKind(letter),
+      schema,
+      name,
+      owner,
+      acl,
+      columns: columns.get(oid) ?? null,
+    }
+    return [{ object, reads: ofView.map(row => ({ relation: row[6], as: row[7] })) }]
+  })
+}

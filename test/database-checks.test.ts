@@ -1,0 +1,147 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { startCloudRun } from '../sandbox/cloud-run.ts'
+import { readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
+import { loadWorld } from '../sandbox/world.ts'
+import { runCli } from '../src/cli/cli.ts'
+import { createPostgresReader } from '../src/clients/postgres.ts'
+import { systemClock } from '../src/clock.ts'
+import type { Report } from '../src/drift/report.ts'
+import { readLedger } from '../src/probes/read-ledger.ts'
+import { installedMajors, startPostgres } from './helpers/postgres-server.ts'
+
+const major = installedMajors.includes(16) ? 16 : (installedMajors.at(-1) ?? 16)
+const nobodyListens = '127.0.0.1:1'
+
+t.test('the checks on a database', async t => {
+  const server = await startPostgres(major)
+  t.teardown(() => server.stop())
+  await server.sql('postgres', 'CREATE ROLE monitor LOGIN; CREATE ROLE owner')
+  await server.sql('postgres', 'CREATE DATABASE app')
+  await server.sql(
+    'app',
+    `CREATE SCHEMA runtime AUTHORIZATION owner; SET ROLE owner;
+     CREATE TABLE runtime.events (id int); CREATE TABLE runtime.versions (version int); CREATE TABLE runtime."odd.one" ("v 1" text);
+     INSERT INTO runtime.versions VALUES (1), (2), (NULL)`,
+  )
+  const url = server.url('monitor', 'app')
+  const directory = t.testdir({})
+
+  async function check(database: object, world: ScenarioName | null, ...argv: string[]) {
+    const cloudRun = world === null ? null : await startCloudRun({ world: loadWorld(readScenario(world).patch) })
+    const file = join(directory, 'driftwatch.yaml')
+    const stack = {
+      name: 'runtime',
+      project: 'openagentsgemini',
+      region: 'us-central1',
+      service: { name: 'runtime' },
+      job: { name: 'runtime-migrate', command: ['runtime-migrate'] },
+    }
+    writeFileSync(file, JSON.stringify({ timeout: '3s', stacks: [{ ...stack, database: { url, ...database } }] }))
+    const out = { stdout: '', stderr: '' }
+    const stream = (name: keyof typeof out) => ({
+      write(text: string) {
+        out[name] += text
+      },
+    })
+    const code = await runCli(['check', '--config', file, '--format', 'json', ...argv], {
+      stdout: stream('stdout'),
+      stderr: stream('stderr'),
+      variables: { CLOUD_RUN_EMULATOR_HOST: cloudRun?.host ?? nobodyListens },
+      clock: systemClock,
+      nodeVersion: process.version,
+      signal: new AbortController().signal,
+    })
+    await cloudRun?.close()
+    const checks = (JSON.parse(out.stdout) as Report).stacks.flatMap(stack => stack.checks)
+    return { code, of: (kind: string) => checks.find(each => each.check === kind) }
+  }
+
+  t.test(
+    'schema is pending while a migration runs, and judged all the same where Cloud Run does not answer',
+    async t => {
+      const missing = { schemas: { runtime: { relations: ['events', 'sync_stream_events'] } } }
+      const there = { schemas: { runtime: { relations: ['events'] } } }
+      const only = ['--only', 'schema', '--only', 'migration-execution']
+      const running = await check(missing, 'migration-running', ...only)
+      t.match(running.of('schema'), {
+        status: 'pending',
+        differences: [{ path: 'schemas.runtime.relations.sync_stream_events' }],
+      })
+      t.match(running.of('migration-execution'), { status: 'pending' })
+      t.equal(running.code, 3)
+      t.match((await check(missing, 'healthy', ...only)).of('schema'), { status: 'drifted' })
+      const away = await check(missing, null, ...only)
+      t.match(away.of('migration-execution'), { status: 'unknown' })
+      t.match(away.of('schema'), { status: 'drifted', error: null })
+      t.match(await check(there, null, '--only', 'schema'), { code: 0 })
+    },
+  )
+
+  t.test('schema is unknown where the ledger may not be read, and judges it where it may', async t => {
+    const ledger = { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2', '3'] }
+    const look = async () => (await check({ ledger }, null, '--only', 'schema')).of('schema')
+    t.match(await look(), {
+      status: 'unknown',
+      error: { code: 'PERMISSION_DENIED', message: /ledger runtime\.versions/ },
+    })
+    await server.sql(
+      'app',
+      'GRANT USAGE ON SCHEMA runtime TO monitor; GRANT SELECT ON runtime.versions, runtime."odd.one" TO monitor',
+    )
+    t.match(await look(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
+  })
+
+  t.test('a ledger is read by whatever it is called, and answers what it is not', async t => {
+    const reader = createPostgresReader({ url, statementTimeoutMs: 2000, lockTimeoutMs: 500 })
+    t.teardown(() => reader.close())
+    const read = (table: string, versionColumn: string) =>
+      reader.read(AbortSignal.timeout(5000), session => readLedger(session, { table, versionColumn, expected: [] }))
+    t.strictSame(await read('runtime.versions', 'version'), { outcome: 'read', versions: ['1', '2'] })
+    t.strictSame(await read('runtime.odd.one', 'v 1'), { outcome: 'read', versions: [] })
+    for (const [table, column] of [
+      ['runtime.nothing', 'version'],
+      ['nowhere.versions', 'version'],
+      ['runtime.versions', 'nothing'],
+      ['runtime.versions"; DROP TABLE runtime.events; --', 'version'],
+    ] as const)
+      t.strictSame(await read(table, column), { outcome: 'missing' }, `${table} ${column}`)
+    t.match(await read('runtime.events', 'id'), { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED' } })
+    t.strictSame(
+      await read('runtime.versions', 'version'),
+      { outcome: 'read', versions: ['1', '2'] },
+      'the connection lives',
+    )
+    await server.sql('app', 'INSERT INTO runtime.versions SELECT generate_series(10, 10020)')
+    t.match(await read('runtime.versions', 'version'), {
+      outcome: 'failed',
+      doubt: { message: /more than 10000 versions/ },
+    })
+  })
+
+  t.test('what an extension brought is nobody’s drift', async t => {
+    const database = {
+      roles: { owner: {}, monitor: { login: true } },
+      trustedRoles: ['postgres'],
+      schemas: {
+        runtime: {
+          owner: 'owner',
+          grants: { monitor: { schema: ['USAGE'], tables: { versions: ['SELECT'], 'odd.one': ['SELECT'] } } },
+        },
+      },
+    }
+    const look = () => check(database, null, '--only', 'role-grants')
+    t.match(await look(), { code: 0 })
+    await server.sql(
+      'app',
+      'CREATE EXTENSION pg_stat_statements SCHEMA runtime; CREATE EXTENSION pgcrypto SCHEMA runtime',
+    )
+    const [row] = await server.sql('app', `SELECT count(*) FROM pg_proc WHERE pronamespace = 'runtime'::regnamespace`)
+    t.ok(Number(row?.[0]) > 10, 'functions of others, open to PUBLIC')
+    const { code, of } = await look()
+    t.equal(code, 0, JSON.stringify(of('role-grants')?.differences))
+    await server.sql('app', "CREATE FUNCTION runtime.own() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    t.match(await look(), { code: 2 })
+  })
+})

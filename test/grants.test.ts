@@ -1,0 +1,283 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { mostObjects, roleGrants } from '../src/checks/role-grants.ts'
+import { schema as schemaCheck } from '../src/checks/schema.ts'
+import type { Config, DatabaseConfig, Stack } from '../src/config/schema.ts'
+import { createSecret } from '../src/config/secret.ts'
+import { builtInAcl, parseAcl } from '../src/grants/acl.ts'
+import type { Catalog, CatalogObject, CatalogRole } from '../src/grants/catalog.ts'
+import { printable, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
+import { compilePattern, literalName, patternOf } from '../src/grants/name-pattern.ts'
+import { type GrantsPolicy, policyProblems } from '../src/grants/policy.ts'
+import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../src/grants/privileges.ts'
+import type { LedgerAnswer } from '../src/probes/probe.ts'
+
+/** As PostgreSQL writes a role in an aclitem, and an item in an array. */
+const inAcl = (name: string) => (/^\w+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
+const inArray = (item: string) => (/[",\\{}\s]/.test(item) ? `"${item.replace(/["\\]/g, '\\$&')}"` : item)
+
+t.test('an ACL is read whatever its roles are called', async t => {
+  const name = fc.oneof(
+    fc.constantFrom('a', 'a=b', '"', 'x/y', 'A b', '\\', '{,}', 'PUBLIC', '12', '*'),
+    fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }).filter(text => !text.includes('\0')),
+  )
+  const property = fc.property(fc.array(fc.tuple(fc.option(name), name), { minLength: 1, maxLength: 5 }), pairs => {
+    const names = [...new Set(pairs.flat().filter(text => text !== null))]
+    const oid = (role: string) => (names.includes(role) ? names.indexOf(role) + 1 : undefined)
+    const items = pairs.map(([grantee, grantor]) => `${grantee === null ? '' : inAcl(grantee)}=r*w/${inAcl(grantor)}`)
+    const entries = parseAcl(`{${items.map(inArray).join()}}`, oid)
+    const expected = pairs.map(([grantee, grantor]) => ({
+      grantee: grantee === null ? 0 : oid(grantee),
+      grantor: oid(grantor),
+      rights: withOptions(rightsOf(['SELECT'])) | rightsOf(['UPDATE']),
+    }))
+    if (JSON.stringify(entries) !== JSON.stringify(expected)) throw new Error(JSON.stringify({ entries, expected }))
+  })
+  t.doesNotThrow(() => fc.assert(property))
+  t.same(
+    parseAcl('{}', () => 1),
+    [],
+  )
+  t.same(
+    parseAcl('{4711=r/gone}', () => undefined),
+    [{ grantee: 4711, grantor: -1, rights: rightsOf(['SELECT']) }],
+  )
+})
+
+t.test('a pattern matches whole names, and a name can be made a pattern', async t => {
+  t.ok(compilePattern('sync_*')('sync_events'))
+  t.notOk(compilePattern('sync_*')('xsync_events'))
+  t.notOk(compilePattern('a?c')('abbc'))
+  t.ok(compilePattern('a?c')('a\nc'))
+  t.ok(compilePattern('*.*')('a.b'))
+  t.notOk(compilePattern('a.b')('axb'))
+  const property = fc.property(fc.string({ unit: 'grapheme' }), fc.string(), (name, other) => {
+    const pattern = patternOf(name)
+    if (literalName(pattern) !== name || !compilePattern(pattern)(name)) throw new Error(pattern)
+    if (other !== name && compilePattern(pattern)(other)) throw new Error(`${pattern} matches ${other}`)
+  })
+  t.doesNotThrow(() => fc.assert(property))
+  t.ok(compilePattern('*'.repeat(60))('x'.repeat(63)), 'many stars cost no time')
+})
+
+t.test('identifiers are shown on one line and quoted for SQL', async t => {
+  t.equal(showIdentifier('sync_events'), 'sync_events')
+  t.equal(showIdentifier('PUBLIC'), '"PUBLIC"')
+  t.equal(showIdentifier('a"b\nc'), '"a""b\\u000ac"')
+  t.equal(quoteIdentifier('a"b\nc'), '"a""b\nc"')
+  t.equal(printable('\u001b[31m\u202e'), '\\u001b[31m\\u202e')
+})
+
+t.test('privileges are those of the server', async t => {
+  t.same(wordsOf(everyRight('tables', 160000)).includes('MAINTAIN'), false)
+  t.same(wordsOf(everyRight('tables', 170000)).includes('MAINTAIN'), true)
+  t.equal(describeRights(withOptions(rightsOf(['SELECT'])) | rightsOf(['INSERT'])), 'INSERT, SELECT with grant option')
+})
+
+t.test('a policy that makes no sense is told of, with the place', async t => {
+  const cases: [GrantsPolicy, string, RegExp][] = [
+    [
+      { roles: { a: {} }, schemas: { s: { grants: { a: { tables: ['SELCT'] } } } } },
+      'schemas.s.grants.a.tables.0',
+      /SELCT is no privilege: use SELECT/,
+    ],
+    [
+      { roles: { a: {} }, schemas: { s: { grants: { a: { sequences: ['INSERT'] } } } } },
+      'schemas.s.grants.a.sequences.0',
+      /no INSERT on sequences/,
+    ],
+    [
+      { roles: { a: {} }, schemas: { s: { grants: { a: { tables: { 'x*': ['USAGE'] } } } } } },
+      'schemas.s.grants.a.tables.x*.0',
+      /no USAGE on tables/,
+    ],
+    [
+      { roles: { a: {} }, schemas: { s: { owner: 'a', defaults: { a: { functions: ['SELECT'] } } } } },
+      'schemas.s.defaults.a.functions.0',
+      /no SELECT on functions/,
+    ],
+    [{ schemas: { s: { grants: { b: { schema: ['USAGE'] } } } } }, 'schemas.s.grants.b', /role b is not listed/],
+    [{ trustedRoles: ['b'], schemas: { s: { grants: { b: {} } } } }, 'schemas.s.grants.b', /role b is trusted/],
+    [{ schemas: { '': {} } }, 'schemas.', /must not be empty/],
+    [{ schemas: { pg_catalog: {} } }, 'schemas.pg_catalog', /PostgreSQL's own schema/],
+    [{ roles: { PUBLIC: {} } }, 'roles.PUBLIC', /everybody and no role/],
+    [{ roles: { pg_monitor: {} } }, 'roles.pg_monitor', /PostgreSQL's own role/],
+    [{ roles: { a: {} }, trustedRoles: ['a'] }, 'roles.a', /also in trustedRoles/],
+    [{ trustedRoles: ['a', 'a'] }, 'trustedRoles.1', /named twice/],
+    [{ roles: { a: { members: ['b', 'b'] } } }, 'roles.a.members.1', /named twice/],
+    [{ roles: { a: { members: ['a'] } } }, 'roles.a.members', /member of itself/],
+    [{ roles: { a: { database: ['SELECT'] } } }, 'roles.a.database.0', /no SELECT on a database/],
+    [{ roles: { ['ü'.repeat(32)]: {} } }, `roles.${'ü'.repeat(32)}`, /63 bytes/],
+    [{ schemas: { s: { owner: 'PUBLIC' } } }, 'schemas.s.owner', /cannot own/],
+    [{ roles: { a: {} }, schemas: { s: { defaults: { a: {} } } } }, 'schemas.s.defaults', /say who is the `owner`/],
+    [{ roles: { a: { members: ['PUBLIC'] } } }, 'roles.a.members.0', /everybody and no role/],
+    [{ schemas: { s: { relations: ['fine', 'n'.repeat(64)] } } }, 'schemas.s.relations.1', /63 bytes/],
+  ]
+  for (const [policy, path, message] of cases) {
+    const problems = policyProblems(policy)
+    t.match(
+      problems.map(problem => ({ ...problem, path: problem.path.join('.') })),
+      [{ path, message }],
+      path,
+    )
+    t.equal(problems.length, 1, `${path}: and nothing else`)
+  }
+  t.same(policyProblems({ roles: { a: {} }, schemas: { s: { grants: { PUBLIC: { schema: ['USAGE'] }, a: {} } } } }), [])
+})
+
+const role = (oid: number, name: string, change: Partial<CatalogRole> = {}): CatalogRole => ({
+  ...{ oid, name, login: false, superuser: false, createRole: false, createDb: false, replication: false },
+  ...{ bypassRls: false, inherit: true, ...change },
+})
+
+function object(
+  oid: number,
+  kind: CatalogObject['kind'],
+  name: string,
+  change: Partial<CatalogObject> = {},
+): CatalogObject {
+  const acl = builtInAcl(kind === 'schema' ? 'schema' : kind === 'database' ? 'database' : 'tables', 20, 180000)
+  return {
+    oid,
+    kind,
+    schema: kind === 'database' ? '' : 'runtime',
+    name,
+    args: null,
+    owner: 20,
+    acl,
+    columns: null,
+    ownedBy: null,
+    ...change,
+  }
+}
+
+function buildCatalog(objects: readonly CatalogObject[]): Catalog {
+  return {
+    serverVersion: 180000,
+    database: object(1, 'database', 'app', { owner: 10, acl: builtInAcl('database', 10, 180000) }),
+    currentRole: 10,
+    roles: [role(10, 'postgres', { superuser: true }), role(20, 'owner'), role(21, 'mallory')],
+    memberships: [],
+    schemas: new Map([['runtime', { self: object(2, 'schema', 'runtime'), objects }]]),
+    defaultAcls: [],
+    doors: [],
+  }
+}
+
+function buildStack(change: Partial<DatabaseConfig>): Stack {
+  const runtime = { owner: 'owner', relations: [], grants: {}, defaults: {} }
+  const database = {
+    url: createSecret('x', 'x'),
+    roles: { owner: ownerRole },
+    trustedRoles: ['postgres'],
+    schemas: { runtime },
+    ...change,
+  }
+  return {
+    name: 'runtime',
+    project: 'p',
+    labels: {},
+    region: 'r',
+    service: { name: 's', container: null, repositories: [], expectedImage: null },
+    job: null,
+    database,
+    lanes: null,
+    afterRollout: null,
+    httpContract: null,
+    notes: [],
+  }
+}
+
+const ownerRole = {
+  login: false,
+  superuser: false,
+  createRole: false,
+  createDb: false,
+  replication: false,
+  bypassRls: false,
+  members: [],
+  database: [],
+}
+
+function judge(
+  check: typeof roleGrants | typeof schemaCheck,
+  stack: Stack,
+  catalog: Catalog,
+  ledger: LedgerAnswer | null = null,
+) {
+  const observed = {
+    'postgres-catalog': { catalog, ledger },
+    service: null,
+    job: null,
+    execution: null,
+    registry: new Map(),
+  }
+  return check.judge({ stack, config: {} as Config, observed, observedAt: 0 })
+}
+
+t.test('role-grants tells thousands of equal differences as one, and names them up to a bound', async t => {
+  const acl = [...builtInAcl('tables', 20, 180000), { grantee: 21, grantor: 20, rights: rightsOf(['SELECT']) }]
+  const tables = Array.from({ length: 2140 }, (_, index) => object(100 + index, 'table', `t${index}`, { acl }))
+  const finding = judge(roleGrants, buildStack({}), buildCatalog(tables))
+  t.match(finding, {
+    status: 'drifted',
+    summary: 'unexpected: mallory: SELECT on 2140 tables in runtime (via direct grant)',
+    doubt: null,
+  })
+  t.equal(finding.differences.length, 1)
+  t.match(finding.differences[0], {
+    path: 'schemas.runtime.grants.mallory.tables',
+    kind: 'unexpected',
+    expected: null,
+    via: 'direct grant',
+  })
+  t.equal(finding.differences[0]?.objects?.length, mostObjects.aDifference)
+  t.match(finding.notes, [/at most 1000 objects/])
+  t.equal(finding.fix, 'driftwatch grants apply --stack runtime')
+  t.same(finding.proven, ['schemas.runtime.grants.mallory.tables'])
+})
+
+t.test('role-grants is in sync with a note where a name of the policy matches nothing', async t => {
+  const grants = { owner: { tables: { 'sync_*': ['SELECT'] as const } } }
+  const stack = buildStack({ schemas: { runtime: { owner: 'owner', relations: [], grants, defaults: {} } } } as never)
+  t.match(judge(roleGrants, stack, buildCatalog([object(100, 'table', 'accounts')])), {
+    status: 'in_sync',
+    notes: [/sync_\*/],
+    fix: null,
+  })
+})
+
+t.test('the checks are there only where the config asks for them', async t => {
+  t.ok(roleGrants.appliesTo(buildStack({})))
+  t.notOk(roleGrants.appliesTo(buildStack({ roles: {}, schemas: {} })))
+  t.notOk(roleGrants.appliesTo({ ...buildStack({}), database: null }))
+  t.notOk(schemaCheck.appliesTo(buildStack({})))
+})
+
+t.test('schema finds the relations that the release needs', async t => {
+  const relations = ['sync_stream_events', 'accounts']
+  const stack = buildStack({ schemas: { runtime: { owner: 'owner', relations, grants: {}, defaults: {} } } })
+  const finding = judge(schemaCheck, stack, buildCatalog([object(100, 'table', 'accounts')]))
+  t.match(finding, { status: 'drifted', summary: 'relation runtime.sync_stream_events is missing', fix: null })
+  t.match(finding.differences, [{ path: 'schemas.runtime.relations.sync_stream_events', kind: 'missing' }])
+  t.match(judge(schemaCheck, stack, { ...buildCatalog([]), schemas: new Map() }), {
+    status: 'drifted',
+    summary: 'schema runtime is missing',
+  })
+  const complete = buildCatalog(relations.map((name, index) => object(100 + index, 'view', name)))
+  t.match(judge(schemaCheck, stack, complete), { status: 'in_sync', differences: [] })
+})
+
+t.test('schema holds the ledger against the versions that are expected', async t => {
+  const ledger = { table: 'runtime.migrations', versionColumn: 'version', expected: ['1', '2'] }
+  const stack = buildStack({ ledger })
+  const look = (answer: LedgerAnswer) => judge(schemaCheck, stack, buildCatalog([]), answer)
+  t.match(look({ outcome: 'read', versions: ['2', '1'] }), { status: 'in_sync' })
+  t.match(look({ outcome: 'read', versions: ['2', '3'] }).differences, [
+    { path: 'ledger."1"', kind: 'missing', expected: '1' },
+    { path: 'ledger."3"', kind: 'unexpected', actual: '3' },
+  ])
+  t.match(look({ outcome: 'missing' }), { status: 'drifted', differences: [{ path: 'ledger', kind: 'missing' }] })
+  const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
+  t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+})

@@ -1,0 +1,23 @@
+import { superuser } from '../../sandbox/postgres/cluster-template.ts'
+import { type PostgresServer as Server, startServer } from '../../sandbox/postgres/server.ts'
+import { runSql } from '../../sandbox/postgres/sql.ts'
+
+export { installedMajors } from '../../sandbox/postgres/binaries.ts'
+export { superuser }
+
+/** The sandbox's server, which here believes everybody who comes from this machine. */
+export interface PostgresServer extends Server {
+  /** Sends statements as a user, on a connection of their own; the rows of the last one. */
+  sql(database: string, text: string, user?: string): Promise<unknown[][]>
+}
+
+const trustful = 'local all all trust\nhost all all 127.0.0.1/32 trust\n'
+
+/** Starts a server of a major version. */
+export async function startPostgres(
+  major: number,
+  { hba = trustful, options = [] }: { hba?: string; options?: string[] } = {},
+): Promise<PostgresServer> {
+  const server = await startServer({ major, hba, socket: true, options })
+  return { ...server, sql: (database, text, user = superuser) => runSql(server.url(user, database), text) }
+}

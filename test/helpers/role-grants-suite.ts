@@ -1,0 +1,184 @@
+import fc from 'fast-check'
+import pg from 'pg'
+import type { Test } from 'tap'
+import type { GrantsPolicy } from '../../src/grants/policy.ts'
+import { benign, drifts } from './grant-drifts.ts'
+import { type GovernedDatabase, govern, rolesSql, schemasSql, policy as standard } from './grants-world.ts'
+import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'
+import { aclChange, roleChange } from './random-grants.ts'
+
+/** Every route of drift, and random ones, on one version of the server; each is mended by its plan alone. */
+export function testRoleGrants(t: Test, major: number): void {
+  if (!installedMajors.includes(major)) {
+    t.pass(`PostgreSQL ${major} is not installed`, { skip: true })
+    return
+  }
+  t.test(`grants on PostgreSQL ${major}`, async t => {
+    const server = await startPostgres(major)
+    t.teardown(() => server.stop())
+    await server.sql('postgres', rolesSql)
+    await server.sql('postgres', 'CREATE DATABASE base')
+    await server.sql('base', schemasSql)
+    const database = govern(server, 'base')
+    t.teardown(() => database.close())
+
+    t.test('is in sync as it was made', async t => {
+      t.same(await database.judge(), { drift: [], plan: '', impossible: [] })
+    })
+
+    for (const { title, sql, told, cleanup, since = 14, policy } of drifts) {
+      if (major < since) continue
+      t.test(`notices and mends ${title}`, async t => {
+        await server.sql('base', sql)
+        const drifted = await database.judge(policy)
+        for (const line of told)
+          t.ok(
+            drifted.drift.some(difference => line.test(difference)),
+            `${line}`,
+            { found: drifted.drift },
+          )
+        t.same(drifted.impossible, [])
+        await server.sql('base', drifted.plan)
+        t.same(await database.judge(policy), { drift: [], plan: '', impossible: [] }, 'in sync after the plan', {
+          plan: drifted.plan,
+        })
+        if (cleanup) await server.sql('base', cleanup)
+        if (policy || cleanup) t.same((await database.judge()).drift, [], 'the case leaves nothing behind')
+      })
+    }
+
+    for (const { title, sql, cleanup, since = 14 } of benign) {
+      if (major < since) continue
+      t.test(`takes ${title} for no drift`, async t => {
+        await server.sql('base', sql)
+        t.same(await database.judge(), { drift: [], plan: '', impossible: [] })
+        await server.sql('base', cleanup)
+      })
+    }
+
+    t.test('mends whatever a superuser may have done', async t => {
+      const changes = fc.array(fc.oneof({ weight: 3, arbitrary: aclChange }, roleChange), { maxLength: 14 })
+      const apply = (statements: readonly string[][]) => attempt(server, 'base', 'postgres', statements)
+      await mends(t, changes, async list => {
+        await apply(list.map(one => [...one]))
+        const { plan, impossible, drift } = await database.judge()
+        if (impossible.length > 0) throw new Error(`impossible: ${impossible.join()}`)
+        await server.sql('base', plan)
+        return { before: drift, plan, after: await database.judge() }
+      })
+    })
+  })
+
+  t.test(`grants on a managed PostgreSQL ${major}, for an admin that is no superuser`, async t => {
+    const server = await startPostgres(major)
+    t.teardown(() => server.stop())
+    await server.sql('postgres', 'CREATE ROLE admin LOGIN CREATEROLE CREATEDB; CREATE ROLE monitor LOGIN')
+    await server.sql('postgres', 'CREATE DATABASE managed OWNER admin')
+    const policy: GrantsPolicy = {
+      ...standard,
+      trustedRoles: ['postgres', 'admin', 'platform_admin'],
+      schemas: { ...standard.schemas, control: { ...standard.schemas?.control, owner: 'oa_control_rw' } },
+    }
+    const database = govern(server, 'managed', policy)
+    t.teardown(() => database.close())
+    const asAdmin = (sql: string) => server.sql('managed', sql, 'admin')
+
+    t.test('makes everything from nothing', async t => {
+      await asAdmin(
+        'CREATE ROLE app LOGIN; CREATE ROLE mallory; CREATE ROLE platform_admin; CREATE ROLE team; CREATE ROLE team2; CREATE ROLE team3',
+      )
+      const { plan, impossible } = await database.judge(policy, 'admin')
+      t.same(impossible, [])
+      await asAdmin(plan)
+      t.same(await database.judge(policy, 'admin'), { drift: [], plan: '', impossible: [] })
+      t.same(await server.sql('managed', heldByAdmin(major)), [], 'what was taken has been given back')
+      await server.sql('managed', managedObjects)
+    })
+
+    t.test('mends whatever such an admin may have done', async t => {
+      const changes = fc.tuple(fc.array(aclChange, { maxLength: 10 }), fc.array(roleChange, { maxLength: 5 }))
+      await mends(t, changes, async ([acls, roles]) => {
+        await attempt(
+          server,
+          'managed',
+          'postgres',
+          acls.map(one => [...one]),
+        )
+        await attempt(
+          server,
+          'managed',
+          'admin',
+          roles.map(one => [...one]),
+        )
+        const { plan, impossible, drift } = await database.judge(policy, 'admin')
+        if (impossible.length > 0) throw new Error(`impossible: ${impossible.join()}`)
+        await asAdmin(plan)
+        return { before: drift, plan, after: await database.judge(policy, 'admin') }
+      })
+      t.same(await server.sql('managed', heldByAdmin(major)), [], 'what was taken has been given back')
+    })
+
+    t.test('says what such an admin cannot do, and does the rest', async t => {
+      await server.sql('managed', 'CREATE TABLE runtime.stray (id int); GRANT SELECT ON runtime.accounts TO mallory')
+      await server.sql('managed', 'ALTER ROLE oa_control_rw SUPERUSER; GRANT oa_runtime_rw TO postgres')
+      const { plan, impossible } = await database.judge(policy, 'admin')
+      t.match(impossible, [
+        /oa_control_rw\.superuser.*only a superuser/,
+        /postgres owns table runtime\.stray.*postgres/,
+      ])
+      await asAdmin(plan)
+      const { drift } = await database.judge(policy, 'admin')
+      t.notOk(
+        drift.some(line => line.includes('mallory')),
+        'the rest is done',
+        { drift },
+      )
+    })
+  })
+}
+
+const managedObjects = `
+  SET ROLE oa_runtime_owner;
+  CREATE TABLE runtime.sync_events (id serial, topic text); CREATE TABLE runtime.sync_topics (id int);
+  CREATE TABLE runtime.accounts (id int); CREATE SEQUENCE runtime.counter;
+  CREATE FUNCTION runtime.area(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE FUNCTION runtime.area(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  SET ROLE oa_control_rw; CREATE TABLE control.leases (id int)`
+
+/** From 16 on whoever makes a role administers it, which is all that may stay. */
+const heldByAdmin = (major: number) =>
+  `SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'admin'::regrole
+   AND ${major >= 16 ? '(inherit_option OR set_option)' : 'true'}`
+
+/** Runs changes as a user, each on its own; what the server refuses does not count. */
+async function attempt(
+  server: PostgresServer,
+  database: string,
+  user: string,
+  changes: readonly string[][],
+): Promise<void> {
+  const client = new pg.Client(server.url(user, database))
+  await client.connect()
+  for (const statements of changes) {
+    for (const statement of statements) await client.query(statement).catch(() => undefined)
+  }
+  await client.end()
+}
+
+type Mended = { before: readonly string[]; plan: string; after: Awaited<ReturnType<GovernedDatabase['judge']>> }
+
+async function mends<Change>(
+  t: Test,
+  changes: fc.Arbitrary<Change>,
+  run: (change: Change) => Promise<Mended>,
+): Promise<void> {
+  let drifted = 0
+  const property = fc.asyncProperty(changes, async change => {
+    const { before, plan, after } = await run(change)
+    if (before.length > 0) drifted += 1
+    if (after.drift.length + after.plan.length + after.impossible.length > 0)
+      throw new Error(`still drifted: ${JSON.stringify(after, null, 1)} after ${plan}`)
+  })
+  await t.resolves(fc.assert(property, { numRuns: 12, endOnFailure: true }))
+  t.ok(drifted > 0, 'some of it was drift')
+}
