@@ -656,8 +656,8 @@ t.test('driftwatch alerts says in a sentence what keeps it from its work', async
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })
-  t.match(await alerts(t, monitoring, ''), { code: 1, stderr: /alerts: say plan or apply, not ""/ })
-  t.match(await alerts(t, monitoring, 'plan now'), { code: 1, stderr: /not "plan now"/ })
+  t.match(await alerts(t, monitoring, ''), { code: 1, stderr: /alerts: which one: plan, apply\?/ })
+  t.match(await alerts(t, monitoring, 'plan now'), { code: 1, stderr: /alerts plan: Unexpected argument .now./ })
   t.match(await alerts(t, monitoring, 'plan --service A"'), {
     code: 1,
     stderr: /--service takes the name of a Cloud Run/,
