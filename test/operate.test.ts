@@ -341,7 +341,7 @@ t.test('an execution that fails says why, with the last of its messages, and exi
 
 t.test('a job that cannot run the image is not executed, and the way back is said', async t => {
   const { run, writes: made } = await bench(t, {
-    registry: { repositories: { [lane]: { tags: { '7f2e91c': null } } } },
+    registry: { repositories: { [lane]: { tags: { '7f2e91c': null, 'latest-rust': null } } } },
   })
   const { code, stderr } = await run(['migrate', '--yes'])
   t.equal(code, 2)
