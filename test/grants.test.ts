@@ -11,6 +11,7 @@ import { compilePattern, literalName, patternOf } from '../src/grants/name-patte
 import { type GrantsPolicy, policyProblems } from '../src/grants/policy.ts'
 import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../src/grants/privileges.ts'
 import type { LedgerAnswer } from '../src/probes/probe.ts'
+import { createPace } from '../src/schedule/pace.ts'
 
 /** As PostgreSQL writes a role in an aclitem, and an item in an array. */
 const inAcl = (name: string) => (/^\w+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
@@ -199,12 +200,7 @@ const ownerRole = {
   database: [],
 }
 
-function judge(
-  check: typeof roleGrants | typeof schemaCheck,
-  stack: Stack,
-  catalog: Catalog,
-  ledger: LedgerAnswer | null = null,
-) {
+function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
     'postgres-catalog': { catalog, ledger },
     service: null,
@@ -212,7 +208,16 @@ function judge(
     execution: null,
     registry: new Map(),
   }
-  return check.judge({ stack, config: {} as Config, observed, observedAt: 0 })
+  return { stack, config: {} as Config, observed, observedAt: 0 }
+}
+
+function judge(
+  check: typeof roleGrants | typeof schemaCheck,
+  stack: Stack,
+  catalog: Catalog,
+  ledger: LedgerAnswer | null = null,
+) {
+  return check.judge(inputOf(stack, catalog, ledger))
 }
 
 t.test('role-grants tells thousands of equal differences as one, and names them up to a bound', async t => {
@@ -235,6 +240,56 @@ t.test('role-grants tells thousands of equal differences as one, and names them 
   t.match(finding.notes, [/at most 1000 objects/])
   t.equal(finding.fix, 'driftwatch grants apply --stack runtime')
   t.same(finding.proven, ['schemas.runtime.grants.mallory.tables'])
+})
+
+t.test('role-grants judges much in many steps, which come to the same', async t => {
+  const tables = Array.from({ length: 2000 }, (_, index) => {
+    const rights = rightsOf([wordsOf((1 << 7) - 1)[index % 7] ?? 'SELECT'])
+    const acl = [...builtInAcl('tables', 20, 180000), { grantee: 21, grantor: 20, rights }]
+    return object(100 + index, 'table', `t${index}`, { acl })
+  })
+  const [stack, catalog] = [buildStack({}), buildCatalog(tables)]
+  const steps = roleGrants.judgeInSteps?.(inputOf(stack, catalog))
+  let [count, step] = [1, steps?.next()]
+  for (; step && !step.done; count++) step = steps?.next()
+  t.ok(count > 20, `${count} steps`)
+  t.same(step?.value, judge(roleGrants, stack, catalog))
+  t.equal(step?.done && step.value.differences.length, 7)
+})
+
+t.test('whoever paces judging lets others go first, and drives one work after another', async t => {
+  let now = 0
+  const pace = createPace({ monotonic: () => now })
+  const done: string[] = []
+  const work = function* (name: string, steps: number) {
+    for (let step = 1; step <= steps; step++) {
+      done.push(`${name}${step}`)
+      now += 6
+      yield
+    }
+    return name
+  }
+  const others = (async () => {
+    for (let turns = 0; turns < 3; turns++) {
+      await new Promise(resolve => setImmediate(resolve))
+      done.push('others')
+    }
+  })()
+  const both = [pace(work('a', 5)), pace(work('b', 1))]
+  t.same(await Promise.all([...both, others]), ['a', 'b', undefined])
+  t.same(
+    done.filter(what => what !== 'others'),
+    ['a1', 'a2', 'a3', 'a4', 'a5', 'b1'],
+  )
+  t.ok(done.indexOf('others') < done.indexOf('a3'), 'after two steps of six milliseconds at the latest', { done })
+  const failing = pace(
+    (function* () {
+      yield
+      throw new Error('cannot judge')
+    })(),
+  )
+  await t.rejects(failing, { message: 'cannot judge' })
+  t.equal(await pace(work('c', 1)), 'c', 'and one that failed stops nobody')
 })
 
 t.test('role-grants is in sync with a note where a name of the policy matches nothing', async t => {

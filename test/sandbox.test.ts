@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { googleAuthLibrary, grpc } from 'google-gax'
 import t, { type Test } from 'tap'
@@ -9,6 +11,9 @@ import { injectIntoSandbox, startControl } from '../sandbox/control.ts'
 import { digestOf } from '../sandbox/images.ts'
 import { readableLogLine, withoutRepeats } from '../sandbox/log-lines.ts'
 import { mergePatch } from '../sandbox/merge-patch.ts'
+import { startServer } from '../sandbox/postgres/server.ts'
+import { runSql } from '../sandbox/postgres/sql.ts'
+import { startPostgres } from '../sandbox/postgres.ts'
 import { nearScenarios, readScenario, scenarioNames } from '../sandbox/scenarios.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import { checkKinds } from '../src/checks/check.ts'
@@ -259,6 +264,78 @@ t.test('a name that is mistyped brings up those that may be meant', async t => {
   t.strictSame(nearScenarios('helthy'), ['healthy'])
   t.ok(nearScenarios('job-left').includes('job-left-behind'))
   t.strictSame(nearScenarios('xyzzy'), [])
+})
+
+const ownRoles = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'oa\\_%' OR rolname = 'driftwatch' ORDER BY 1"
+const databases = 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1'
+
+t.test('a database is made on a server that somebody names, healed, and cleared away', async t => {
+  const server = await startServer()
+  t.teardown(() => server.stop())
+  const root = server.url('postgres', 'postgres', server.password)
+  const postgres = await startPostgres({ server: root })
+  t.equal(postgres.superuser, 'postgres')
+  const rights = await runSql(
+    postgres.url,
+    "SELECT has_schema_privilege('runtime', 'USAGE'), rolsuper FROM pg_roles WHERE rolname = current_user",
+  )
+  t.strictSame(rights, [[false, false]], 'Driftwatch holds nothing there')
+
+  const granted = "SELECT has_table_privilege('reporting', 'runtime.runs', 'SELECT')"
+  await postgres.reset({ sql: 'GRANT SELECT ON runtime.runs TO reporting; DROP TABLE control.api_keys' })
+  t.strictSame(await runSql(postgres.adminUrl, granted), [[true]])
+  await runSql(
+    postgres.adminUrl,
+    'GRANT oa_runtime_rw TO contractors WITH ADMIN OPTION; SET ROLE contractors; GRANT oa_runtime_rw TO reporting',
+  )
+  await postgres.reset()
+  t.strictSame(await runSql(postgres.adminUrl, granted), [[false]])
+  t.strictSame(await runSql(postgres.adminUrl, "SELECT to_regclass('control.api_keys') IS NULL"), [[false]])
+  t.strictSame(
+    await runSql(root, "SELECT count(*)::int FROM pg_auth_members WHERE roleid = 'oa_runtime_rw'::regrole"),
+    [[0]],
+  )
+
+  await postgres.reset({ down: true })
+  await t.rejects(runSql(postgres.url, 'SELECT 1'), { code: '55000' })
+  await postgres.close()
+  t.strictSame(await runSql(root, ownRoles), [])
+  t.strictSame(await runSql(root, databases), [['postgres']])
+
+  await runSql(root, 'CREATE ROLE oa_runtime_rw')
+  await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not make/ })
+  t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'which it leaves alone')
+})
+
+t.test('a broken template is made anew, and the first start says what it does', async t => {
+  const temporary = mkdtempSync(join(tmpdir(), 'driftwatch-test-'))
+  chmodSync(temporary, 0o755)
+  const { TMPDIR: before } = process.env
+  process.env.TMPDIR = temporary
+  t.teardown(() => {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+    rmSync(temporary, { recursive: true, force: true })
+  })
+  const progress: string[] = []
+  const start = async () => {
+    const server = await startServer({ onProgress: line => progress.push(line) })
+    await server.stop()
+  }
+  await start()
+  t.match(progress, [/^Preparing PostgreSQL 18/])
+  await start()
+  t.equal(progress.length, 1, 'the second start has nothing to prepare')
+  const [cache = ''] = readdirSync(temporary)
+  const [version = ''] = readdirSync(join(temporary, cache))
+  rmSync(join(temporary, cache, version, 'data', 'global', 'pg_control'))
+  await start()
+  t.equal(progress.length, 2)
+  t.strictSame(readdirSync(temporary), [cache], 'servers leave nothing behind')
+  if (process.getuid) {
+    chmodSync(join(temporary, cache), 0o777)
+    await t.rejects(start(), { message: /can be written by others/ }, 'programs of others are not run')
+  }
 })
 
 async function runScenario(tmpdir: string, ...args: string[]) {

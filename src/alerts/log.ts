@@ -55,7 +55,7 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
 /** The drifts of checks that have not been `met` before; they are from now on. */
 function firstFindings({ stacks }: Snapshot, met: Set<string>): Told[] {
   const judged = stacks.flatMap(({ name, states }) =>
-    states.filter(({ error }) => error?.code !== 'NOT_OBSERVED').map(state => ({ stack: name, ...state })),
+    states.filter(({ observedAt }) => observedAt !== null).map(state => ({ stack: name, ...state })),
   )
   const fresh = judged.filter(({ stack, check }) => !met.has(`${stack}/${check}`))
   for (const { stack, check } of fresh) met.add(`${stack}/${check}`)

@@ -49,7 +49,8 @@ export async function attempt<T>(
   const once = async () => {
     const left = deadline.at - clock.monotonic()
     if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'there was no time left to ask')
-    return call(Math.max(1, Math.floor(left * shareOfOneAttempt)))
+    // What is called may not hear of the signal.
+    return Promise.race([call(Math.max(1, Math.floor(left * shareOfOneAttempt))), abortion(deadline.signal)])
   }
   try {
     return await pRetry(once, {
@@ -66,4 +67,9 @@ export async function attempt<T>(
   } catch (error) {
     throw deadline.signal.aborted && last !== null ? last : error
   }
+}
+
+/** Rejects with the signal's reason when that aborts. */
+export function abortion(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }

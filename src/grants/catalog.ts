@@ -79,10 +79,13 @@ export interface GovernedSchema {
   readonly objects: readonly CatalogObject[]
 }
 
-/** A view or a SECURITY DEFINER function outside the governed schemas. */
+/** A view, a SECURITY DEFINER function, or a parent of governed tables, outside the governed schemas. */
 export interface Door {
   readonly object: CatalogObject
-  /** The governed relations that a view reads, and with whose rights; empty for a function, which does not say. */
+  /**
+   * The governed relations that a view reads, or that are below a parent, and with whose rights they are read; empty for a
+   * function, which does not say.
+   */
   readonly reads: readonly { readonly relation: Oid; readonly as: Oid }[]
 }
 

@@ -9,14 +9,14 @@ import { everyRight, type Rights, rightOf, rightsOf, withOptions } from './privi
 /** What a view can lend of the rights of its owner. */
 const lendable = rightsOf(['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
 
-/** Views and SECURITY DEFINER functions beside the governed schemas, of listed roles, that let others reach into them. */
+/** What beside the governed schemas, of listed roles, lets others reach into them: views, functions, parents of tables. */
 export function judgeDoors(bench: Bench): RightDiscrepancy[] {
   const doors = bench.catalog.doors.filter(({ object }) => bench.policy.listedByOid.has(object.owner))
   if (doors.length === 0) return []
   const governed = indexGoverned(bench)
   return doors.flatMap(door => {
     const isFunction = classOf(door.object.kind) === 'functions'
-    return isFunction ? judgeFunction(door, governed, bench) : judgeView(door, governed, bench)
+    return isFunction ? judgeFunction(door, governed, bench) : judgeRelation(door, governed, bench)
   })
 }
 
@@ -40,8 +40,12 @@ function indexGoverned({ catalog, policy }: Bench): Map<Oid, Governed> {
   return index
 }
 
-/** A view lends on each governed relation that it reads what its owner holds there. */
-function judgeView({ object, reads }: Door, governed: ReadonlyMap<Oid, Governed>, bench: Bench): RightDiscrepancy[] {
+/** A view lends on each governed relation that it reads what its owner holds there, a parent whatever there is. */
+function judgeRelation(
+  { object, reads }: Door,
+  governed: ReadonlyMap<Oid, Governed>,
+  bench: Bench,
+): RightDiscrepancy[] {
   const lent = reads.flatMap(({ relation, as }) => {
     const behind = governed.get(relation)
     if (!behind) return []
@@ -51,7 +55,9 @@ function judgeView({ object, reads }: Door, governed: ReadonlyMap<Oid, Governed>
   const beyond = (role: Oid, rights: Rights) =>
     lent.reduce((sum, behind) => sum | (rights & behind.rights & ~allowedBehind(role, behind, bench)), 0)
   const through = lent.map(behind => showObject(behind.object)).join(', ')
-  return judgeDoor(object, beyond, `reads ${through} as ${nameOf(object.owner, bench)}`, bench)
+  const isView = object.kind === 'view' || object.kind === 'materialized view'
+  const door = isView ? `reads ${through} as ${nameOf(object.owner, bench)}` : `holds the rows of ${through}`
+  return judgeDoor(object, beyond, door, bench)
 }
 
 function allowedBehind(role: Oid, { object, expected }: Governed, { policy }: Bench): Rights {

@@ -138,7 +138,7 @@ async function run(operation: Operation, stack: JobStack, plan: MigrationPlan): 
 async function execute(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
   for (let tries = 1; ; tries += 1) {
     const sight = await operation.look(stack)
-    const now = planMigration(stack, sight, plan.revision === servingName(sight) ? null : plan.revision)
+    const now = planMigration(stack, sight, plan.made)
     if (now.image !== plan.image) throw conflictOfImages(plan, now)
     if (now.follow) return now.follow.name
     assertLocked(stack, plan, now.job)
@@ -149,10 +149,6 @@ async function execute(operation: Operation, stack: JobStack, plan: MigrationPla
       if (!(error instanceof DriftwatchError && error.code === 'CONFLICT') || tries === 3) throw error
     }
   }
-}
-
-function servingName({ release }: { release: { serving: readonly { name: string }[] } | null }): string | null {
-  return release?.serving[0]?.name ?? null
 }
 
 function conflictOfImages(plan: MigrationPlan, now: MigrationPlan): DriftwatchError {

@@ -19,6 +19,8 @@ export interface MigrationPlan {
   readonly job: Job
   /** The revision whose image the job is locked to. */
   readonly revision: string
+  /** The same where a deploy made it; null where it is the one that serves, whichever that is by then. */
+  readonly made: string | null
   /** By digest. */
   readonly image: string
   readonly command: readonly string[] | null
@@ -46,6 +48,7 @@ export function planMigration(stack: JobStack, sight: Sight, made: string | null
   return {
     job,
     revision: revision.name,
+    made,
     image,
     command,
     args,

@@ -57,11 +57,17 @@ const routineColumns = `p.oid, n.nspname, p.proname, p.prokind, p.proowner, p.pr
                    ELSE pg_catalog.oidvectortypes(p.proargtypes) END`
 export type RoutineRow = [number, string, string, string, number, string | null, string]
 
+/** A range type brings constructors of its own, which belong to the server's first superuser; types are not governed. */
+const notOfType = `NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
+      AND d.refclassid = 'pg_catalog.pg_type'::regclass)`
+
 /** $1: OIDs of schemas. */
 export const routinesQuery = `
   SELECT ${routineColumns}
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-  WHERE p.pronamespace = ANY ($1::oid[]) AND ${notOfExtension('p.oid', 'pg_proc')}
+  WHERE p.pronamespace = ANY ($1::oid[]) AND ${notOfExtension('p.oid', 'pg_proc')} AND ${notOfType}
   ORDER BY p.proname, p.oid`
 
 /** $1: OIDs of schemas. Those without a schema too. */
@@ -119,3 +125,21 @@ export const schemaNamesQuery = `
   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notOfExtension('n.oid', 'pg_namespace')}
   ORDER BY n.nspname`
 export type SchemaNameRow = [string]
+
+/**
+ * $1: OIDs of the governed schemas, $2: OIDs of the roles whose tables count. Who may use a parent of partitions or of
+ * inheriting tables needs no right on those: a row for each governed relation below a parent elsewhere, which is read as
+ * that relation's own owner would. In the shape of the views' rows.
+ */
+export const parentDoorsQuery = `
+  WITH RECURSIVE above (parent, relation) AS (
+    SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class t ON t.oid = i.inhrelid
+    WHERE t.relnamespace = ANY ($1::oid[]) AND t.relkind IN ('r', 'p', 'f')
+    UNION
+    SELECT i.inhparent, a.relation FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.parent
+  )
+  SELECT o.oid, n.nspname, o.relname, o.relkind, o.relowner, o.relacl::text, a.relation, t.relowner
+  FROM above a JOIN pg_catalog.pg_class o ON o.oid = a.parent JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+  JOIN pg_catalog.pg_class t ON t.oid = a.relation
+  WHERE o.relowner = ANY ($2::oid[]) AND ${elsewhere('n')} AND ${notOfExtension('o.oid', 'pg_class')}
+  ORDER BY n.nspname, o.relname, t.relname`

@@ -1,4 +1,4 @@
-import { startDeadline } from '../clients/attempts.ts'
+import { abortion, startDeadline } from '../clients/attempts.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
@@ -29,15 +29,11 @@ export async function observe<K extends ProbeKind>(
   const deadline = startDeadline(clock, timeoutMs, ending)
   const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
   try {
-    const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), rejection(deadline.signal)])
+    const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), abortion(deadline.signal)])
     return { ...look(), outcome: 'answered', value }
   } catch (thrown) {
     return { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
   } finally {
     deadline.cancel()
   }
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }

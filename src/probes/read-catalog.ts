@@ -22,6 +22,7 @@ import {
   definerFunctionsQuery,
   type MembershipRow,
   membershipsQuery,
+  parentDoorsQuery,
   type RelationRow,
   type RoleRow,
   type RoutineRow,
@@ -41,7 +42,7 @@ import {
 /** What of a database's catalog is asked for, by name. */
 export interface CatalogScope {
   readonly schemas: readonly string[]
-  /** The roles whose views and functions elsewhere count as doors. */
+  /** The roles whose views, parent tables and functions elsewhere count as doors. */
   readonly roles: readonly string[]
 }
 
@@ -58,7 +59,10 @@ export async function readCatalog(session: PostgresSession, scope: CatalogScope)
   const schemas = await session.rows<SchemaRow>(schemasQuery, [scope.schemas])
   const governed = schemas.map(([oid]) => oid)
   const listed = scope.roles.flatMap(name => oids.get(name) ?? [])
-  const doors = await session.rows<ViewDoorRow>(viewDoorsQuery, [governed, listed])
+  const doors = [
+    ...(await session.rows<ViewDoorRow>(viewDoorsQuery, [governed, listed])),
+    ...(await session.rows<ViewDoorRow>(parentDoorsQuery, [governed, listed])),
+  ]
   const functions = await session.rows<RoutineRow>(definerFunctionsQuery, [governed, listed])
   const columns = await readColumns(session, { governed, relations: doors.map(([oid]) => oid) }, pool)
   return {
@@ -69,7 +73,10 @@ export async function readCatalog(session: PostgresSession, scope: CatalogScope)
     database: databaseObject(server, pool),
     schemas: await readSchemas(session, schemas, columns, pool),
     defaultAcls: await readDefaultAcls(session, schemas, pool),
-    doors: [...viewDoors(doors, columns, pool), ...functions.map(row => ({ object: routine(row, pool), reads: [] }))],
+    doors: [
+      ...relationDoors(doors, columns, pool),
+      ...functions.map(row => ({ object: routine(row, pool), reads: [] })),
+    ],
   }
 }
 
@@ -186,8 +193,8 @@ async function readDefaultAcls(
   })
 }
 
-/** One door for all the rows of a view. */
-function viewDoors(rows: readonly ViewDoorRow[], columns: Columns, pool: AclPool): Door[] {
+/** One door for all the rows of a view, or of a parent. */
+function relationDoors(rows: readonly ViewDoorRow[], columns: Columns, pool: AclPool): Door[] {
   return [...Map.groupBy(rows, ([oid]) => oid).values()].flatMap(ofView => {
     const [first] = ofView
     if (!first) return []

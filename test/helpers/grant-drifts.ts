@@ -607,6 +607,18 @@ export const drifts: readonly Drift[] = [
     cleanup: 'DROP MATERIALIZED VIEW other.copied',
   },
   {
+    title: 'a partitioned table elsewhere with a partition inside',
+    sql: "CREATE TABLE other.orders (id int, region text) PARTITION BY LIST (region); CREATE TABLE runtime.orders_eu PARTITION OF other.orders FOR VALUES IN ('eu'); ALTER TABLE other.orders OWNER TO oa_runtime_owner; ALTER TABLE runtime.orders_eu OWNER TO oa_runtime_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON runtime.orders_eu TO oa_runtime_rw; GRANT SELECT ON other.orders TO mallory; GRANT UPDATE ON other.orders TO oa_runtime_rw",
+    told: [/mallory: SELECT on partitioned table other\.orders, which holds the rows of runtime\.orders_eu/],
+    cleanup: 'DROP TABLE other.orders',
+  },
+  {
+    title: 'a parent elsewhere over two generations, with a right on a column',
+    sql: 'CREATE TABLE other.top (id int, note text); CREATE TABLE other.middle () INHERITS (other.top); CREATE TABLE runtime.bottom () INHERITS (other.middle); ALTER TABLE other.top OWNER TO oa_runtime_owner; ALTER TABLE runtime.bottom OWNER TO oa_runtime_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON runtime.bottom TO oa_runtime_rw; GRANT SELECT (note) ON other.top TO PUBLIC',
+    told: [/PUBLIC: SELECT \(note\) on table other\.top, which holds the rows of runtime\.bottom/],
+    cleanup: 'DROP TABLE other.top CASCADE',
+  },
+  {
     title: 'a SECURITY DEFINER function elsewhere',
     sql: "CREATE FUNCTION other.wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM runtime.accounts'; ALTER FUNCTION other.wipe() OWNER TO oa_runtime_owner",
     told: [/PUBLIC: EXECUTE on function other\.wipe\(\), which acts as oa_runtime_owner/],
@@ -708,6 +720,11 @@ export const benign: readonly {
     title: 'a view elsewhere for those who may read what it reads',
     sql: 'CREATE VIEW other.peek AS SELECT topic FROM runtime.sync_events; ALTER VIEW other.peek OWNER TO oa_runtime_owner; GRANT SELECT ON other.peek TO oa_spacetime_ro, oa_runtime_rw',
     cleanup: 'DROP VIEW other.peek',
+  },
+  {
+    title: 'a parent elsewhere for those who may read its partition, and one of a role that is not listed',
+    sql: "CREATE TABLE other.orders (id int, region text) PARTITION BY LIST (region); CREATE TABLE runtime.sync_eu PARTITION OF other.orders FOR VALUES IN ('eu'); ALTER TABLE other.orders OWNER TO oa_runtime_owner; ALTER TABLE runtime.sync_eu OWNER TO oa_runtime_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON runtime.sync_eu TO oa_runtime_rw; GRANT SELECT ON runtime.sync_eu TO oa_spacetime_ro; GRANT SELECT ON other.orders TO oa_spacetime_ro; CREATE INDEX ON other.orders (id); CREATE TABLE other.apart (id int); CREATE TABLE other.below () INHERITS (other.apart); GRANT SELECT ON other.apart TO PUBLIC",
+    cleanup: 'DROP TABLE other.orders; DROP TABLE other.apart CASCADE',
   },
   {
     title: 'functions elsewhere that act as their caller, or as a role that holds nothing',
