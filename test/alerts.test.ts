@@ -597,6 +597,16 @@ t.test(
   },
 )
 
+t.test('a look that failed at first hides no drift from the log', async t => {
+  const { lines, log } = captureLog()
+  const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
+  const blind = { ...buildDriftedState(), status: 'unknown', observedAt: null, staleAt: null, differences: [] } as const
+  channel.publish(freshSnapshot([buildStackStates({ states: [blind] })]), [])
+  channel.publish(freshSnapshot([buildStackStates({ states: [buildDriftedState()] })]), [])
+  t.match(lines, [{ severity: 'ERROR', from: null, to: 'drifted', check: 'job-image' }])
+  t.equal(lines.length, 1)
+})
+
 interface CliResult {
   readonly code: number
   readonly stdout: string

@@ -8,6 +8,7 @@ import { builtInAcl, parseAcl } from '../src/grants/acl.ts'
 import type { Catalog, CatalogObject, CatalogRole } from '../src/grants/catalog.ts'
 import { printable, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
 import { compilePattern, literalName, patternOf } from '../src/grants/name-pattern.ts'
+import { renderPlan } from '../src/grants/plan.ts'
 import { type GrantsPolicy, policyProblems } from '../src/grants/policy.ts'
 import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../src/grants/privileges.ts'
 import type { LedgerAnswer } from '../src/probes/probe.ts'
@@ -335,4 +336,15 @@ t.test('schema holds the ledger against the versions that are expected', async t
   t.match(look({ outcome: 'missing' }), { status: 'drifted', differences: [{ path: 'ledger', kind: 'missing' }] })
   const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
   t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+})
+
+t.test('nothing that a name holds leaves the comment of a plan', async t => {
+  const hostile = 'its owner x\nDROP TABLE important;\u2028-- is missing'
+  const sql = renderPlan({
+    steps: [{ comment: hostile, statements: ['SELECT 1'] }],
+    impossible: [hostile],
+  } as Parameters<typeof renderPlan>[0])
+  t.notMatch(sql, /^DROP/m)
+  t.notOk(sql.includes('\u2028'))
+  t.match(sql, /^SELECT 1;$/m)
 })

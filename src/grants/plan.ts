@@ -3,7 +3,7 @@ import { type Comparison, compareGrants } from './compare.ts'
 import { describeDiscrepancy, describeInLine } from './describe.ts'
 import type { Discrepancy } from './discrepancy.ts'
 import { createDraft } from './draft.ts'
-import { quoteIdentifier, showIdentifier } from './identifiers.ts'
+import { printable, quoteIdentifier, showIdentifier } from './identifiers.ts'
 import type { GrantsPolicy } from './policy.ts'
 import { createPrivilegePlanner } from './privilege-steps.ts'
 import { createRunner, superuserRunner, type Taken } from './runner.ts'
@@ -147,15 +147,10 @@ function giveBackStep({ role, before }: Taken, nameOf: (role: Oid) => string): P
 
 /** The plan as a script that psql runs in one transaction; empty when there is nothing to do. */
 export function renderPlan({ steps, impossible }: GrantsPlan): string {
-  const cannot = impossible.map(reason => `-- cannot be done: ${inOneLine(reason)}\n`).join('')
+  const cannot = impossible.map(reason => `-- cannot be done: ${printable(reason)}\n`).join('')
   if (steps.length === 0) return cannot
   const body = steps.map(
-    ({ comment, statements }) => `-- ${inOneLine(comment)}\n${statements.map(sql => `${sql};\n`).join('')}`,
+    ({ comment, statements }) => `-- ${printable(comment)}\n${statements.map(sql => `${sql};\n`).join('')}`,
   )
   return `${cannot}BEGIN;\nSET LOCAL search_path = '';\n\n${body.join('\n')}\nCOMMIT;\n`
-}
-
-/** A comment ends with its line: what a name holds must not begin another one. */
-function inOneLine(text: string): string {
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, character => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
