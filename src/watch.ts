@@ -98,7 +98,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
-      createPostgresCatalogProbe(databases),
+      createPostgresCatalogProbe(databases, config.timeoutMs),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe(http, identityTokens),

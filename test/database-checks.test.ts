@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import pg from 'pg'
 import t from 'tap'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
@@ -97,13 +98,14 @@ t.test('the checks on a database', async t => {
     const reader = createPostgresReader({ url, statementTimeoutMs: 2000, lockTimeoutMs: 500 })
     t.teardown(() => reader.close())
     const read = (table: string, versionColumn: string) =>
-      reader.read(AbortSignal.timeout(5000), session => readLedger(session, { table, versionColumn, expected: [] }))
+      reader.read(AbortSignal.timeout(5000), session =>
+        readLedger(session, { table, versionColumn, expected: [] }, 500),
+      )
     t.strictSame(await read('runtime.versions', 'version'), { outcome: 'read', versions: ['1', '2'] })
     t.strictSame(await read('runtime.odd.one', 'v 1'), { outcome: 'read', versions: [] })
     for (const [table, column] of [
       ['runtime.nothing', 'version'],
       ['nowhere.versions', 'version'],
-      ['runtime.versions', 'nothing'],
       ['runtime.versions"; DROP TABLE runtime.events; --', 'version'],
     ] as const)
       t.strictSame(await read(table, column), { outcome: 'missing' }, `${table} ${column}`)
@@ -113,11 +115,68 @@ t.test('the checks on a database', async t => {
       { outcome: 'read', versions: ['1', '2'] },
       'the connection lives',
     )
+    t.match(
+      await read('runtime.versions', 'vesion'),
+      {
+        outcome: 'failed',
+        doubt: { code: 'NOT_FOUND', message: 'ledger runtime.versions has no column vesion: it has version' },
+      },
+      'a slip of the pen is no migration that is missing',
+    )
+    t.match(await read('runtime.versions', 'ctid'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    await server.sql('app', 'ALTER TABLE runtime.versions ADD COLUMN gone int; ALTER TABLE runtime.versions DROP gone')
+    t.match(await read('runtime.versions', 'gone'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    await server.sql('app', 'ALTER TABLE runtime.versions ENABLE ROW LEVEL SECURITY')
+    t.match(
+      await read('runtime.versions', 'version'),
+      { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
+      'rows that are hidden are not taken for migrations that are missing',
+    )
+    await server.sql('app', 'ALTER TABLE runtime.versions DISABLE ROW LEVEL SECURITY')
     await server.sql('app', 'INSERT INTO runtime.versions SELECT generate_series(10, 10020)')
     t.match(await read('runtime.versions', 'version'), {
       outcome: 'failed',
       doubt: { message: /more than 10000 versions/ },
     })
+  })
+
+  t.test('a ledger that cannot be read leaves role-grants what it is', async t => {
+    const database = {
+      ledger: { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2'] },
+      schemas: { runtime: { relations: ['events', 'gone'] } },
+      trustedRoles: ['postgres', 'owner', 'monitor'],
+    }
+    const look = async () => {
+      const { of } = await check(database, null, '--only', 'schema', '--only', 'role-grants')
+      return { grants: of('role-grants'), schema: of('schema') }
+    }
+    const blind = (code: string, message: RegExp) => ({
+      grants: { status: 'in_sync', error: null },
+      schema: {
+        status: 'drifted',
+        differences: [{ path: 'schemas.runtime.relations.gone' }],
+        error: { code, message },
+      },
+    })
+    const holder = new pg.Client(server.url('postgres', 'app'))
+    await holder.connect()
+    t.teardown(() => holder.end())
+    await holder.query('BEGIN; LOCK TABLE runtime.versions IN ACCESS EXCLUSIVE MODE')
+    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*a lock is held/))
+    await holder.query('ROLLBACK')
+    await server.sql(
+      'app',
+      `ALTER TABLE runtime.versions RENAME TO kept;
+       CREATE VIEW runtime.versions AS SELECT 1 AS version FROM (SELECT pg_sleep(60)) slow;
+       GRANT SELECT ON runtime.versions TO monitor`,
+    )
+    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*longer than allowed/))
+    await server.sql(
+      'app',
+      'CREATE OR REPLACE VIEW runtime.versions AS SELECT 1 / (random() * 0)::int AS version; GRANT SELECT ON runtime.versions TO monitor',
+    )
+    t.match(await look(), blind('INVALID_ARGUMENT', /division by zero/))
+    await server.sql('app', 'DROP VIEW runtime.versions; ALTER TABLE runtime.kept RENAME TO versions')
   })
 
   t.test('what an extension brought is nobody’s drift', async t => {

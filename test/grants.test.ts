@@ -108,6 +108,16 @@ t.test('a policy that makes no sense is told of, with the place', async t => {
     [{ trustedRoles: ['a', 'a'] }, 'trustedRoles.1', /named twice/],
     [{ roles: { a: { members: ['b', 'b'] } } }, 'roles.a.members.1', /named twice/],
     [{ roles: { a: { members: ['a'] } } }, 'roles.a.members', /member of itself/],
+    [
+      { roles: { a: { members: ['b'] }, b: { members: ['x', 'a'] } } },
+      'roles.b.members.1',
+      /goes in a circle: a is a member of b, b of a/,
+    ],
+    [
+      { roles: { top: { members: ['a'] }, a: { members: ['b'] }, b: { members: ['c'] }, c: { members: ['a'] } } },
+      'roles.c.members.0',
+      /goes in a circle: a is a member of c, c of b, b of a/,
+    ],
     [{ roles: { a: { database: ['SELECT'] } } }, 'roles.a.database.0', /no SELECT on a database/],
     [{ roles: { ['ü'.repeat(32)]: {} } }, `roles.${'ü'.repeat(32)}`, /63 bytes/],
     [{ schemas: { s: { owner: 'PUBLIC' } } }, 'schemas.s.owner', /cannot own/],

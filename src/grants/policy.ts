@@ -64,6 +64,7 @@ export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
   const problems: PolicyProblem[] = []
   const report: Report = (path, at, message) => problems.push({ path, at, message })
   for (const [name, role] of Object.entries(policy.roles ?? {})) checkRole(name, role, policy, report)
+  checkCircles(policy.roles ?? {}, report)
   checkNames(policy.trustedRoles ?? [], ['trustedRoles'], report)
   for (const [name, schema] of Object.entries(policy.schemas ?? {})) checkSchema(name, schema, policy, report)
   return problems
@@ -79,6 +80,35 @@ function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report:
   checkNames(role.members ?? [], [...path, 'members'], report)
   if (role.members?.includes(name)) report([...path, 'members'], 'value', `role ${shown} cannot be a member of itself`)
   checkWords('database', role.database ?? [], [...path, 'database'], report)
+}
+
+/** PostgreSQL has no circles of memberships, so a policy with one could never be met. Each is told of once, where it closes. */
+function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Report): void {
+  const done = new Set<string>()
+  const visit = (role: string, above: readonly string[]) => {
+    if (done.has(role)) return
+    const way = [...above, role]
+    for (const [index, member] of membersOf(role, roles).entries()) {
+      if (member === role) continue
+      if (way.includes(member))
+        report(['roles', role, 'members', index], 'value', circle(way.slice(way.indexOf(member))))
+      else visit(member, way)
+    }
+    done.add(role)
+  }
+  for (const role of Object.keys(roles)) visit(role, [])
+}
+
+function membersOf(role: string, roles: Readonly<Record<string, RolePolicy>>): readonly string[] {
+  return (Object.hasOwn(roles, role) ? roles[role]?.members : undefined) ?? []
+}
+
+/** `way`: each role is followed by a member of it, and the last one by the first. */
+function circle(way: readonly string[]): string {
+  const [first = '', ...others] = way.map(showIdentifier)
+  const [nearest, ...further] = [...others.toReversed(), first]
+  const rest = further.map((role, index) => `, ${index === 0 ? nearest : further[index - 1]} of ${role}`).join('')
+  return `membership goes in a circle: ${first} is a member of ${nearest}${rest}`
 }
 
 function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, report: Report): void {

@@ -143,3 +143,12 @@ export const parentDoorsQuery = `
   JOIN pg_catalog.pg_class t ON t.oid = a.relation
   WHERE o.relowner = ANY ($2::oid[]) AND ${elsewhere('n')} AND ${notOfExtension('o.oid', 'pg_class')}
   ORDER BY n.nspname, o.relname, t.relname`
+
+/** $1: the schema, $2: the name of a table, or of anything else that has columns: their names. No row: there is none. */
+export const ledgerColumnsQuery = `
+  SELECT ARRAY(
+    SELECT a.attname::text FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname::text = $1 AND c.relname::text = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
+export type LedgerColumnsRow = [string[]]

@@ -4,15 +4,21 @@ import type { Probe } from './probe.ts'
 import { readCatalog } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
 
-/** Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. */
-export function createPostgresCatalogProbe(readers: PostgresReaders): Probe<'postgres-catalog'> {
+/** What of the time for a look the ledger may take: the catalog is read before it, and must not be lost by it. */
+const ledgerShare = 0.25
+
+/**
+ * Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. `timeoutMs` bounds
+ * one look.
+ */
+export function createPostgresCatalogProbe(readers: PostgresReaders, timeoutMs: number): Probe<'postgres-catalog'> {
   return {
     kind: 'postgres-catalog',
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {
         const catalog = await readCatalog(session, scopeOf(database))
-        const ledger = database.ledger ? await readLedger(session, database.ledger) : null
+        const ledger = database.ledger ? await readLedger(session, database.ledger, timeoutMs * ledgerShare) : null
         return { catalog, ledger }
       })
     },

@@ -1,34 +1,57 @@
 import type { PostgresSession } from '../clients/postgres-connection.ts'
 import type { LedgerFile } from '../config/database-schema.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
-import { quoteIdentifier } from '../grants/identifiers.ts'
+import { quoteIdentifier, showIdentifier } from '../grants/identifiers.ts'
+import { type LedgerColumnsRow, ledgerColumnsQuery } from './catalog-queries.ts'
 import type { LedgerAnswer } from './probe.ts'
 
 /** More versions than this are no ledger of migrations. */
 const mostVersions = 10_000
 
-/** Whatever else fails has failed for the catalog too. */
-const answers: readonly ErrorCode[] = ['PERMISSION_DENIED', 'INVALID_ARGUMENT']
-
-/** Reads the versions that a ledger has recorded; the last statement of its transaction, since it may end it. */
-export async function readLedger(session: PostgresSession, ledger: LedgerFile): Promise<LedgerAnswer> {
-  const column = quoteIdentifier(ledger.versionColumn)
-  const query = `SELECT ${column}::pg_catalog.text FROM ${tableName(ledger)} WHERE ${column} IS NOT NULL LIMIT ${mostVersions + 1}`
+/**
+ * Reads the versions that a ledger has recorded, within `limitMs` of the server's time. Whatever keeps it from that is an
+ * answer, so that it costs nothing else of the look; but the transaction may have ended with it, so it comes last.
+ */
+export async function readLedger(session: PostgresSession, ledger: LedgerFile, limitMs: number): Promise<LedgerAnswer> {
+  const { table, versionColumn } = ledger
   try {
-    const rows = await session.rows<[string]>(query)
+    const [found] = await session.rows<LedgerColumnsRow>(ledgerColumnsQuery, splitName(ledger))
+    if (!found) return { outcome: 'missing' }
+    const [columns] = found
+    if (!columns.includes(versionColumn)) return failed('NOT_FOUND', ledger, noColumn(ledger, columns))
+    await session.run(settings(limitMs))
+    const rows = await session.rows<[string]>(versionsQuery(ledger))
     if (rows.length <= mostVersions) return { outcome: 'read', versions: rows.map(([version]) => version) }
-    const message = `ledger ${ledger.table} holds more than ${mostVersions} versions`
-    return { outcome: 'failed', doubt: { code: 'UNRECOGNIZED_VALUE', message } }
+    return failed('UNRECOGNIZED_VALUE', ledger, `holds more than ${mostVersions} versions`)
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
+    // It was there a moment ago.
     if (code === 'NOT_FOUND') return { outcome: 'missing' }
-    if (answers.includes(code))
-      return { outcome: 'failed', doubt: { code, message: `ledger ${ledger.table}: ${message}` } }
-    throw thrown
+    return { outcome: 'failed', doubt: { code, message: `ledger ${table}: ${message}` } }
   }
 }
 
-function tableName({ table }: LedgerFile): string {
+/** A lock, or a view that takes its time, must not use up what the whole look has; a hidden row is no missing migration. */
+function settings(limitMs: number): string {
+  const [statement, lock] = [Math.ceil(limitMs), Math.ceil(limitMs / 2)]
+  return `SET LOCAL statement_timeout = ${statement}; SET LOCAL lock_timeout = ${lock}; SET LOCAL row_security = off`
+}
+
+function versionsQuery(ledger: LedgerFile): string {
+  const column = quoteIdentifier(ledger.versionColumn)
+  const table = splitName(ledger).map(quoteIdentifier).join('.')
+  return `SELECT ${column}::pg_catalog.text FROM ${table} WHERE ${column} IS NOT NULL LIMIT ${mostVersions + 1}`
+}
+
+function splitName({ table }: LedgerFile): [schema: string, name: string] {
   const dot = table.indexOf('.')
-  return `${quoteIdentifier(table.slice(0, dot))}.${quoteIdentifier(table.slice(dot + 1))}`
+  return [table.slice(0, dot), table.slice(dot + 1)]
+}
+
+function noColumn({ versionColumn }: LedgerFile, columns: readonly string[]): string {
+  return `has no column ${showIdentifier(versionColumn)}: it has ${columns.map(showIdentifier).join(', ') || 'none'}`
+}
+
+function failed(code: ErrorCode, { table }: LedgerFile, why: string): LedgerAnswer {
+  return { outcome: 'failed', doubt: { code, message: `ledger ${table} ${why}` } }
 }

@@ -754,4 +754,9 @@ export const benign: readonly {
     sql: "SET ROLE oa_runtime_owner; CREATE TYPE runtime.mood AS ENUM ('ok'); CREATE DOMAIN runtime.positive AS int; RESET ROLE; GRANT USAGE ON TYPE runtime.mood TO mallory",
     cleanup: 'DROP TYPE runtime.mood; DROP DOMAIN runtime.positive',
   },
+  {
+    title: 'a range type, which brings constructors of its own and of its multirange',
+    sql: 'SET ROLE oa_runtime_owner; CREATE TYPE runtime.span AS RANGE (subtype = int); CREATE TYPE runtime.reach AS RANGE (subtype = text, multirange_type_name = runtime.reaches); RESET ROLE',
+    cleanup: 'DROP TYPE runtime.span; DROP TYPE runtime.reach',
+  },
 ]
