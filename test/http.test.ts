@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -16,6 +17,7 @@ import { createLog } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { version } from '../src/version.ts'
 import {
+  buildDifference,
   buildDriftedState,
   buildSnapshot,
   buildStackStates,
@@ -372,10 +374,50 @@ t.test('/ lists paths that all answer, in the form that is asked for', async t =
   t.match(index, { name: 'driftwatch', version })
   t.ok(index.paths.length > 5)
   for (const { path } of index.paths) t.equal((await get(path)).status, 200, path)
-  const html = await get('/', accept('text/html,*/*;q=0.8'))
-  t.equal(html.headers.get('content-type'), 'text/html; charset=utf-8')
-  t.match(await html.text(), '<a href="/drift">')
   t.match(await (await get('/', accept('text/plain'))).text(), /^driftwatch .*\n\n\/drift {2}/)
+})
+
+t.test('/ is a page for a browser: what is wrong in full, the worst first, then what is in sync', async t => {
+  const { get } = await serve(t)
+  const answer = await get('/', accept('text/html,*/*;q=0.8'))
+  t.equal(answer.headers.get('content-type'), 'text/html; charset=utf-8')
+  const page = await answer.text()
+  const places = [
+    '<h1><b class="drifted">',
+    'expected',
+    'runtime job-image',
+    'search ',
+    'rollout ',
+    'runtime service-image',
+  ]
+  const found = places.map(text => page.indexOf(text))
+  t.same(
+    found.filter(at => at < 0),
+    [],
+  )
+  t.ok(page.indexOf('<article>') < page.indexOf('<tr>'))
+  for (const [, path = ''] of page.matchAll(/href="([^"]*)"/g))
+    t.equal((await get(path)).ok, path !== '/drift/gate', path)
+  const style = createHash('sha256')
+    .update(/<style>(.*)<\/style>/s.exec(page)?.[1] ?? '')
+    .digest('base64')
+  t.match(answer.headers.get('content-security-policy'), `style-src 'sha256-${style}'`)
+})
+
+t.test('what vendors and configs wrote is text on the page, and no markup', async t => {
+  const hostile = '<script>alert(1)</script>"\'&\u001b[31m\u202e'
+  const state = buildDriftedState({
+    summary: hostile,
+    differences: [buildDifference({ path: hostile, expected: hostile, actual: hostile, via: hostile })],
+    notes: [hostile],
+    fix: hostile,
+    error: { code: 'UNAVAILABLE', message: `${hostile}!`, at: noon },
+  })
+  const { get } = await serve(t, buildSnapshot({ stacks: [buildStackStates({ name: hostile, states: [state] })] }))
+  const page = await (await get('/', accept('text/html'))).text()
+  const shown = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;\\u{1b}[31m\\u{202e}'
+  t.equal(page.split(shown).length - 1, 9)
+  t.notMatch(page, /<script|(?!\n)\p{C}/u)
 })
 
 interface Described {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { CheckKind } from '../checks/check.ts'
 import type { Status } from '../checks/status.ts'
+import { version } from '../version.ts'
+import { renderHtml } from './html.ts'
 import {
   buildCheckReport,
   buildReport,
@@ -34,6 +36,8 @@ export interface Rendered {
   stack(name: string, format: ReportFormat): Page | null
   /** Null where there is no such stack, or it has no such check. */
   check(stack: string, check: string, format: ReportFormat): Page | null
+  /** The whole report as a page for a browser. */
+  html(): string
   /** The names of the stacks, and of the checks of one of them, for whoever asks for another. */
   readonly names: ReadonlyMap<string, readonly CheckKind[]>
 }
@@ -41,9 +45,13 @@ export interface Rendered {
 /** What is kept beside the whole report: enough for each part in both formats, and for the filters that are asked for. */
 const keptBytes = 32 * 1024 * 1024
 
+/** How often an open page asks anew. */
+const refreshSeconds = 30
+
 /** The whole report as JSON at once; its other forms and parts when they are asked for first, kept with it. */
 export function render(snapshot: Snapshot, channels: readonly ChannelState[] = []): Rendered {
   const whole = renderPage(buildReport(snapshot, undefined, channels), 'json')
+  let page: string | null = null
   const kept = new LRUCache<string, Page>({ maxSize: keptBytes, sizeCalculation: ({ body }) => body.length })
 
   function keep<R extends AnyReport | null>(key: readonly unknown[], format: ReportFormat, build: () => R) {
@@ -62,6 +70,10 @@ export function render(snapshot: Snapshot, channels: readonly ChannelState[] = [
     stack: (name, format) => keep(['stack', name], format, () => buildStackReport(snapshot, name)),
     check: (stack, check, format) =>
       keep(['check', stack, check], format, () => buildCheckReport(snapshot, stack, check)),
+    html() {
+      page ??= renderHtml(buildReport(snapshot, undefined, channels), { version, refreshSeconds })
+      return page
+    },
     names: new Map(snapshot.stacks.map(({ name, states }) => [name, states.map(({ check }) => check)])),
   }
 }

@@ -1,8 +1,7 @@
 import { styleText } from 'node:util'
-import { type Status, statuses } from '../checks/status.ts'
-import { parseTime } from '../clock.ts'
-import { formatDuration } from '../duration.ts'
+import type { Status } from '../checks/status.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
+import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
 
 export interface TextOptions {
   /** Whether to colour: the caller knows the terminal and `NO_COLOR`. */
@@ -16,11 +15,6 @@ const labelWidth = 10
 
 type Difference = ReportedCheck['differences'][number]
 
-interface Row {
-  readonly stack: string
-  readonly check: ReportedCheck
-}
-
 type Style = Parameters<typeof styleText>[0]
 
 type Paint = (style: Style, text: string) => string
@@ -28,7 +22,7 @@ type Paint = (style: Style, text: string) => string
 /** A report, or a part of one, as the table that a person reads at 3 a.m.: the worst on top. */
 export function renderText(report: Report | StackReport | CheckReport, { color }: TextOptions): string {
   const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
-  const rows = rowsOf(report).toSorted(byStatus)
+  const rows = rowsOf(report).map(({ stack, check }) => ({ stack: printable(stack), check }))
   const stackWidth = Math.max(0, ...rows.map(({ stack }) => stack.length))
   const checkWidth = Math.max(0, ...rows.map(({ check }) => check.check.length))
   const blocks = rows.map(({ stack, check }) => {
@@ -50,18 +44,6 @@ function prose(text: string): string {
   return printable(text.replaceAll(/\s+/g, ' ').trim())
 }
 
-function rowsOf(report: Report | StackReport | CheckReport): Row[] {
-  if ('stacks' in report) {
-    return report.stacks.flatMap(({ name, checks }) => checks.map(check => ({ stack: printable(name), check })))
-  }
-  if ('checks' in report) return report.checks.map(check => ({ stack: printable(report.name), check }))
-  return [{ stack: printable(report.stack), check: report }]
-}
-
-function byStatus(one: Row, other: Row): number {
-  return statuses.indexOf(one.check.status) - statuses.indexOf(other.check.status)
-}
-
 const styles = {
   drifted: ['bold', 'red'],
   unknown: ['bold', 'magenta'],
@@ -71,13 +53,8 @@ const styles = {
 
 function topLine(report: Report | StackReport | CheckReport, rows: readonly Row[], paint: Paint): string {
   const { status, generatedAt, cycle } = report
-  const counts = statuses
-    .map(counted => ({ counted, count: rows.filter(({ check }) => check.status === counted).length }))
-    .filter(({ count }) => count > 0)
-    .map(({ counted, count }) => `${count} ${inWords(counted)}`)
-  const shown = counts.length > 0 ? counts.join(', ') : 'no checks to show'
   const when = cycle ? `cycle ${cycle.id}` : 'no cycle has completed yet'
-  return `${paintStatus(status, paint)}  ${shown}  ${paint('dim', `${generatedAt}, ${when}`)}`
+  return `${paintStatus(status, paint)}  ${countRows(rows)}  ${paint('dim', `${generatedAt}, ${when}`)}`
 }
 
 function headLine(title: string, check: ReportedCheck, now: string, paint: Paint): string {
@@ -86,10 +63,6 @@ function headLine(title: string, check: ReportedCheck, now: string, paint: Paint
 
 function paintStatus(status: Status, paint: Paint): string {
   return paint(styles[status], inWords(status).toUpperCase().padEnd('DRIFTED'.length))
-}
-
-function inWords(status: Status): string {
-  return status.replace('_', ' ')
 }
 
 function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
@@ -155,10 +128,4 @@ function wrap(text: string, columns: number): string[] {
     }
   }
   return [...lines, line]
-}
-
-/** How long before the report, `2h10m ago`. */
-function age(moment: string, now: string): string {
-  const ms = Math.max(0, (parseTime(now) ?? 0) - (parseTime(moment) ?? 0))
-  return ms < 1000 ? 'just now' : `${formatDuration(ms)} ago`
 }

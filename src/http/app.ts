@@ -44,7 +44,7 @@ export function buildApp({ rendered, readiness, metrics, log }: AppDependencies)
   describeRoutes(app)
   app.register((scope, _options, done) => {
     const router: Router = scope.withTypeProvider()
-    addIndexRoute(router)
+    addIndexRoute(router, rendered)
     addDriftRoutes(router, rendered)
     addGateRoutes(router, rendered)
     addMetricsRoute(router, metrics)

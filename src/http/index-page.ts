@@ -1,3 +1,5 @@
+import { styleSource } from '../drift/html.ts'
+import type { Rendered } from '../drift/rendered.ts'
 import { version } from '../version.ts'
 import { preferredType } from './accept.ts'
 import { noQuery, type Router } from './router.ts'
@@ -31,24 +33,26 @@ const indexSchema = {
   },
 } as const
 
+const pageCsp = `default-src 'none'; style-src ${styleSource}; frame-ancestors 'none'`
+
 const text = { schema: { type: 'string' } } as const
 
-export function addIndexRoute(router: Router): void {
+/** For a person what is known now, for a program what can be asked. */
+export function addIndexRoute(router: Router, rendered: () => Rendered): void {
   const bodies = {
     'application/json': `${JSON.stringify({ name: 'driftwatch', version, paths })}\n`,
-    'text/html': renderHtml(),
     'text/plain': renderText(),
   }
   router.get(
     '/',
     {
       schema: {
-        summary: 'What there is',
+        summary: 'The report for a browser, and what else there is',
         tags: ['operation'],
         querystring: noQuery,
         response: {
           200: {
-            description: 'The paths that Driftwatch answers.',
+            description: 'The paths that Driftwatch answers; for a browser the report as a page.',
             content: { 'application/json': { schema: indexSchema }, 'text/html': text, 'text/plain': text },
           },
         },
@@ -56,7 +60,9 @@ export function addIndexRoute(router: Router): void {
     },
     (request, reply) => {
       const type = preferredType(request.headers.accept, ['application/json', 'text/html', 'text/plain'])
-      reply.type(`${type}; charset=utf-8`).header('vary', 'accept').send(bodies[type])
+      reply.type(`${type}; charset=utf-8`).header('vary', 'accept')
+      if (type === 'text/html') reply.header('content-security-policy', pageCsp).send(rendered().html())
+      else reply.send(bodies[type])
     },
   )
 }
@@ -65,10 +71,4 @@ function renderText(): string {
   const width = Math.max(...paths.map(({ path }) => path.length))
   const lines = paths.map(({ path, answers }) => `${path.padEnd(width)}  ${answers}`)
   return `driftwatch ${version}\n\n${lines.join('\n')}\n`
-}
-
-function renderHtml(): string {
-  const items = paths.map(({ path, answers }) => `<li><a href="${path}">${path}</a>: ${answers}</li>`)
-  const title = `<title>Driftwatch</title><h1>Driftwatch ${version}</h1>`
-  return `<!doctype html><html lang="en"><meta charset="utf-8">${title}<ul>${items.join('')}</ul></html>\n`
 }

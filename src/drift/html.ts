@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import type { Status } from '../checks/status.ts'
+import { html, literal, type Markup } from './markup.ts'
+import type { Report, ReportedCheck } from './report.ts'
+import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
+import { printable } from './text.ts'
+
+type Difference = ReportedCheck['differences'][number]
+
+export interface PageOptions {
+  readonly version: string
+  readonly refreshSeconds: number
+}
+
+/** Light or dark, as its reader has it. */
+const style = `
+:root { color-scheme: light dark; --drifted: light-dark(#c4161c, #ff7b72); --unknown: light-dark(#8a3ffc, #d2a8ff);
+  --pending: light-dark(#9a6700, #e3b341); --in_sync: light-dark(#1a7f37, #3fb950); --quiet: light-dark(#57606a, #8b949e);
+  --line: light-dark(#d0d7de, #30363d); --field: light-dark(#f6f8fa, #161b22); }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.1rem; margin: 0; } p { margin: .25rem 0; }
+header, article { border-bottom: 1px solid var(--line); padding: 1rem 0; }
+b { text-transform: uppercase; } .drifted { color: var(--drifted); } .unknown { color: var(--unknown); }
+.pending { color: var(--pending); } .in_sync { color: var(--in_sync); } .quiet, dt, footer { color: var(--quiet); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .5rem 0; } dd { margin: 0; }
+dd, td, pre { overflow-wrap: anywhere; } pre { background: var(--field); padding: .6rem .8rem; white-space: pre-wrap; margin: .5rem 0; }
+table { border-collapse: collapse; margin-top: 1rem; width: 100%; } td { padding: .3rem 1rem .3rem 0; vertical-align: top; }
+td:first-child, td:nth-child(2) { white-space: nowrap; } footer { margin-top: 1.5rem; } a { color: inherit; }
+`
+
+/** What the page may use beside its own text, for the header Content-Security-Policy. */
+export const styleSource = `'sha256-${createHash('sha256').update(style).digest('base64')}'`
+
+/** More than anybody reads on a page: the rest is counted. */
+const mostRows = 500
+
+/** The report as a page that renews itself every `refreshSeconds`: what is wrong in full, what is in sync in a line. */
+export function renderHtml(report: Report, { version, refreshSeconds }: PageOptions): string {
+  const rows = rowsOf(report)
+  const shown = rows.slice(0, mostRows)
+  const wrong = shown.filter(({ check }) => check.status !== 'in_sync')
+  const right = shown.filter(({ check }) => check.status === 'in_sync')
+  const now = report.generatedAt
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="${refreshSeconds}">
+<title>${inWords(report.status)}: Driftwatch</title>
+<style>${literal(style)}</style>
+</head>
+<body>
+<header>
+<h1>${badge(report.status)} ${countRows(rows)}</h1>
+<p class="quiet">${now}, ${report.cycle ? `cycle ${report.cycle.id}` : 'no cycle has completed yet'}</p>
+${report.channels.map(channelLine)}
+</header>
+<main>
+${wrong.map(row => article(row, now))}
+<table>${right.map(row => tableRow(row, now))}</table>
+${rows.length > mostRows ? html`<p>and ${rows.length - mostRows} more: see /drift</p>` : null}
+</main>
+<footer>
+Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">as text</a>
+<a href="/drift/gate">gate</a> <a href="/metrics">metrics</a> <a href="/docs/">all paths</a>
+</footer>
+</body>
+</html>
+`
+  return page.text
+}
+
+function channelLine({ channel, error }: Report['channels'][number]): Markup | null {
+  return error && html`<p>alerts by ${printable(channel)}: ${error.code}: ${printable(error.message)}</p>`
+}
+
+function article({ stack, check }: Row, now: string): Markup {
+  return html`<article>
+<h2>${badge(check.status)} ${link(stack, check)} ${since(check, now)}</h2>
+<p>${printable(check.summary)}</p>
+${check.differences.map(differenceList)}
+${check.notes.map(note => html`<p class="quiet">${printable(note)}</p>`)}
+${errorLine(check, now)}
+${check.fix === null ? null : html`<pre>${check.fix.split('\n').map(printable).join('\n')}</pre>`}
+</article>
+`
+}
+
+function tableRow({ stack, check }: Row, now: string): Markup {
+  return html`<tr>
+<td>${badge(check.status)}</td><td>${link(stack, check)}</td><td>${printable(check.summary)} ${since(check, now)}</td>
+</tr>
+`
+}
+
+function badge(status: Status): Markup {
+  return html`<b class="${status}">${inWords(status)}</b>`
+}
+
+function link(stack: string, { check }: ReportedCheck): Markup {
+  const path = `/drift/${encodeURIComponent(stack)}/${encodeURIComponent(check)}?format=text`
+  return html`<a href="${path}">${printable(stack)} ${check}</a>`
+}
+
+function since(check: ReportedCheck, now: string): Markup {
+  return html`<span class="quiet">since ${age(check.since, now)}</span>`
+}
+
+function differenceList({ path, kind, expected, actual, via }: Difference): Markup {
+  const row = (term: string, text: string) => html`<dt>${term}</dt><dd>${printable(text)}</dd>`
+  return html`<dl>
+${row(kind, path)}
+${row('expected', expected ?? 'nothing')}
+${row('actual', actual ?? 'nothing')}
+${via === null ? null : row('via', via)}
+</dl>
+`
+}
+
+function errorLine({ error, observedAt, summary }: ReportedCheck, now: string): Markup | null {
+  if (error === null) return null
+  const seen = observedAt === null ? 'never seen' : `last seen ${age(observedAt, now)}`
+  const told = summary.includes(error.message) ? '' : `: ${printable(error.message)}`
+  return html`<p class="quiet">${error.code} ${age(error.at, now)}, ${seen}${told}</p>`
+}
