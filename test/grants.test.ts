@@ -7,6 +7,7 @@ import { createSecret } from '../src/config/secret.ts'
 import { builtInAcl, parseAcl } from '../src/grants/acl.ts'
 import type { Catalog, CatalogObject, CatalogRole } from '../src/grants/catalog.ts'
 import { printable, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
+import { type DatabaseIdentity, isSameDatabase } from '../src/grants/identity.ts'
 import { compilePattern, literalName, patternOf } from '../src/grants/name-pattern.ts'
 import { renderPlan } from '../src/grants/plan.ts'
 import { type GrantsPolicy, policyProblems } from '../src/grants/policy.ts'
@@ -348,12 +349,40 @@ t.test('schema holds the ledger against the versions that are expected', async t
   t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
 })
 
+t.test('two connections lead to the same database, or not', async t => {
+  const base: DatabaseIdentity = {
+    ...{ oid: 16384, name: 'app', systemIdentifier: '7', startedAt: '1.000001', isReplica: false },
+  }
+  const cases: [boolean, string, Partial<DatabaseIdentity>, Partial<DatabaseIdentity>?][] = [
+    [true, 'one server', {}],
+    [false, 'another OID', { oid: 16385 }],
+    [false, 'another name', { name: 'App' }],
+    [false, 'another server that was started in the same moment', { systemIdentifier: '8' }],
+    [false, 'a copy of the server', { startedAt: '2.000000' }],
+    [true, 'a replica of the server', { startedAt: '2.000000', isReplica: true }],
+    [false, 'a replica of another server', { startedAt: '2.000000', isReplica: true, systemIdentifier: '8' }],
+    [true, 'one server, which does not say who it is to everybody', { systemIdentifier: null }],
+    [false, 'servers that do not say who they are', { systemIdentifier: null, startedAt: '2.000000' }],
+    [
+      false,
+      'what may be a replica of a server that does not say who it is',
+      { systemIdentifier: null, startedAt: '2.000000', isReplica: true },
+      { systemIdentifier: null },
+    ],
+  ]
+  for (const [same, title, other, one] of cases) {
+    t.equal(isSameDatabase({ ...base, ...one }, { ...base, ...other }), same, title)
+    t.equal(isSameDatabase({ ...base, ...other }, { ...base, ...one }), same, `${title}, asked the other way`)
+  }
+})
+
 t.test('nothing that a name holds leaves the comment of a plan', async t => {
   const hostile = 'its owner x\nDROP TABLE important;\u2028-- is missing'
   const sql = renderPlan({
     steps: [{ comment: hostile, statements: ['SELECT 1'] }],
     impossible: [hostile],
-  } as Parameters<typeof renderPlan>[0])
+    left: [hostile],
+  })
   t.notMatch(sql, /^DROP/m)
   t.notOk(sql.includes('\u2028'))
   t.match(sql, /^SELECT 1;$/m)

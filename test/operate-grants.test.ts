@@ -183,6 +183,61 @@ t.test('the grants of a database', async t => {
     await heal()
   })
 
+  t.test('apply tells servers apart that are alike to the last OID', async t => {
+    await server.sql('app', drift)
+    const identify = `SELECT oid::int, (SELECT system_identifier::text FROM pg_control_system()) FROM pg_database WHERE datname = 'app'`
+    const [own] = await server.sql('app', identify)
+    const twin = await startPostgres(major)
+    t.teardown(() => twin.stop())
+    await twin.sql('postgres', rolesSql)
+    await twin.sql('postgres', 'CREATE DATABASE app')
+    await twin.sql('app', `${schemasSql}; ${drift}`)
+    t.same((await twin.sql('app', identify))[0], own, 'a copy: the same OID and system identifier')
+    const DB_ADMIN_URL = twin.url('postgres', 'app')
+    t.match(await run(config, ['grants', 'apply', '--yes'], { variables: { DB_ADMIN_URL } }), {
+      code: 1,
+      stderr: /leads to another database .*nothing was changed/,
+    })
+    t.match(await twin.sql('app', `SELECT has_table_privilege('mallory', 'runtime.accounts', 'SELECT')`), [[true]])
+    await isUndone(t)
+    await server.sql('app', 'REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC')
+    const closed = await run(config, ['grants', 'apply', '--yes'], { variables: admin })
+    t.equal(closed.code, 0, closed.stderr)
+    await server.sql('app', 'GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC')
+  })
+
+  t.test('apply commits beside what it said will be left, and nothing else that is left', async t => {
+    const boss = 'CREATE ROLE boss LOGIN CREATEROLE; GRANT oa_runtime_owner, oa_runtime_rw TO boss WITH ADMIN OPTION'
+    await server.sql('app', `${boss}; GRANT SELECT ON runtime.accounts TO mallory; ALTER ROLE oa_control_rw SUPERUSER`)
+    const trusting = write('trusting.yaml', { url, ...policy, trustedRoles: [...(policy.trustedRoles ?? []), 'boss'] })
+    const apply = () =>
+      run(trusting, ['grants', 'apply', '--yes'], { variables: { DB_ADMIN_URL: server.url('boss', 'app') } })
+    const unhook = 'DROP EVENT TRIGGER hook; DROP FUNCTION other.hook()'
+    await server.sql(
+      'app',
+      `CREATE FUNCTION other.hook() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
+         $$ BEGIN GRANT UPDATE ON runtime.accounts TO mallory; END $$;
+       CREATE EVENT TRIGGER hook ON ddl_command_end WHEN TAG IN ('REVOKE') EXECUTE FUNCTION other.hook()`,
+    )
+    const surprised = await apply()
+    t.match(surprised, { code: 2, stderr: /rolled back; left would be:\n {2}unexpected: mallory: UPDATE on table/ })
+    t.notMatch(surprised.stderr, /left would be:\n.*oa_control_rw\.superuser/s, 'that was said')
+    await server.sql('app', unhook)
+    await isUndone(t)
+
+    const known = await apply()
+    t.match(known, { code: 2, stdout: 'left: roles.oa_control_rw.superuser: expected false, actual true\n' })
+    t.match(known.stderr, /cannot be done: roles\.oa_control_rw\.superuser.*: only a superuser/)
+    t.match(known.stderr, /apply: \d+ statements, committed\ncheck: 1 difference left\n/)
+    t.strictSame(
+      await server.sql('app', `SELECT has_table_privilege('mallory', 'runtime.accounts', 'SELECT')`),
+      [[false]],
+      'the rest is done',
+    )
+    await server.sql('app', 'ALTER ROLE oa_control_rw NOSUPERUSER; DROP ROLE boss')
+    t.strictSame(await plan(), inSync)
+  })
+
   t.test('apply runs what was shown, or nothing', async t => {
     await server.sql('app', drift)
     const typed = new PassThrough()

@@ -62,14 +62,15 @@ What does it do?
      operator cannot do
   2. asks; where there is no terminal it is refused, unless --yes agrees beforehand
   3. runs exactly these statements in one transaction. It is rolled back where the database has changed in between, where
-     a statement fails, and where the outcome is not what the policy says
+     a statement fails, and where anything is left but what 1 said that the operator cannot do
   4. looks again, as the monitor, and fails if anything is left
   --dry-run         stops after 1
   --yes             agrees beforehand
 
 Who is the operator?
   --admin-url-file FILE   a file with the URL of a superuser, or of a managed server's admin: a role with CREATEROLE that
-                          made the roles of the policy. Else $DB_ADMIN_URL. It must lead to the config's database
+                          made the roles of the policy. Else $DB_ADMIN_URL. It must lead to the config's database, on
+                          the same server: a copy of it is refused
   --stack NAME            which stack; needed where several have a database
 
 How does it end?

@@ -23,6 +23,8 @@ export interface GrantsPlan {
   readonly steps: readonly PlanStep[]
   /** What whoever runs it cannot do, or nobody can, and why: one line each. */
   readonly impossible: readonly string[]
+  /** What will differ from the policy once it has run, one line each: nothing where nothing is impossible. */
+  readonly left: readonly string[]
 }
 
 /**
@@ -59,26 +61,23 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
     }
     return steps.length > before
   }
-  const left = settleAll(
-    () => compareGrants(policy, draft.catalog()),
-    settleOne,
-    found => refused.has(identityOf(found)),
-  )
-  for (const { found, comparison } of left)
-    impossible.push(
-      `${describeInLine(describeDiscrepancy(found, comparison.bench))}: no statement is known that mends it`,
-    )
-  return { steps: [...steps, ...runner.taken.toReversed().map(taken => giveBackStep(taken, nameOf))], impossible }
+  const isRefused = (found: Discrepancy) => refused.has(identityOf(found))
+  const { discrepancies, bench } = settleAll(() => compareGrants(policy, draft.catalog()), settleOne, isRefused)
+  const lineOf = (found: Discrepancy) => describeInLine(describeDiscrepancy(found, bench))
+  for (const found of discrepancies.filter(one => !isRefused(one)))
+    impossible.push(`${lineOf(found)}: no statement is known that mends it`)
+  const giveBack = runner.taken.toReversed().map(taken => giveBackStep(taken, nameOf))
+  return { steps: [...steps, ...giveBack], impossible, left: discrepancies.map(lineOf) }
 }
 
 const roundsAtMost = 100
 
-/** Settles the discrepancies of the lowest rank that can be settled, compares again, and so on. Returns what is left. */
+/** Settles the discrepancies of the lowest rank that can be settled, compares again, and so on. Returns what it came to. */
 function settleAll(
   compare: () => Comparison,
   settleOne: (found: Discrepancy, comparison: Comparison) => boolean,
   isRefused: (found: Discrepancy) => boolean,
-): { found: Discrepancy; comparison: Comparison }[] {
+): Comparison {
   for (let round = 0; ; round++) {
     const comparison = compare()
     const open = comparison.discrepancies.filter(found => !isRefused(found))
@@ -86,8 +85,7 @@ function settleAll(
     const ranks = [...byRank.keys()].sort((one, other) => one - other)
     // Not `some` over the discrepancies: all of one rank are settled before the next comparison.
     const moved = ranks.some(rank => (byRank.get(rank) ?? []).filter(found => settleOne(found, comparison)).length > 0)
-    if (moved && round < roundsAtMost) continue
-    return open.filter(found => !isRefused(found)).map(found => ({ found, comparison }))
+    if (!moved || round >= roundsAtMost) return comparison
   }
 }
 

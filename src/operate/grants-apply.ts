@@ -7,13 +7,16 @@ import type { Catalog } from '../grants/catalog.ts'
 import { compareGrants } from '../grants/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../grants/describe.ts'
 import { printable } from '../grants/identifiers.ts'
+import { type DatabaseIdentity, isSameDatabase } from '../grants/identity.ts'
 import { type GrantsPlan, planGrants, renderPlan } from '../grants/plan.ts'
 import { readCatalog } from '../probes/read-catalog.ts'
+import { readIdentity } from '../probes/read-identity.ts'
 import {
   type DatabaseStack,
   describeUrl,
   type GrantsJob,
   interrupted,
+  lookAt,
   readGoverned,
   scopeOf,
 } from './grants-database.ts'
@@ -43,22 +46,26 @@ const applyMs = 10 * 60_000
 const advisoryLock = '431416239732'
 
 /**
- * Plans as the operator, asks, and runs exactly what was shown in one transaction; it is committed only
- * where nothing is left that was not said beforehand to stay. Then the monitor looks again. Rejects with REFUSED, CONFLICT, STEP_FAILED and UNCERTAIN.
+ * Plans as the operator, asks, and runs exactly what was shown in one transaction; it is committed only where nothing is
+ * left but what was said beforehand to stay. Then the monitor looks again. Rejects with REFUSED, CONFLICT, STEP_FAILED and
+ * UNCERTAIN.
  */
 export async function applyGrants(request: ApplyRequest): Promise<Leftover> {
   const { stack, adminUrl, show, agree, dryRun, say } = request
-  const [seen, catalog] = await Promise.all([
-    readGoverned(stack.database.url, request),
-    readGoverned(adminUrl, request),
+  const [watched, { identity, catalog }] = await Promise.all([
+    lookAt(stack.database.url, request, readIdentity),
+    lookAt(adminUrl, request, async session => ({
+      identity: await readIdentity(session),
+      catalog: await readCatalog(session, scopeOf(stack)),
+    })),
   ])
-  assertSameDatabase(seen, catalog, request)
+  assertSame(watched, identity, request)
   const plan = planFor(stack, catalog)
   show(plan)
   if (plan.steps.length > 0) {
     await agree(stepsOf(plan, catalog, request))
     if (dryRun) return []
-    await runPlan(plan, request)
+    await runPlan(plan, identity, request)
     say(`apply: ${countStatements(plan)}, committed`)
   }
   const left = differences(stack, await readGoverned(stack.database.url, request))
@@ -67,8 +74,8 @@ export async function applyGrants(request: ApplyRequest): Promise<Leftover> {
 }
 
 /** The operator's URL is written by hand: a policy must not be brought upon another database. */
-function assertSameDatabase(seen: Catalog, admins: Catalog, { stack, adminUrl }: ApplyRequest): void {
-  if (seen.database.oid === admins.database.oid && seen.database.name === admins.database.name) return
+function assertSame(watched: DatabaseIdentity, changed: DatabaseIdentity, { stack, adminUrl }: ApplyRequest): void {
+  if (isSameDatabase(watched, changed)) return
   throw new DriftwatchError(
     'REFUSED',
     `the operator's URL leads to another database (${describeUrl(adminUrl)}) than the config's (${describeUrl(stack.database.url)}): nothing was changed`,
@@ -82,7 +89,7 @@ function planFor({ database }: DatabaseStack, catalog: Catalog): GrantsPlan {
 function stepsOf(plan: GrantsPlan, catalog: Catalog, { stack, adminUrl }: ApplyRequest): PlannedStep[] {
   const who = catalog.roles.find(({ oid }) => oid === catalog.currentRole)
   const kind = who?.superuser ? 'superuser' : 'no superuser'
-  const rest = plan.impossible.length > 0 ? `; what cannot be done stays` : ''
+  const rest = plan.left.length > 0 ? `; ${counted(plan.left.length, 'difference')} will be left, as said above` : ''
   return [
     {
       name: 'apply',
@@ -92,7 +99,7 @@ function stepsOf(plan: GrantsPlan, catalog: Catalog, { stack, adminUrl }: ApplyR
   ]
 }
 
-async function runPlan(plan: GrantsPlan, request: ApplyRequest): Promise<void> {
+async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: ApplyRequest): Promise<void> {
   const { adminUrl, clock, signal } = request
   if (signal.aborted) throw interrupted()
   const writer = createPostgresWriter({ url: adminUrl.reveal(), ...applyLimits })
@@ -100,6 +107,8 @@ async function runPlan(plan: GrantsPlan, request: ApplyRequest): Promise<void> {
   let done = false
   try {
     await writer.write(deadline.signal, async session => {
+      // The same URL may lead elsewhere by now.
+      assertSame(identity, await readIdentity(session), request)
       await converge(session, plan, request)
       done = true
     })
@@ -124,10 +133,11 @@ async function converge(session: PostgresSession, plan: GrantsPlan, { stack }: A
     )
   for (const { statements } of plan.steps) for (const sql of statements) await runStatement(session, sql)
   const left = differences(stack, await readCatalog(session, scopeOf(stack)))
-  if (left.length > 0 && plan.impossible.length === 0)
+  const unforeseen = left.filter(line => !plan.left.includes(line))
+  if (unforeseen.length > 0)
     throw new DriftwatchError(
       'STEP_FAILED',
-      `the statements ran and did not make the database what the policy says, so they were rolled back; left would be:\n${left.map(line => `  ${line}`).join('\n')}`,
+      `the statements ran and did not make the database what they should, so they were rolled back; left would be:\n${unforeseen.map(line => `  ${line}`).join('\n')}`,
     )
 }
 

@@ -152,3 +152,13 @@ export const ledgerColumnsQuery = `
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname::text = $1 AND c.relname::text = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
 export type LedgerColumnsRow = [string[]]
+
+/** Everybody may execute `pg_control_system`, unless an administrator took that away. */
+export const identityQuery = `
+  SELECT d.oid, d.datname, extract(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.text,
+    pg_catalog.pg_is_in_recovery(), pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+  FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
+export type IdentityRow = [number, string, string, boolean, boolean]
+
+export const systemIdentifierQuery = `SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()`
+export type SystemIdentifierRow = [string]

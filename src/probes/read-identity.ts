@@ -1,0 +1,13 @@
+import type { PostgresSession } from '../clients/postgres-connection.ts'
+import { DriftwatchError } from '../errors.ts'
+import type { DatabaseIdentity } from '../grants/identity.ts'
+import { type IdentityRow, identityQuery, type SystemIdentifierRow, systemIdentifierQuery } from './catalog-queries.ts'
+
+/** Which database of which server the session is connected to. It takes no right but CONNECT. */
+export async function readIdentity(session: PostgresSession): Promise<DatabaseIdentity> {
+  const [row] = await session.rows<IdentityRow>(identityQuery)
+  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'the server does not know its own database')
+  const [oid, name, startedAt, isReplica, mayIdentify] = row
+  const [identified] = mayIdentify ? await session.rows<SystemIdentifierRow>(systemIdentifierQuery) : []
+  return { oid, name, startedAt, isReplica, systemIdentifier: identified?.[0] ?? null }
+}
