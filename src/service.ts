@@ -36,6 +36,8 @@ export interface ServiceOptions {
 export interface Service {
   /** The port that it listens on. */
   readonly port: number
+  /** Runs a cycle now, or joins the one that is under way; resolves when it is over. */
+  refresh(): Promise<void>
   /** Answers what is under way, looks no more, and gives everything back. */
   close(): Promise<void>
 }
@@ -115,6 +117,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const begun = scheduler.start()
   return {
     port,
+    refresh: scheduler.runNow,
     async close() {
       closing = true
       view.close()

@@ -158,6 +158,14 @@ t.test('closing gives up a look that hangs, and publishes nothing of it', async 
   t.notOk(bench.log.lines().some(({ message }) => message === 'cycle completed'))
 })
 
+t.test('a refresh runs a cycle out of turn, and joins one that is under way', async t => {
+  const bench = await build(t)
+  await isReady(bench)
+  await Promise.all([bench.service.refresh(), bench.service.refresh()])
+  t.match(await drift(bench), { cycle: { id: 2 } })
+  t.notOk(bench.log.lines().some(({ severity }) => severity === 'WARNING'))
+})
+
 t.test('the scheduler', async t => {
   const everySecond = (run: () => Promise<void>, log = captureLog()) => ({
     log,

@@ -6,6 +6,8 @@ import type { Log } from '../log.ts'
 export interface Scheduler {
   /** Runs once at once, then by the schedule. Resolves when the first run is over. */
   start(): Promise<void>
+  /** Runs once now, out of turn; while a run is under way it joins that one. Resolves when the run is over. */
+  runNow(): Promise<void>
   /** Runs nothing any more, and resolves when what was running is over. */
   stop(): Promise<void>
   /** How long ago, in milliseconds, a run was last begun; infinite before the first. */
@@ -54,6 +56,7 @@ export function createScheduler({ schedule, jitterMs, clock, log, run }: Schedul
       await task.start()
       await first
     },
+    runNow: () => running ?? tick(),
     async stop() {
       await task.destroy()
       await running
