@@ -57,8 +57,12 @@ async function play(paging: Paging, timeline: string, everyMs = 30 * second): Pr
 
 const shortName = (name: string) => name.slice(name.lastIndexOf(' ') + 1)
 
-async function timeline(t: Test, expected: string, { alerts = {}, everyMs = 30 * second } = {}): Promise<void> {
-  const paging = await buildPaging(t, { config: buildAlertsConfig(alerts) })
+async function timeline(
+  t: Test,
+  expected: string,
+  { alerts = {}, everyMs = 30 * second, top = {} } = {},
+): Promise<void> {
+  const paging = await buildPaging(t, { config: buildAlertsConfig(alerts, ['runtime'], top) })
   await paging.apply()
   const played = await play(paging, expected.replaceAll(/ [+-]\w+/g, ''), everyMs)
   t.equal(played, expected)
@@ -108,27 +112,83 @@ t.test('the timelines of docs/alerts.md happen as they stand there', async t => 
   for (const line of lines) await timeline(t, line, { alerts: { unknownAfter: '2m' } })
 })
 
-t.test('with one look in five minutes the first that shows a drift opens, and gaps are no silence', async t => {
-  const config = buildAlertsConfig({}, ['runtime'], { schedule: '*/5 * * * *', staleAfter: '12m' })
-  const paging = await buildPaging(t, { config })
-  await paging.apply()
-  t.equal(await play(paging, 'S S D D S S', 5 * minute), 'S S D +drifted D S -drifted S')
+/** A cron expression for one look in so many minutes, with what else such a config needs. */
+const each = (minutes: number) => ({
+  schedule: minutes < 60 ? `*/${minutes} * * * *` : `0 */${minutes / 60} * * *`,
+  staleAfter: `${2 * minutes + 1}m`,
 })
 
+const slow = [2, 3, 5, 15, 60, 240]
+
 t.test(
-  'an incident opens within two minutes of the first cycle that shows the drift, whatever the schedule',
+  'an incident opens within two minutes of the first cycle that shows the drift, with a look a minute',
   async t => {
-    for (const everyMs of [10 * second, 15 * second, 30 * second, minute]) {
-      const paging = await buildPaging(t)
-      await paging.apply()
-      await play(paging, 'S S', everyMs)
-      const first = paging.clock.now()
-      await play(paging, 'D'.repeat(Math.ceil((2 * minute) / everyMs)), everyMs)
-      const [incident] = paging.monitoring.incidents
-      t.ok(incident && incident.openedAt - first <= 2 * minute, `every ${everyMs / second} s`)
+    for (const everyMs of [10 * second, 15 * second, 20 * second, 30 * second, minute]) {
+      const opened = await opensAfter(t, everyMs, { schedule: `*/${everyMs / second} * * * * *`.replace('*/60', '0') })
+      t.ok(opened <= 2 * minute, `every ${everyMs / second} s: ${opened / second} s`)
     }
   },
 )
+
+t.test('with fewer looks it opens within two and a half minutes of the second that shows it', async t => {
+  for (const minutes of slow) {
+    const opened = await opensAfter(t, minutes * minute, each(minutes))
+    t.ok(opened > minutes * minute, `every ${minutes} min: not before the second`)
+    t.ok(opened <= (minutes + 2.5) * minute, `every ${minutes} min: ${opened / minute} min`)
+  }
+})
+
+/** How long after the first cycle that shows a drift an incident opens. */
+async function opensAfter(t: Test, everyMs: number, top: object): Promise<number> {
+  const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], top) })
+  await paging.apply()
+  await play(paging, 'S S S', everyMs)
+  const first = paging.clock.now()
+  await play(paging, 'D'.repeat(Math.max(3, Math.ceil((2 * minute) / everyMs))), everyMs)
+  const [incident] = paging.monitoring.incidents
+  return (incident?.openedAt ?? Number.POSITIVE_INFINITY) - first
+}
+
+t.test('one odd look opens nothing, be it the first of all, however rare looks are', async t => {
+  for (const minutes of [1, ...slow]) {
+    const options = { everyMs: minutes * minute, top: each(minutes), alerts: { unknownAfter: '1m' } }
+    await timeline(t, 'D S S D S D S S U S U S', options)
+  }
+})
+
+t.test('a blind check pages with rare looks too, after the second blind one', async t => {
+  for (const minutes of slow) {
+    const paging = await buildPaging(t, {
+      config: buildAlertsConfig({ unknownAfter: '1m' }, ['runtime'], each(minutes)),
+    })
+    await paging.apply()
+    t.match(await play(paging, 'S S U U U', minutes * minute), /^S S U U( \+unknown U| U \+unknown)$/, `${minutes} min`)
+    t.match(await play(paging, 'S S', minutes * minute), /^S -unknown S$/)
+  }
+})
+
+t.test('looks that come late, as cycles do, open nothing alone and leave no hole', async t => {
+  for (const minutes of [1, ...slow]) {
+    const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], each(minutes)) })
+    await paging.apply()
+    const told: string[] = []
+    for (const [index, letter] of [...'SDSDSSDDDD'].entries()) {
+      told.push(await play(paging, letter, minutes * minute + (index % 2 === 0 ? 9 : -9) * second))
+    }
+    t.match(told.join(' '), /^S D S D S S D D( \+drifted)? D( \+drifted)? D$/, `every ${minutes} min`)
+    t.equal(paging.monitoring.incidents.length, 1)
+  }
+})
+
+t.test('nights without looks delay no page of the day, and are silent only when that is too long', async t => {
+  const top = { schedule: '*/5 8-20 * * *', staleAfter: '12h' }
+  const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], top) })
+  await paging.apply()
+  t.equal(await play(paging, 'S S D D D', 5 * minute), 'S S D D +drifted D')
+  t.equal(await play(paging, 'S', 11 * hour + 5 * minute), 'S -drifted')
+  t.equal(await play(paging, 'D', 11 * hour + 5 * minute), 'D')
+  t.equal(await play(paging, 'S S', 5 * minute), 'S S')
+})
 
 t.test('an incident says in itself what drifted, what mends it and where to look', async t => {
   const alerts = { baseUrl: 'https://drift.acme.dev/', runbookUrl: 'https://wiki.acme.dev/drift', severity: 'critical' }
@@ -206,17 +266,112 @@ t.test('a stack that leaves while Driftwatch watches gets a last 0, and its inci
   await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']))
   paging.pass(minute)
   t.strictSame(paging.open(), ['runtime/job-image drifted'])
-  const before = paging.monitoring.calls.counts().CreateTimeSeries
-  await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']))
-  t.equal(paging.monitoring.calls.counts().CreateTimeSeries, (before ?? 0) + 1)
-  const last = paging.monitoring
-    .series('acme-production', 'metric.type = "custom.googleapis.com/driftwatch/check_drifted"')
-    .find(({ metricLabels }) => metricLabels.stack === 'other')
-  t.match(
-    last?.points.map(({ value }) => value),
+  for (const _ of '0'.repeat(60)) {
+    await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']))
+    paging.pass(30 * second)
+  }
+  const { points = [] } = driftedSeries(paging, 'other') ?? {}
+  t.strictSame(
+    points.slice(0, 5).map(({ value }) => value),
     [1, 1, 1, 1, 0],
-    'and no more after it',
   )
+  t.equal(points.length, 4 + 30, 'a quarter of an hour of zeros, and no more after it')
+})
+
+function driftedSeries(paging: Paging, stack: string, instance = 'instance-a') {
+  return paging.monitoring
+    .series('acme-production', 'metric.type = "custom.googleapis.com/driftwatch/check_drifted"')
+    .find(({ metricLabels, resourceLabels }) => metricLabels.stack === stack && resourceLabels.task_id === instance)
+}
+
+t.test('a restart while a stack drifts keeps the incident, and the mending closes it', async t => {
+  for (const downMs of [0, 10 * minute]) {
+    const paging = await buildPaging(t)
+    await paging.apply()
+    t.equal(await play(paging, 'S D D D D'), 'S D D D D +drifted')
+    await paging.restart('instance-b')
+    paging.pass(downMs)
+    t.match(await play(paging, 'S S S'), /^S( -silent| -drifted)* S( -silent| -drifted)* S$/)
+    t.strictSame(paging.open(), [])
+    t.equal(paging.monitoring.incidents.filter(({ policy }) => /drifted/.test(policy)).length, 1)
+  }
+})
+
+t.test('while old and new run side by side a drift that one sees stays, and closes when neither does', async t => {
+  const paging = await buildPaging(t)
+  await paging.apply()
+  await play(paging, 'S D D D D')
+  const young = paging.join('instance-b')
+  const both = async (old: Status, fresh: Status) => {
+    await paging.publish(snapshotOf({ status: old }))
+    paging.pass(15 * second)
+    await paging.publish(snapshotOf({ status: fresh }), young)
+    paging.pass(15 * second)
+  }
+  for (const _ of '1234') await both('drifted', 'in_sync')
+  t.strictSame(paging.open(), ['runtime/job-image drifted'])
+  await paging.channel.close()
+  for (const _ of '1234') {
+    await paging.publish(snapshotOf({ status: 'in_sync' }), young)
+    paging.pass(30 * second)
+  }
+  t.strictSame(paging.open(), [])
+  t.equal(paging.monitoring.incidents.length, 1)
+})
+
+t.test(
+  'a stack that a deploy removes closes, however long the old instance goes on to write that it drifts',
+  async t => {
+    for (const minutes of [0.5, 3, 12, 40]) {
+      const config = buildAlertsConfig({}, ['runtime', 'other'])
+      const paging = await buildPaging(t, { config })
+      await paging.apply()
+      const old = () => paging.publish(snapshotOf({ status: 'drifted' }, ['runtime', 'other']))
+      for (const _ of 'DDDD') {
+        await old()
+        paging.pass(30 * second)
+      }
+      const young = paging.join('instance-b')
+      const fresh = () => paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']), young)
+      for (const _ of '0'.repeat(minutes * 2)) {
+        await fresh()
+        paging.pass(10 * second)
+        await old()
+        paging.pass(20 * second)
+      }
+      t.strictSame(
+        paging.open(),
+        ['runtime/job-image drifted', 'other/job-image drifted'],
+        'one that sees it is enough',
+      )
+      await paging.channel.close()
+      for (const _ of '123456') {
+        await fresh()
+        paging.pass(30 * second)
+      }
+      t.strictSame(paging.open(), ['runtime/job-image drifted'], `${minutes} min side by side`)
+      t.equal(paging.monitoring.incidents.length, 2, 'and nothing opened twice')
+    }
+  },
+)
+
+t.test('with rare looks too, a stack that a deploy removes closes', async t => {
+  const config = buildAlertsConfig({}, ['runtime', 'other'], each(60))
+  const paging = await buildPaging(t, { config })
+  await paging.apply()
+  for (const _ of 'DDD') {
+    await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime', 'other']))
+    paging.pass(hour)
+  }
+  t.equal(paging.open().length, 2)
+  const young = paging.join('instance-b')
+  for (const old of [true, true, false, false, false]) {
+    if (old) await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime', 'other']))
+    paging.pass(minute)
+    await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']), young)
+    paging.pass(hour - minute)
+  }
+  t.strictSame(paging.open(), ['runtime/job-image drifted'])
 })
 
 t.test('a stack that left while Driftwatch was down gets a last 0 too', async t => {

@@ -8,9 +8,10 @@ import { readIdentity } from '../src/alerts/identity.ts'
 import { createLogChannel } from '../src/alerts/log.ts'
 import { planPolicies } from '../src/alerts/plan.ts'
 import { pointsOf, seriesName } from '../src/alerts/points.ts'
-import { silentAfterMs, wantedAlerts } from '../src/alerts/policies.ts'
+import { wantedAlerts } from '../src/alerts/policies.ts'
 import { type DutyContext, verifyPolicies } from '../src/alerts/policy-duty.ts'
 import { refusedPoints } from '../src/alerts/refused-points.ts'
+import { silentAfterMs } from '../src/alerts/windows.ts'
 import { runCli } from '../src/cli/cli.ts'
 import type { AlertPolicy } from '../src/clients/alert-policy.ts'
 import { createMetadataServer } from '../src/clients/metadata.ts'
@@ -213,6 +214,20 @@ t.test('a channel that hangs delays nobody, keeps the latest cycle only, and is 
   t.equal(paging.channel.state().publishedAt, null)
   await paging.channel.close()
   t.equal(paging.channel.state().error, null, 'being closed is no failure')
+})
+
+t.test('whatever else hangs, the points are written in time, and with the next cycle at once', async t => {
+  for (const method of ['GetMetricDescriptor', 'CreateMetricDescriptor', 'ListTimeSeries']) {
+    const paging = await buildPaging(t)
+    paging.monitoring.setFaults([{ method, hang: true }])
+    const begin = paging.clock.now()
+    t.equal(await inVirtualTime(paging, paging.publish(freshSnapshot()), method), 'ok', method)
+    t.ok(paging.clock.now() - begin <= 6000, `${method}: ${paging.clock.now() - begin} ms`)
+    const calls = paging.monitoring.calls.counts()[method]
+    paging.clock.advance(30_000)
+    t.equal(await paging.publish(freshSnapshot()), 'ok')
+    t.equal(paging.monitoring.calls.counts()[method], calls, 'and it is not asked with each cycle')
+  }
 })
 
 t.test('nothing is flushed at the end right after a write', async t => {
@@ -480,18 +495,19 @@ t.test('the minutes in which a new metric is unknown are waited out, and not for
   await t.rejects(inVirtualTime(never, never.apply()), { code: 'NOT_FOUND', message: /Cannot find metric/ })
 })
 
-/** Lets time pass whenever somebody sleeps, until `work` is over. */
-async function inVirtualTime({ clock }: Paging, work: Promise<void>): Promise<void> {
+/** Lets time pass whenever somebody sleeps, or waits for a `hanging` method, until `work` is over. */
+async function inVirtualTime<T>({ clock, monitoring }: Paging, work: Promise<T>, hanging = ''): Promise<T> {
   let over = false
   const ended = work.finally(() => {
     over = true
   })
   ended.catch(() => {})
+  const hangs = () => monitoring.calls.all.at(-1)?.method === hanging
   while (!over) {
     await new Promise(resolve => setImmediate(resolve))
-    if (clock.sleepers() > 0) clock.advance(1000)
+    if (clock.sleepers() > 0 || hangs()) clock.advance(1000)
   }
-  await ended
+  return ended
 }
 
 /** A duty of the service, done once. */

@@ -12,7 +12,7 @@ import { exactDuration } from '../src/config/exact-duration.ts'
 import { escapeInterpolation, interpolate } from '../src/config/interpolate.ts'
 import { loadConfig, parseConfig } from '../src/config/load.ts'
 import { maskText, printConfig } from '../src/config/mask.ts'
-import { longestGapMs } from '../src/config/schedule-gap.ts'
+import { longestGapMs, usualGapMs } from '../src/config/schedule-gap.ts'
 import { type Config, configSchema } from '../src/config/schema.ts'
 import { suggestion } from '../src/config/suggestion.ts'
 import { ajvOptions } from '../src/config/validate.ts'
@@ -460,6 +460,21 @@ t.test('the longest gap of a schedule counts every calendar', async t => {
     '0 0 31W 2 *': Number.POSITIVE_INFINITY,
   }
   for (const [expression, gap] of Object.entries(gaps)) t.equal(longestGapMs(expression), gap, expression)
+})
+
+t.test('the usual gap of a schedule is that between most looks of a day', async t => {
+  const gaps: Record<string, number> = {
+    '*/30 * * * * *': 30 * s,
+    '*/40 * * * * *': 20 * s,
+    '*/7 * * * *': 7 * m,
+    '*/5 9-17 * * 1-5': 5 * m,
+    '0,10 * * * *': 10 * m,
+    '0 9,13,17 * * *': 4 * h,
+    '@daily': d,
+    '0 0 * * 0': 7 * d,
+    '0 0 31W 2 *': Number.POSITIVE_INFINITY,
+  }
+  for (const [expression, gap] of Object.entries(gaps)) t.equal(usualGapMs(expression), gap, expression)
 })
 
 t.test('the longest gap of a schedule is the one that node-cron leaves', async t => {

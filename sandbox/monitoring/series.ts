@@ -24,7 +24,7 @@ interface Metric {
 const shortestGapMs = 10_000
 const mostSeries = 200
 /** So long points are kept: longer than any window. */
-const keptMs = 26 * 3_600_000
+const keptMs = 8 * 86_400_000
 
 /** Resources that custom metrics may be written on, with the labels that each needs. */
 const writable: Readonly<Record<string, readonly string[]>> = {

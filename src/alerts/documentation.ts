@@ -28,8 +28,8 @@ export function driftedDocumentation({ alerts }: Config): Documentation {
   }
 }
 
-export function unknownDocumentation({ alerts }: Config): Documentation {
-  const { baseUrl, unknownAfterMs } = alerts
+export function unknownDocumentation({ alerts }: Config, unknownAfterMs: number): Documentation {
+  const { baseUrl } = alerts
   return {
     subject: `UNKNOWN: ${check} of ${stack}`,
     content: paragraphs(

@@ -1,77 +1,98 @@
 import type { Deadline } from '../clients/attempts.ts'
 import type { MonitoringClient } from '../clients/monitoring.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, EpochMs } from '../clock.ts'
+import { longestGapMs } from '../config/schedule-gap.ts'
+import type { Config } from '../config/schema.ts'
 import type { FailedLook } from '../drift/state.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
 import { alertMetrics } from './descriptors.ts'
 import { type Identity, seriesFilter } from './identity.ts'
 import { type CheckLabels, checkKey } from './points.ts'
 
-/** How far back it is looked for checks that an earlier instance published. */
-const reachMs = 86_400_000
+/** So often it is looked for what other instances publish; sooner where looking failed, later where it is not allowed. */
+const lookEveryMs = 300_000
+const failedAfterMs = 60_000
+const refusedAfterMs = 3_600_000
 
-/** So often it is tried to look. */
-const attempts = 5
+/** A point that was written can be read after so long. */
+const visibleAfterMs = 240_000
+
+export interface LeftBehindOptions {
+  readonly client: MonitoringClient
+  readonly config: Config
+  readonly clock: Clock
+}
+
+/** Checks that are watched no more, and whose incidents would stay open for days: missing data closes nothing. */
+export interface LeftBehind {
+  /** Says what is watched from now on; returns what is owed a 0. */
+  owed(watched: ReadonlyMap<string, CheckLabels>): CheckLabels[]
+  /** To be called when that is written: looks for more where it is time to. Returns what keeps it from looking, or null. */
+  look(identity: Identity, deadline: Deadline): Promise<FailedLook | null>
+}
 
 /**
- * What an instance before this one published and this one does not watch any more: a stack that left the config while
- * Driftwatch was down. Its incidents would stay open for days; a last 0 closes them.
+ * What this instance or another one published and this one does not watch: a stack that left the config. While a deploy
+ * runs old and new side by side the old one goes on to write 1 in series of its own, and one 0 in between would be
+ * forgotten. So a 0 is written with each cycle until the others have been silent for long.
  */
-export function createLeftBehind({ client, clock }: { readonly client: MonitoringClient; readonly clock: Clock }) {
-  const owed = new Map<string, CheckLabels>()
-  let left = attempts
+export function createLeftBehind({ client, config, clock }: LeftBehindOptions): LeftBehind {
+  const lastingMs = 3 * Math.max(lookEveryMs, longestGapMs(config.schedule))
+  const owed = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs }>()
+  let known: ReadonlyMap<string, CheckLabels> = new Map()
+  // What no data came for since then is closed by now.
+  let seenUpTo = clock.now() - config.alerts.autoCloseMs
+  let nextLookAt = Number.NEGATIVE_INFINITY
   let notice: FailedLook | null = null
 
-  async function look(identity: Identity, watched: ReadonlyMap<string, CheckLabels>, deadline: Deadline) {
-    const to = clock.now()
-    const read = (metric: string) =>
-      client.readSeries(
-        identity.project,
-        {
-          filter: seriesFilter(metric, identity.monitor),
-          from: to - reachMs,
-          to,
-          groupBy: ['metric.label.stack', 'metric.label.check'],
-        },
-        deadline,
-      )
+  function owe(labels: CheckLabels): void {
+    owed.set(checkKey(labels), { labels, until: clock.now() + lastingMs })
+  }
+
+  /** The checks that other instances published as drifted or unknown. */
+  async function readOthers({ project, monitor, instance }: Identity, deadline: Deadline): Promise<CheckLabels[]> {
+    const [from, to] = [seenUpTo, clock.now()]
+    const groupBy = ['metric.label.stack', 'metric.label.check']
+    const read = (metric: string) => {
+      const filter = `${seriesFilter(metric, monitor)} AND resource.label.task_id != "${instance}"`
+      return client.readSeries(project, { filter, from, to, groupBy }, deadline)
+    }
     const series = [...(await read(alertMetrics.drifted)), ...(await read(alertMetrics.unknown))]
-    for (const { value, metricLabels } of series) {
-      const labels = { stack: metricLabels.stack ?? '', check: metricLabels.check ?? '' }
-      if (value > 0 && !watched.has(checkKey(labels))) owed.set(checkKey(labels), labels)
+    seenUpTo = to - visibleAfterMs
+    return series
+      .filter(({ value }) => value > 0)
+      .map(({ metricLabels: { stack = '', check = '' } }) => ({ stack, check }))
+  }
+
+  async function lookNow(identity: Identity, deadline: Deadline): Promise<number> {
+    try {
+      for (const labels of await readOthers(identity, deadline)) if (!known.has(checkKey(labels))) owe(labels)
+      notice = null
+      return lookEveryMs
+    } catch (thrown) {
+      const error = asDriftwatchError(thrown)
+      notice = explain(error, clock)
+      return error.retryable ? failedAfterMs : refusedAfterMs
     }
   }
 
   return {
-    /** What a last point is owed, without what is watched again. */
-    take: (watched: ReadonlyMap<string, CheckLabels>): CheckLabels[] =>
-      [...owed].filter(([key]) => !watched.has(key)).map(([, labels]) => labels),
-    written(checks: readonly CheckLabels[]): void {
-      for (const labels of checks) owed.delete(checkKey(labels))
+    owed(watched) {
+      for (const [key, labels] of known) if (!watched.has(key)) owe(labels)
+      for (const key of watched.keys()) owed.delete(key)
+      known = watched
+      return [...owed.values()].map(({ labels }) => labels)
     },
-    /** Looks once; returns what keeps it from looking, or null. */
-    async find(
-      identity: Identity,
-      watched: ReadonlyMap<string, CheckLabels>,
-      deadline: Deadline,
-    ): Promise<FailedLook | null> {
-      if (left === 0) return notice
-      try {
-        await look(identity, watched, deadline)
-        left = 0
-        notice = null
-      } catch (thrown) {
-        const error = asDriftwatchError(thrown)
-        left = error.retryable ? left - 1 : 0
-        notice = error.retryable && left > 0 ? null : explain(error, clock)
-      }
+    async look(identity, deadline) {
+      for (const [key, { until }] of owed) if (until <= clock.now()) owed.delete(key)
+      if (clock.monotonic() >= nextLookAt) nextLookAt = clock.monotonic() + (await lookNow(identity, deadline))
       return notice
     },
   }
 }
 
 function explain({ code, message }: DriftwatchError, clock: Clock): FailedLook {
-  const loss = 'incidents of a stack that left the config before this start stay open until they close by themselves'
+  const loss = 'incidents of a stack that left the config stay open until they close by themselves'
   const remedy = code === 'PERMISSION_DENIED' ? ' (roles/monitoring.viewer would let it look)' : ''
   return { code, message: `everything is published, but ${loss}${remedy}: ${message}`, at: clock.now() }
 }

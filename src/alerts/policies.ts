@@ -1,9 +1,9 @@
 import type { PolicyCondition, WantedPolicy, WantedUptimeCheck } from '../clients/alert-policy.ts'
-import { longestGapMs } from '../config/schedule-gap.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { alertMetrics } from './descriptors.ts'
 import { driftedDocumentation, silentDocumentation, unknownDocumentation } from './documentation.ts'
 import { seriesFilter } from './identity.ts'
+import { lookWindowMs, silentAfterMs, unknownAfterMs, unwatchableSilence } from './windows.ts'
 
 /** The user labels by which Driftwatch knows what is its own. */
 export const ownerLabel = 'driftwatch_monitor'
@@ -12,15 +12,9 @@ export const routeLabel = 'driftwatch_route'
 
 const minuteMs = 60_000
 
-/** Cloud Monitoring takes no longer filter, no more conditions, and no longer absence. */
+/** Cloud Monitoring takes no longer filter and no more conditions. */
 const longestFilter = 2048
 const mostConditions = 6
-const longestAbsenceMs = 84_600_000
-
-const longestAlignmentMs = 5 * minuteMs
-
-/** A restart and a slow cycle are no silence. */
-const shortestSilenceMs = 3 * minuteMs
 
 /** What is wanted in Cloud Monitoring, and what of the config cannot be had there. */
 export interface WantedAlerts {
@@ -52,15 +46,9 @@ export function wantedAlerts(
   }
 }
 
-/** How long the monitor may be silent, in milliseconds: two rounds missed, or a restart. */
-export function silentAfterMs({ schedule, timeoutMs }: Config): number {
-  const missed = 2 * longestGapMs(schedule) + timeoutMs
-  return Math.min(longestAbsenceMs, Math.max(shortestSilenceMs, Math.ceil(missed / minuteMs) * minuteMs))
-}
-
 /**
- * Opens when most looks of a minute say drifted, and go on to for another: one odd look between good ones opens nothing,
- * and nobody waits for more than two minutes. Where several instances look, one that sees it is enough.
+ * Opens when most looks of a window say drifted, and go on to for another: one odd look opens nothing, and with a look a
+ * minute nobody waits for more than two minutes. Where several instances look, one that sees it is enough.
  */
 function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
@@ -69,10 +57,10 @@ function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
     severity: config.alerts.severity.toUpperCase(),
     conditions: conditions(route, 'a check has drifted', {
       filter: seriesFilter(alertMetrics.drifted, monitor),
-      alignmentMs: alignmentMs(config),
+      alignmentMs: lookWindowMs(config),
       aligner: 'ALIGN_MEAN',
       threshold: 0.6,
-      durationMs: minuteMs,
+      durationMs: lookWindowMs(config),
     }),
   }
 }
@@ -81,22 +69,16 @@ function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
 function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
     ...shared(config, monitor, 'unknown', route),
-    documentation: unknownDocumentation(config),
+    documentation: unknownDocumentation(config, unknownAfterMs(config)),
     severity: 'WARNING',
     conditions: conditions(route, 'a check is unknown', {
       filter: seriesFilter(alertMetrics.unknown, monitor),
-      alignmentMs: alignmentMs(config),
+      alignmentMs: lookWindowMs(config),
       aligner: 'ALIGN_MIN',
       threshold: 0,
-      durationMs: config.alerts.unknownAfterMs,
+      durationMs: unknownAfterMs(config),
     }),
   }
-}
-
-/** Long enough that a look is seen until the next one, or at least until the condition has held. */
-function alignmentMs({ schedule }: Config): number {
-  const wholeMinutes = Math.ceil(longestGapMs(schedule) / minuteMs) * minuteMs
-  return Math.min(longestAlignmentMs, Math.max(minuteMs, wholeMinutes))
 }
 
 /** Reduced over every label: an instance that is replaced is no silence. */
@@ -199,13 +181,6 @@ function tooManyConditions({ displayName, conditions }: WantedPolicy): string[] 
   if (conditions.length <= mostConditions) return []
   return [
     `"${displayName}" would need ${conditions.length} conditions for its stacks, and ${mostConditions} are allowed: take more routes of fewer stacks`,
-  ]
-}
-
-function unwatchableSilence({ schedule }: Config): string[] {
-  if (longestGapMs(schedule) < longestAbsenceMs) return []
-  return [
-    `the schedule leaves gaps of ${Math.floor(longestGapMs(schedule) / 3_600_000)}h, and Cloud Monitoring notices a silence within 23h30m only: "monitor silent" would open in every gap; look more often`,
   ]
 }
 

@@ -1,7 +1,8 @@
-import { type Deadline, startDeadline } from '../clients/attempts.ts'
+import { type Deadline, within } from '../clients/attempts.ts'
 import { longestBatch, type MonitoringClient } from '../clients/monitoring.ts'
 import type { SeriesPoint } from '../clients/time-series.ts'
 import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import type { FailedLook } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
@@ -9,11 +10,15 @@ import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
 import { createLeftBehind } from './left-behind.ts'
-import { type CheckLabels, checksOf, lastPointsOf, pointsOf, seriesName } from './points.ts'
+import { checksOf, lastPointsOf, pointsOf, seriesName } from './points.ts'
 import { refusedPoints } from './refused-points.ts'
 
-/** One publishing, retries included. */
-const publishTimeoutMs = 20_000
+/** Writing the points, retries included. What is done besides has a time of its own, and takes none from them. */
+const writeTimeoutMs = 20_000
+const besidesTimeoutMs = 5000
+
+/** After so long it is tried again to describe the metrics. */
+const describeAgainMs = 300_000
 
 /** So many requests are under way at once. */
 const concurrency = 4
@@ -23,6 +28,7 @@ const namedInMessage = 10
 
 export interface PublisherOptions {
   readonly client: MonitoringClient
+  readonly config: Config
   /** Asked until it answers once. */
   identify(signal: AbortSignal): Promise<Identity>
   readonly clock: Clock
@@ -38,61 +44,55 @@ export interface Publisher {
 }
 
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { client, identify, clock } = options
-  const leftBehind = createLeftBehind({ client, clock })
-  const describe = createDescriber(client)
+  const { identify, clock } = options
+  const leftBehind = createLeftBehind(options)
+  const describe = createDescriber(options)
   let identity: Identity | null = null
-  let known: ReadonlyMap<string, CheckLabels> = new Map()
-
-  async function publishBy(snapshot: Snapshot, deadline: Deadline): Promise<FailedLook | null> {
-    identity ??= await identify(deadline.signal)
-    const checks = checksOf(snapshot)
-    const gone = [...known].filter(([key]) => !checks.has(key)).map(([, labels]) => labels)
-    const old = leftBehind.take(checks)
-    const conflict = await describe(identity, deadline)
-    await writePoints([...lastPointsOf([...gone, ...old]), ...pointsOf(snapshot)], identity, deadline, options).catch(
-      thrown => {
-        throw conflict ?? thrown
-      },
-    )
-    known = checks
-    leftBehind.written(old)
-    if (conflict) throw conflict
-    return leftBehind.find(identity, checks, deadline)
-  }
 
   return {
     async publish(snapshot, ending) {
-      const deadline = startDeadline(clock, publishTimeoutMs, ending)
-      try {
-        return await publishBy(snapshot, deadline)
-      } finally {
-        deadline.cancel()
-      }
+      identity ??= await identify(ending)
+      const who = identity
+      const points = [...lastPointsOf(leftBehind.owed(checksOf(snapshot))), ...pointsOf(snapshot)]
+      const conflict = await describe(who, ending)
+      await within(clock, writeTimeoutMs, ending, deadline => writePoints(points, who, deadline, options)).catch(
+        thrown => {
+          throw conflict ?? thrown
+        },
+      )
+      if (conflict) throw conflict
+      return within(clock, besidesTimeoutMs, ending, deadline => leftBehind.look(who, deadline))
     },
   }
 }
 
 /**
  * Makes the metrics known before policies watch them, until that is done. Returns what keeps a metric from being used;
- * where the right to describe it is lacking, the first write makes it too.
+ * where they cannot be described, the first write makes them too, and shows whether it matters.
  */
-function createDescriber(client: MonitoringClient) {
-  let described = false
-  return async ({ project }: Identity, deadline: Deadline): Promise<DriftwatchError | null> => {
-    if (described) return null
-    let unusable: DriftwatchError | null = null
+function createDescriber({ client, clock }: PublisherOptions) {
+  let unusable: DriftwatchError | null = null
+  let nextAt = Number.NEGATIVE_INFINITY
+
+  async function describeAll({ project }: Identity, deadline: Deadline): Promise<DriftwatchError | null> {
+    let found: DriftwatchError | null = null
+    for (const wanted of wantedDescriptors) {
+      const actual = await client.getDescriptor(project, wanted.type, deadline).catch(() => null)
+      const conflict = actual && descriptorConflict(wanted, actual)
+      if (conflict) found = new DriftwatchError('INVALID_ARGUMENT', conflict)
+      else if (actual === null) await client.createDescriptor(project, wanted, deadline)
+    }
+    return found
+  }
+
+  return async (who: Identity, ending: AbortSignal): Promise<DriftwatchError | null> => {
+    if (clock.monotonic() < nextAt) return unusable
+    nextAt = clock.monotonic() + describeAgainMs
     try {
-      for (const wanted of wantedDescriptors) {
-        const actual = await client.getDescriptor(project, wanted.type, deadline).catch(() => null)
-        const conflict = actual && descriptorConflict(wanted, actual)
-        if (conflict) unusable = new DriftwatchError('INVALID_ARGUMENT', conflict)
-        else if (actual === null) await client.createDescriptor(project, wanted, deadline)
-      }
-      described = unusable === null
+      unusable = await within(clock, besidesTimeoutMs, ending, deadline => describeAll(who, deadline))
+      if (unusable === null) nextAt = Number.POSITIVE_INFINITY
     } catch {
-      // Tried again with the next cycle: the write shows whether it matters.
-      deadline.signal.throwIfAborted()
+      ending.throwIfAborted()
     }
     return unusable
   }

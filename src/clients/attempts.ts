@@ -32,6 +32,21 @@ export function startDeadline(
   }
 }
 
+/** Does `work` with a deadline `ms` from now, or when `ending` aborts. */
+export async function within<T>(
+  clock: Clock,
+  ms: number,
+  ending: AbortSignal | undefined,
+  work: (deadline: Deadline) => Promise<T>,
+): Promise<T> {
+  const deadline = startDeadline(clock, ms, ending)
+  try {
+    return await work(deadline)
+  } finally {
+    deadline.cancel()
+  }
+}
+
 /** So much of the time that is left goes to one attempt that hangs: the rest is for one more. */
 const shareOfOneAttempt = 0.6
 

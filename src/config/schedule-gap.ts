@@ -9,15 +9,30 @@ const dayMs = 86_400_000
  * it never runs. Days are counted over 400 years, after which the calendar begins anew.
  */
 export function longestGapMs(expression: string): number {
+  const { withinDay, days, overNight } = stepsOf(expression)
+  return Math.max(most(withinDay), most(days) * dayMs + overNight)
+}
+
+/** The time that passes after most runs: the median of a day's, the night after it included. */
+export function usualGapMs(expression: string): number {
+  const { withinDay, days, overNight } = stepsOf(expression)
+  const gaps = [...withinDay, least(days) * dayMs + overNight].sort((a, b) => a - b)
+  return gaps[Math.floor((gaps.length - 1) / 2)] ?? Number.POSITIVE_INFINITY
+}
+
+/** From run to run within a day, in milliseconds, and from day to day; `overNight` is to be added to a step of days. */
+function stepsOf(expression: string) {
   const fields = parse(expression)
   const [hours, minutes, seconds] = [new Set(fields.hour), new Set(fields.minute), new Set(fields.second)]
   const times = [...hours].flatMap(h =>
     [...minutes].flatMap(m => [...seconds].map(s => (h * 3600 + m * 60 + s) * 1000)),
   )
   times.sort((a, b) => a - b)
-  const withinDay = longestStep(times)
-  const overNight = (times[0] ?? 0) - (times.at(-1) ?? 0)
-  return Math.max(withinDay, longestStep(daysOf(fields)) * dayMs + overNight)
+  return {
+    withinDay: steps(times),
+    days: steps(daysOf(fields)),
+    overNight: (times[0] ?? 0) - (times.at(-1) ?? 0),
+  }
 }
 
 /** The days on which there are runs, in order, up to the first one of the next calendar. */
@@ -34,9 +49,18 @@ function holdsAll(field: readonly (number | string)[], from: number, to: number)
   return from > to || (field.includes(from) && holdsAll(field, from + 1, to))
 }
 
-/** The largest difference between neighbours of a sorted list; 0 for a single one. */
-function longestStep(sorted: readonly number[]): number {
-  return sorted.reduce((longest, value, index) => Math.max(longest, value - (sorted[index - 1] ?? value)), 0)
+/** The differences between neighbours of a sorted list. */
+function steps(sorted: readonly number[]): number[] {
+  return sorted.slice(1).map((value, index) => value - (sorted[index] ?? value))
+}
+
+/** Of lists that may be too long to be spread. */
+function least(list: readonly number[]): number {
+  return list.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY)
+}
+
+function most(list: readonly number[]): number {
+  return list.reduce((most, value) => Math.max(most, value), 0)
 }
 
 interface Day {

@@ -41,12 +41,14 @@ export interface Paging {
   /** Makes the policies right. */
   apply(config?: Config): Promise<void>
   /** Publishes, and waits until that is over: with what. */
-  publish(snapshot: Snapshot): Promise<'ok' | 'failed'>
+  publish(snapshot: Snapshot, by?: Channel): Promise<'ok' | 'failed'>
   /** Time passes, and Cloud Monitoring evaluates. */
   pass(ms: number): void
   /** Incidents that are open, as `runtime/job-image drifted`. */
   open(): string[]
-  /** Another instance of the same monitor. */
+  /** Another instance of the same monitor, beside those that are there. */
+  join(instance: string): Channel
+  /** Another instance in the place of this one. */
   restart(instance: string): Promise<Channel>
 }
 
@@ -68,6 +70,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
   const openChannel = (instance: string) => {
     const channel = createCloudMonitoringChannel({
       client,
+      config,
       identify: async () => identityOf(instance),
       clock,
       log,
@@ -94,8 +97,8 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
       const signal = new AbortController().signal
       await applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
     },
-    async publish(snapshot: Snapshot) {
-      const [result] = await Promise.all([once(published, 'published'), bench.channel.publish(snapshot, [])])
+    async publish(snapshot: Snapshot, by?: Channel) {
+      const [result] = await Promise.all([once(published, 'published'), (by ?? bench.channel).publish(snapshot, [])])
       return result[0] as 'ok' | 'failed'
     },
     pass(ms: number) {
@@ -103,6 +106,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
       monitoring.evaluate()
     },
     open: () => monitoring.incidents.filter(({ closedAt }) => closedAt === null).map(incidentName),
+    join: openChannel,
     async restart(instance: string) {
       await bench.channel.close()
       bench.channel = openChannel(instance)
