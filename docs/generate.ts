@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { environmentVariables } from '../src/config/environment.ts'
 import { configSchema } from '../src/config/schema.ts'
+import { receiptSchema } from '../src/operate/receipt.ts'
 
 /** As much of JSON Schema as the config's schema uses. */
 interface Schema {
@@ -18,11 +19,14 @@ interface Schema {
   readonly items?: Schema
 }
 
+const draft = 'http://json-schema.org/draft-07/schema#'
+
 /** Every generated file's text, by its path in the repository. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', configurationPage()],
     ['deploy/driftwatch.schema.json', formatJson(editorSchema())],
+    ['deploy/receipt.schema.json', formatJson({ $schema: draft, ...receiptSchema })],
   ])
 }
 
@@ -86,7 +90,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 /** The schema as editors use it: Driftwatch's own formats mean nothing to them, and a value may hold `${VAR}`. */
 function editorSchema(): object {
   return {
-    $schema: 'http://json-schema.org/draft-07/schema#',
+    $schema: draft,
     title: 'driftwatch.yaml',
     ...allowVariables(configSchema),
   }

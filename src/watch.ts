@@ -152,10 +152,10 @@ function createTelemetry(
 }
 
 /** With an emulator of Cloud Run and none of a registry, no registry is asked. */
-function createRegistry(
+export function createRegistry(
   environment: Environment,
   clock: Clock,
-  onApiRequest: WatchListeners['onApiRequest'],
+  onApiRequest: WatchListeners['onApiRequest'] = () => {},
 ): RegistryClient | null {
   const { cloudRunEmulatorHost, artifactRegistryEmulatorHost: emulatorHost } = environment
   if (cloudRunEmulatorHost !== null && emulatorHost === null) return null

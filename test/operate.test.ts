@@ -1,124 +1,29 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
-import { Ajv } from 'ajv'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Fault } from '../sandbox/cloud-run/faults.ts'
-import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { digestOf } from '../sandbox/images.ts'
-import { loadWorld, readPatch, type WorldPatch } from '../sandbox/world.ts'
-import { runCli } from '../src/cli/cli.ts'
-import { clientOptions } from '../src/clients/google-client.ts'
-import { systemClock } from '../src/clock.ts'
-import type { ReportedCheck } from '../src/drift/report.ts'
-import { judgeDatabase, judgeGate } from '../src/operate/gate.ts'
-import { type Receipt, receiptSchema } from '../src/operate/receipt.ts'
+import { startRegistry } from '../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import {
+  bench,
+  built,
+  cancelExecution,
+  jobsClient,
+  lane,
+  otherMigration,
+  place,
+  readJob,
+  readReceipt,
+  scenario,
+  served,
+  writes,
+} from './helpers/operate-bench.ts'
 
-// As in .taprc, for when this file is run by itself.
-t.setTimeout(120_000)
-
-const lane = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
-const legacyLane = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime'
-const place = '--region us-central1 --project openagentsgemini'
-/** What serves in the healthy world, and what was built after it. */
-const [served, built] = ['image-c', 'image-d'].map(name => `${lane}@${digestOf(name)}`)
-/** Short, so that the tests are. */
-const writes = { jobUpdateMs: 20, rolloutMs: 40, executionMs: 60 }
-const writeCalls = ['UpdateJob', 'RunJob', 'UpdateService']
-
-const config = `timeout: 3s
-stacks:
-  - name: runtime
-    project: \${GCP_PROJECT:-openagentsgemini}
-    region: us-central1
-    service:
-      name: \${RUNTIME_SERVICE:-runtime}
-      repositories: [${lane}]
-      expectedImage: \${EXPECTED_IMAGE:-}
-    job: { name: \${MIGRATE_JOB:-runtime-migrate}, command: [runtime-migrate], maxDuration: "\${MAX_DURATION:-30m}" }
-    database: { url: "\${DB_URL:-}" }
-`
-
-const directory = mkdtempSync(join(tmpdir(), 'driftwatch-operate-'))
-const file = join(directory, 'driftwatch.yaml')
-writeFileSync(file, config)
-t.teardown(() => rmSync(directory, { recursive: true }))
-
-interface Ran {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-interface Bench {
-  readonly cloudRun: CloudRun
-  /** Runs a command against the emulator. */
-  run(argv: readonly string[], options?: RunOptions): Promise<Ran>
-  /** How often each writing method was called. */
-  writes(): Record<string, number>
-}
-
-interface RunOptions {
-  readonly variables?: Record<string, string>
-  readonly config?: string
-  /** What somebody types at a terminal; left out: there is none. */
-  readonly typed?: string
-  readonly signal?: AbortSignal
-  /** Told of everything on stderr so far, whenever there is more. */
-  readonly onStderr?: (text: string) => void
-}
-
-async function bench(t: Test, patch: WorldPatch = {}): Promise<Bench> {
-  const cloudRun = await startCloudRun({ world: loadWorld({ writes, ...patch }) })
-  t.teardown(() => cloudRun.close())
-  return {
-    cloudRun,
-    async run(
-      argv,
-      { variables = {}, config = file, typed, signal = new AbortController().signal, onStderr = () => {} } = {},
-    ) {
-      const out = { stdout: '', stderr: '' }
-      const stream = (name: keyof typeof out) => ({
-        write(text: string) {
-          out[name] += text
-          if (name === 'stderr') onStderr(out.stderr)
-        },
-      })
-      const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined })
-      if (typed !== undefined) stdin.end(typed)
-      const code = await runCli([...argv, '--config', config], {
-        stdin,
-        stdout: stream('stdout'),
-        stderr: stream('stderr'),
-        variables: { CLOUD_RUN_EMULATOR_HOST: cloudRun.host, ...variables },
-        clock: systemClock,
-        nodeVersion: process.version,
-        signal,
-      })
-      return { code, ...out }
-    },
-    writes: () =>
-      Object.fromEntries(Object.entries(cloudRun.calls.counts()).filter(([name]) => writeCalls.includes(name))),
-  }
-}
-
-function scenario(name: string): WorldPatch {
-  const { patch } = readPatch(new URL(`../sandbox/scenarios/${name}.yaml`, import.meta.url))
-  return patch as WorldPatch
-}
-
-const validateReceipt = new Ajv({ allErrors: true, allowUnionTypes: true, formats: { 'date-time': true } }).compile(
-  receiptSchema,
-)
-
-function readReceipt(t: Test, path: string): Receipt {
-  const receipt: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  t.ok(validateReceipt(receipt), JSON.stringify(validateReceipt.errors))
-  return receipt as Receipt
-}
+// As in .taprc, and more of it: every command is a cycle or two.
+t.setTimeout(300_000)
 
 t.test('migrate mends the founding incident: it locks, executes, follows and checks again', async t => {
   const { run, writes: made } = await bench(t, scenario('job-left-behind'))
@@ -270,28 +175,6 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
   t.strictSame(made(), {})
 })
 
-/** A migration with the image before that runs for a minute already. */
-function otherMigration(image = `${lane}:41c3d0a`, name = 'runtime-migrate-other'): WorldPatch {
-  const createTime = '-1m'
-  return {
-    jobs: {
-      'runtime-migrate': {
-        latestCreatedExecution: { name, createTime, completionTime: null, completionStatus: 'EXECUTION_RUNNING' },
-      },
-    },
-    executions: {
-      [name]: {
-        job: 'runtime-migrate',
-        createTime,
-        taskCount: 1,
-        runningCount: 1,
-        template: { containers: { 'runtime-migrate-1': { image, command: ['runtime-migrate'] } } },
-        conditions: { Completed: { state: 'CONDITION_RECONCILING', message: 'Waiting for execution to complete.' } },
-      },
-    },
-  }
-}
-
 t.test('a migration that runs already is followed, and not started a second time', async t => {
   const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const gone = new AbortController()
@@ -316,6 +199,65 @@ t.test('a migration that runs already is followed, and not started a second time
   t.ok(cloudRun.calls.counts().GetExecution ?? 0)
 })
 
+t.test('nothing is begun beside an execution that is not proven to have ended', async t => {
+  const unended = (completed: WorldPatch, more: WorldPatch = {}): WorldPatch => {
+    const world = otherMigration(served, 'runtime-migrate-odd') as { executions: Record<string, WorldPatch> }
+    const odd = { ...world.executions['runtime-migrate-odd'], conditions: { Completed: completed }, ...more }
+    return { ...world, executions: { 'runtime-migrate-odd': odd } } as WorldPatch
+  }
+  const cases: [string, WorldPatch, RegExp][] = [
+    [
+      'it is being cancelled',
+      unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLING' }),
+      /execution runtime-migrate-odd is being cancelled: wait until it has ended.*\n.*executions describe runtime-migrate-odd/,
+    ],
+    [
+      'it is being cancelled and counts as running',
+      unended({ state: 'CONDITION_RECONCILING', executionReason: 'CANCELLING' }),
+      /execution runtime-migrate-odd is being cancelled/,
+    ],
+    [
+      'a state of the future',
+      unended({ state: 99 }),
+      /it cannot be told whether execution runtime-migrate-odd has ended: its state is newer than this Driftwatch/,
+    ],
+    [
+      'the job names one that is not shown',
+      { jobs: (otherMigration() as { jobs: WorldPatch }).jobs },
+      /it cannot be told whether execution runtime-migrate-other has ended: the job names it as the latest/,
+    ],
+  ]
+  const { run, cloudRun, writes: made } = await bench(t)
+  for (const [name, patch, message] of cases) {
+    cloudRun.setWorld(loadWorld({ writes, ...patch }))
+    for (const argv of [['migrate'], ['deploy', '--image', `${lane}:c5a11fe`]]) {
+      const { code, stderr } = await run([...argv, '--yes'])
+      t.equal(code, 1, name)
+      t.match(stderr, message, `${argv[0]}: ${name}`)
+      t.match(stderr, 'what stands: nothing was changed')
+    }
+  }
+  t.strictSame(made(), {})
+  const ended = unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLED' }, { completionTime: '-30s' })
+  cloudRun.setWorld(loadWorld({ writes, ...ended }))
+  t.match(await run(['migrate', '--yes']), { code: 0 }, 'one that was cancelled has ended')
+})
+
+t.test('what is followed while it is cancelled has not ended until it has', async t => {
+  const { run, cloudRun } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const { host } = cloudRun
+  let cancelled = false
+  const followed = await run(['migrate', '--yes'], {
+    onStderr(text) {
+      const [, name] = /execution (runtime-migrate-\w+) is under way/.exec(text) ?? []
+      if (!name || cancelled) return
+      cancelled = true
+      void cancelExecution(host, name)
+    },
+  })
+  t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
+})
+
 t.test('an execution that fails says why, with the last of its messages, and exits with 2', async t => {
   const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const receipt = join(t.testdir(), 'receipt.json')
@@ -326,7 +268,14 @@ t.test('an execution that fails says why, with the last of its messages, and exi
     stderr,
     /Completed failed: NON_ZERO_EXIT_CODE: Task runtime-migrate-\w+-task0 failed with message: The container exited with an error\.\n/,
   )
-  t.match(stderr, /to see it: gcloud run jobs executions describe runtime-migrate-\w+/)
+  t.match(
+    stderr,
+    /what stands: execution runtime-migrate-\w+ failed with .*\n {2}to see it: {2}gcloud run jobs executions describe/,
+  )
+  t.match(
+    stderr,
+    /to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update runtime-migrate/,
+  )
   t.match(readReceipt(t, receipt), {
     outcome: 'failed',
     exitCode: 2,
@@ -391,38 +340,6 @@ t.test('who may not list executions may still migrate', async t => {
   t.match(await run(['migrate', '--yes']), { code: 0 })
 })
 
-t.test('the gate of a deploy takes the worst, and lets through what a deploy without traffic leaves', async t => {
-  const check = (status: ReportedCheck['status'], path: string | null = null, name = 'job-image'): ReportedCheck => ({
-    check: name as ReportedCheck['check'],
-    status,
-    since: '2026-11-23T03:00:00.000Z',
-    observedAt: null,
-    staleAt: null,
-    summary: `it is ${status}`,
-    differences: path === null ? [] : [{ path, kind: 'changed', expected: 'a', actual: 'b', via: null }],
-    notes: [],
-    fix: 'mend it',
-    error: null,
-  })
-  const noTraffic = false
-  t.match(judgeGate([check('in_sync')], { noTraffic }), { kind: 'open', lines: [] })
-  t.match(judgeGate([check('pending', 'job.image')], { noTraffic }), {
-    kind: 'pending',
-    lines: ['job-image is pending: it is pending'],
-  })
-  t.equal(judgeGate([check('pending'), check('unknown')], { noTraffic }).kind, 'unknown')
-  t.equal(judgeGate([check('unknown'), check('drifted', 'job.image')], { noTraffic }).kind, 'drifted')
-  t.equal(judgeGate([check('drifted', 'job.image')], { noTraffic: true }).kind, 'open')
-  t.equal(judgeGate([check('drifted', 'job.command')], { noTraffic: true }).kind, 'drifted')
-  t.equal(judgeGate([check('unknown')], { noTraffic: true }).kind, 'unknown')
-  t.equal(judgeDatabase([check('drifted')]), null)
-  t.match(judgeDatabase([check('drifted', 'x', 'role-grants'), check('unknown')]), {
-    kind: 'drifted',
-    lines: ['it is drifted', 'to mend it: mend it'],
-  })
-  t.match(judgeDatabase([check('in_sync', null, 'role-grants')]), { kind: 'open' })
-})
-
 t.test('whoever changes the job or the service in between is not overwritten', async t => {
   const { run, cloudRun, writes: made } = await bench(t)
   const between = (patch: WorldPatch) => (text: string) => {
@@ -441,6 +358,116 @@ t.test('whoever changes the job or the service in between is not overwritten', a
   t.strictSame(made(), {})
 })
 
+t.test('what serves is looked at anew before the migration starts', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const locked = { template: { template: { containers: { 'runtime-migrate-1': { image: served ?? '' } } } } }
+  const movedAway = scenario('traffic-rolled-back')
+  let moved = false
+  const { code, stderr } = await run(['migrate', '--yes'], {
+    onStderr(text) {
+      if (moved || !text.includes('lock: job runtime-migrate runs')) return
+      moved = true
+      cloudRun.setWorld(loadWorld({ writes, ...movedAway, jobs: { 'runtime-migrate': locked } }))
+    },
+  })
+  t.equal(code, 1)
+  t.match(stderr, /runtime-00041-wpz serves .* by now, and the job was locked to .*: somebody else deployed in between/)
+  t.match(stderr, `what stands: job runtime-migrate is set to ${served}, and was not executed`)
+  t.match(stderr, `to go back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
+  t.strictSame(made(), { UpdateJob: 1 }, 'nothing was executed')
+})
+
+t.test('Ctrl-C at any moment of migrate says what was done, what runs on, and how to go on', async t => {
+  const moments: [string, Fault[], RegExp, object][] = [
+    ['driftwatch migrate: stack', [], /interrupted: nothing was changed\n$/, {}],
+    [
+      'lock: job runtime-migrate runs',
+      [],
+      /interrupted: job runtime-migrate is set to .*, and was not executed\n {2}to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update/,
+      { UpdateJob: 1 },
+    ],
+    [
+      'is under way',
+      [],
+      /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: .*\n {2}to stop it: .*cancel .*\n {2}to go on: {3}driftwatch check --stack runtime --wait 30m/,
+      { UpdateJob: 1, RunJob: 1 },
+    ],
+  ]
+  for (const [moment, faults, message, expected] of moments) {
+    const { run, writes: made } = await bench(t, {
+      writes: { ...writes, execution: 'never-ends' },
+      faults: faults as unknown as WorldPatch[],
+    })
+    const gone = new AbortController()
+    const { code, stderr } = await run(['migrate', '--yes'], {
+      signal: gone.signal,
+      onStderr: text => text.includes(moment) && gone.abort(),
+    })
+    t.equal(code, 1, moment)
+    t.match(stderr, message)
+    t.strictSame(made(), expected)
+  }
+})
+
+t.test('Ctrl-C while the last look before the start is taken starts nothing', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const gone = new AbortController()
+  let looks = 0
+  const stop = cloudRun.calls.onCall(({ method }) => {
+    if (method === 'UpdateJob') looks = 1
+    // The lists of the look before the start come after the lock.
+    if (looks > 0 && method === 'ListExecutions') gone.abort()
+  })
+  t.teardown(stop)
+  const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
+  t.match({ code, stderr }, { code: 1, stderr: /interrupted: job runtime-migrate is set to .*, and was not executed/ })
+  t.strictSame(made(), { UpdateJob: 1 })
+})
+
+t.test('Ctrl-C while the start is asked for says what was started', async t => {
+  const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const gone = new AbortController()
+  t.teardown(
+    cloudRun.calls.onCall(({ method }) => {
+      if (method === 'RunJob') gone.abort()
+    }),
+  )
+  const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
+  t.match({ code, stderr }, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run/ })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test('the prompt says the stack, where it is, and what would be written', async t => {
+  const { run } = await bench(t)
+  const migrated = await run(['migrate'], { typed: 'n\n' })
+  t.match(migrated.stderr, /^driftwatch migrate: stack runtime, project openagentsgemini, region us-central1:\n/)
+  t.match(migrated.stderr, '\n  writes to: job runtime-migrate, an execution of job runtime-migrate\nGo on?')
+  const deployed = await run(['deploy', '--image', `${lane}:c5a11fe`], { typed: 'n\n' })
+  t.match(deployed.stderr, '\n  writes to: service runtime, job runtime-migrate, an execution of job runtime-migrate\n')
+})
+
+t.test('a receipt that cannot be written is said before anything is changed, or beside the outcome', async t => {
+  const { run, writes: made } = await bench(t)
+  const folder = t.testdir({ taken: 'a file' })
+  for (const file of [folder, join(folder, 'taken', 'receipt.json'), join(folder, 'x'.repeat(300))])
+    t.match(await run(['migrate', '--yes', '--receipt', file]), { code: 1, stderr: /cannot write the receipt/ }, file)
+  t.strictSame(made(), {})
+
+  const kept = join(folder, 'kept')
+  const vanishing = (argv: string[], moment: string) =>
+    run([...argv, '--receipt', join(kept, 'receipt.json')], {
+      onStderr: text => text.includes(moment) && rmSync(kept, { recursive: true, force: true }),
+    })
+  const migrated = await vanishing(['migrate', '--yes'], 'succeeded with')
+  t.match(migrated, { code: 1, stdout: /^IN SYNC/ }, 'the outcome is told all the same')
+  t.match(migrated.stderr, /check: stack runtime is in sync[\s\S]*cannot write the receipt .*: ENOENT/)
+  const failing = await bench(t, { writes: { ...writes, execution: 'fails' } })
+  const failed = await failing.run(['migrate', '--yes', '--receipt', join(kept, 'receipt.json')], {
+    onStderr: text => text.includes('is under way') && rmSync(kept, { recursive: true, force: true }),
+  })
+  t.match(failed, { code: 2, stderr: /failed[\s\S]*what stands:[\s\S]*cannot write the receipt/ })
+})
+
 t.test('an old etag is refused as Google refuses it', async t => {
   const {
     run,
@@ -455,267 +482,8 @@ t.test('an old etag is refused as Google refuses it', async t => {
   t.match(await run(['migrate', '--yes']), { code: 1, stderr: /changed by somebody else/ }, 'and not for ever')
 })
 
-t.test('deploy makes a revision, migrates with its digest, judges, and keeps a receipt', async t => {
-  const { run, writes: made } = await bench(t)
-  const receipt = join(t.testdir(), 'receipt.json')
-  const image = `${lane}:c5a11fe`
-  const { code, stdout, stderr } = await run([
-    'deploy',
-    '--stack',
-    'runtime',
-    '--image',
-    image,
-    '--yes',
-    '--receipt',
-    receipt,
-  ])
-  t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, /ready: revision runtime-00043-\w+ is ready, and takes all traffic/)
-  t.match(stderr, `lock: job runtime-migrate runs ${built}`)
-  t.match(stderr, 'role grants: left out: the config has no database part')
-  t.match(stderr, 'gate: open: every check is in sync')
-  t.match(stdout, /^IN SYNC/)
-  t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
-  t.match(readReceipt(t, receipt), {
-    command: 'deploy',
-    outcome: 'done',
-    asked: { image, noTraffic: false },
-    steps: ['deploy', 'ready', 'lock', 'migrate', 'check', 'role grants', 'gate'].map(name => ({ name })),
-    stacks: [
-      {
-        before: { service: { serving: [{ revision: 'runtime-00042-kxb', image: { digest: digestOf('image-c') } }] } },
-        after: {
-          service: { serving: [{ image: { digest: digestOf('image-d') } }] },
-          execution: { result: 'succeeded' },
-        },
-      },
-    ],
-  })
-})
-
-t.test('the same tag again makes a new revision, and a name that the template asks for is taken out', async t => {
-  const { run, cloudRun } = await bench(t, { services: { runtime: { template: { revision: 'runtime-00042-kxb' } } } })
-  const { code, stderr } = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
-  t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, /revision runtime-00043-\w+ is ready/)
-  cloudRun.calls.clear()
-  const again = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
-  t.match(again, { code: 0, stderr: /revision runtime-00044-\w+ is ready/ })
-  t.equal(cloudRun.calls.counts().UpdateService, 1)
-})
-
-t.test('a deploy whose answer is lost is recognised, and not made twice', async t => {
-  const { run, writes: made } = await bench(t, {
-    faults: [{ method: 'UpdateService', code: 'UNAVAILABLE', times: 1, afterwards: true }],
-  })
-  const { code, stderr } = await run(['deploy', '--image', built ?? '', '--yes'])
-  t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, /revision runtime-00043-\w+ is ready/)
-  t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
-})
-
-t.test('a new revision that shows only a tag is not migrated to, and the way back is said', async t => {
-  const { run, writes: made } = await bench(t, { writes: { ...writes, showsDigest: false } })
-  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
-  t.equal(code, 1)
-  t.match(stderr, /revision runtime-00043-\w+ shows its image only as .*:c5a11fe: without a digest/)
-  t.match(stderr, 'to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100')
-  t.strictSame(made(), { UpdateService: 1 })
-})
-
-t.test('a stack without a job is deployed, and says that nothing was migrated', async t => {
-  const { run, writes: made } = await bench(t)
-  const alone = join(t.testdir({ 'alone.yaml': config.replace(/^ {4}job: .*\n/m, '') }), 'alone.yaml')
-  t.match(await run(['migrate', '--yes'], { config: alone }), {
-    code: 1,
-    stderr: /stack runtime has no job in the config/,
-  })
-  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], { config: alone })
-  t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, 'migrate: left out: the config has no job')
-  t.strictSame(made(), { UpdateService: 1 })
-})
-
-t.test("the emulator's operations end as the vendor's client expects them to", async t => {
-  const { cloudRun } = await bench(t)
-  const client = await jobsClient(cloudRun)
-  const name = 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate'
-  const [operation] = await client.runJob({ name })
-  const [execution] = await operation.promise()
-  t.match(execution, { job: 'runtime-migrate', succeededCount: 1, runningCount: 0 })
-  const [job] = await client.getJob({ name })
-  await t.rejects(client.runJob({ name, etag: '"old"' }), {
-    code: 10,
-    details: /Conflict for resource 'runtime-migrate'/,
-  })
-  await t.rejects(client.updateJob({ job: { ...job, template: null } }), { code: 3 })
-  await t.rejects(client.runJob({ name: 'runtime-migrate' }), { code: 3 })
-  await client.close()
-})
-
-t.test('deploy without traffic locks the job to the new revision, and leaves traffic where it is', async t => {
-  for (const [flags, variables] of [[['--no-traffic'], {}] as const, [[], { DEPLOY_NO_TRAFFIC: '1' }] as const]) {
-    const { run, writes: made } = await bench(t)
-    const receipt = join(t.testdir(), 'receipt.json')
-    const { code, stderr } = await run(['deploy', '--yes', '--receipt', receipt, ...flags], {
-      variables: { IMAGE: `${lane}:c5a11fe`, ...variables },
-    })
-    t.match({ code, stderr }, { code: 0 })
-    t.match(stderr, /revision runtime-00043-\w+ is ready, and runtime-00042-kxb still takes all traffic/)
-    t.match(stderr, `lock: job runtime-migrate runs ${built}`)
-    t.match(
-      stderr,
-      /gate: open: the job is ahead of what serves until traffic is moved: gcloud run services update-traffic runtime --to-latest/,
-    )
-    t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
-    const { asked, stacks } = readReceipt(t, receipt)
-    t.equal(asked.noTraffic, true)
-    t.match(stacks[0]?.after, {
-      service: { serving: [{ revision: 'runtime-00042-kxb' }] },
-      job: { image: { digest: digestOf('image-d') } },
-      execution: { image: { digest: digestOf('image-d') }, result: 'succeeded' },
-    })
-    const again = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
-    t.match(again, {
-      code: 1,
-      stderr: /traffic is pinned to runtime-00042-kxb \(100 %\): a new revision would get none of it/,
-    })
-  }
-})
-
-t.test(
-  'a revision that does not become ready: the older one serves, nothing is migrated, the way back is said',
-  async t => {
-    const { run, writes: made } = await bench(t, { writes: { ...writes, rollout: 'fails' } })
-    const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
-    t.equal(code, 2)
-    t.match(
-      stderr,
-      /revision runtime-00043-\w+ did not become ready: REVISION_FAILED: .*failed to start and listen on the port/,
-    )
-    t.match(stderr, 'runtime-00042-kxb still serves, and nothing was migrated')
-    t.match(stderr, `to go back: gcloud run services update runtime --image ${served} ${place}`)
-    t.strictSame(made(), { UpdateService: 1 })
-  },
-)
-
-t.test('a migration that fails after a deploy says how to go back to the revision before', async t => {
-  const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
-  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
-  t.equal(code, 2)
-  t.match(stderr, /execution runtime-migrate-\w+ failed/)
-  t.match(
-    stderr,
-    `to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100 ${place} && gcloud run jobs update runtime-migrate --image ${served} ${place}`,
-  )
-  t.notMatch(stderr, 'gate:', 'it stops at the first step that fails')
-})
-
-t.test('Ctrl-C in the middle of a rollout says what runs on', async t => {
-  const { run, writes: made } = await bench(t, { writes: { ...writes, rollout: 'never-ends' } })
-  const gone = new AbortController()
-  const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], {
-    signal: gone.signal,
-    onStderr: text => text.includes('deploy: service runtime is to run') && gone.abort(),
-  })
-  t.equal(code, 1)
-  t.match(stderr, /interrupted: the rollout of .*:c5a11fe runs on in Cloud Run, and nothing was migrated/)
-  t.match(stderr, `gcloud run services describe runtime ${place}`)
-  t.strictSame(made(), { UpdateService: 1 })
-})
-
-t.test('deploy refuses what would drift or could not be migrated, before anything is changed', async t => {
-  const cases: [string, string[], WorldPatch, Record<string, string>, RegExp][] = [
-    [
-      'another lane',
-      [`${legacyLane}:latest`],
-      {},
-      {},
-      /images of .*\/runtime may not serve: the config allows .*runtime-rust/,
-    ],
-    ['no image', ['Not An Image'], {}, {}, /"Not An Image" is no image/],
-    [
-      'against the config',
-      [`${lane}:c5a11fe`],
-      {},
-      { EXPECTED_IMAGE: `${lane}:7f2e91c` },
-      /the config expects .*:7f2e91c/,
-    ],
-    [
-      'no service',
-      [`${lane}:c5a11fe`],
-      { services: { runtime: null } },
-      {},
-      /has no service runtime .*\n.*gcloud run deploy runtime --image/,
-    ],
-    ['no job', [`${lane}:c5a11fe`], { jobs: { 'runtime-migrate': null } }, {}, /has no job runtime-migrate/],
-    ['a rollout', [`${lane}:c5a11fe`], { services: { runtime: { reconciling: true } } }, {}, /is reconciling/],
-    ['a migration', [`${lane}:c5a11fe`], otherMigration(), {}, /execution runtime-migrate-other is under way/],
-    ['a split', [`${lane}:c5a11fe`], scenario('traffic-split'), {}, /traffic is split/],
-    ['a rollback', [`${lane}:c5a11fe`], scenario('traffic-rolled-back'), {}, /traffic is pinned to runtime-/],
-  ]
-  const { run, cloudRun, writes: made } = await bench(t)
-  for (const [name, [image = ''], patch, variables, message] of cases) {
-    cloudRun.setWorld(loadWorld({ writes, ...patch }))
-    const { code, stderr } = await run(['deploy', '--image', image, '--yes'], { variables })
-    t.equal(code, 1, name)
-    t.match(stderr, message, name)
-  }
-  t.strictSame(made(), {})
-})
-
-t.test('the variables of the runbook mean what they mean there, or are refused with a sentence', async t => {
-  const { run, writes: made } = await bench(t)
-  const image = `${lane}:c5a11fe`
-  const cases: [string[], Record<string, string>, RegExp][] = [
-    [
-      ['deploy', '--image', image],
-      { RUNTIME_DEPLOY_EXTRA_ARGS: '--cpu 2' },
-      /RUNTIME_DEPLOY_EXTRA_ARGS cannot be honoured: its words are arguments of gcloud/,
-    ],
-    [
-      ['migrate'],
-      { MIGRATION_EVAL: 'App.migrate()' },
-      /MIGRATION_EVAL cannot be honoured: what a migration runs is job\.command/,
-    ],
-    [
-      ['migrate'],
-      { GCP_REGION: 'europe-west1' },
-      /GCP_REGION is europe-west1, and stack runtime of the config has us-central1/,
-    ],
-    [['migrate'], { DRY_RUN: 'yes' }, /DRY_RUN is 1 or 0, not "yes"/],
-    [
-      ['migrate'],
-      { IMAGE: image },
-      /IMAGE is .*:c5a11fe, and runtime-00042-kxb serves .*: a migration runs the image that serves/,
-    ],
-    [['deploy'], {}, /deploy: --image is missing/],
-    [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /which one is meant\?/],
-    [['migrate', '--stack', 'nobody'], {}, /the config has no stack "nobody": it has runtime/],
-    [['migrate', '--receipt', directory], {}, /cannot write the receipt .*: it is a directory/],
-  ]
-  for (const [argv, variables, message] of cases) {
-    const { code, stderr } = await run([...argv, '--yes'], { variables })
-    t.equal(code, 1, argv.join(' '))
-    t.match(stderr, message)
-  }
-  const secret = await run(['migrate', '--yes'], {
-    variables: { DB_URL: 'postgres://a:hunter2@127.0.0.1/x', GCP_REGION: 'x' },
-  })
-  t.notMatch(secret.stderr, 'hunter2')
-  t.match(await run(['migrate', '--yes'], { variables: { GCP_PROJECT: 'elsewhere' } }), {
-    stderr: /no service runtime in .* of project elsewhere/,
-  })
-  t.strictSame(made(), {})
-
-  const served = { GCP_PROJECT: 'openagentsgemini', MIGRATE_JOB: 'runtime-migrate', IMAGE: `${lane}:7f2e91c` }
-  t.match(await run(['migrate', '--yes'], { variables: served }), { code: 0 })
-  const ungated = await run(['deploy', '--image', image, '--yes'], { variables: { VERIFY_IMAGE_ALIGNMENT: '0' } })
-  t.match(ungated, { code: 0, stderr: /gate: left out: VERIFY_IMAGE_ALIGNMENT is 0/ })
-})
-
 t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async t => {
-  const { cloudRun } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
     cwd: new URL('..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
@@ -749,16 +517,46 @@ t.test('migrate adds little to the time that an execution takes', async t => {
   )
 })
 
-async function jobsClient({ host }: CloudRun) {
-  const { JobsClient } = await import('@google-cloud/run/build/src/v2/jobs_client.js')
-  return new JobsClient(clientOptions(host, 1024 * 1024, null))
-}
+t.test('IMAGE of migrate is the image that serves, by its digest or by the tag that it was deployed with', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const rolledBack = loadWorld({ writes, ...scenario('traffic-rolled-back') })
+  cloudRun.setWorld(rolledBack)
+  const template = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:7f2e91c` } })
+  t.match(template, {
+    code: 1,
+    stderr:
+      /IMAGE is .*:7f2e91c, and runtime-00041-wpz serves .*, another image: a migration runs the image that serves/,
+  })
+  const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
+  t.match(unclear, { code: 1, stderr: /perhaps another image: name it by its digest/ }, 'no registry can be asked')
+  t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), { code: 1, stderr: /is no image/ })
+  t.strictSame(made(), {})
 
-/** The job as the API shows it, to see what our own shapes leave out. */
-async function readJob(cloudRun: CloudRun) {
+  const moved = loadWorld(scenario('tag-moved'))
+  const registry = await startRegistry({ world: moved.registry })
+  t.teardown(() => registry.close())
+  cloudRun.setWorld(loadWorld({ writes, ...scenario('tag-moved') }))
+  const asked = { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const tag = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: `${lane}:7f2e91c` } })
+  t.match(tag, { code: 1, stderr: /IMAGE is .*:7f2e91c, and runtime-00042-kxb serves .*, another image/ })
+  const digest = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: served ?? '' } })
+  t.notMatch(digest.stderr, 'IMAGE is')
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test("the emulator's operations end as the vendor's client expects them to", async t => {
+  const { cloudRun } = await bench(t)
   const client = await jobsClient(cloudRun)
-  const [job] = await client.getJob({ name: 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate' })
+  const name = 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate'
+  const [operation] = await client.runJob({ name })
+  const [execution] = await operation.promise()
+  t.match(execution, { job: 'runtime-migrate', succeededCount: 1, runningCount: 0 })
+  const [job] = await client.getJob({ name })
+  await t.rejects(client.runJob({ name, etag: '"old"' }), {
+    code: 10,
+    details: /Conflict for resource 'runtime-migrate'/,
+  })
+  await t.rejects(client.updateJob({ job: { ...job, template: null } }), { code: 3 })
+  await t.rejects(client.runJob({ name: 'runtime-migrate' }), { code: 3 })
   await client.close()
-  // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared as it is
-  return job as any
-}
+})

@@ -18,6 +18,8 @@ export interface CallLog {
   /** How many requests each method got; methods that got none are left out. */
   counts(): Record<string, number>
   clear(): void
+  /** Tells of each request as it comes, before it is answered; ends that with what is returned. */
+  onCall(listener: (call: Call) => void): () => void
 }
 
 /** So that a sandbox that runs for days does not fill the memory. */
@@ -25,6 +27,7 @@ const kept = 10_000
 
 export function createCallLog(): CallLog & { record(call: Call): void } {
   const all: Call[] = []
+  const listeners = new Set<(call: Call) => void>()
   return {
     all,
     counts() {
@@ -35,7 +38,12 @@ export function createCallLog(): CallLog & { record(call: Call): void } {
     clear() {
       all.length = 0
     },
+    onCall(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     record(call) {
+      for (const listener of listeners) listener(call)
       all.push(call)
       if (all.length > kept) all.splice(0, all.length - kept)
     },

@@ -55,6 +55,10 @@ export const methods: Record<string, Record<string, Method>> = {
     UpdateJob: ({ job = {} }, { writes }) => writes.updateJob(job),
     RunJob: ({ name = '', etag = '' }, { writes }) => writes.runJob(name, etag),
   },
-  Executions: { GetExecution: get('executions'), ListExecutions: list('ListExecutions', 'executions') },
+  Executions: {
+    GetExecution: get('executions'),
+    ListExecutions: list('ListExecutions', 'executions'),
+    CancelExecution: ({ name = '' }, { writes }) => writes.cancelExecution(name),
+  },
   'google.longrunning.Operations': { GetOperation: ({ name = '' }, { writes }) => writes.operation(name) },
 }

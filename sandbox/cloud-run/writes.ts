@@ -11,6 +11,8 @@ export interface WriteBehaviour {
   readonly jobUpdateMs: number
   readonly rolloutMs: number
   readonly executionMs: number
+  /** How long an execution that is cancelled takes to end. */
+  readonly cancellationMs: number
   /** Executions that may run at once in a project and region. */
   readonly executionLimit: number
   readonly rollout: 'succeeds' | 'fails' | 'never-ends'
@@ -23,6 +25,7 @@ const usual: WriteBehaviour = {
   jobUpdateMs: 400,
   rolloutMs: 1500,
   executionMs: 3000,
+  cancellationMs: 1000,
   executionLimit: 50,
   rollout: 'succeeds',
   execution: 'succeeds',
@@ -33,6 +36,7 @@ const usual: WriteBehaviour = {
 export interface WriteDesk {
   updateJob(job: Message): Message
   runJob(name: string, etag: string): Message
+  cancelExecution(name: string): Message
   updateService(service: Message): Message
   operation(name: string): Message
 }
@@ -58,6 +62,7 @@ export function createWriteDesk(world: World, store: Store): WriteDesk {
   return {
     updateJob: job => updateJob(desk, job),
     runJob: (name, etag) => runJob(desk, name, etag),
+    cancelExecution: name => cancelExecution(desk, name),
     updateService: service => updateService(desk, service),
     operation: name => readOperation(desk, name),
   }
@@ -150,23 +155,55 @@ function assertRunnable({ store, behaviour }: Desk, jobName: string, job: Messag
     )
 }
 
-function completeExecution({ store }: Desk, jobName: string, name: string, succeeds: boolean): void {
-  const completionTime = timestamp()
+function cancelExecution(desk: Desk, name: string): Message {
+  const { store, behaviour } = desk
+  assertName('executions', name)
   const execution = store.get('executions', name)
-  const { taskCount } = execution
+  if (execution.completionTime) throw refusal('FAILED_PRECONDITION', `Execution '${lastOf(name)}' has ended already.`)
+  const cancelling = condition('Completed', 'CONDITION_RECONCILING', {
+    message: 'Execution is being cancelled.',
+    executionReason: 'CANCELLING',
+  })
+  store.put('executions', name, { ...execution, ...withCompleted(execution, cancelling), etag: newEtag() })
+  const cancelled = condition('Completed', 'CONDITION_FAILED', {
+    message: 'Execution was cancelled.',
+    executionReason: 'CANCELLED',
+  })
+  const jobName = name.slice(0, name.lastIndexOf('/executions/'))
+  store.later(behaviour.cancellationMs, () =>
+    endExecution(desk, jobName, name, { completed: cancelled, count: 'cancelledCount', status: 'EXECUTION_CANCELLED' }),
+  )
+  return startOperation(desk, 'Execution', name)
+}
+
+function completeExecution(desk: Desk, jobName: string, name: string, succeeds: boolean): void {
   const completed = succeeds
     ? condition('Completed', 'CONDITION_SUCCEEDED', { message: 'Execution completed successfully in 0s.' })
     : condition('Completed', 'CONDITION_FAILED', {
         message: `Task ${lastOf(name)}-task0 failed with message: The container exited with an error.`,
         executionReason: 'NON_ZERO_EXIT_CODE',
       })
+  const [count, status] = succeeds ? ['succeededCount', 'EXECUTION_SUCCEEDED'] : ['failedCount', 'EXECUTION_FAILED']
+  endExecution(desk, jobName, name, { completed, count, status })
+}
+
+/** Ends it, unless it has ended otherwise. */
+function endExecution(
+  { store }: Desk,
+  jobName: string,
+  name: string,
+  { completed, count, status }: { readonly completed: Message; readonly count: string; readonly status: string },
+): void {
+  const completionTime = timestamp()
+  const execution = store.get('executions', name)
+  if (execution.completionTime) return
   store.put('executions', name, {
     ...execution,
-    conditions: [completed, ...(execution.conditions as Message[]).filter(each => each.type !== 'Completed')],
+    ...withCompleted(execution, completed),
     reconciling: false,
     observedGeneration: 1,
     runningCount: 0,
-    [succeeds ? 'succeededCount' : 'failedCount']: taskCount,
+    [count]: execution.taskCount,
     completionTime,
     updateTime: completionTime,
     etag: newEtag(),
@@ -174,12 +211,15 @@ function completeExecution({ store }: Desk, jobName: string, name: string, succe
   const job = store.get('jobs', jobName)
   const latest = job.latestCreatedExecution as Message
   if (latest.name !== lastOf(name)) return
-  const completionStatus = succeeds ? 'EXECUTION_SUCCEEDED' : 'EXECUTION_FAILED'
   store.put('jobs', jobName, {
     ...job,
-    latestCreatedExecution: { ...latest, completionTime, completionStatus },
+    latestCreatedExecution: { ...latest, completionTime, completionStatus: status },
     etag: newEtag(),
   })
+}
+
+function withCompleted({ conditions }: Message, completed: Message): { readonly conditions: Message[] } {
+  return { conditions: [completed, ...(conditions as Message[]).filter(({ type }) => type !== 'Completed')] }
 }
 
 function updateService(desk: Desk, wish: Message): Message {
@@ -190,6 +230,7 @@ function updateService(desk: Desk, wish: Message): Message {
   assertEtag(name, wish.etag, before.etag)
   const template = wish.template as Message | null
   imagesOf(template)
+  assertTraffic(store, name, (wish.traffic as Message[] | null) ?? [])
   const revision = sameTemplate(wish, before) ? null : createRevision(desk, name, template as Message)
   store.put('services', name, {
     ...before,
@@ -201,6 +242,20 @@ function updateService(desk: Desk, wish: Message): Message {
   })
   if (behaviour.rollout !== 'never-ends') store.later(behaviour.rolloutMs, () => settleService(desk, name, revision))
   return startOperation(desk, 'Service', name)
+}
+
+/** Every percent goes somewhere, to a revision that is there, and is said once. */
+function assertTraffic(store: Store, service: string, traffic: readonly Message[]): void {
+  const refuse = (why: string) =>
+    refusal('INVALID_ARGUMENT', `Violation in UpdateServiceRequest.service.traffic: ${why}`)
+  const sum = traffic.reduce((total, { percent }) => total + Number(percent ?? 0), 0)
+  if (traffic.length > 0 && sum !== 100) throw refuse(`percentages must sum to 100, not ${sum}.`)
+  const names = traffic.flatMap(({ revision }) => (revision ? [String(revision)] : []))
+  const known = store.list('revisions', service, { order: 'newest-first', showDeleted: false })
+  const missing = names.find(name => !known.some(each => lastOf(nameOf(each)) === name))
+  if (missing) throw refuse(`Revision '${missing}' not found.`)
+  const untagged = traffic.filter(({ tag }) => !tag).map(({ type, revision }) => `${type} ${revision}`)
+  if (new Set(untagged).size < untagged.length) throw refuse('a target without a tag is given twice.')
 }
 
 /** A revision of the template: the digest that a tag has now is what it will always run. */

@@ -1,6 +1,7 @@
 import { formatTime } from '../clock.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import type { Stack } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
 import type { Window } from '../release/telemetry.ts'
 
 type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
@@ -35,14 +36,29 @@ export function updateJob(stack: JobStack, image: string | null, clearArgs = fal
   )
 }
 
-/** Sets the job's image alone: the way back to the one that it had. */
-export function setJobImage(stack: JobStack, image: string): string {
-  return updateJob({ ...stack, job: { ...stack.job, command: null, args: null } }, image)
+/** The way back to the image that the job had, and to the command and args where these are given. */
+export function restoreJob(
+  stack: JobStack,
+  { image, command, args }: Pick<JobStack['job'], 'command' | 'args'> & { readonly image: string },
+): string {
+  return updateJob({ ...stack, job: { ...stack.job, command, args } }, image, args !== null)
 }
 
 /** Locks the job to the image that serves, executes it and checks again. */
 export function migrateStack(stack: Stack): string {
   return commandLine('driftwatch', 'migrate', '--stack', stack.name)
+}
+
+/** Deploys an image, migrates with it and judges. */
+export function deployStack(stack: Stack, image: string, noTraffic = false): string {
+  const flags = noTraffic ? ['--no-traffic'] : []
+  return commandLine('driftwatch', 'deploy', '--stack', stack.name, '--image', image, ...flags)
+}
+
+/** Judges again; waits so long at most for what is pending. */
+export function checkStack(stack: Stack, waitMs: number | null = null): string {
+  const wait = waitMs === null ? [] : ['--wait', formatDuration(waitMs)]
+  return commandLine('driftwatch', 'check', '--stack', stack.name, ...wait)
 }
 
 export function createJob(stack: JobStack, image: string): string {
@@ -67,6 +83,10 @@ export function executeJob(stack: JobStack): string {
 
 export function cancelExecution(stack: Stack, execution: string): string {
   return commandLine('gcloud', 'run', 'jobs', 'executions', 'cancel', execution, ...place(stack))
+}
+
+export function listExecutions(stack: JobStack): string {
+  return commandLine('gcloud', 'run', 'jobs', 'executions', 'list', '--job', stack.job.name, ...place(stack))
 }
 
 export function describeExecution(stack: Stack, execution: string): string {

@@ -11,10 +11,11 @@ import { parseDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { toFound } from '../operate/found.ts'
-import { assertWritable, buildReceipt, writeReceipt } from '../operate/receipt.ts'
+import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
 import { lookAtAll } from '../operate/sight.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, repeated, single } from './command.ts'
+import { keepReceipt } from './keep-receipt.ts'
 
 /** 1 is also what bad usage and a bad config give: whatever keeps it from knowing. */
 const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
@@ -73,30 +74,28 @@ How do I keep what was found?
       const report = await lookUntilSettled(watch, io, waitMs)
       const color = io.stdout.isTTY === true && !environment.noColor
       io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
-      if (receipt !== null)
-        await keepReceipt(receipt, { config, environment, clock: io.clock, only, startedAt, report })
-      return exitCodes[report.status]
+      const exitCode = exitCodes[report.status]
+      if (receipt === null) return exitCode
+      const found = { config, environment, clock: io.clock, only, startedAt, report }
+      return keepReceipt(receipt, await receiptOf(found), exitCode, io.stderr)
     } finally {
       await watch.close()
     }
   },
 }
 
-/** Written last: who reads the table need not wait for it. */
-async function keepReceipt(
-  file: string,
-  found: {
-    readonly config: Config
-    readonly environment: Environment
-    readonly clock: Clock
-    readonly only: readonly CheckKind[] | null
-    readonly startedAt: EpochMs
-    readonly report: Report
-  },
-): Promise<void> {
+/** Made last: who reads the table need not wait for it. */
+async function receiptOf(found: {
+  readonly config: Config
+  readonly environment: Environment
+  readonly clock: Clock
+  readonly only: readonly CheckKind[] | null
+  readonly startedAt: EpochMs
+  readonly report: Report
+}): Promise<Receipt> {
   const { config, clock, only, startedAt, report } = found
   const seen = await lookAtAll(config, found)
-  const content = {
+  return buildReceipt({
     command: 'check',
     dryRun: false,
     exitCode: exitCodes[report.status],
@@ -105,10 +104,10 @@ async function keepReceipt(
     asked: { stacks: config.stacks.map(({ name }) => name), checks: only && [...only], image: null, noTraffic: false },
     error: null,
     steps: [],
+    standing: null,
     stacks: seen.map(({ stack, sight }) => ({ name: stack.name, before: null, after: sight && toFound(stack, sight) })),
     report: { before: null, after: report },
-  } as const
-  writeReceipt(file, buildReceipt(content))
+  })
 }
 
 async function lookUntilSettled(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { version } from '../version.ts'
-import type { Command, CommandGroup, CommandIo } from './command.ts'
+import { bugReport, type Command, type CommandGroup, type CommandIo } from './command.ts'
 
 /** Each command is loaded when it is called: none pays for another. */
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
@@ -48,7 +48,7 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     io.stderr.write(`driftwatch: ${error.message.trimEnd()}\n`)
-    if (error.code === 'BUG') io.stderr.write(`${error.stack}\nThis is a bug of Driftwatch: please report it.\n`)
+    if (error.code === 'BUG') io.stderr.write(bugReport(error))
     return 1
   }
 }

@@ -42,6 +42,11 @@ export interface CommandGroup {
   readonly commands: Readonly<Record<string, Command>>
 }
 
+/** What is added where Driftwatch itself failed: where, and what to do with it. */
+export function bugReport({ stack, cause }: Error): string {
+  return `${cause instanceof Error ? cause.stack : stack}\nThis is a bug of Driftwatch: please report it.\n`
+}
+
 /** The values of an option that may be repeated. */
 export function repeated(values: OptionValues, name: string): string[] {
   const given = values[name]

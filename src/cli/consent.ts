@@ -20,7 +20,13 @@ export async function askConsent(
 ): Promise<void> {
   const width = Math.max(...steps.map(({ name }) => name.length))
   const lines = steps.map(({ name, text }, at) => `  ${at + 1}. ${name.padEnd(width)}  ${printable(text)}`)
-  const shown = [`${title}${dryRun ? ' would (nothing is changed):' : ':'}`, ...lines, ''].join('\n')
+  const written = [...new Set(steps.flatMap(({ writes }) => writes ?? []))]
+  const shown = [
+    `${title}${dryRun ? ' would (nothing is changed):' : ':'}`,
+    ...lines,
+    ...(written.length > 0 ? [`  writes to: ${printable(written.join(', '))}`] : []),
+    '',
+  ].join('\n')
   if (dryRun) io.stdout.write(shown)
   else io.stderr.write(shown)
   if (dryRun || yes) return

@@ -7,10 +7,11 @@ import { printable, renderText } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
 import { toFound } from '../operate/found.ts'
 import { type Ended, type Operation, operate } from '../operate/operation.ts'
-import { assertWritable, buildReceipt, type Receipt, writeReceipt } from '../operate/receipt.ts'
+import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
 import { type RunbookVariables, readRunbookVariables } from '../operate/runbook-variables.ts'
-import { type CommandIo, type OptionValues, single } from './command.ts'
+import { bugReport, type CommandIo, type OptionValues, single } from './command.ts'
 import { askConsent } from './consent.ts'
+import { keepReceipt } from './keep-receipt.ts'
 
 /** What every command that writes takes. */
 export const writeOptions = {
@@ -66,6 +67,8 @@ export function readWriteRequest(command: 'migrate' | 'deploy', values: OptionVa
   }
 }
 
+const ending = 'ending: what was asked of Cloud Run is waited for, to say what stands; once more ends at once'
+
 /** Runs it, writes the receipt however it ended, and prints what was found. */
 export async function runWriteCommand(
   request: WriteRequest,
@@ -74,6 +77,8 @@ export async function runWriteCommand(
   command: (operation: Operation) => Promise<number>,
 ): Promise<number> {
   const { config, environment, stack, dryRun, yes, runbook } = request
+  const say = (line: string) => io.stderr.write(`${printable(line)}\n`)
+  io.signal.addEventListener('abort', () => say(ending), { once: true })
   const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
   const ended = await operate(
     {
@@ -84,16 +89,20 @@ export async function runWriteCommand(
       signal: io.signal,
       leaveOut: runbook.verifiesRoles ? [] : roles,
       dryRun,
-      say: line => io.stderr.write(`${printable(line)}\n`),
-      agree: steps => askConsent(steps, { io, title: `driftwatch ${request.command} ${stack.name}`, dryRun, yes }),
+      say,
+      agree: steps => askConsent(steps, { io, title: titleOf(request), dryRun, yes }),
     },
     command,
   )
-  if (request.receipt !== null) {
-    writeReceipt(request.receipt, receiptOf(request, asked, ended))
-    io.stderr.write(`receipt: ${request.receipt}\n`)
-  }
-  return tell(ended, environment, io)
+  const code = tell(ended, environment, io)
+  return request.receipt === null
+    ? code
+    : keepReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
+}
+
+/** Which stack, and where: a slip of the pen is seen before anything is written. */
+function titleOf({ command, stack: { name, project, region } }: WriteRequest): string {
+  return `driftwatch ${command}: stack ${name}, project ${project}, region ${region}`
 }
 
 function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>, ended: Ended): Receipt {
@@ -108,17 +117,17 @@ function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' 
     asked: { stacks: [stack.name], checks: null, ...asked },
     error: ended.error,
     steps,
+    standing: ended.standing,
     stacks: [{ name: stack.name, before: before && toFound(stack, before), after: after && toFound(stack, after) }],
     report: { before: reportBefore, after: reportAfter },
   })
 }
 
-/** A bug is left to whoever reports those. */
 function tell({ record, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
-  if (error?.code === 'BUG') throw error
   if (record.reportAfter)
     io.stdout.write(renderText(record.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
   if (error) io.stderr.write(`driftwatch: ${error.message.split('\n').map(printable).join('\n')}\n`)
+  if (error?.code === 'BUG') io.stderr.write(bugReport(error))
   return exitCode
 }
 

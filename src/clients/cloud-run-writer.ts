@@ -26,8 +26,8 @@ export interface ServiceChange {
   readonly image: string
   /** Marks the new revision, so that there is one even where nothing else changes. */
   readonly nonce: string
-  /** All traffic stays with this revision; null: the traffic is left as it is. */
-  readonly keepTrafficOn: string | null
+  /** Who takes traffic now keeps it: what follows the latest revision is pinned to the one that is the latest now. */
+  readonly holdTraffic: boolean
 }
 
 /**
@@ -215,7 +215,7 @@ function changedService(service: VendorService, change: ServiceChange, name: str
     image: change.image,
   }))
   const labels = { ...template?.labels, [nonceLabel]: change.nonce }
-  const traffic = change.keepTrafficOn === null ? service.traffic : trafficOn(service, change.keepTrafficOn)
+  const traffic = change.holdTraffic ? heldTraffic(service, name) : service.traffic
   return {
     ...service,
     ...signature,
@@ -224,10 +224,25 @@ function changedService(service: VendorService, change: ServiceChange, name: str
   }
 }
 
-/** Tags stay where they are; all traffic goes to one revision. */
-function trafficOn({ traffic }: VendorService, revision: string): NonNullable<VendorService['traffic']> {
-  const tagged = (traffic ?? []).filter(target => target.tag).map(target => ({ ...target, percent: 0 }))
-  return [{ type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION', revision, percent: 100 }, ...tagged]
+type VendorTarget = NonNullable<VendorService['traffic']>[number]
+
+const toRevision = 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION'
+
+/**
+ * As gcloud does it for `--no-traffic`: what follows the latest revision goes, by name, to the one that is ready now. The
+ * rest of the split, and every tag, stays where it is.
+ */
+function heldTraffic({ traffic, latestReadyRevision }: VendorService, name: string): VendorTarget[] {
+  const targets: VendorTarget[] = traffic?.length ? traffic : [{ percent: 100 }]
+  const following = targets.filter(target => !target.revision)
+  const percent = following.reduce((sum, target) => sum + (target.percent ?? 0), 0)
+  if (percent === 0) return targets
+  const revision = latestReadyRevision?.slice(latestReadyRevision.lastIndexOf('/') + 1)
+  if (!revision) throw new DriftwatchError('REFUSED', `${name} has no revision that is ready: there is nothing to pin`)
+  const pinned = targets.find(target => target.revision === revision)
+  const rest = targets.filter(target => target !== pinned && !following.includes(target))
+  const tagged = following.filter(({ tag }) => tag).map(target => ({ ...target, percent: 0 }))
+  return [{ type: toRevision, revision, ...pinned, percent: percent + (pinned?.percent ?? 0) }, ...rest, ...tagged]
 }
 
 function changeContainer(

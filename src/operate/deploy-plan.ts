@@ -4,8 +4,9 @@ import type { Service } from '../release/cloud-run.ts'
 import { compareImages, type ImageSide } from '../release/compare-images.ts'
 import { pickContainer } from '../release/container.ts'
 import { type Image, parseImage } from '../release/image.ts'
-import { assertSettled, servingRevision, underWay } from './migration-plan.ts'
-import { refused } from './plan.ts'
+import { followsLatest, sharesOf } from '../release/serving.ts'
+import { assertSettled, servingRevision, unendedExecutions, whyNotBeside } from './migration-plan.ts'
+import { type PlannedStep, refused } from './plan.ts'
 import type { Sight } from './sight.ts'
 
 /** What a deploy asks Cloud Run for. */
@@ -15,10 +16,14 @@ export interface DeployPlan {
   readonly image: string
   /** What the template asks for now. */
   readonly before: string
-  /** The revision that serves now, and its image: the way back. */
+  /** The newest revision that serves now, and its image: the way back. */
   readonly serving: { readonly name: string; readonly image: string }
-  /** All traffic stays with the revision that serves. */
+  /** Who takes traffic now, by short name, in percent. */
+  readonly shares: ReadonlyMap<string, number>
+  /** Who takes traffic now keeps it. */
   readonly noTraffic: boolean
+  /** That ends what the traffic does now: to follow the latest revision. */
+  readonly pins: boolean
 }
 
 /** Plans a deploy; throws REFUSED, with the reason and what would help, where nothing should be changed now. */
@@ -34,11 +39,8 @@ export function planDeploy(stack: Stack, sight: Sight, asked: { image: string; n
       deployService(stack, asked.image),
     )
   assertSettled(stack, sight)
-  const [running] = underWay(sight)
-  if (running)
-    throw refused(
-      `execution ${running.name} is under way: a migration runs against what serves now; wait until it is done`,
-    )
+  const [unended] = unendedExecutions(sight)
+  if (unended) throw whyNotBeside(stack, unended)
   const serving = servingRevision(stack, sight)
   if (!asked.noTraffic) assertTrafficFollows(stack, sight.service)
   const template = pickContainer(sight.service.containers, stack.service.container)
@@ -52,20 +54,26 @@ export function planDeploy(stack: Stack, sight: Sight, asked: { image: string; n
     image: asked.image,
     before: template.container.image,
     serving: { name: serving.name, image: served.container.image },
+    shares: sharesOf(sight.service),
     noTraffic: asked.noTraffic,
+    pins: asked.noTraffic && followsLatest(sight.service),
   }
 }
 
-export function describeDeploy({
-  service,
-  image,
-  before,
-  noTraffic,
-  serving,
-}: DeployPlan): { name: string; text: string }[] {
-  const traffic = noTraffic ? `all traffic stays with ${serving.name}` : 'all traffic goes to the new revision'
+/** `runtime-00042-kxb (100 %)`. */
+export function describeShares(shares: ReadonlyMap<string, number>): string {
+  return [...shares].map(([name, percent]) => `${name} (${percent} %)`).join(' and ')
+}
+
+export function describeDeploy({ service, image, before, noTraffic, pins, shares }: DeployPlan): PlannedStep[] {
+  const kept = pins ? 'traffic is pinned to who takes it now' : 'traffic stays pinned'
+  const traffic = noTraffic ? `${kept}: ${describeShares(shares)}` : 'all traffic goes to the new revision'
   return [
-    { name: 'deploy', text: `make a revision of service ${service.name} with ${image} (now ${before}); ${traffic}` },
+    {
+      name: 'deploy',
+      text: `make a revision of service ${service.name} with ${image} (now ${before}); ${traffic}`,
+      writes: `service ${service.name}`,
+    },
     { name: 'ready', text: 'wait until Cloud Run says that it is ready' },
   ]
 }

@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { failure } from '../checks/cloud-run-parts.ts'
 import {
+  checkStack,
+  deployStack,
+  describeRevision,
   describeService,
   migrateStack,
   sendTrafficTo,
   sendTrafficToLatest,
-  setJobImage,
   updateService,
 } from '../checks/fix.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { Report } from '../drift/report.ts'
 import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
-import { parseImage, pinnedImage } from '../release/image.ts'
-import { type DeployPlan, describeDeploy, planDeploy } from './deploy-plan.ts'
+import type { Service } from '../release/cloud-run.ts'
+import { sharesOf } from '../release/serving.ts'
+import { type DeployPlan, describeDeploy, describeShares, planDeploy } from './deploy-plan.ts'
 import { judgeDatabase, judgeGate, type Verdict } from './gate.ts'
 import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
@@ -42,12 +45,8 @@ export async function deploy(operation: Operation, request: DeployRequest): Prom
   await agree(describeAll(stack, sight, plan, request))
   if (dryRun) return 0
   const made = await makeRevision(operation, plan)
-  try {
-    await migrateTo(operation, made)
-    return await judgeAll(operation, plan, request)
-  } catch (thrown) {
-    throw withWayBack(thrown, operation, plan)
-  }
+  await migrateTo(operation, plan, made)
+  return judgeAll(operation, plan, request)
 }
 
 function describeAll(stack: Stack, sight: Sight, plan: DeployPlan, { gate }: DeployRequest): PlannedStep[] {
@@ -57,10 +56,12 @@ function describeAll(stack: Stack, sight: Sight, plan: DeployPlan, { gate }: Dep
         {
           name: 'lock',
           text: `set job ${stack.job.name} to the digest of the new revision (now ${jobImage(stack, sight)})`,
+          writes: `job ${stack.job.name}`,
         },
         {
           name: 'migrate',
           text: `execute job ${stack.job.name}, and follow it for ${formatDuration(stack.job.maxDurationMs)} at most`,
+          writes: `an execution of job ${stack.job.name}`,
         },
       ]
     : []
@@ -76,7 +77,7 @@ function describeAll(stack: Stack, sight: Sight, plan: DeployPlan, { gate }: Dep
 }
 
 function jobImage(stack: JobStack, sight: Sight): string {
-  return sight.job?.containers[0]?.image ?? `no such job ${stack.job.name}`
+  return usableJob(stack, sight, '').container.image
 }
 
 function isJobStack(stack: Stack): stack is JobStack {
@@ -86,16 +87,22 @@ function isJobStack(stack: Stack): stack is JobStack {
 /** Resolves with the short name of the revision that was made, once it is ready. */
 async function makeRevision(operation: Operation, plan: DeployPlan): Promise<string> {
   const { stack, writer, record, config, say } = operation
-  const { service, image, noTraffic, serving } = plan
-  const see = describeService(stack)
+  const { service, image, noTraffic } = plan
+  const ways = { see: describeService(stack), next: goOn(stack, plan), back: wayBack(stack, plan) }
   await operation.step('deploy', async () => {
-    await writer.updateService(serviceName(stack), service.etag, {
-      container: stack.service.container,
-      image,
-      nonce: randomUUID().slice(0, 8),
-      keepTrafficOn: noTraffic ? serving.name : null,
-    })
-    record.standing = `the rollout of ${image} runs on in Cloud Run, and nothing was migrated\n  to see it:   ${see}\n  to go on:    ${migrateStack(stack)}\n  to go back:  ${wayBack(stack, plan).join(' && ')}`
+    const maybe = { ...ways, said: `service ${service.name} may have been told to run ${image}` }
+    await operation.write('service', maybe, () =>
+      writer.updateService(serviceName(stack), service.etag, {
+        container: stack.service.container,
+        image,
+        nonce: randomUUID().slice(0, 8),
+        holdTraffic: noTraffic,
+      }),
+    )
+    record.standings.service = {
+      ...ways,
+      said: `the rollout of ${image} runs on in Cloud Run${pinnedClause(plan)}`,
+    }
     return `service ${service.name} is to run ${image}`
   })
   let made = ''
@@ -106,13 +113,35 @@ async function makeRevision(operation: Operation, plan: DeployPlan): Promise<str
       onFailure: message => say(`cannot look at the moment: ${message}`),
       longestMs: rolloutMs(config),
     })
-    if (kind === 'interrupted') throw interrupted(record)
+    if (kind === 'interrupted') throw interrupted()
     if (kind === 'too-long' || !seen)
-      throw failed(`the rollout has not ended within ${formatDuration(rolloutMs(config))}: ${record.standing}`)
-    made = assertRolledOut(stack, plan, seen)
-    return `revision ${made} is ready, ${noTraffic ? `and ${serving.name} still takes all traffic` : 'and takes all traffic'}`
+      throw failed(`the rollout has not ended within ${formatDuration(rolloutMs(config))}`)
+    made = assertRolledOut(operation, plan, seen)
+    const release = `: until it is released, a later revision gets none of it: ${sendTrafficToLatest(stack)}`
+    return `revision ${made} is ready, and takes ${noTraffic ? `no traffic${pinnedClause(plan)}${release}` : 'all traffic'}`
   })
+  record.standings.service = {
+    ...ways,
+    said: `revision ${made} takes ${noTraffic ? `no traffic${pinnedClause(plan)}` : 'all traffic'}`,
+  }
   return made
+}
+
+/** Traffic that is pinned stays so: it is said with everything that comes of it, and how it is released. */
+function pinnedClause({ noTraffic, pins, shares }: DeployPlan): string {
+  return noTraffic ? `; traffic is ${pins ? 'now' : 'still'} pinned to ${describeShares(shares)}` : ''
+}
+
+/** `migrate` locks to what serves, so that without traffic only another deploy goes on. */
+function goOn(stack: Stack, { image, noTraffic }: DeployPlan): string {
+  return noTraffic ? deployStack(stack, image, true) : isJobStack(stack) ? migrateStack(stack) : checkStack(stack)
+}
+
+/** The image of before comes back into the template; traffic that followed the latest revision does so again. */
+function wayBack(stack: Stack, { serving, noTraffic, pins }: DeployPlan): string {
+  if (!noTraffic) return sendTrafficTo(stack, serving.name)
+  const template = updateService(stack, serving.image)
+  return pins ? `${template} && ${sendTrafficToLatest(stack)}` : template
 }
 
 function rolloutMs({ rolloutGraceMs }: Config): number {
@@ -127,46 +156,49 @@ function isSettled({ service }: Sight, plan: DeployPlan): boolean {
   )
 }
 
-function assertRolledOut(stack: Stack, plan: DeployPlan, sight: Sight): string {
-  const { service } = sight
+function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: Sight): string {
+  const { stack, record } = operation
   const made = service?.latestCreatedRevision ?? null
   if (!service) throw failed(`service ${stack.service.name} is not there any more: somebody deleted it`)
-  if (service.terminalCondition?.state === 'failed')
-    throw failed(
-      `revision ${made} did not become ready: ${failure(service.terminalCondition)}`,
-      `${plan.serving.name} still serves, and nothing was migrated`,
-      `to go back: ${updateService(stack, plan.serving.image)}`,
-    )
+  if (service.terminalCondition?.state === 'failed') {
+    const serves = plan.noTraffic
+      ? pinnedClause(plan)
+      : `; as before, traffic goes to ${describeShares(sharesOf(service))}`
+    record.standings.service = {
+      said: `service ${service.name} is told to run ${plan.image}${serves}`,
+      see: made === null ? describeService(stack) : describeRevision(stack, made),
+      back: wayBack(stack, { ...plan, noTraffic: true }),
+    }
+    throw failed(`revision ${made} did not become ready: ${failure(service.terminalCondition)}`)
+  }
   const ours = service.containers.some(each => each.image === plan.image)
   if (made === null || made === plan.service.latestCreatedRevision || !ours)
     throw new DriftwatchError(
       'CONFLICT',
-      `service ${service.name} was changed by somebody else in between: its template asks for ${service.containers.map(each => each.image).join(', ')}; nothing was migrated`,
+      `service ${service.name} was changed by somebody else in between: its template asks for ${service.containers.map(each => each.image).join(', ')}`,
     )
-  assertTraffic(stack, plan, sight, made)
+  assertTraffic(plan, service, made)
   return made
 }
 
-function assertTraffic(stack: Stack, { noTraffic, serving }: DeployPlan, { release }: Sight, made: string): void {
-  const wanted = noTraffic ? serving.name : made
-  const names = release?.serving.map(each => each.name) ?? []
-  if (names.length === 1 && names[0] === wanted) return
+function assertTraffic({ noTraffic, shares }: DeployPlan, service: Service, made: string): void {
+  const wanted = noTraffic ? shares : new Map([[made, 100]])
+  const is = sharesOf(service)
+  if (is.size === wanted.size && [...wanted].every(([name, percent]) => is.get(name) === percent)) return
   throw failed(
-    `revision ${made} is ready, and traffic goes to ${names.join(' and ') || 'nobody'} instead of ${wanted}: nothing was migrated`,
-    `to see it: ${describeService(stack)}`,
+    `revision ${made} is ready, and traffic goes to ${describeShares(is) || 'nobody'} instead of ${describeShares(wanted)}`,
   )
 }
 
-async function migrateTo(operation: Operation, made: string): Promise<void> {
-  const { stack, record, look } = operation
+async function migrateTo(operation: Operation, plan: DeployPlan, made: string): Promise<void> {
+  const { stack, look } = operation
   if (!isJobStack(stack)) return operation.skip('migrate', 'the config has no job')
-  record.standing = `revision ${made} is deployed, and nothing was migrated; go on with ${migrateStack(stack)}`
-  await carryOut(operation, stack, planMigration(stack, await look(stack), made))
+  const migration = planMigration(stack, await look(stack), made)
+  await carryOut(operation, stack, migration, { next: goOn(stack, plan), backTo: plan.serving.image })
 }
 
 async function judgeAll(operation: Operation, plan: DeployPlan, { gate }: DeployRequest): Promise<number> {
   const { record, stack } = operation
-  record.standing = `everything was deployed and migrated, and not judged; go on with driftwatch check --stack ${stack.name}`
   await checkAgain(operation)
   const report = record.reportAfter as Report
   const checks = report.stacks.flatMap(each => each.checks)
@@ -186,7 +218,7 @@ function passGate(stack: Stack, { kind, lines }: Verdict, { noTraffic }: DeployP
   if (kind === 'unknown') throw notJudged('the gate', lines)
   if (kind === 'pending') return `pending: ${lines.join('; ')}`
   return noTraffic
-    ? `open: the job is ahead of what serves until traffic is moved: ${sendTrafficToLatest(stack)}`
+    ? `open: the job is ahead of what serves until traffic is released: ${sendTrafficToLatest(stack)}`
     : 'open: every check is in sync'
 }
 
@@ -207,19 +239,6 @@ async function passDatabase(operation: Operation, verdict: Verdict | null): Prom
 function notJudged(what: string, lines: readonly string[]): DriftwatchError {
   const said = [`${what} could not be judged`, ...lines.map(line => `  ${line}`)]
   return new DriftwatchError('UNAVAILABLE', said.join('\n'))
-}
-
-/** Whatever stopped it: a new revision is there, and how to go back is said with it. */
-function withWayBack(thrown: unknown, { stack }: Operation, plan: DeployPlan): unknown {
-  if (!(thrown instanceof DriftwatchError) || thrown.code === 'BUG') return thrown
-  const back = wayBack(stack, plan)
-  return new DriftwatchError(thrown.code, `${thrown.message}\n  to go back: ${back.join(' && ')}`, { cause: thrown })
-}
-
-function wayBack(stack: Stack, { serving, noTraffic }: DeployPlan): string[] {
-  const image = parseImage(serving.image)
-  const service = noTraffic ? updateService(stack, serving.image) : sendTrafficTo(stack, serving.name)
-  return [service, ...(isJobStack(stack) && image ? [setJobImage(stack, pinnedImage(image))] : [])]
 }
 
 function serviceName({ project, region, service }: Stack): string {

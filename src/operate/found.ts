@@ -5,6 +5,7 @@ import type { Container, Execution } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { formatImage, parseImage } from '../release/image.ts'
+import { followsLatest, sharesOf } from '../release/serving.ts'
 import type { Sight } from './sight.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
@@ -31,18 +32,26 @@ export const foundSchema = {
       anyOf: [
         {
           ...closed,
-          required: ['name', 'template', 'reconciling', 'serving'],
+          required: ['name', 'template', 'reconciling', 'followsLatest', 'serving'],
           properties: {
             name: { type: 'string' },
             template: nullableImage,
             reconciling: { type: 'boolean' },
+            followsLatest: {
+              type: 'boolean',
+              description: 'Whether a later revision gets traffic by itself; false: all of it is pinned.',
+            },
             serving: {
               type: 'array',
               description: 'The revisions that take traffic, the newest first.',
               items: {
                 ...closed,
-                required: ['revision', 'image'],
-                properties: { revision: { type: 'string' }, image: nullableImage },
+                required: ['revision', 'percent', 'image'],
+                properties: {
+                  revision: { type: 'string' },
+                  percent: { type: 'integer', description: 'Of the traffic.' },
+                  image: nullableImage,
+                },
               },
             },
           },
@@ -86,6 +95,7 @@ type FoundImage = Found['service'] extends infer S ? (S extends { template: infe
 /** A sight of a stack as a receipt shows it. */
 export function toFound(stack: Stack, sight: Sight): Found {
   const { service, release, job, executions, seenAt } = sight
+  const shares = service ? sharesOf(service) : new Map<string, number>()
   const container = job && picked(job.containers, stack.job?.container ?? null)
   return {
     seenAt: formatTime(seenAt),
@@ -93,8 +103,10 @@ export function toFound(stack: Stack, sight: Sight): Found {
       name: service.name,
       template: imageIn(service.containers, stack.service.container),
       reconciling: service.reconciling,
+      followsLatest: followsLatest(service),
       serving: (release?.serving ?? []).map(({ name, revision }) => ({
         revision: name,
+        percent: shares.get(name) ?? 0,
         image: revision && imageIn(revision.containers, stack.service.container),
       })),
     },

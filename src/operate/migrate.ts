@@ -1,5 +1,12 @@
 import { failure } from '../checks/cloud-run-parts.ts'
-import { cancelExecution, describeExecution, migrateStack, setJobImage } from '../checks/fix.ts'
+import {
+  cancelExecution,
+  checkStack,
+  describeExecution,
+  listExecutions,
+  migrateStack,
+  restoreJob,
+} from '../checks/fix.ts'
 import type { Status } from '../checks/status.ts'
 import { startDeadline } from '../clients/attempts.ts'
 import type { Stack } from '../config/schema.ts'
@@ -7,12 +14,14 @@ import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Execution, Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
-import { executionVerdict } from '../release/execution-verdict.ts'
+import { executionStage, executionVerdict } from '../release/execution-verdict.ts'
+import { assertServes } from './asked-image.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
-import { describeMigration, type JobStack, type MigrationPlan, planMigration } from './migration-plan.ts'
+import { describeMigration, type JobStack, type MigrationPlan, planMigration, sameWords } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import { refused, words } from './plan.ts'
 import type { Sight } from './sight.ts'
+import type { Standing } from './standing.ts'
 import { waitUntil } from './wait.ts'
 
 /** What a status found at the end means to whoever started the command; the same as in `check`. */
@@ -27,10 +36,10 @@ export async function migrate(operation: Operation, asked: { readonly image: str
   assertJob(stack)
   const sight = await lookBefore(operation)
   const plan = planMigration(stack, sight, null)
-  assertServes(asked.image, plan, sight.service?.containers.map(each => each.image) ?? [])
+  if (asked.image !== null) await assertServes(operation, asked.image, sight, plan)
   await agree([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
   if (dryRun) return 0
-  await carryOut(operation, stack, plan)
+  await carryOut(operation, stack, plan, { next: migrateStack(stack), backTo: plan.container.image })
   await checkAgain(operation)
   return exitCodes[operation.record.reportAfter?.status ?? 'unknown']
 }
@@ -39,31 +48,48 @@ export function assertJob(stack: Stack): asserts stack is JobStack {
   if (!stack.job) throw refused(`stack ${stack.name} has no job in the config: there is nothing to migrate`)
 }
 
-/** An image that was named must be the one that serves: the lock is to nothing else. */
-function assertServes(asked: string | null, { image, revision }: MigrationPlan, template: readonly string[]): void {
-  if (asked === null || asked === image || template.includes(asked)) return
-  throw refused(
-    `IMAGE is ${asked}, and ${revision} serves ${image}: a migration runs the image that serves; deploy it first`,
-  )
+/** Where it stops half-way. */
+interface Ways {
+  /** The command that goes on. */
+  readonly next: string
+  /** The image that the job gets by going back. */
+  readonly backTo: string
 }
 
 /** Locks the job, executes or follows it. Rejects with STEP_FAILED where it fails, and with INTERRUPTED. */
-export async function carryOut(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<void> {
-  await operation.step('lock', () => lock(operation, stack, plan))
-  await operation.step('migrate', () => run(operation, stack, plan))
+export async function carryOut(operation: Operation, stack: JobStack, plan: MigrationPlan, ways: Ways): Promise<void> {
+  await operation.step('lock', () => lock(operation, stack, plan, ways))
+  await operation.step('migrate', () => run(operation, stack, plan, ways))
 }
 
-async function lock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+async function lock(
+  operation: Operation,
+  stack: JobStack,
+  plan: MigrationPlan,
+  { next, backTo }: Ways,
+): Promise<string> {
   const { job, image, command, args, needsLock } = plan
   if (!needsLock) return `job ${job.name} is locked to ${image} already`
-  await operation.writer.updateJob(jobName(stack), job.etag, { container: stack.job.container, image, command, args })
-  operation.record.standing = `job ${job.name} is set to ${image}, and has not been executed; go on with ${migrateStack(stack)}`
+  const ways = { next, back: wayBack(stack, plan, backTo) }
+  await operation.write('job', { said: `job ${job.name} may have been set to ${image}`, ...ways }, () =>
+    operation.writer.updateJob(jobName(stack), job.etag, { container: stack.job.container, image, command, args }),
+  )
+  operation.record.standings.job = { said: `job ${job.name} is set to ${image}, and was not executed`, ...ways }
   await verifyLock(operation, stack, plan)
   return `job ${job.name} runs ${image}${command ? ` with the command ${words(command)}` : ''}`
 }
 
+/** Back to an image, and to the words that the lock changes. */
+function wayBack(stack: JobStack, { container, command, args }: MigrationPlan, image: string): string {
+  return restoreJob(stack, {
+    image,
+    command: sameWords(container.command, command) ? null : container.command,
+    args: sameWords(container.args, args) ? null : container.args,
+  })
+}
+
 async function verifyLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<Job> {
-  const { clock, signal, say, record } = operation
+  const { clock, signal, say } = operation
   const { kind, seen: job } = await waitUntil(clock, signal, {
     look: () => readJob(operation, stack),
     isDone: ({ reconciling, terminalCondition, etag }) =>
@@ -74,16 +100,12 @@ async function verifyLock(operation: Operation, stack: JobStack, plan: Migration
     onFailure: message => say(`cannot look at the moment: ${message}`),
     longestMs: longestJobUpdateMs,
   })
-  if (kind === 'interrupted') throw interrupted(record)
-  const back = setJobImage(stack, plan.container.image)
+  if (kind === 'interrupted') throw interrupted()
   if (kind === 'too-long' || !job)
-    throw failed(
-      `job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`,
-      `to go back: ${back}`,
-    )
+    throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`)
   if (job.terminalCondition?.state !== 'succeeded') {
     const why = job.terminalCondition ? failure(job.terminalCondition) : 'it says nothing of its state'
-    throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`, `to go back: ${back}`)
+    throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`)
   }
   assertLocked(stack, plan, job)
   return job
@@ -93,57 +115,71 @@ async function verifyLock(operation: Operation, stack: JobStack, plan: Migration
 function assertLocked(stack: JobStack, { image, command, args }: MigrationPlan, job: Job): void {
   const pick = pickContainer(job.containers, stack.job.container)
   const is = pick.kind === 'picked' ? pick.container : null
-  const same = (one: readonly string[] | undefined, other: readonly string[] | null) =>
-    other === null || JSON.stringify(one) === JSON.stringify(other)
-  if (is?.image === image && same(is.command, command) && same(is.args, args)) return
+  if (is?.image === image && sameWords(is.command, command) && sameWords(is.args, args)) return
   throw new DriftwatchError(
     'CONFLICT',
     `job ${job.name} was set to ${image} and shows ${is?.image ?? 'no such container'}, command ${words(is?.command ?? [])}: somebody else changed it in between; it was not executed`,
   )
 }
 
-async function run(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+async function run(operation: Operation, stack: JobStack, plan: MigrationPlan, { next }: Ways): Promise<string> {
   const { clock, record, say, signal } = operation
-  if (signal.aborted) throw interrupted(record)
-  const name = plan.follow?.name ?? (await execute(operation, stack, plan))
-  const [see, stop] = [describeExecution(stack, name), cancelExecution(stack, name)]
-  record.standing = `execution ${name} runs on in Cloud Run\n  to see it:  ${see}\n  to stop it: ${stop}\n  then:       driftwatch check --stack ${stack.name} --wait ${formatDuration(stack.job.maxDurationMs)}`
-  say(`migrate: execution ${name} is under way; ${see}`)
+  const name = plan.follow?.name ?? (await execute(operation, stack, plan, next))
+  const back = record.standings.job?.back
+  const stands = (said: string, ways: Omit<Standing, 'said'> = {}) => {
+    record.standings.job = {
+      said: `execution ${name} ${said}`,
+      see: describeExecution(stack, name),
+      ...(back && { back }),
+      ...ways,
+    }
+  }
+  stands('runs on in Cloud Run', {
+    stop: cancelExecution(stack, name),
+    next: checkStack(stack, stack.job.maxDurationMs),
+  })
+  say(`migrate: execution ${name} is under way; ${describeExecution(stack, name)}`)
   const progress = createProgress(say, clock, stack.job.maxDurationMs)
   const { kind, seen: execution } = await waitUntil(clock, signal, {
     look: () => readExecution(operation, stack, name),
     isDone(seen) {
       record.execution = seen
       progress.show(seen)
-      return verdictOf(seen) !== 'under-way'
+      return executionStage(seen) === 'ended'
     },
     onFailure: message => say(`cannot look at the moment: ${message}`),
     longestMs: timeLeft(operation, stack, plan.follow),
   })
-  if (kind === 'interrupted') throw interrupted(record)
+  if (kind === 'interrupted') throw interrupted()
   if (kind === 'too-long' || !execution)
     throw failed(
-      `execution ${name} has not ended within the ${formatDuration(stack.job.maxDurationMs)} that are allowed (job.maxDuration): ${record.standing}`,
+      `execution ${name} has not ended within the ${formatDuration(stack.job.maxDurationMs)} that are allowed (job.maxDuration)`,
     )
-  const verdict = verdictOf(execution)
-  if (verdict === 'succeeded') return `execution ${name} succeeded with ${plan.image}`
-  throw failed(
-    `execution ${name} ${verdict === 'cancelled' ? 'was cancelled' : 'failed'}`,
-    ...tailOf(execution),
-    `to see it: ${see}`,
-  )
+  const result = resultOf(execution)
+  stands(`${result} with ${plan.image}`, { next: result === 'succeeded' ? checkStack(stack) : next })
+  if (result === 'succeeded') return `execution ${name} succeeded with ${plan.image}`
+  throw failed(`execution ${name} ${result}`, ...tailOf(execution))
 }
 
-/** The job is read once more: what is executed is what was verified, at this very version. */
-async function execute(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<string> {
+/** Everything is read once more: what is executed is what was verified, at this very version, and what serves by now. */
+async function execute(operation: Operation, stack: JobStack, plan: MigrationPlan, next: string): Promise<string> {
+  const { signal, look, writer, record } = operation
   for (let tries = 1; ; tries += 1) {
-    const sight = await operation.look(stack)
-    const now = planMigration(stack, sight, plan.made)
+    const now = planMigration(stack, await look(stack), plan.made)
     if (now.image !== plan.image) throw conflictOfImages(plan, now)
     if (now.follow) return now.follow.name
     assertLocked(stack, plan, now.job)
+    if (signal.aborted) throw interrupted()
+    const maybe = {
+      said: `an execution of job ${now.job.name} may have been started with ${plan.image}`,
+      see: listExecutions(stack),
+      next,
+      ...(record.standings.job?.back && { back: record.standings.job.back }),
+    }
     try {
-      return await operation.writer.runJob(jobName(stack), now.job.etag, now.job.latestCreatedExecution?.name ?? null)
+      return await operation.write('job', maybe, () =>
+        writer.runJob(jobName(stack), now.job.etag, now.job.latestCreatedExecution?.name ?? null),
+      )
     } catch (error) {
       // An old etag: nothing was started. Where only the state of the job moved, the next look shows the same job.
       if (!(error instanceof DriftwatchError && error.code === 'CONFLICT') || tries === 3) throw error
@@ -164,10 +200,12 @@ function timeLeft({ clock }: Operation, { job }: JobStack, followed: Execution |
   return Math.max(0, job.maxDurationMs - used)
 }
 
-function verdictOf(execution: Execution): 'succeeded' | 'failed' | 'cancelled' | 'under-way' {
-  const reference = { name: execution.name, createTime: execution.createTime, completionStatus: 'running' } as const
-  const { kind } = executionVerdict(execution, reference)
-  return kind === 'unrecognized' || kind === 'untold' ? 'under-way' : kind
+/** What an execution that has ended came to, as a clause. */
+function resultOf(execution: Execution): string {
+  const { name, createTime } = execution
+  const { kind } = executionVerdict(execution, { name, createTime, completionStatus: 'unspecified' })
+  if (kind === 'succeeded' || kind === 'failed') return kind
+  return kind === 'cancelled' ? 'was cancelled' : 'has ended, and does not say how'
 }
 
 /** What is there before anything is written, and how it is judged. */

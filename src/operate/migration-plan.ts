@@ -3,13 +3,14 @@ import { isAllowedImage } from '../checks/what-serves.ts'
 import { formatTime } from '../clock.ts'
 import type { JobConfig, Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
+import type { DriftwatchError } from '../errors.ts'
 import type { Container, Execution, Job, Revision } from '../release/cloud-run.ts'
 import { compareImages, type ImageSide } from '../release/compare-images.ts'
 import { pickContainer } from '../release/container.ts'
-import { executionVerdict } from '../release/execution-verdict.ts'
+import { type ExecutionStage, executionStage } from '../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../release/image.ts'
 import { sightExecution } from '../release/release.ts'
-import { refused, words } from './plan.ts'
+import { type PlannedStep, refused, words } from './plan.ts'
 import type { Sight } from './sight.ts'
 
 export type JobStack = Stack & { readonly job: JobConfig }
@@ -43,8 +44,6 @@ export function planMigration(stack: JobStack, sight: Sight, made: string | null
   const image = pinnedImage(target)
   const { job, container } = usableJob(stack, sight, image)
   const { command, args } = stack.job
-  const same = (is: readonly string[], wanted: readonly string[] | null) =>
-    wanted === null || JSON.stringify(is) === JSON.stringify(wanted)
   return {
     job,
     revision: revision.name,
@@ -53,13 +52,18 @@ export function planMigration(stack: JobStack, sight: Sight, made: string | null
     command,
     args,
     container,
-    needsLock: container.image !== image || !same(container.command, command) || !same(container.args, args),
+    needsLock: container.image !== image || !sameWords(container.command, command) || !sameWords(container.args, args),
     follow: executionToFollow(stack, sight, target),
   }
 }
 
+/** Whether a command or its args are those that are wanted; null: whatever they are. */
+export function sameWords(is: readonly string[], wanted: readonly string[] | null): boolean {
+  return wanted === null || JSON.stringify(is) === JSON.stringify(wanted)
+}
+
 /** The steps of a plan in words, as a dry run prints them. */
-export function describeMigration(stack: JobStack, plan: MigrationPlan): { name: string; text: string }[] {
+export function describeMigration(stack: JobStack, plan: MigrationPlan): PlannedStep[] {
   const { job, image, container, needsLock, follow, command } = plan
   const runs = command ? ` with the command ${words(command)}` : ''
   const lock = needsLock
@@ -69,22 +73,48 @@ export function describeMigration(stack: JobStack, plan: MigrationPlan): { name:
     ? `follow ${follow.name}, which runs that image already: it is not started a second time`
     : `execute job ${job.name}, and follow it for ${formatDuration(stack.job.maxDurationMs)} at most`
   return [
-    { name: 'lock', text: lock },
-    { name: 'migrate', text: execute },
+    { name: 'lock', text: lock, ...(needsLock && { writes: `job ${job.name}` }) },
+    { name: 'migrate', text: execute, ...(!follow && { writes: `an execution of job ${job.name}` }) },
   ]
 }
 
-/** Executions of the job that have not ended. */
-export function underWay(sight: Sight): Execution[] {
-  return sight.executions.filter(execution => {
-    const reference = {
-      name: execution.name,
-      createTime: execution.createTime,
-      completionStatus: 'unspecified',
-    } as const
-    const { kind } = executionVerdict(execution, reference)
-    return kind === 'under-way' || (kind === 'untold' && execution.completionTime === null)
+/** An execution of the job that is not proven to have ended; `execution` is null where the job names it and it is not shown. */
+interface Unended {
+  readonly name: string
+  readonly execution: Execution | null
+  readonly stage: Exclude<ExecutionStage, 'ended'>
+}
+
+/** Every execution of the job that is not proven to have ended, the newest first. */
+export function unendedExecutions({ job, executions }: Sight): Unended[] {
+  const shown = executions.flatMap((execution): Unended[] => {
+    const stage = executionStage(execution)
+    return stage === 'ended' ? [] : [{ name: execution.name, execution, stage }]
   })
+  const latest = job?.latestCreatedExecution
+  if (!latest || executions.some(({ name }) => name === latest.name)) return shown
+  const ended = ['succeeded', 'failed', 'cancelled'].some(status => status === latest.completionStatus)
+  return ended ? shown : [{ name: latest.name, execution: null, stage: 'unclear' }, ...shown]
+}
+
+/** Why nothing is begun beside an execution that has not ended: a sentence. */
+export function whyNotBeside(stack: Stack, { name, execution, stage }: Unended): DriftwatchError {
+  const since = execution?.createTime ? ` since ${formatTime(execution.createTime)}` : ''
+  const see = describeExecution(stack, name)
+  switch (stage) {
+    case 'under-way':
+      return refused(
+        `execution ${name} is under way${since}: wait until it is done (${see}), or stop it`,
+        cancelExecution(stack, name),
+      )
+    case 'cancelling':
+      return refused(`execution ${name} is being cancelled: wait until it has ended`, see)
+    case 'unclear':
+      return refused(
+        `it cannot be told whether execution ${name} has ended${execution ? ': its state is newer than this Driftwatch' : ': the job names it as the latest, and it is not shown'}; nothing is begun beside it`,
+        see,
+      )
+  }
 }
 
 /** What keeps every command that writes from beginning. */
@@ -165,13 +195,16 @@ function containerOf(stack: JobStack, job: Job): Container {
 
 /** A migration that runs is never started twice: it is followed where it is the one that is wanted, and refused otherwise. */
 function executionToFollow(stack: JobStack, sight: Sight, target: Image): Execution | null {
-  const running = underWay(sight)
-  const other = running.find(execution => !runs(stack, sight, execution, target))
-  if (other) {
-    const since = other.createTime === null ? '' : ` since ${formatTime(other.createTime)}`
+  const unended = unendedExecutions(sight)
+  const other = unended.find(({ stage, execution }) => stage !== 'under-way' || !execution)
+  if (other) throw whyNotBeside(stack, other)
+  const running = unended.flatMap(({ execution }) => execution ?? [])
+  const wrong = running.find(execution => !runs(stack, sight, execution, target))
+  if (wrong) {
+    const since = wrong.createTime === null ? '' : ` since ${formatTime(wrong.createTime)}`
     throw refused(
-      `execution ${other.name} is under way${since} with another image or command: it is not started a second time; wait until it is done (${describeExecution(stack, other.name)}), or stop it`,
-      cancelExecution(stack, other.name),
+      `execution ${wrong.name} is under way${since} with another image or command: it is not started a second time; wait until it is done (${describeExecution(stack, wrong.name)}), or stop it`,
+      cancelExecution(stack, wrong.name),
     )
   }
   return running[0] ?? null
@@ -182,7 +215,6 @@ function runs(stack: JobStack, { release }: Sight, execution: Execution, target:
   const sighting = sightExecution(execution, release, null, containers)
   if (sighting.kind !== 'seen') return false
   const wanted: ImageSide = { image: target, tagMeans: 'then', standsFor: null }
-  const same = (what: 'command' | 'args') =>
-    stack.job[what] === null || JSON.stringify(stack.job[what]) === JSON.stringify(sighting.container[what])
+  const same = (what: 'command' | 'args') => sameWords(sighting.container[what], stack.job[what])
   return compareImages(sighting.side, wanted, new Map()).result === 'equal' && same('command') && same('args')
 }

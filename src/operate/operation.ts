@@ -12,6 +12,7 @@ import type { Execution } from '../release/cloud-run.ts'
 import { createWatch } from '../watch.ts'
 import type { PlannedStep } from './plan.ts'
 import { createLook, type Look, type Sight } from './sight.ts'
+import { isTouched, joinStandings, type Standing, type Standings, waysOf } from './standing.ts'
 
 export interface OperationOptions {
   readonly config: Config
@@ -50,8 +51,8 @@ export interface Record {
   reportAfter: Report | null
   /** The migration that was executed or followed. */
   execution: Execution | null
-  /** What stands, and runs on, if it ended now: a clause. */
-  standing: string
+  /** What stands, and runs on, if it ended now. */
+  readonly standings: Standings
 }
 
 /** A command that writes, while it does so. */
@@ -63,6 +64,13 @@ export interface Operation extends OperationOptions {
   /** Does one step and records what came of it. */
   step(name: string, act: () => Promise<string>): Promise<void>
   skip(name: string, why: string): void
+  /**
+   * Makes a change of the service or the job. `maybe` stands from the moment at which it is asked for, until it is certain
+   * that it was not made.
+   */
+  write<T>(part: keyof Standings, maybe: Standing, act: () => Promise<T>): Promise<T>
+  /** What stands now, of everything. */
+  standing(): Standing
   /** Judges the stack once, from looks of now alone. */
   judge(): Promise<Report>
 }
@@ -70,7 +78,9 @@ export interface Operation extends OperationOptions {
 /** How a command ended. */
 export interface Ended {
   readonly exitCode: number
+  /** Its message says what stands, and the ways on and back. */
   readonly error: DriftwatchError | null
+  readonly standing: Standing
   readonly record: Record
   readonly startedAt: EpochMs
   readonly endedAt: EpochMs
@@ -87,6 +97,7 @@ export async function operate(
   const end = (exitCode: number, error: DriftwatchError | null): Ended => ({
     exitCode,
     error,
+    standing: operation.standing(),
     record: operation.record,
     startedAt,
     endedAt: clock.now(),
@@ -94,12 +105,22 @@ export async function operate(
   try {
     return end(await command(operation), null)
   } catch (thrown) {
-    const error = asDriftwatchError(thrown)
+    const error = withStanding(asDriftwatchError(thrown), operation)
     if (error.code !== 'INTERRUPTED') await lookAfter(operation)
     return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
   } finally {
     await Promise.all([operation.client.close(), operation.writer.close()])
   }
+}
+
+/** Nothing half-done is left unsaid. What is refused when something was changed already is a step that failed. */
+function withStanding(error: DriftwatchError, { record, standing }: Operation): DriftwatchError {
+  if (error.code === 'NOT_CONFIRMED') return error
+  const code = error.code === 'REFUSED' && isTouched(record.standings) ? 'STEP_FAILED' : error.code
+  const stands = standing()
+  const said =
+    code === 'INTERRUPTED' ? `interrupted: ${stands.said}` : `${error.message}\n  what stands: ${stands.said}`
+  return new DriftwatchError(code, [said, ...waysOf(stands)].join('\n'), { cause: error.cause ?? error })
 }
 
 /** What stands after a step has failed belongs into the receipt, if it can be looked at. */
@@ -119,7 +140,7 @@ function open(options: OperationOptions): Operation {
     reportBefore: null,
     reportAfter: null,
     execution: null,
-    standing: 'nothing was changed',
+    standings: { service: null, job: null },
   }
   return {
     ...options,
@@ -132,7 +153,26 @@ function open(options: OperationOptions): Operation {
       options.say(`${name}: left out: ${why}`)
       record.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: why })
     },
+    write: (part, maybe, act) => write(record.standings, part, maybe, act),
+    standing: () => joinStandings(record.standings, options.stack.job !== null),
     judge: () => judge(options),
+  }
+}
+
+async function write<T>(
+  standings: Standings,
+  part: keyof Standings,
+  maybe: Standing,
+  act: () => Promise<T>,
+): Promise<T> {
+  const before = standings[part]
+  standings[part] = maybe
+  try {
+    return await act()
+  } catch (thrown) {
+    const { code } = asDriftwatchError(thrown)
+    if (code !== 'UNCERTAIN' && code !== 'BUG') standings[part] = before
+    throw thrown
   }
 }
 
@@ -142,7 +182,7 @@ async function runStep(
   name: string,
   act: () => Promise<string>,
 ): Promise<void> {
-  if (signal.aborted) throw interrupted(record)
+  if (signal.aborted) throw interrupted()
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const ended = (status: StepStatus, detail: string) =>
     record.steps.push({ name, status, startedAt, durationMs: Math.round(clock.monotonic() - begin), detail })
@@ -156,9 +196,9 @@ async function runStep(
   }
 }
 
-/** What the command had begun may run on: that is said, and how to see it. */
-export function interrupted({ standing }: Record): DriftwatchError {
-  return new DriftwatchError('INTERRUPTED', `interrupted: ${standing}`)
+/** The command was asked to end. What stands is said with it, as with every error. */
+export function interrupted(): DriftwatchError {
+  return new DriftwatchError('INTERRUPTED', 'interrupted')
 }
 
 async function judge({ config, environment, clock, stack, leaveOut }: OperationOptions): Promise<Report> {

@@ -5,6 +5,8 @@ import { DriftwatchError } from '../errors.ts'
 export interface PlannedStep {
   readonly name: string
   readonly text: string
+  /** The resource that it writes to: `service runtime`. Left out: it only looks. */
+  readonly writes?: string
 }
 
 /** That a command will not do what it was asked for, why, and what would help. Nothing was changed. */

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { FromSchema } from 'json-schema-to-ts'
 import { type EpochMs, formatTime } from '../clock.ts'
@@ -7,6 +7,7 @@ import { DriftwatchError, type ErrorCode, errorTable } from '../errors.ts'
 import { version } from '../version.ts'
 import { type Found, foundSchema } from './found.ts'
 import type { Step } from './operation.ts'
+import type { Standing } from './standing.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const
@@ -30,6 +31,21 @@ const stepSchema = {
   },
 } as const
 
+const command = { type: 'string', description: 'A command line.' } as const
+
+const standingSchema = {
+  ...closed,
+  description: 'What stands of what was changed, in words, and the ways on and back; null in a check.',
+  required: ['said'],
+  properties: {
+    said: { type: 'string' },
+    see: command,
+    stop: command,
+    next: command,
+    back: command,
+  },
+} as const
+
 /** What `--receipt` writes: proof of what was asked, found and done. It holds no secret. */
 export const receiptSchema = {
   ...closed,
@@ -48,6 +64,7 @@ export const receiptSchema = {
     'asked',
     'error',
     'steps',
+    'standing',
     'stacks',
     'report',
   ],
@@ -94,6 +111,7 @@ export const receiptSchema = {
       ],
     },
     steps: { type: 'array', items: stepSchema },
+    standing: { anyOf: [standingSchema, { type: 'null' }] },
     stacks: {
       type: 'array',
       description:
@@ -124,12 +142,13 @@ export interface ReceiptContent {
   readonly asked: Receipt['asked']
   readonly error: DriftwatchError | null
   readonly steps: readonly Step[]
+  readonly standing: Standing | null
   readonly stacks: readonly { readonly name: string; readonly before: Found | null; readonly after: Found | null }[]
   readonly report: { readonly before: Report | null; readonly after: Report | null }
 }
 
 export function buildReceipt(content: ReceiptContent): Receipt {
-  const { command, exitCode, startedAt, endedAt, asked, error, steps, stacks, report } = content
+  const { command, exitCode, startedAt, endedAt, asked, error, steps, standing, stacks, report } = content
   return {
     apiVersion: 'driftwatch/v1',
     kind: 'Receipt',
@@ -143,6 +162,7 @@ export function buildReceipt(content: ReceiptContent): Receipt {
     asked,
     error: error && { code: error.code, message: error.message },
     steps: steps.map(step => ({ ...step, startedAt: formatTime(step.startedAt) })),
+    standing,
     stacks: stacks.map(stack => ({ ...stack })),
     report: { ...report },
   }
@@ -154,11 +174,16 @@ function outcomeOf({ error, dryRun }: ReceiptContent): Outcome {
   return error.code === 'REFUSED' || error.code === 'NOT_CONFIRMED' ? 'refused' : 'failed'
 }
 
-/** Throws USAGE where a receipt could not be written, before anything is done that it would prove. Makes the folder. */
+/**
+ * Throws USAGE where a receipt could not be written, before anything is done that it would prove: a file is made beside it
+ * and removed. Makes the folder.
+ */
 export function assertWritable(file: string): void {
   try {
     mkdirSync(dirname(file), { recursive: true })
-    accessSync(dirname(file), constants.W_OK)
+    writeFileSync(unfinished(file), '')
+    rmSync(unfinished(file))
+    if (existsSync(file)) accessSync(file, constants.W_OK)
   } catch (error) {
     throw unwritable(file, error)
   }
@@ -167,13 +192,16 @@ export function assertWritable(file: string): void {
 
 /** Writes it whole or not at all; one that is there is replaced. */
 export function writeReceipt(file: string, receipt: Receipt): void {
-  const unfinished = `${file}.${process.pid}.tmp`
   try {
-    writeFileSync(unfinished, `${JSON.stringify(receipt, null, 2)}\n`)
-    renameSync(unfinished, file)
+    writeFileSync(unfinished(file), `${JSON.stringify(receipt, null, 2)}\n`)
+    renameSync(unfinished(file), file)
   } catch (error) {
     throw unwritable(file, error)
   }
+}
+
+function unfinished(file: string): string {
+  return `${file}.${process.pid}.tmp`
 }
 
 function unwritable(file: string, cause: unknown): DriftwatchError {

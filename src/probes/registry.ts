@@ -2,7 +2,12 @@ import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry-reader.ts'
 import type { Stack } from '../config/schema.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
-import { questionKey, type RegistryAnswer, type RegistryAnswers } from '../release/registry-answers.ts'
+import {
+  questionKey,
+  type RegistryAnswer,
+  type RegistryAnswers,
+  type RegistryQuestion,
+} from '../release/registry-answers.ts'
 import { expectedSide, readRelease, sightExecution, sightJob } from '../release/release.ts'
 import { observeExecution } from './execution.ts'
 import { observeJob } from './job.ts'
@@ -27,9 +32,17 @@ export function createRegistryProbe(reader: CloudRunReader, registry: RegistryRe
 
 async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
   const seen = await seeImages(reader, stack, registry.signal)
+  return seen ? askOpen(registry, answers => openQuestionsOf(seen.release, seen, answers)) : new Map()
+}
+
+/** Asks what is open, given the answers so far, until nothing is. */
+export async function askOpen(
+  registry: RegistryReader,
+  openQuestions: (answers: RegistryAnswers) => readonly RegistryQuestion[],
+): Promise<RegistryAnswers> {
   const answers = new Map<string, RegistryAnswer>()
-  for (let round = 0; seen && round < mostRounds; round += 1) {
-    const questions = openQuestionsOf(seen.release, seen, answers)
+  for (let round = 0; round < mostRounds; round += 1) {
+    const questions = openQuestions(answers)
     if (questions.length === 0) break
     await Promise.all(questions.map(async question => answers.set(questionKey(question), await registry.ask(question))))
   }

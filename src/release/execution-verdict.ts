@@ -9,6 +9,18 @@ export type ExecutionVerdict =
   | { readonly kind: 'unrecognized'; readonly value: string }
   | { readonly kind: 'untold' }
 
+/** Whether an execution has ended. Only what proves it counts. */
+export type ExecutionStage = 'ended' | 'under-way' | 'cancelling' | 'unclear'
+
+/** The stage of an execution: `unclear` where Cloud Run says something that this Driftwatch does not know. */
+export function executionStage({ conditions, completionTime }: Execution): ExecutionStage {
+  const completed = conditions.find(condition => condition.type === 'Completed')
+  if (completionTime !== null) return 'ended'
+  if (completed?.reason === 'CANCELLING') return 'cancelling'
+  if (completed && isUnrecognized(completed.state)) return 'unclear'
+  return completed?.state === 'succeeded' || completed?.state === 'failed' ? 'ended' : 'under-way'
+}
+
 /**
  * The condition `Completed` carries the verdict. Where it is absent, what the job says of the execution stands, except
  * that an execution which is there and does not say that it completed has not been proven to have succeeded.
