@@ -18,6 +18,34 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void
 }
 
+/** A clock whose wall clock does not jump between two calls of `settle`. */
+export interface SteadyClock extends Clock {
+  /** Takes over what the wall clock has been set to; returns by how much it was set, 0 where it was not. */
+  settle(): number
+}
+
+/** The wall clock is set little by little all the time: less than this is let be. */
+const smallestJumpMs = 1000
+
+/**
+ * What is noted by it can be compared, whatever the wall clock is set to meanwhile. After a jump, what was noted before
+ * has to be moved by as much.
+ */
+export function createSteadyClock(clock: Clock): SteadyClock {
+  const offset = () => clock.now() - clock.monotonic()
+  let settled = offset()
+  return {
+    ...clock,
+    now: () => Math.round(settled + clock.monotonic()),
+    settle() {
+      const jump = Math.round(offset() - settled)
+      if (Math.abs(jump) < smallestJumpMs) return 0
+      settled += jump
+      return jump
+    },
+  }
+}
+
 /** What Node.js can wait for: a longer timer would fire at once. */
 const longestTimerMs = 2 ** 31 - 1
 

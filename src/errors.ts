@@ -31,6 +31,7 @@ export const errorTable = {
   UNAVAILABLE: look(true, 'The system could not be reached, or answered that it is overloaded.'),
   DEADLINE_EXCEEDED: look(true, 'No answer came within the time allowed.'),
   RESOURCE_EXHAUSTED: look(true, 'A quota, or every connection, is used up.'),
+  LOOP_BLOCKED: look(true, 'Driftwatch itself stood still during the look: blocked, stopped, or without CPU.'),
   ABORTED: look(true, 'The system gave up on the request because of another one.'),
   INTERNAL: look(true, 'The system reported an error of its own.'),
   PERMISSION_DENIED: look(false, 'The credentials are known and may not do this.'),

@@ -85,7 +85,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   })
   let closing = false
-  const view = createView(watch, clock, channels, metrics.update)
+  const view = createView(watch, channels, metrics.update)
   const scheduler = createScheduler({
     schedule: config.schedule,
     jitterMs: jitterOf(config, gapMs),
@@ -101,7 +101,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const app = buildApp({
     rendered: view.rendered,
     readiness: () =>
-      readiness(watch.store.snapshot(clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
+      readiness(watch.store.snapshot(watch.clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
     metrics,
     // Its own info lines would say again what is said here.
     log: log.child({}, { level: 'warn' }),
@@ -132,8 +132,7 @@ async function closeAll(channels: readonly Channel[]): Promise<void> {
 
 /** What is answered: rendered when a cycle ends or a state goes stale, and once more where a channel has news. */
 function createView(
-  { store, age }: Watch,
-  clock: Clock,
+  { store, clock, age }: Watch,
   channels: readonly Channel[],
   updateMetrics: (snapshot: Snapshot) => void,
 ) {

@@ -12,7 +12,7 @@ import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
 import { createTelemetryClient, type TelemetryClient, telemetryMethods } from './clients/telemetry.ts'
 import { createTelemetryReaders } from './clients/telemetry-reader.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, createSteadyClock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
 import type { Config, Stack } from './config/schema.ts'
 import type { Transition } from './drift/state.ts'
@@ -52,6 +52,8 @@ export interface WatchOptions {
 /** Everything that looks and judges, ready for the next cycle. */
 export interface Watch {
   readonly store: Store
+  /** The time by which the store goes. */
+  readonly clock: Clock
   runCycle(): Promise<CycleSummary>
   /** Turns unknown what is too old to be believed by now, and tells the listeners. */
   age(): void
@@ -70,7 +72,15 @@ export const apiMethods = {
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
 
-export function createWatch({ config, environment, clock, log, only = null, listeners = {} }: WatchOptions): Watch {
+export function createWatch({
+  config,
+  environment,
+  log,
+  only = null,
+  listeners = {},
+  ...options
+}: WatchOptions): Watch {
+  const clock = createSteadyClock(options.clock)
   const { onLook = () => {}, onApiRequest = () => {}, onChange = () => {} } = listeners
   const cloudRun = createCloudRunClient({
     clock,
@@ -106,9 +116,18 @@ export function createWatch({ config, environment, clock, log, only = null, list
     return { probes, close: asking.cancel }
   }
 
+  function settleClock(): void {
+    const setByMs = clock.settle()
+    if (setByMs === 0) return
+    log.warn({ setByMs }, 'the wall clock was set')
+    store.clockSet(setByMs)
+  }
+
   return {
     store,
+    clock,
     async runCycle() {
+      settleClock()
       cycles += 1
       const id = cycles
       await telemetry?.load()
@@ -125,6 +144,7 @@ export function createWatch({ config, environment, clock, log, only = null, list
       })
     },
     age() {
+      settleClock()
       const transitions = store.age(clock.now())
       onChange(store.snapshot(clock.now()), transitions)
     },

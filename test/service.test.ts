@@ -120,6 +120,53 @@ t.test('when nothing looks any more, what was known turns unknown by itself', as
   t.match(await ready.json(), { status: 'not_ready', reason: /scheduler has stopped/ })
 })
 
+for (const [what, ms] of [
+  ['forward', 3_600_000],
+  ['back', -3_600_000],
+] as const) {
+  t.test(`the wall clock set ${what} by an hour makes nothing older or younger`, async t => {
+    const bench = await build(t, { settings: { ...yearly, schedule: '0 * * * * *', staleAfter: '20m', timeout: '5s' } })
+    await isReady(bench)
+    const before = await drift(bench)
+    bench.clock.set(ms)
+    bench.clock.advance(1000)
+    await bench.service.refresh()
+    const after = await drift(bench)
+    t.equal(after.status, 'in_sync')
+    const since = ({ stacks }: Report) => Date.parse(stacks[0]?.checks[0]?.since ?? '')
+    t.equal(since(after) - since(before), ms, 'what was noted before is as old as it was')
+    t.ok(bench.log.lines().some(({ message, setByMs }) => message === 'the wall clock was set' && setByMs === ms))
+    bench.clock.set(-ms)
+    bench.clock.advance(20 * 60_000 - 5000)
+    t.equal((await drift(bench)).status, 'in_sync', 'it is believed for as long as it was to be')
+    bench.clock.advance(10_000)
+    t.match(await drift(bench), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
+  })
+}
+
+t.test('what was not answered because the process itself stood still is no fault of who was asked', async t => {
+  const settings = { ...yearly, timeout: '1s' }
+  const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings })
+  await isReady(bench)
+  const before = await drift(bench)
+  const asked = bench.emulator.calls.all.length
+  const refreshed = bench.service.refresh()
+  while (bench.emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
+  const end = performance.now() + 2000
+  while (performance.now() < end);
+  await refreshed
+  const report = await drift(bench)
+  t.equal(report.status, before.status, 'what was known stays')
+  for (const { error } of report.stacks[0]?.checks ?? [])
+    t.match(error, { code: 'LOOP_BLOCKED', message: /^Driftwatch itself stood still for [12]s of the 1s allowed/ })
+  const blocked = bench.log.lines().find(({ message }) => message === 'the process stood still during a cycle')
+  t.match(blocked, { severity: 'WARNING', stoodStillMs: Number })
+  t.match(
+    await (await bench.get('/metrics')).text(),
+    /driftwatch_probe_errors_total\{probe="job",code="LOOP_BLOCKED"\} 1/,
+  )
+})
+
 t.test('one info line a cycle, and a warning with its code for a look that failed', async t => {
   const bench = await build(t, { patch: { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] } })
   await isReady(bench)
@@ -213,4 +260,42 @@ t.test('the scheduler', async t => {
     await first
     t.equal(most, 1)
   })
+
+  /** Sets the system's clock, for node-cron too. */
+  function setClock(aheadMs: number): () => void {
+    const Real = globalThis.Date
+    class Shifted extends Real {
+      constructor(given: number = Real.now() + aheadMs) {
+        super(given)
+      }
+
+      static override now(): number {
+        return Real.now() + aheadMs
+      }
+    }
+    globalThis.Date = Shifted as unknown as DateConstructor
+    return () => {
+      globalThis.Date = Real
+    }
+  }
+
+  for (const [what, aheadMs] of [
+    ['back by an hour', -3_600_000],
+    ['forward by an hour', 3_600_000],
+    ['forward by 50 years', 50 * 365 * day],
+  ] as const) {
+    t.test(`goes on when the clock is set ${what}, without a word of what it missed`, async t => {
+      let runs = 0
+      const { scheduler, log } = everySecond(async () => {
+        runs += 1
+      })
+      await scheduler.start()
+      const restore = setClock(aheadMs)
+      t.teardown(restore)
+      await until(() => runs >= 3)
+      restore()
+      await scheduler.stop()
+      t.strictSame(log.lines(), [])
+    })
+  }
 })

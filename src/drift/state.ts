@@ -121,6 +121,19 @@ export function ageState(state: TrackedState, now: EpochMs): TrackedState {
   }
 }
 
+/** The state after the wall clock was set by `ms`: as old as before, by the new time. */
+export function moveState(state: TrackedState, ms: number): TrackedState {
+  const moved = <T extends EpochMs | null>(moment: T) => (moment === null ? moment : moment + ms) as T
+  return {
+    ...state,
+    since: moved(state.since),
+    observedAt: moved(state.observedAt),
+    staleAt: moved(state.staleAt),
+    pendingSince: moved(state.pendingSince),
+    error: state.error && { ...state.error, at: moved(state.error.at) },
+  }
+}
+
 /** Whether there is something in the state that time makes unbelievable. */
 export function claimsAnything({ status, differences, fix }: State): boolean {
   return status !== 'unknown' || differences.length > 0 || fix !== null

@@ -7,6 +7,7 @@ import {
   claimsAnything,
   type FailedLook,
   initialState,
+  moveState,
   recordFailure,
   recordFinding,
   type State,
@@ -52,6 +53,8 @@ export interface Store {
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
   /** Turns what is too old to be believed at `now` unknown; returns these changes of status. */
   age(now: EpochMs): Transition[]
+  /** The wall clock was set by `ms`: everything that is known stays as old as it is. */
+  clockSet(ms: number): void
   cycleCompleted(cycle: CycleSummary): void
   /** What is to be believed at `now`. */
   snapshot(now: EpochMs): Snapshot
@@ -74,6 +77,12 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     },
     age(now) {
       return [...stacks.values()].flatMap(tracked => ageStack(tracked, now))
+    },
+    clockSet(ms) {
+      for (const { states } of stacks.values()) {
+        for (const [check, state] of states) states.set(check, moveState(state, ms))
+      }
+      cycle = cycle && { ...cycle, startedAt: cycle.startedAt + ms }
     },
     cycleCompleted(completed) {
       cycle = completed

@@ -1,8 +1,10 @@
 import { abortion, startDeadline } from '../clients/attempts.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
-import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
+import { formatDuration } from '../duration.ts'
+import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Observed, Probe, ProbeKind } from './probe.ts'
+import type { Pulse } from './pulse.ts'
 
 /** What came of one look at one stack. */
 export type Look<K extends ProbeKind> = {
@@ -16,24 +18,47 @@ export type Look<K extends ProbeKind> = {
   | { readonly outcome: 'failed'; readonly error: DriftwatchError }
 )
 
+export interface ObserveOptions {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly ending: AbortSignal
+  readonly pulse: Pulse
+}
+
+/** A look that was robbed of more than this share of its time proves nothing: silence may be our own standing still. */
+const mostStoodStill = 0.5
+
 /**
  * The harness of every probe: it bounds the look and times it. What takes longer than `timeoutMs`, or until
- * `ending` aborts, has failed, whatever the probe still does. Never rejects.
+ * `ending` aborts, has failed, whatever the probe still does; so has what this process slept through. Never rejects.
  */
 export async function observe<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, timeoutMs, ending }: { readonly clock: Clock; readonly timeoutMs: number; readonly ending: AbortSignal },
+  { clock, timeoutMs, ending, pulse }: ObserveOptions,
 ): Promise<Look<K>> {
-  const [at, begin] = [clock.now(), clock.monotonic()]
+  const [at, begin, stoodStill] = [clock.now(), clock.monotonic(), pulse.stoodStillMs()]
   const deadline = startDeadline(clock, timeoutMs, ending)
   const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
+  const sleptThrough = () => {
+    const lostMs = pulse.stoodStillMs() - stoodStill
+    if (ending.aborted || lostMs <= timeoutMs * mostStoodStill) return null
+    return { ...look(), outcome: 'failed', error: loopBlocked(lostMs, timeoutMs) } as const
+  }
   try {
     const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), abortion(deadline.signal)])
-    return { ...look(), outcome: 'answered', value }
+    return sleptThrough() ?? { ...look(), outcome: 'answered', value }
   } catch (thrown) {
-    return { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
+    return sleptThrough() ?? { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
   } finally {
     deadline.cancel()
   }
+}
+
+function loopBlocked(lostMs: number, timeoutMs: number): DriftwatchError {
+  const times = `${formatDuration(lostMs)} of the ${formatDuration(timeoutMs)} allowed`
+  return new DriftwatchError(
+    'LOOP_BLOCKED',
+    `Driftwatch itself stood still for ${times}: it was blocked, stopped or without CPU`,
+  )
 }

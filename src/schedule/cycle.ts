@@ -8,6 +8,7 @@ import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Look, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+import { type Pulse, startPulse } from '../probes/pulse.ts'
 import { createPace, type Pace } from './pace.ts'
 
 export interface OpenProbes {
@@ -39,10 +40,13 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, config.timeoutMs, ending)
   const { probes, close } = openProbes(deadline)
+  const pulse = startPulse(clock)
   try {
     const aged = store.age(startedAt)
     const pace = createPace(clock)
-    const judged = await Promise.all(config.stacks.map(stack => watchStack(stack, probes, pace, dependencies)))
+    const judged = await Promise.all(
+      config.stacks.map(stack => watchStack(stack, probes, { pace, pulse }, dependencies)),
+    )
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
@@ -51,8 +55,11 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
       log,
       judged.flatMap(({ looks }) => looks),
     )
+    const stoodStillMs = Math.round(pulse.stoodStillMs())
+    if (stoodStillMs > 0) log.warn({ cycle: id, stoodStillMs }, 'the process stood still during a cycle')
     return summary
   } finally {
+    pulse.stop()
     close()
     deadline.cancel()
   }
@@ -66,7 +73,7 @@ interface Watched {
 async function watchStack(
   stack: Stack,
   probes: readonly Probe<ProbeKind>[],
-  pace: Pace,
+  { pace, pulse }: { readonly pace: Pace; readonly pulse: Pulse },
   dependencies: CycleDependencies,
 ): Promise<Watched> {
   const { config, clock, log, store, ending, checksOf, onLook } = dependencies
@@ -75,7 +82,7 @@ async function watchStack(
   const looks = await Promise.all(
     probes
       .filter(probe => wanted.has(probe.kind))
-      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending })),
+      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending, pulse })),
   )
   for (const look of looks) onLook(look)
   const transitions: Transition[] = []

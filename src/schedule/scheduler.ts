@@ -1,7 +1,7 @@
-import { createTask } from 'node-cron'
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { startTimetable, type Timetable } from './timetable.ts'
 
 export interface Scheduler {
   /** Runs once at once, then by the schedule. Resolves when the first run is over. */
@@ -44,33 +44,17 @@ export function createScheduler({ schedule, jitterMs, clock, log, run }: Schedul
     return running
   }
 
-  const task = createTask(schedule, tick, {
-    timezone: 'UTC',
-    noOverlap: true,
-    maxRandomDelay: jitterMs,
-    logger: cronLogger(log),
-  })
+  let timetable: Timetable | null = null
   return {
     async start() {
-      const first = tick()
-      await task.start()
-      await first
+      timetable = startTimetable({ schedule, jitterMs, onDue: () => void tick() })
+      await tick()
     },
     runNow: () => running ?? tick(),
     async stop() {
-      await task.destroy()
+      timetable?.close()
       await running
     },
     sinceLastTick: () => clock.monotonic() - lastTick,
-  }
-}
-
-/** What node-cron says of ticks that it missed or left out. */
-function cronLogger(log: Log) {
-  return {
-    info: (message: string) => log.debug(message),
-    debug: (message: string | Error) => log.debug(String(message)),
-    warn: (message: string) => log.warn({ detail: message }, 'the scheduler warns'),
-    error: (message: string | Error) => log.error({ detail: String(message) }, 'the scheduler failed'),
   }
 }

@@ -3,14 +3,17 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 /** The real time, and as much more as a test adds: timers that are due then fire at once. */
 export interface AdvancedClock extends Clock {
   advance(ms: number): void
+  /** Sets the wall clock only, by so much. */
+  set(ms: number): void
 }
 
 export function createAdvancedClock(): AdvancedClock {
   const timers = new Set<{ at: number; fire: () => void }>()
   let ahead = 0
+  let setBy = 0
   const monotonic = () => systemClock.monotonic() + ahead
   return {
-    now: () => systemClock.now() + ahead,
+    now: () => systemClock.now() + ahead + setBy,
     monotonic,
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
     after(ms, callback) {
@@ -28,6 +31,9 @@ export function createAdvancedClock(): AdvancedClock {
       }
       timers.add(timer)
       return cancel
+    },
+    set(ms) {
+      setBy += ms
     },
     advance(ms) {
       ahead += ms

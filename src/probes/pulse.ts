@@ -1,0 +1,38 @@
+import type { Clock } from '../clock.ts'
+
+/** Notices when this process stands still: its event loop is blocked, it is stopped, or it gets no CPU. */
+export interface Pulse {
+  /** For how many milliseconds it has stood still since the pulse began. */
+  stoodStillMs(): number
+  stop(): void
+}
+
+const beatMs = 100
+
+/** Every busy process is late by so much now and then. */
+const toleratedMs = 250
+
+export function startPulse(clock: Pick<Clock, 'monotonic' | 'after'>): Pulse {
+  let stoodStill = 0
+  let lastBeat = clock.monotonic()
+  let cancel = () => {}
+
+  /** How long the beat that is due has been missed. */
+  function missed(): number {
+    const late = clock.monotonic() - lastBeat - beatMs
+    return late > toleratedMs ? late : 0
+  }
+
+  function beat(): void {
+    stoodStill += missed()
+    lastBeat = clock.monotonic()
+    cancel = clock.after(beatMs, beat)
+  }
+
+  beat()
+  return {
+    // Whoever asks may come before the beat that was missed.
+    stoodStillMs: () => stoodStill + missed(),
+    stop: () => cancel(),
+  }
+}
