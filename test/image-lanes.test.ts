@@ -18,6 +18,9 @@ import { createWatch, type Watch } from '../src/watch.ts'
 import { createAdvancedClock } from './helpers/clock.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from './helpers/docker-registry.ts'
 
+// As in .taprc, for when this file is run by itself.
+t.setTimeout(120_000)
+
 const base = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime'
 const [legacy, rust] = [`${base}/runtime`, `${base}/runtime-rust`]
 const path = (repository: string) => repository.slice(repository.indexOf('/') + 1)
@@ -160,8 +163,43 @@ const cases: Record<string, Case> = {
       summary:
         /job runtime-migrate names runtime-rust:7f2e91c, which the registry does not hold: its next execution fails/,
       differences: [{ path: 'service.image' }, { path: 'job.image', kind: 'missing', expected: `${rust}:7f2e91c` }],
-      fix: `gcloud run jobs update runtime-migrate --image ${rust}@${dC} --command runtime-migrate --region us-central1 --project openagentsgemini`,
+      fix: 'driftwatch migrate --stack runtime',
     },
+  },
+  'the tag of the service alone deleted: what serves is deployed again': {
+    patch: {
+      ...holding({ [rust]: { tags: { '7f2e91c': null } } }),
+      jobs: {
+        'runtime-migrate': {
+          template: { template: { containers: { 'runtime-migrate-1': { image: `${rust}@${dC}` } } } },
+        },
+      },
+    },
+    finding: {
+      status: 'drifted',
+      differences: [{ path: 'service.image' }],
+      fix: `driftwatch deploy --stack runtime --image ${rust}@${dC}`,
+    },
+  },
+  'a repository of another lane that is misspelt': {
+    lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`] }],
+    finding: {
+      status: 'unknown',
+      differences: [],
+      error: {
+        code: 'NOT_FOUND',
+        message: /has no repository \S+\/runtime-rsut, or no tag in it: is it written right/,
+      },
+    },
+  },
+  'a lane whose tags need not exist and whose repository is misspelt': {
+    lanes: [{ repository: `${base}/runtmie`, tags: ['latest'], required: false }],
+    finding: { status: 'unknown', error: { code: 'NOT_FOUND', message: /no repository \S+\/runtmie/ } },
+  },
+  'a misspelt repository hides no drift': {
+    patch: holding({ [legacy]: { tags: { latest: 'image-c' } } }),
+    lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`, rust] }],
+    finding: { status: 'drifted', differences: [{ path: 'lane.runtime:latest' }], error: { code: 'NOT_FOUND' } },
   },
   'a tag that moved, the digest that serves garbage-collected': {
     patch: holding({ [rust]: { tags: { '7f2e91c': 'image-d', 'latest-rust': 'image-d' } } }),
@@ -216,6 +254,9 @@ t.test(
     for (const tag of ['latest-rust', '7f2e91c']) await push(rust, tag, image)
     const { look } = await build(t, { registry: host })
     t.match(await look(), { status: 'in_sync' })
+    const misspelt = buildConfig({ lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`] }] })
+    const strange = await build(t, { registry: host, config: misspelt })
+    t.match(await strange.look(), { status: 'unknown', error: { code: 'NOT_FOUND' } })
 
     await push(legacy, 'latest', indexImage([image, singleImage('image-arm')]))
     t.match(await look(), {
@@ -257,8 +298,8 @@ t.test(
     }
     t.strictSame(
       await counts(),
-      { 'HEAD manifests': 4, 'GET manifests': 2 },
-      'the first cycle: three tags, one stranger',
+      { 'HEAD manifests': 4, 'GET manifests': 2, 'GET tags': 1 },
+      'the first cycle: three tags, one stranger, and whether its repository is there',
     )
     const { stacks } = buildReport(watch.store.snapshot(clock.now()))
     t.ok(
@@ -269,7 +310,11 @@ t.test(
     registry?.put(legacy, 'latest', singleImage('image-new'))
     t.strictSame(await counts(), { 'HEAD manifests': 4, 'GET manifests': 1 }, 'and what changed')
     clock.advance(11 * 60_000)
-    t.strictSame(await counts(), { 'HEAD manifests': 4 }, 'after ten minutes what was absent is asked for again')
+    t.strictSame(
+      await counts(),
+      { 'HEAD manifests': 4, 'GET tags': 1 },
+      'after ten minutes what was believed is asked again',
+    )
   },
 )
 
@@ -301,7 +346,7 @@ t.test('a tag whose digest the registry does not have proves nothing', async t =
   const server = await serve(t, (request, response) => {
     const named = request.url?.endsWith('/latest') ?? false
     if (named) response.setHeader('docker-content-digest', dLegacy)
-    response.writeHead(named ? 200 : 404).end()
+    response.writeHead(named || request.url?.includes('/tags/list') ? 200 : 404).end()
   })
   const { look } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
   t.match(await look(), { error: { code: 'MALFORMED_RESPONSE', message: /and does not have it/ } })
@@ -318,6 +363,7 @@ t.test('an index that holds itself is followed once, and one without end is cut 
       async ask(question: RegistryQuestion): Promise<RegistryAnswer> {
         if (question.about === 'tag') return { kind: 'digest', digest: digest(1) }
         if (question.about === 'presence') return { kind: 'absent' }
+        if (question.about === 'repository') return { kind: 'there' }
         asked.push(question.digest)
         return { kind: 'holds', digests: holds(question.digest) }
       },

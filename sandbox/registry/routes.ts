@@ -41,9 +41,11 @@ export function answer(store: RegistryStore, request: Request): Reply {
 
 /** Google's registries add what they know of each digest. */
 function answerTags(store: RegistryStore, { repository: name }: Request): Reply {
+  const tags = store.tags(name)
+  if (tags === null) return errorReply(404, 'NAME_UNKNOWN', 'repository name not known to registry')
   const uploads = [...store.uploads(name)].map(([digest, timeUploadedMs]) => [digest, { timeUploadedMs }] as const)
   const manifest = Object.fromEntries(uploads)
-  return jsonReply({ name, tags: store.tags(name), ...(uploads.length > 0 && { manifest }) })
+  return jsonReply({ name, tags, ...(uploads.length > 0 && { manifest }) })
 }
 
 function answerManifest(store: RegistryStore, request: Request): Reply {

@@ -14,7 +14,8 @@ export interface RegistryStore {
   manifest(repository: string, reference: string): { readonly digest: string; readonly manifest: StoredManifest } | null
   /** A digest goes with the tags that point at it; a tag goes alone. False where there is none. */
   remove(repository: string, reference: string): boolean
-  tags(repository: string): readonly string[]
+  /** Null where there is no such repository. */
+  tags(repository: string): readonly string[] | null
   /** By digest, when it was uploaded: epoch ms. Empty where the registry does not tell. */
   uploads(repository: string): ReadonlyMap<string, number>
   putBlob(bytes: Buffer): string
@@ -74,7 +75,10 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
       }
       return repository?.manifests.delete(reference) ?? false
     },
-    tags: name => [...(repositories.get(repositoryPath(name))?.tags.keys() ?? [])].sort(),
+    tags(name) {
+      const repository = repositories.get(repositoryPath(name))
+      return repository ? [...repository.tags.keys()].sort() : null
+    },
     uploads: name => repositories.get(repositoryPath(name))?.uploads ?? new Map(),
     putBlob(bytes) {
       blobs.set(sha256(bytes), bytes)
@@ -84,6 +88,7 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
   }
 
   for (const [repository, { tags, untagged = [], uploads = {} }] of Object.entries(content)) {
+    repositoryAt(repository)
     for (const [tag, expression] of Object.entries(tags)) store.put(repository, tag, imageOf(expression))
     for (const expression of untagged) store.put(repository, null, imageOf(expression))
     for (const [expression, { uploadTime }] of Object.entries(uploads)) {

@@ -7,7 +7,7 @@ import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts
 import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
-import { addTag, listImages, updateJob } from './fix.ts'
+import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
 import { whatServes } from './what-serves.ts'
 
@@ -41,17 +41,17 @@ function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): strin
 function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   const { answer, repository, tag } = seen
   if (answer.kind === 'failed') return [unproven({ code: answer.code, message: answer.message })]
-  if (answer.kind !== 'absent') return judgeContents(seen)
+  const doubts = seen.doubts.map(doubt => unproven(doubt))
+  if (answer.kind !== 'absent') return [...judgeContents(seen), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
-  if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }]
-  return [
-    differs('drifted', `${shortImageOf(seen)} does not exist, and its lane needs it`, {
-      path: pathOf(seen),
-      kind: 'missing',
-      expected: `${repository}:${tag}`,
-      actual: null,
-    }),
-  ]
+  if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }, ...doubts]
+  const missing = differs('drifted', `${shortImageOf(seen)} does not exist, and its lane needs it`, {
+    path: pathOf(seen),
+    kind: 'missing',
+    expected: `${repository}:${tag}`,
+    actual: null,
+  })
+  return [missing, ...doubts]
 }
 
 /** One difference for each lane that is broken into, however many images of it the tag holds. */
@@ -65,8 +65,7 @@ function judgeContents(seen: LaneTag): Part[] {
     return differs('drifted', summary, { path: pathOf(seen), kind: 'changed', expected, actual, via: via(seen.origin) })
   })
   const failed = seen.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
-  const doubts = [...seen.doubts, ...failed.map(({ code, message }) => ({ code, message }))]
-  return [...broken, ...doubts.map(doubt => unproven(doubt)), inSync]
+  return [...broken, ...failed.map(({ code, message }) => unproven({ code, message })), inSync]
 }
 
 /** What the registry and the builder tell. Who moved the tag only the audit log knows. */
@@ -98,8 +97,8 @@ const consequences: Readonly<Record<NamedImage['path'], string>> = {
 function fixFor({ stack, observed }: Input, differences: readonly Difference[]): string | null {
   const missing = (path: string) => differences.some(difference => difference.path === path)
   const serves = heldServingImage(stack, observed)
-  if (serves && stack.job && missing('job.image') && !missing('revision.image'))
-    return updateJob({ ...stack, job: stack.job }, pinnedImage(serves))
+  if (serves && stack.job && missing('job.image') && !missing('revision.image')) return migrateStack(stack)
+  if (serves && missing('service.image') && !missing('revision.image')) return deployStack(stack, pinnedImage(serves))
   const lane = observed.lanes.tags.find(tag => differences.some(({ path }) => path === pathOf(tag)))
   if (lane) {
     if (lane.answer.kind === 'absent' && serves?.repository === lane.repository)

@@ -4,7 +4,7 @@ import type { Catalog } from '../grants/catalog.ts'
 import { printable, showIdentifier } from '../grants/identifiers.ts'
 import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
-import { executeJob } from './fix.ts'
+import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
 import { conclude, differs, inSync, type Part, unproven } from './part.ts'
 
@@ -109,8 +109,7 @@ function judgeLedger({ table, expected }: LedgerFile, answer: LedgerAnswer, stat
   ]
 }
 
-/** What makes relations is a migration. */
+/** What makes relations is a migration, with the image that serves. */
 function fixFor(stack: Stack): string | null {
-  const { job } = stack
-  return job && executeJob({ ...stack, job })
+  return stack.job && migrateStack(stack)
 }

@@ -38,6 +38,17 @@ export function uploadTime(tagsList: Buffer, digest: string): EpochMs | null {
   return Number.isSafeInteger(uploaded) && uploaded > 0 ? uploaded : null
 }
 
+/**
+ * Whether a list of tags is that of a repository in which nothing is. Google's registries answer so for a name that they do
+ * not know; others, whose list says nothing of manifests, may hold what has no tag.
+ */
+export function holdsNothing(tagsList: Buffer): boolean {
+  const list = object(parseJson(tagsList))
+  const manifests = object(list?.manifest)
+  const tags = Array.isArray(list?.tags) ? list.tags : []
+  return manifests !== null && Object.keys(manifests).length === 0 && tags.length === 0
+}
+
 function object(value: unknown): JsonObject | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null
 }

@@ -13,7 +13,7 @@ import {
   refusalCode,
 } from './registry-http.ts'
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
-import { configDigest, describeOrigin, uploadTime } from './registry-origin.ts'
+import { configDigest, describeOrigin, holdsNothing, uploadTime } from './registry-origin.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
 
 export interface RegistryClient {
@@ -57,6 +57,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     const address = repositoryAddress(question.repository, emulatorHost)
     if (question.about === 'tag') return askTag(read, address, question.tag, signal)
     if (question.about === 'presence') return askPresence(read, address, question.digest, signal)
+    if (question.about === 'repository') return askRepository(read, address, signal)
     const ask = question.about === 'origin' ? askOrigin : askDigest
     const answer = await ask(read, address, question.digest, signal)
     if (answer.kind === 'holds' || isTold(answer)) kept.set(questionKey(question), answer)
@@ -65,16 +66,15 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
   /** What was said before, where that still counts. */
   function recall(question: RegistryQuestion, key: string): RegistryAnswer | undefined {
-    if (question.about !== 'presence') return kept.get(key)
+    const expected = expectedAnswer(question)
+    if (expected === null) return kept.get(key)
     const before = believed.get(key)
-    return before && before.answer.kind === question.expected && clock.monotonic() < before.until
-      ? before.answer
-      : undefined
+    return before && before.answer.kind === expected && clock.monotonic() < before.until ? before.answer : undefined
   }
 
   async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
     const answer = await flights.join(key, signal, shared => persist(question, shared))
-    if (question.about === 'presence') believed.set(key, { answer, until: clock.monotonic() + believedForMs })
+    if (expectedAnswer(question) !== null) believed.set(key, { answer, until: clock.monotonic() + believedForMs })
     return answer
   }
 
@@ -102,6 +102,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       }
     },
   }
+}
+
+/** What an answer must be to be believed for a while; null: it is kept for ever, or asked for each time. */
+function expectedAnswer(question: RegistryQuestion): RegistryAnswer['kind'] | null {
+  if (question.about === 'repository') return 'there'
+  return question.about === 'presence' ? question.expected : null
 }
 
 /** Reads something of a repository by tag or digest, after a token exchange where the registry asks for one. */
@@ -161,6 +167,18 @@ async function askPresence(
   throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered for another digest than it was asked for`)
 }
 
+/** Its tags are listed: only that tells a repository that does not exist from a digest that it does not hold. */
+async function askRepository(
+  read: ReadRepository,
+  address: RepositoryAddress,
+  signal: AbortSignal,
+): Promise<RegistryAnswer> {
+  const reply = await read('ListTags', address, 'list?n=1', signal)
+  if (reply.status === 404) return { kind: 'absent' }
+  if (reply.status !== 200) throw refusal(reply.status, address)
+  return { kind: reply.body !== null && holdsNothing(reply.body) ? 'absent' : 'there' }
+}
+
 /** What cannot be fetched is not told: a part that fails spoils no other. */
 async function askOrigin(
   read: ReadRepository,
@@ -213,6 +231,7 @@ function sizeOf(answer: RegistryAnswer): number {
 }
 
 function checkQuestion(question: RegistryQuestion): void {
+  if (question.about === 'repository') return
   const sound = question.about === 'tag' ? /^\w[\w.-]{0,127}$/.test(question.tag) : isDigest(question.digest)
   if (sound) return
   throw new DriftwatchError('INVALID_ARGUMENT', `that is no ${question.about}: no registry was asked`)

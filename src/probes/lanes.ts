@@ -38,7 +38,10 @@ export function createLanesProbe(reader: CloudRunReader, registry: RegistryReade
 async function observeTag(registry: RegistryReader, lane: LaneConfig, tag: string): Promise<LaneTag> {
   const { repository } = lane
   const answer = await registry.ask({ about: 'tag', repository, tag })
-  const unseen = { repository, tag, answer, sightings: [], doubts: [], origin: null }
+  // Whatever is asked of a repository that is misspelt is absent there.
+  const named = answer.kind === 'absent' && !lane.required ? [repository, ...lane.excludes] : lane.excludes
+  const strange = (await Promise.all(named.map(each => strangeness(registry, each)))).flat()
+  const unseen = { repository, tag, answer, sightings: [], doubts: strange, origin: null }
   if (answer.kind !== 'digest') return unseen
   const { digests, doubts } = await contentsOf(registry, repository, answer.digest)
   const sightings = await Promise.all(
@@ -46,7 +49,16 @@ async function observeTag(registry: RegistryReader, lane: LaneConfig, tag: strin
   )
   const astray = sightings.some(sighting => sighting.answer.kind === 'digest')
   const origin = astray ? await originOf(registry, repository, answer.digest) : null
-  return { ...unseen, sightings, doubts, origin }
+  return { ...unseen, sightings, doubts: [...strange, ...doubts], origin }
+}
+
+/** Why a repository that a lane names proves nothing: it is not there, or could not be asked. */
+async function strangeness(registry: RegistryReader, repository: string): Promise<Doubt[]> {
+  const answer = await registry.ask({ about: 'repository', repository })
+  if (answer.kind === 'failed') return [{ code: answer.code, message: answer.message }]
+  if (answer.kind !== 'absent') return []
+  const message = `the registry has no repository ${repository}, or no tag in it: is it written right in the lanes?`
+  return [{ code: 'NOT_FOUND', message }]
 }
 
 /** What a digest stands for: itself and, where it is an index, all that it holds. A digest is never followed twice. */

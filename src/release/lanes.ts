@@ -10,7 +10,7 @@ export interface LaneTag {
   readonly answer: RegistryAnswer
   /** Whether the other lanes hold what it points to: its digest, and each that an index holds. */
   readonly sightings: readonly LaneSighting[]
-  /** Why not all that it points to could be looked at. */
+  /** Why not all that it points to could be looked at, or in every repository that the lane names. */
   readonly doubts: readonly Doubt[]
   /** How it came there, asked for only where another lane holds it. */
   readonly origin: ImageOrigin | null

@@ -12,6 +12,8 @@ export type RegistryQuestion =
       readonly digest: string
       readonly expected: 'digest' | 'absent'
     }
+  /** Whether there is such a repository at all, and it may be read. That it is there is believed for some minutes. */
+  | { readonly about: 'repository'; readonly repository: string }
   /** How a digest came into the repository. */
   | { readonly about: 'origin'; readonly repository: string; readonly digest: string }
 
@@ -21,7 +23,9 @@ export type RegistryAnswer =
   /** The digests that an index holds; empty for a single image. */
   | { readonly kind: 'holds'; readonly digests: readonly string[] }
   | { readonly kind: 'origin'; readonly origin: ImageOrigin }
-  /** The registry positively has no such tag or digest. */
+  /** There is such a repository. */
+  | { readonly kind: 'there' }
+  /** The registry positively has no such tag, digest or repository. */
   | { readonly kind: 'absent' }
   /** It could not be asked, or did not say. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
@@ -41,6 +45,7 @@ export type RegistryAnswers = ReadonlyMap<string, RegistryAnswer>
 
 export function questionKey(question: RegistryQuestion): string {
   if (question.about === 'tag') return `${question.repository}:${question.tag}`
+  if (question.about === 'repository') return `repository ${question.repository}`
   const reference = `${question.repository}@${question.digest}`
   return question.about === 'digest' ? reference : `${question.about} of ${reference}`
 }
