@@ -22,16 +22,15 @@ export function cutRoute(
 }
 
 function revokeMembership(role: Oid, member: Oid, context: PlanContext): Refusal {
-  const edges = context.draft.catalog().memberships.filter(edge => edge.role === role && edge.member === member)
+  const edges = context.draft.memberships.filter(edge => edge.role === role && edge.member === member)
   return refusalOf(edges.map(edge => revokeEdge(edge, '', context)))
 }
 
 /** From 16 on a membership is taken back by its grantor, and what the member granted by its ADMIN option goes with it. */
 export function revokeEdge(edge: Membership, what: '' | 'ADMIN OPTION FOR ', context: PlanContext): Refusal {
-  const { draft, runner, emit, nameOf } = context
-  const { memberships, serverVersion } = draft.catalog()
+  const { draft, runner, emit, nameOf, isModern } = context
+  const { memberships } = draft
   if (!memberships.includes(edge)) return null
-  const isModern = serverVersion >= 160000
   const problem =
     runner.manageMembers(edge.role) ?? (isModern && !runner.isSuperuser ? runner.actAs([edge.grantor]) : null)
   if (problem) return problem

@@ -4,7 +4,7 @@ import { classOf } from './expectation.ts'
 import { printable, showIdentifier } from './identifiers.ts'
 import type { Bench } from './judge-rights.ts'
 import { describeRights, type ObjectClass } from './privileges.ts'
-import type { Route } from './reach.ts'
+import type { Route, Unbounded } from './reach.ts'
 
 /** A discrepancy in words. The path is that of the policy's part that it is about. */
 export interface Description {
@@ -47,10 +47,9 @@ function wordsFor(found: Discrepancy, bench: Bench): Words {
       const actual = `${name(found.member)} may make others members of ${name(found.role)}`
       return unexpected(`roles.${name(found.role)}.members`, actual, 'ADMIN option')
     }
-    case 'superuser': {
+    case 'unbounded': {
       const actual = `${name(found.role)}: every privilege on every object`
-      const via = found.route.path.length === 0 ? 'superuser' : `${showRoute(found.route, name)}, a superuser`
-      return unexpected(`roles.${name(found.role)}.superuser`, actual, via)
+      return unexpected(`roles.${name(found.role)}.${found.as}`, actual, showUnbounded(found, name))
     }
     case 'schema-missing':
       return missing(`schemas.${showIdentifier(found.name)}`, `schema ${showIdentifier(found.name)}`)
@@ -110,6 +109,12 @@ function showVia({ source, route }: RightDiscrepancy, name: (role: Oid) => strin
 function showRoute({ path, by }: Route, name: (role: Oid) => string): string {
   const how = { inherit: '', set: ' by SET ROLE', admin: ' by its ADMIN option' }[by]
   return `member of ${path.map(name).join(' → ')}${how}`
+}
+
+function showUnbounded({ as, route }: Omit<Unbounded, 'role'>, name: (role: Oid) => string): string {
+  if (as === 'superuser') return route.path.length === 0 ? 'superuser' : `${showRoute(route, name)}, a superuser`
+  const how = 'which can join any role before PostgreSQL 16'
+  return route.path.length === 0 ? `CREATEROLE, ${how}` : `${showRoute(route, name)}, which has CREATEROLE`
 }
 
 function wordsForDefault(found: DefaultDiscrepancy, bench: Bench): Words {

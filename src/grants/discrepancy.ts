@@ -1,6 +1,6 @@
 import type { CatalogObject, Oid, RoleAttribute } from './catalog.ts'
 import type { ObjectClass, Rights } from './privileges.ts'
-import type { Route } from './reach.ts'
+import type { Route, Unbounded } from './reach.ts'
 
 /** Where a right comes from, at the end of its route. */
 export type Source = 'grant' | 'owner' | 'predefined' | 'public'
@@ -53,7 +53,7 @@ export type Discrepancy =
   | { readonly type: 'member-missing'; readonly role: Oid; readonly member: string }
   | { readonly type: 'member-unexpected'; readonly role: Oid; readonly member: Oid; readonly route: Route }
   | { readonly type: 'member-admin'; readonly role: Oid; readonly member: Oid }
-  | { readonly type: 'superuser'; readonly role: Oid; readonly route: Route }
+  | { readonly type: 'unbounded'; readonly role: Oid; readonly as: Unbounded['as']; readonly route: Route }
   | { readonly type: 'schema-missing'; readonly name: string; readonly owner: string | null }
   | {
       readonly type: 'owner'

@@ -6,9 +6,17 @@ import { implicitMemberships } from './reach.ts'
 
 /** A catalog that a plan changes as its statements will change the database. */
 export interface Draft {
-  /** As it is by now. */
+  /** The whole of it, as it is by now: for a comparison. What is asked for one thing at a time has a word of its own here. */
   catalog(): Catalog
+  readonly memberships: readonly Membership[]
+  role(oid: Oid): CatalogRole | undefined
+  roleNamed(name: string): CatalogRole | undefined
+  database(): CatalogObject
+  schema(name: string): CatalogObject | undefined
   object(like: CatalogObject): CatalogObject
+  /** The table that a sequence belongs to. */
+  tableOf(sequence: CatalogObject): CatalogObject | undefined
+  defaultAcl(like: Omit<DefaultAcl, 'acl'>): DefaultAcl
   readonly inherited: Inherited
   setAcl(object: CatalogObject, entries: readonly AclEntry[]): void
   setColumnAcl(object: CatalogObject, column: string, entries: readonly AclEntry[]): void
@@ -27,25 +35,39 @@ const keyOf = ({ kind, oid }: CatalogObject): string => `${classOf(kind)} ${oid}
 export function createDraft(start: Catalog): Draft {
   const pool = createAclPool(start.serverVersion, () => undefined)
   const changed = new Map<string, CatalogObject>()
-  let { roles, memberships, defaultAcls } = start
+  const roles = new Map(start.roles.map(role => [role.oid, role]))
   const schemas = new Map(start.schemas)
   const reached = new Map<Oid, ReadonlySet<Oid>>()
+  const family = indexFamilies(start)
+  let { memberships, defaultAcls } = start
   let nextOid = -2
   const current = (object: CatalogObject): CatalogObject => changed.get(keyOf(object)) ?? object
   const put = (object: CatalogObject) => changed.set(keyOf(object), object)
   return {
     catalog: () => ({
       ...start,
-      roles,
+      roles: [...roles.values()],
       memberships,
       defaultAcls,
       database: current(start.database),
       schemas: new Map([...schemas].map(([name, schema]) => [name, renew(schema, current)])),
       doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
     }),
+    get memberships() {
+      return memberships
+    },
+    role: oid => roles.get(oid),
+    roleNamed: name => [...roles.values()].find(role => role.name === name),
+    database: () => current(start.database),
+    schema(name) {
+      const known = schemas.get(name)?.self
+      return known && current(known)
+    },
     object: current,
+    tableOf: ({ ownedBy }) => (ownedBy === null ? undefined : family.tables.get(ownedBy)),
+    defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
     inherited(role) {
-      if (roles.find(({ oid }) => oid === role)?.superuser) return null
+      if (roles.get(role)?.superuser) return null
       const known = reached.get(role) ?? closureOf(role, [...memberships, ...implicitMemberships(start)])
       reached.set(role, known)
       return known
@@ -57,17 +79,15 @@ export function createDraft(start: Catalog): Draft {
     },
     setOwner(object, owner) {
       put(owned(current(object), owner, pool))
-      for (const other of schemas.get(object.schema)?.objects ?? [])
-        if (other.ownedBy === object.oid && classOf(object.kind) === 'tables') put(owned(current(other), owner, pool))
+      if (classOf(object.kind) !== 'tables') return
+      for (const other of family.sequences.get(object.oid) ?? []) put(owned(current(other), owner, pool))
     },
     addRole(role) {
       const made = { ...role, oid: nextOid-- }
-      roles = [...roles, made]
+      roles.set(made.oid, made)
       return made
     },
-    setRole(role) {
-      roles = roles.map(known => (known.oid === role.oid ? role : known))
-    },
+    setRole: role => roles.set(role.oid, role),
     setMemberships(next) {
       reached.clear()
       memberships = next
@@ -86,6 +106,17 @@ export function createDraft(start: Catalog): Draft {
   }
 }
 
+/** Sequences by the table that they belong to, and those tables. */
+function indexFamilies({ schemas }: Catalog) {
+  const objects = [...schemas.values()].flatMap(schema => schema.objects)
+  const sequences = Map.groupBy(
+    objects.filter(({ ownedBy }) => ownedBy !== null),
+    ({ ownedBy }) => ownedBy ?? 0,
+  )
+  const isTable = ({ kind, oid }: CatalogObject) => classOf(kind) === 'tables' && sequences.has(oid)
+  return { sequences, tables: new Map(objects.filter(isTable).map(table => [table.oid, table])) }
+}
+
 function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<Oid> {
   const found = new Set([role])
   for (const oid of found) {
@@ -94,7 +125,7 @@ function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<O
   return found
 }
 
-function isSameEntry(one: DefaultAcl, other: DefaultAcl): boolean {
+function isSameEntry(one: DefaultAcl, other: Omit<DefaultAcl, 'acl'>): boolean {
   return one.role === other.role && one.schema === other.schema && one.objects === other.objects
 }
 

@@ -114,7 +114,7 @@ const anything: Rights = withOptions((1 << optionShift) - 1)
 export function allowedRights(role: Oid, expected: Expectation, owner: Oid | null, policy: ResolvedPolicy): Rights {
   const usable = policy.mayUse(role)
   if (owner !== null && (role === owner || usable.has(owner))) return anything
-  if (policy.maySuperuse(role)) return anything
+  if (policy.mayActAs(role, 'superuser')) return anything
   let rights = expected.everybody | (expected.direct.get(role) ?? 0)
   for (const used of usable) rights |= expected.direct.get(used) ?? 0
   return rights

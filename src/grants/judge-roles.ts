@@ -1,11 +1,10 @@
 import { rightsIn } from './acl.ts'
-import { type CatalogObject, type Membership, type Oid, PUBLIC, roleAttributes } from './catalog.ts'
+import { bootstrapSuperuser, type CatalogObject, type Membership, type Oid, PUBLIC, roleAttributes } from './catalog.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { type Bench, createAssessor } from './judge-rights.ts'
 import { attributesOf } from './policy.ts'
 import { everyRight, type Rights, rightsOf, withoutOptions } from './privileges.ts'
-import { isCreators } from './reach.ts'
-import type { ListedRole } from './resolved-policy.ts'
+import type { ListedRole, ResolvedPolicy } from './resolved-policy.ts'
 
 /** Roles that are missing, have other attributes, are used by others than their members, or may do things to the database. */
 export function judgeRoles(bench: Bench): Discrepancy[] {
@@ -14,7 +13,7 @@ export function judgeRoles(bench: Bench): Discrepancy[] {
   return [
     ...missing.map(({ name }) => ({ type: 'role-missing', name }) as const),
     ...judgeAttributes(bench),
-    ...judgeSuperusers(bench),
+    ...judgeUnbounded(bench),
     ...judgeMembers(bench),
     ...judgeDatabase(bench),
   ]
@@ -30,17 +29,19 @@ function judgeAttributes({ policy }: Bench): Discrepancy[] {
   })
 }
 
-/** A listed role that is a superuser itself is told of as an attribute. */
-function judgeSuperusers({ policy, reach }: Bench): Discrepancy[] {
-  return reach.superusers
-    .filter(({ role, route }) => !policy.maySuperuse(role) && (route.path.length > 0 || !policy.listedByOid.has(role)))
-    .map(({ role, route }) => ({ type: 'superuser', role, route }) as const)
+/** A listed role that is a superuser itself, or has CREATEROLE, is told of as an attribute. */
+function judgeUnbounded({ policy, reach }: Bench): Discrepancy[] {
+  return reach.unbounded
+    .filter(
+      ({ role, as, route }) => !policy.mayActAs(role, as) && (route.path.length > 0 || !policy.listedByOid.has(role)),
+    )
+    .map(found => ({ type: 'unbounded', ...found }) as const)
 }
 
 function judgeMembers(bench: Bench): Discrepancy[] {
   const byRole = Map.groupBy(bench.catalog.memberships, edge => edge.role)
   return [...bench.policy.listedByOid].flatMap(([oid, entry]) => {
-    const edges = (byRole.get(oid) ?? []).filter(edge => !isCreators(edge, bench.policy))
+    const edges = byRole.get(oid) ?? []
     return [
       ...missingMembers(oid, entry, bench),
       ...unexpectedMembers(oid, edges, bench),
@@ -73,11 +74,20 @@ function unexpectedMembers(oid: Oid, edges: readonly Membership[], { policy, rea
 /** Members that may use the role and, by their ADMIN option, let others use it. */
 function administrators(oid: Oid, edges: readonly Membership[], { policy }: Bench): Discrepancy[] {
   const members = edges.filter(
-    ({ admin, member }) => admin && !policy.isTrusted(member) && policy.mayUse(member).has(oid),
+    edge =>
+      edge.admin &&
+      !policy.isTrusted(edge.member) &&
+      policy.mayUse(edge.member).has(oid) &&
+      !comesOfCreating(edge, policy),
   )
   return [...new Set(members.map(({ member }) => member))].map(
     member => ({ type: 'member-admin', role: oid, member }) as const,
   )
+}
+
+/** From 16 on whoever makes a role administers it by this grant, and cannot be without it: the policy lets it make roles. */
+function comesOfCreating({ member, grantor, inherit, set }: Membership, policy: ResolvedPolicy): boolean {
+  return grantor === bootstrapSuperuser && !inherit && !set && policy.mayActAs(member, 'createRole')
 }
 
 /** Rights on the database are judged of listed roles only, beyond those of PUBLIC. */

@@ -13,6 +13,8 @@ export interface PlanContext {
   readonly privileges: PrivilegePlanner
   /** Null where any superuser may run the plan. */
   readonly operator: Oid | null
+  /** Whether memberships have options of their own: 16 and later. */
+  readonly isModern: boolean
   /** The comparison that the discrepancy is of. */
   readonly comparison: Comparison
   nameOf(role: Oid): string

@@ -35,13 +35,12 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
   const draft = createDraft(catalog)
   const steps: PlanStep[] = []
   const impossible: string[] = []
-  const nameOf = (role: Oid) => draft.catalog().roles.find(({ oid }) => oid === role)?.name ?? String(role)
+  const isModern = catalog.serverVersion >= 160000
+  const nameOf = (role: Oid) => draft.role(role)?.name ?? String(role)
   const show = (role: Oid) => showIdentifier(nameOf(role))
-  const take = (taken: Taken) => steps.push(takeStep(taken, { nameOf, isModern: catalog.serverVersion >= 160000 }))
+  const take = (taken: Taken) => steps.push(takeStep(taken, { nameOf, isModern }))
   const runner =
-    operator === null
-      ? superuserRunner()
-      : createRunner({ catalog: () => draft.catalog(), role: operator, onTake: take }, show)
+    operator === null ? superuserRunner() : createRunner({ draft, role: operator, isModern, onTake: take }, show)
   const refused = new Set<string>()
   const settleOne = (found: Discrepancy, comparison: Comparison): boolean => {
     const line = describeInLine(describeDiscrepancy(found, comparison.bench))
@@ -52,7 +51,7 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
     })
     const before = steps.length
     const reason = settle(found, {
-      ...{ policy, draft, runner, privileges, operator, comparison, nameOf },
+      ...{ policy, draft, runner, privileges, operator, isModern, comparison, nameOf },
       emit: statements => steps.push({ comment: line, statements }),
     })
     if (reason !== null) {
@@ -102,18 +101,19 @@ function rankOf(found: Discrepancy): number {
     case 'member-unexpected':
     case 'member-admin':
       return 2
-    case 'superuser':
-      return 3
+    // Whoever is a member of one loses nothing but that, once it is bound.
+    case 'unbounded':
+      return found.route.path.length === 0 ? 3 : 4
     case 'schema-missing':
-      return 4
+      return 5
     case 'owner':
-      return found.objects === 'schema' ? 5 : 7
+      return found.objects === 'schema' ? 6 : 8
     case 'right':
     case 'default':
-      if (found.kind === 'unexpected') return 8
-      return found.objects === 'schema' ? 6 : 10
+      if (found.kind === 'unexpected') return 9
+      return found.objects === 'schema' ? 7 : 11
     case 'member-missing':
-      return 9
+      return 10
   }
 }
 

@@ -149,7 +149,7 @@ function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights:
  * to the grantor and back makes its grants the owner's own.
  */
 function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
-  const movable = object.ownedBy === null ? object : tableOf(object, draft)
+  const movable = object.ownedBy === null ? object : draft.tableOf(object)
   const { owner } = draft.object(object)
   if (!movable || !mayGiveTo(grantor)) return []
   return [grantor, owner].map(next => {
@@ -160,11 +160,6 @@ function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, gran
       { grantee: next, rights: 0, option: 'without', cascade: false },
     )
   })
-}
-
-function tableOf({ schema, ownedBy }: CatalogObject, draft: Draft): CatalogObject | undefined {
-  const objects = draft.catalog().schemas.get(schema)?.objects ?? []
-  return objects.find(({ oid, kind }) => oid === ownedBy && classOf(kind) === 'tables')
 }
 
 /** Grants again what roles lost that may hold anything. */

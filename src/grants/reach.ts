@@ -23,21 +23,24 @@ export interface Reach {
   holders(of: Oid): readonly Holder[]
   /** What a role holds without saying SET ROLE: itself, and all that it inherits from. */
   inherited(by: Oid): ReadonlySet<Oid>
-  /** The judged roles that can act as a superuser. */
-  readonly superusers: readonly Holder[]
-  /** Memberships that a role with CREATEROLE got by making a role (16 and later); they do not count. */
-  readonly creators: readonly Membership[]
+  /** The judged roles that nothing holds back. */
+  readonly unbounded: readonly Unbounded[]
+}
+
+/** Who can do everything: as a superuser or, before 16, by CREATEROLE, with which one joins whatever role one likes. */
+export interface Unbounded extends Holder {
+  readonly as: 'superuser' | 'createRole'
 }
 
 export function computeReach(catalog: Catalog, policy: ResolvedPolicy): Reach {
-  const { creators, edges } = usableMemberships(catalog, policy)
-  const byMember = Map.groupBy(edges, edge => edge.member)
+  const edges = [...catalog.memberships, ...implicitMemberships(catalog)]
+  const world = { policy, byMember: Map.groupBy(edges, edge => edge.member), isModern: catalog.serverVersion >= 160000 }
   const holders = new Map<Oid, Holder[]>()
-  const superusers: Holder[] = []
+  const unbounded: Unbounded[] = []
   for (const role of catalog.roles) {
     if (!policy.isJudged(role.oid)) continue
-    const found = explore(role, byMember, policy)
-    if (found.superuser) superusers.push({ role: role.oid, route: found.superuser })
+    const found = explore(role, world)
+    if (found.unbounded) unbounded.push({ role: role.oid, ...found.unbounded })
     for (const [oid, route] of found.routes) {
       const list = holders.get(oid)
       if (list) list.push({ role: role.oid, route })
@@ -47,19 +50,9 @@ export function computeReach(catalog: Catalog, policy: ResolvedPolicy): Reach {
   const inherited = new Map<Oid, ReadonlySet<Oid>>()
   return {
     holders: of => holders.get(of) ?? [],
-    inherited: by => inherited.get(by) ?? rememberInherited(by, byMember, inherited),
-    superusers,
-    creators,
+    inherited: by => inherited.get(by) ?? rememberInherited(by, world.byMember, inherited),
+    unbounded,
   }
-}
-
-/** What a creator has by the bootstrap superuser's grant is only the power of CREATEROLE, which it has anyway. */
-function usableMemberships(catalog: Catalog, policy: ResolvedPolicy): { creators: Membership[]; edges: Membership[] } {
-  const creators: Membership[] = []
-  const edges: Membership[] = []
-  for (const edge of catalog.memberships) (isCreators(edge, policy) ? creators : edges).push(edge)
-  edges.push(...implicitMemberships(catalog))
-  return { creators, edges }
 }
 
 /** The owner of the database is a member of a role of PostgreSQL's own, which the catalog does not say. */
@@ -70,48 +63,56 @@ export function implicitMemberships({ roles, database }: Pick<Catalog, 'roles' |
   return [{ ...edge, inherit: true, set: true, admin: false }]
 }
 
-export function isCreators(edge: Membership, policy: Pick<ResolvedPolicy, 'roleOf'>): boolean {
-  const adminOnly = edge.admin && !edge.inherit && !edge.set
-  return adminOnly && edge.grantor === bootstrapSuperuser && (policy.roleOf(edge.member)?.createRole ?? false)
+interface World {
+  readonly policy: ResolvedPolicy
+  readonly byMember: ReadonlyMap<Oid, readonly Membership[]>
+  /** Whether CREATEROLE is limited to the roles that one administers: 16 and later. */
+  readonly isModern: boolean
 }
 
 interface Found {
   readonly routes: Map<Oid, Route>
-  readonly superuser: Route | null
+  readonly unbounded: Omit<Unbounded, 'role'> | null
 }
 
 /** Breadth first, so that the shortest route is the one that is told. */
-function explore(start: CatalogRole, byMember: ReadonlyMap<Oid, readonly Membership[]>, policy: ResolvedPolicy): Found {
-  const routes = new Map<Oid, Route>([[start.oid, { path: [], by: 'inherit' }]])
-  if (start.superuser) return { routes, superuser: { path: [], by: 'inherit' } }
+function explore(start: CatalogRole, { policy, byMember, isModern }: World): Found {
+  const itself: Route = { path: [], by: 'inherit' }
+  const routes = new Map<Oid, Route>([[start.oid, itself]])
+  if (start.superuser) return { routes, unbounded: { as: 'superuser', route: itself } }
   const becomes = new Set<Oid>([start.oid])
-  const waiting: { at: Oid; route: Route; canBecome: boolean }[] = [
-    { at: start.oid, route: { path: [], by: 'inherit' }, canBecome: true },
-  ]
-  let superuser: Route | null = null
+  const waiting: { at: Oid; route: Route; canBecome: boolean }[] = [{ at: start.oid, route: itself, canBecome: true }]
+  let [superuser, createRole]: (Route | null)[] = [null, start.createRole ? itself : null]
   for (let next = waiting.shift(); next; next = waiting.shift()) {
     for (const edge of byMember.get(next.at) ?? []) {
       if (next.at === start.oid && policy.mayUse(start.oid).has(edge.role)) continue
-      const step = stepOver(edge, next)
+      const step = stepOver(edge, next, policy)
       if (!step || (routes.has(edge.role) && (!step.canBecome || becomes.has(edge.role)))) continue
       const known = routes.get(edge.role)
+      const become = step.canBecome ? policy.roleOf(edge.role) : undefined
       if (!known) routes.set(edge.role, step.route)
       if (step.canBecome) becomes.add(edge.role)
-      if (step.canBecome && policy.roleOf(edge.role)?.superuser) superuser ??= step.route
+      if (become?.createRole) createRole ??= step.route
+      if (become?.superuser) superuser ??= step.route
       else waiting.push({ at: edge.role, route: known ?? step.route, canBecome: step.canBecome })
     }
   }
-  return { routes, superuser }
+  if (superuser) return { routes, unbounded: { as: 'superuser', route: superuser } }
+  return { routes, unbounded: createRole && !isModern ? { as: 'createRole', route: createRole } : null }
 }
 
-/** From a role that one can become every use of a membership is open; from one that is only inherited, inheriting. */
-function stepOver(edge: Membership, from: { route: Route; canBecome: boolean }) {
+/**
+ * From a role that one can become every use of a membership is open; from one that is only inherited, inheriting, and
+ * ADMIN, with which one grants oneself the rest. Who may be a superuser is only a superuser's to say.
+ */
+function stepOver(edge: Membership, from: { route: Route; canBecome: boolean }, policy: ResolvedPolicy) {
   const path = [...from.route.path, edge.role]
+  const admin = edge.admin && !policy.roleOf(edge.role)?.superuser
   if (from.canBecome && edge.set) {
     return { canBecome: true, route: { path, by: edge.inherit ? from.route.by : worse(from.route.by, 'set') } }
   }
-  if (edge.inherit) return { canBecome: edge.admin, route: { path, by: from.route.by } }
-  return edge.admin ? { canBecome: true, route: { path, by: 'admin' as const } } : null
+  if (edge.inherit) return { canBecome: admin, route: { path, by: from.route.by } }
+  return admin ? { canBecome: true, route: { path, by: 'admin' as const } } : null
 }
 
 function worse(one: Route['by'], other: Route['by']): Route['by'] {

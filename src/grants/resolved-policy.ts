@@ -1,4 +1,4 @@
-import type { Catalog, CatalogRole, Oid } from './catalog.ts'
+import type { Catalog, CatalogRole, Oid, RoleAttribute } from './catalog.ts'
 import { attributesOf, type GrantsPolicy, type RolePolicy } from './policy.ts'
 
 export interface ListedRole {
@@ -21,8 +21,8 @@ export interface ResolvedPolicy {
   isJudged(oid: Oid): boolean
   /** The listed roles that the policy lets a role use, itself left out. */
   mayUse(oid: Oid): ReadonlySet<Oid>
-  /** Whether the policy makes a role, or one that it may use, a superuser. */
-  maySuperuse(oid: Oid): boolean
+  /** Whether the policy makes a role, or one that it may use, a superuser, or lets it make roles. */
+  mayActAs(oid: Oid, as: 'superuser' | 'createRole'): boolean
 }
 
 const nobody: ReadonlySet<Oid> = new Set()
@@ -39,10 +39,12 @@ export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedP
   const listedByOid = new Map(listed.flatMap(entry => (entry.role ? [[entry.role.oid, entry] as const] : [])))
   const usable = usableRoles(listed, byName)
   const mayUse = (oid: Oid) => usable.get(oid) ?? nobody
-  const isSuperuser = (oid: Oid) => attributesOf(listedByOid.get(oid)?.policy ?? {}).superuser
-  const superusers = new Set(
-    catalog.roles.map(({ oid }) => oid).filter(oid => isSuperuser(oid) || [...mayUse(oid)].some(isSuperuser)),
-  )
+  const allowing = (attribute: RoleAttribute) => {
+    const has = (oid: Oid) => attributesOf(listedByOid.get(oid)?.policy ?? {})[attribute]
+    return new Set(catalog.roles.map(({ oid }) => oid).filter(oid => has(oid) || [...mayUse(oid)].some(has)))
+  }
+  const superusers = allowing('superuser')
+  const creators = allowing('createRole')
   const judged = new Set(
     catalog.roles.filter(({ oid, name }) => !trusted.has(oid) && !name.startsWith('pg_')).map(({ oid }) => oid),
   )
@@ -55,7 +57,7 @@ export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedP
     isTrusted: oid => trusted.has(oid),
     isJudged: oid => judged.has(oid),
     mayUse,
-    maySuperuse: oid => superusers.has(oid),
+    mayActAs: (oid, as) => superusers.has(oid) || (as === 'createRole' && creators.has(oid)),
   }
 }
 

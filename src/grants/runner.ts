@@ -1,6 +1,5 @@
 import {
   bootstrapSuperuser,
-  type Catalog,
   type CatalogObject,
   type CatalogRole,
   type Membership,
@@ -8,6 +7,7 @@ import {
   PUBLIC,
   type RoleAttribute,
 } from './catalog.ts'
+import type { Draft } from './draft.ts'
 import { type Rights, rightOf } from './privileges.ts'
 
 /** Who will run a plan: a superuser, or a managed server's admin that has to take the roles that it acts as. */
@@ -40,8 +40,10 @@ export interface Taken {
 
 interface RunnerInput {
   /** The state of things by now. */
-  readonly catalog: () => Catalog
+  readonly draft: Draft
   readonly role: Oid
+  /** 16 and later. */
+  readonly isModern: boolean
   /** Called before the first statement that needs it. */
   readonly onTake: (taken: Taken) => void
 }
@@ -65,20 +67,19 @@ export function superuserRunner(): Runner {
 }
 
 export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
-  const self = roleIn(input.catalog(), input.role)
+  const { draft, isModern } = input
+  const self = draft.role(input.role)
   if (self?.superuser) return superuserRunner()
   const taken: Taken[] = []
-  const isModern = input.catalog().serverVersion >= 160000
   const who = self ? nameOf(self.oid) : 'the operator'
-  const memberships = () => [...input.catalog().memberships, ...taken.map(({ role }) => asMember(role, input.role))]
+  const memberships = () => [...draft.memberships, ...taken.map(({ role }) => asMember(role, input.role))]
   const inherited = () => closure(input.role, memberships(), edge => edge.inherit)
   const administers = (role: Oid) => {
     const through = inherited()
     return memberships().some(edge => edge.role === role && edge.admin && through.has(edge.member))
   }
   const manageMembers = (role: Oid): string | null => {
-    if (roleIn(input.catalog(), role)?.superuser)
-      return `only a superuser manages the members of superuser ${nameOf(role)}`
+    if (draft.role(role)?.superuser) return `only a superuser manages the members of superuser ${nameOf(role)}`
     if (administers(role) || (!isModern && self?.createRole)) return null
     return isModern ? `${who} has no ADMIN option on ${nameOf(role)}` : `${who} has no CREATEROLE`
   }
@@ -87,7 +88,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     if (problem) return `it needs the rights of ${nameOf(role)}, and ${problem}`
     if (!isModern && !self?.inherit) return `${who} is NOINHERIT and cannot act as ${nameOf(role)}`
     if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is itself a member of ${who}`
-    const own = input.catalog().memberships.find(edge => isOwn(edge, role, input.role))
+    const own = draft.memberships.find(edge => isOwn(edge, role, input.role))
     const step = { role, before: own ?? null }
     taken.push(step)
     input.onTake(step)
@@ -111,7 +112,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     manageMembers,
     actAs,
     useSchema(name) {
-      const schema = input.catalog().schemas.get(name)?.self
+      const schema = draft.schema(name)
       return !schema || holds(schema, rightOf('USAGE')) ? null : actAs([schema.owner])
     },
     alterRole(role, attribute) {
@@ -128,8 +129,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
       )
     },
     createInDatabase() {
-      const { database } = input.catalog()
-      return holds(database, rightOf('CREATE')) ? null : `${who} has no CREATE on the database`
+      return holds(draft.database(), rightOf('CREATE')) ? null : `${who} has no CREATE on the database`
     },
     madeRole(role) {
       if (!isModern) return null
@@ -144,10 +144,6 @@ function lacksAttribute(self: CatalogRole, attribute: RoleAttribute, isModern: b
   if (attribute === 'login' || attribute === 'createRole') return null
   if (isModern) return self[attribute] ? null : `${who} has no ${attribute} itself`
   return attribute === 'createDb' ? null : `only a superuser changes ${attribute}`
-}
-
-function roleIn({ roles }: Catalog, oid: Oid): CatalogRole | undefined {
-  return roles.find(role => role.oid === oid)
 }
 
 function asMember(role: Oid, member: Oid): Membership {

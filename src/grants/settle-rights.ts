@@ -21,19 +21,17 @@ import { alterWord, defaultsWord, objectName } from './statements.ts'
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
 
 /** Sequences that belong to a table are left to follow it. */
-export function settleOwner({ targets, expected, actual }: OwnerDiscrepancy, context: PlanContext): Refusal {
+export function settleOwner(found: OwnerDiscrepancy, context: PlanContext): Refusal {
+  const { objects, schema, targets, expected, actual } = found
   const { draft, runner, emit, nameOf } = context
-  const statements: string[] = []
+  const movable = targets.filter(object => object.ownedBy === null && draft.object(object).owner !== expected)
   const problem = runner.actAs([actual, expected])
-  if (problem) return problem
-  for (const object of targets) {
-    if (object.ownedBy !== null || draft.object(object).owner === expected) continue
-    const lacks = object.kind === 'schema' ? runner.createInDatabase() : runner.useSchema(object.schema)
-    if (lacks) return lacks
-    statements.push(`ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(expected))}`)
-    draft.setOwner(object, expected)
-  }
-  if (statements.length > 0) emit(statements)
+  if (problem || movable.length === 0) return problem
+  const lacks = objects === 'schema' ? runner.createInDatabase() : runner.useSchema(schema)
+  if (lacks) return lacks
+  for (const object of movable) draft.setOwner(object, expected)
+  const owner = quoteIdentifier(nameOf(expected))
+  emit(movable.map(object => `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${owner}`))
   return null
 }
 
@@ -56,24 +54,19 @@ function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject,
 }
 
 function changeAll(
-  { targets }: RightDiscrepancy,
+  { schema, targets }: RightDiscrepancy,
   context: PlanContext,
   change: (object: CatalogObject) => PrivilegeStep[],
 ): Refusal {
   const { draft, runner, emit } = context
-  const problems = new Set<string>()
-  const byOwner = new Map<Oid, PrivilegeStep[][]>()
-  for (const object of targets.flat()) {
-    const { owner } = draft.object(object)
-    const problem = runner.actAs([owner]) ?? runner.useSchema(object.schema)
-    if (problem) problems.add(problem)
-    else {
-      const changes = byOwner.get(owner) ?? []
-      changes.push(change(object))
-      byOwner.set(owner, changes)
-    }
+  const byOwner = Map.groupBy(targets.flat(), object => draft.object(object).owner)
+  const problems: Refusal[] = []
+  const statements: string[] = []
+  for (const [owner, objects] of byOwner) {
+    const problem = runner.actAs([owner]) ?? runner.useSchema(schema)
+    if (problem) problems.push(problem)
+    else statements.push(...asOwner(owner, objects[0], objects.map(change), context))
   }
-  const statements = [...byOwner].flatMap(([owner, changes]) => asOwner(owner, targets, changes, context))
   if (statements.length > 0) emit(statements)
   return refusalOf(problems)
 }
@@ -84,13 +77,12 @@ function changeAll(
  */
 function asOwner(
   owner: Oid,
-  targets: RightDiscrepancy['targets'],
+  object: CatalogObject | undefined,
   changes: readonly (readonly PrivilegeStep[])[],
   { draft, runner, nameOf }: PlanContext,
 ): string[] {
   const statements = renderSteps(changes, nameOf)
-  const object = targets.find(list => list.length > 0)?.[0]
-  const schema = object && draft.catalog().schemas.get(object.schema)?.self
+  const schema = object && draft.schema(object.schema)
   const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
   if (runner.isSuperuser || !isNamed || statements.length === 0) return statements
   const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
@@ -126,8 +118,7 @@ function moveDatabase({ targets }: RightDiscrepancy, context: PlanContext): Refu
   const { policy, draft, runner, emit, nameOf } = context
   const [database] = targets.flat()
   if (!database) return null
-  const { roles } = draft.catalog()
-  const heir = (policy.trustedRoles ?? []).flatMap(name => roles.find(role => role.name === name) ?? [])[0]
+  const heir = (policy.trustedRoles ?? []).flatMap(name => draft.roleNamed(name) ?? [])[0]
   if (!heir) return 'the database needs another owner, and there is no trusted role to take it'
   const problem = runner.actAs([draft.object(database).owner, heir.oid])
   if (problem) return problem
@@ -141,10 +132,7 @@ export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): 
   const schema = found.everywhere ? null : found.schema
   const problem = runner.actAs([found.role])
   if (problem) return problem
-  const known = draft
-    .catalog()
-    .defaultAcls.find(entry => entry.role === found.role && entry.schema === schema && entry.objects === found.objects)
-  const entry = known ?? { role: found.role, schema, objects: found.objects, acl: [] }
+  const entry = draft.defaultAcl({ role: found.role, schema, objects: found.objects })
   const grantee = found.route?.path.at(-1) ?? found.holder
   const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
   const where = schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(schema)}`

@@ -1,4 +1,4 @@
-import { bootstrapSuperuser, type Oid, type RoleAttribute, roleAttributes } from './catalog.ts'
+import { bootstrapSuperuser, type Membership, type Oid, type RoleAttribute, roleAttributes } from './catalog.ts'
 import { cutRoute, revokeEdge } from './cut-route.ts'
 import type { Discrepancy } from './discrepancy.ts'
 import { quoteIdentifier } from './identifiers.ts'
@@ -20,8 +20,8 @@ export function settle(found: Discrepancy, context: PlanContext): Refusal {
       return removeMember(found.role, found.member, found.route, context)
     case 'member-admin':
       return removeAdmin(found.role, found.member, context)
-    case 'superuser':
-      return removeSuperuser(found.role, found.route, context)
+    case 'unbounded':
+      return bind(found, context)
     case 'schema-missing':
       return createSchema(found.name, found.owner, context)
     case 'owner':
@@ -55,18 +55,18 @@ function createRole(name: string, { policy, draft, runner, emit }: PlanContext):
   emit([`CREATE ROLE ${quoteIdentifier(name)}${words}`])
   const made = draft.addRole({ name, ...attributes, inherit: true })
   const administration = runner.madeRole(made.oid)
-  if (administration) draft.setMemberships([...draft.catalog().memberships, administration])
+  if (administration) draft.setMemberships([...draft.memberships, administration])
   return null
 }
 
 function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: PlanContext): Refusal {
   const { draft, runner, emit, operator } = context
-  const role = draft.catalog().roles.find(known => known.oid === oid)
+  const role = draft.role(oid)
   if (!role) return null
-  const loses = attribute === 'superuser' && !value
-  if (loses && oid === bootstrapSuperuser) return 'the superuser that initdb made stays one: name it in trustedRoles'
-  if (loses && oid === operator)
-    return 'it runs the plan itself: run it as another superuser, or name it in trustedRoles'
+  if (!value && attribute === 'superuser' && oid === bootstrapSuperuser)
+    return 'the superuser that initdb made stays one: name it in trustedRoles'
+  if (!value && oid === operator && (attribute === 'superuser' || (attribute === 'createRole' && !runner.isSuperuser)))
+    return 'it runs the plan itself: run it as another role, or name it in trustedRoles'
   const problem = runner.alterRole(role, attribute)
   if (problem) return problem
   emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${attributeWord(attribute, value)}`])
@@ -74,24 +74,27 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
   return null
 }
 
-function removeSuperuser(oid: Oid, route: Route, context: PlanContext): Refusal {
-  if (route.path.length === 0) return alterRole(oid, 'superuser', false, context)
+/** Ends what lets a role do everything. */
+function bind({ role, as, route }: Extract<Discrepancy, { type: 'unbounded' }>, context: PlanContext): Refusal {
+  if (route.path.length === 0) return alterRole(role, as, false, context)
   const { policy } = context.comparison.bench
-  return cutRoute(oid, route.path, role => policy.maySuperuse(role) || !policy.isJudged(role), context)
+  return cutRoute(role, route.path, user => policy.mayActAs(user, as) || !policy.isJudged(user), context)
 }
 
 function addMember(role: Oid, member: string, context: PlanContext): Refusal {
-  const { draft, runner, emit, nameOf, operator } = context
-  const { roles, memberships, serverVersion } = draft.catalog()
-  const known = roles.find(({ name }) => name === member)
+  const { draft, runner, emit, nameOf, operator, isModern } = context
+  const known = draft.roleNamed(member)
   if (!known) return 'there is no role of that name, and `roles` does not say what it is'
   const problem = runner.manageMembers(role)
   if (problem) return problem
-  const options = serverVersion >= 160000 ? ' WITH INHERIT TRUE, SET TRUE' : ''
+  const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   emit([`GRANT ${quoteIdentifier(nameOf(role))} TO ${quoteIdentifier(member)}${options}`])
   const grantor = runner.isSuperuser ? bootstrapSuperuser : (operator ?? bootstrapSuperuser)
-  const edge = { role, member: known.oid, grantor, inherit: true, set: true, admin: false }
-  draft.setMemberships([...memberships, edge])
+  // What the same grantor gave before is the same grant, which keeps its ADMIN option.
+  const isSame = (edge: Membership) => edge.role === role && edge.member === known.oid && edge.grantor === grantor
+  const admin = draft.memberships.some(edge => isSame(edge) && edge.admin)
+  const edge = { role, member: known.oid, grantor, inherit: true, set: true, admin }
+  draft.setMemberships([...draft.memberships.filter(other => !isSame(other)), edge])
   return null
 }
 
@@ -101,13 +104,12 @@ function removeMember(role: Oid, member: Oid, route: Route, context: PlanContext
 }
 
 function removeAdmin(role: Oid, member: Oid, context: PlanContext): Refusal {
-  const { memberships } = context.draft.catalog()
-  const edges = memberships.filter(edge => edge.role === role && edge.member === member && edge.admin)
+  const edges = context.draft.memberships.filter(edge => edge.role === role && edge.member === member && edge.admin)
   return refusalOf(edges.map(edge => revokeEdge(edge, 'ADMIN OPTION FOR ', context)))
 }
 
 function createSchema(name: string, owner: string | null, { draft, runner, emit }: PlanContext): Refusal {
-  const role = draft.catalog().roles.find(known => known.name === owner)
+  const role = owner === null ? undefined : draft.roleNamed(owner)
   if (owner === null) return 'the policy does not say who is to own it'
   if (!role) return `its owner ${owner} is missing`
   const problem = runner.createInDatabase() ?? runner.actAs([role.oid])

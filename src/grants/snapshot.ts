@@ -38,17 +38,18 @@ interface Notes {
 
 /**
  * Writes down who can do what in the schemas of a catalog, as a policy by which nothing drifts. Superusers are trusted; so
- * is the owner of the database where what it holds cannot be said otherwise. Pure.
+ * are the owner of the database and roles with CREATEROLE where what they hold cannot be said otherwise. Pure.
  */
 export function snapshotGrants(catalog: Catalog): GrantsSnapshot {
   const superusers = catalog.roles.filter(({ superuser }) => superuser).map(({ oid }) => oid)
   const first = settle(catalog, new Set(superusers))
-  const { owner } = catalog.database
-  if (!first.left.some(found => isAbout(found, owner))) return first.snapshot
-  return settle(catalog, new Set([...superusers, owner])).snapshot
+  const keepers = catalog.roles.filter(({ oid, createRole }) => oid === catalog.database.owner || createRole)
+  const needed = keepers.map(({ oid }) => oid).filter(oid => first.left.some(found => isAbout(found, oid)))
+  return needed.length === 0 ? first.snapshot : settle(catalog, new Set([...superusers, ...needed])).snapshot
 }
 
 function isAbout(found: Discrepancy, role: Oid): boolean {
+  if (found.type === 'member-unexpected' || found.type === 'member-admin') return found.member === role
   return (found.type === 'right' || found.type === 'default') && found.holder === role
 }
 
@@ -100,6 +101,8 @@ function note(found: Discrepancy, notes: Notes, comparison: Comparison): boolean
       return found.kind === 'unexpected' && noteDefault(found, notes, comparison.bench)
     case 'member-unexpected':
       return noteMember(found.role, found.member, found.route.path, notes)
+    case 'unbounded':
+      return found.as === 'createRole' && listRoute([found.role, ...found.route.path], notes)
     default:
       return false
   }

@@ -10,6 +10,8 @@ export interface Drift {
   readonly cleanup?: string
   /** The oldest server that knows it. */
   readonly since?: number
+  /** The newest. */
+  readonly until?: number
   readonly policy?: GrantsPolicy
 }
 
@@ -298,6 +300,84 @@ export const drifts: readonly Drift[] = [
     since: 16,
     sql: 'GRANT oa_runtime_rw TO mallory WITH INHERIT FALSE, SET FALSE',
     told: [/mallory is a member of oa_runtime_rw/],
+  },
+  {
+    title: 'an unlisted role that administers what it made',
+    since: 16,
+    sql: 'CREATE ROLE maker LOGIN CREATEROLE; GRANT oa_spacetime_ro TO maker WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
+    told: [
+      /maker is a member of oa_spacetime_ro \(via member of oa_spacetime_ro by its ADMIN option\)/,
+      /maker: SELECT on 6 tables in runtime \(via member of oa_spacetime_ro by its ADMIN option\)/,
+    ],
+    cleanup: 'DROP ROLE maker',
+  },
+  {
+    title: 'a member of a trusted admin that administers what it made',
+    since: 16,
+    sql: 'GRANT oa_runtime_rw TO platform_admin WITH ADMIN TRUE, INHERIT FALSE, SET FALSE; GRANT platform_admin TO mallory',
+    told: [/mallory is a member of oa_runtime_rw \(via member of platform_admin → oa_runtime_rw by its ADMIN option\)/],
+    cleanup: 'REVOKE oa_runtime_rw FROM platform_admin',
+  },
+  {
+    title: 'an ADMIN option that is inherited',
+    since: 16,
+    sql: 'GRANT oa_runtime_rw TO platform_admin WITH ADMIN TRUE, INHERIT FALSE, SET FALSE; GRANT platform_admin TO mallory WITH INHERIT TRUE, SET FALSE',
+    told: [/mallory: SELECT.*\(via member of platform_admin → oa_runtime_rw by its ADMIN option\)/],
+    cleanup: 'REVOKE oa_runtime_rw FROM platform_admin',
+  },
+  {
+    title: "an ADMIN option on one of PostgreSQL's own roles",
+    since: 16,
+    sql: 'GRANT pg_read_all_data TO mallory WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
+    told: [/mallory: SELECT on 8 tables in runtime \(via member of pg_read_all_data by its ADMIN option\)/],
+  },
+  {
+    title: 'a creator that is to be a member of what it made',
+    since: 16,
+    policy: {
+      ...policy,
+      roles: {
+        ...policy.roles,
+        oa_spacetime_ro: { members: ['deploy'] },
+        deploy: { login: true, createRole: true },
+      },
+    },
+    sql: 'ALTER ROLE deploy CREATEROLE; GRANT oa_spacetime_ro TO deploy WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
+    told: [/^missing: deploy is a member of oa_spacetime_ro$/],
+    cleanup: 'ALTER ROLE deploy NOCREATEROLE; REVOKE oa_spacetime_ro FROM deploy',
+  },
+  {
+    title: 'CREATEROLE, with which any role can be joined',
+    until: 15,
+    sql: 'CREATE ROLE maker LOGIN CREATEROLE',
+    told: [
+      /^unexpected: maker: every privilege on every object \(via CREATEROLE, which can join any role before PostgreSQL 16\)$/,
+    ],
+    cleanup: 'DROP ROLE maker',
+  },
+  {
+    title: 'a member of a role with CREATEROLE',
+    until: 15,
+    sql: 'CREATE ROLE maker NOINHERIT CREATEROLE; GRANT maker TO team; ALTER ROLE team NOINHERIT; GRANT team TO mallory',
+    told: [
+      /^unexpected: maker: every privilege.*\(via CREATEROLE, /,
+      /^unexpected: mallory: every privilege on every object \(via member of team → maker.*, which has CREATEROLE\)$/,
+    ],
+    cleanup: 'REVOKE maker FROM team; DROP ROLE maker; REVOKE team FROM mallory; ALTER ROLE team INHERIT',
+  },
+  {
+    title: 'a member of a trusted role with CREATEROLE',
+    until: 15,
+    sql: 'ALTER ROLE platform_admin CREATEROLE; GRANT platform_admin TO mallory',
+    told: [/^unexpected: mallory: every privilege.*\(via member of platform_admin, which has CREATEROLE\)$/],
+    cleanup: 'ALTER ROLE platform_admin NOCREATEROLE',
+  },
+  {
+    title: 'CREATEROLE that a listed role should have',
+    sql: 'SELECT 1',
+    policy: { ...policy, roles: { ...policy.roles, deploy: { login: true, createRole: true } } },
+    told: [/^roles\.deploy\.createRole: expected true, actual false$/],
+    cleanup: 'ALTER ROLE deploy NOCREATEROLE',
   },
   {
     title: "a listed member's ADMIN option",
@@ -701,8 +781,20 @@ export const benign: readonly {
   },
   {
     title: 'an unrelated role with attributes',
-    sql: 'CREATE ROLE neighbour LOGIN CREATEDB CREATEROLE; GRANT pg_monitor, pg_signal_backend TO neighbour',
+    sql: 'CREATE ROLE neighbour LOGIN CREATEDB REPLICATION BYPASSRLS; GRANT pg_monitor, pg_signal_backend TO neighbour',
     cleanup: 'DROP ROLE neighbour',
+  },
+  {
+    title: 'an unrelated role with CREATEROLE, and the roles that it made',
+    since: 16,
+    sql: 'CREATE ROLE neighbour LOGIN CREATEROLE; SET ROLE neighbour; CREATE ROLE made; GRANT made TO neighbour; RESET ROLE',
+    cleanup: 'DROP ROLE made; DROP ROLE neighbour',
+  },
+  {
+    title: 'an ADMIN option on a superuser, which only a superuser can use',
+    since: 16,
+    sql: 'GRANT postgres TO mallory WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
+    cleanup: 'REVOKE postgres FROM mallory',
   },
   {
     title: 'trusted roles with rights, attributes and memberships',
@@ -742,12 +834,6 @@ export const benign: readonly {
     sql: 'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA other GRANT ALL ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE mallory GRANT ALL ON TABLES TO PUBLIC',
     cleanup:
       'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA other REVOKE ALL ON TABLES FROM PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE mallory REVOKE ALL ON TABLES FROM PUBLIC',
-  },
-  {
-    title: 'a creator that administers a role',
-    since: 16,
-    sql: 'CREATE ROLE maker CREATEROLE; GRANT oa_spacetime_ro TO maker WITH ADMIN TRUE, INHERIT FALSE, SET FALSE',
-    cleanup: 'REVOKE oa_spacetime_ro FROM maker; DROP ROLE maker',
   },
   {
     title: 'types and domains',

@@ -67,8 +67,8 @@ const leave = fc.constantFrom(
   ['REVOKE oa_runtime_owner FROM deploy CASCADE'],
 )
 
-const attribute = pick('LOGIN', 'NOLOGIN', 'CREATEDB').chain(word =>
-  pick(...listed).map(role => [`ALTER ROLE ${role} ${word}`]),
+const attribute = pick('LOGIN', 'NOLOGIN', 'CREATEDB', 'CREATEROLE').chain(word =>
+  pick(...listed, 'team').map(role => [`ALTER ROLE ${role} ${word}`]),
 )
 
 /** Changes to ACLs and owners: as the owner, who else may have made them does not show. */
