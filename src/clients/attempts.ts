@@ -8,6 +8,8 @@ export interface Deadline {
   readonly at: number
   /** Aborts when it is reached, or when nobody waits any longer. */
   readonly signal: AbortSignal
+  /** Rejects then: shared by all that wait, since a signal walks through its listeners to add another. */
+  readonly over: Promise<never>
 }
 
 /** A deadline `ms` from now, or when `ending` aborts; and what gives its timer back. */
@@ -19,12 +21,15 @@ export function startDeadline(
   const controller = new AbortController()
   const timeUp = () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', `no answer within ${ms} ms`))
   const givenUp = () => controller.abort(new DriftwatchError('ABORTED', 'Driftwatch is ending'))
+  const over = abortion(controller.signal)
+  over.catch(() => {})
   const cancelTimer = clock.after(ms, timeUp)
   if (ending?.aborted) givenUp()
   ending?.addEventListener('abort', givenUp, { once: true })
   return {
     at: clock.monotonic() + ms,
     signal: controller.signal,
+    over,
     cancel() {
       cancelTimer()
       ending?.removeEventListener('abort', givenUp)
@@ -65,7 +70,7 @@ export async function attempt<T>(
     const left = deadline.at - clock.monotonic()
     if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'there was no time left to ask')
     // What is called may not hear of the signal.
-    return Promise.race([call(Math.max(1, Math.floor(left * shareOfOneAttempt))), abortion(deadline.signal)])
+    return Promise.race([call(Math.max(1, Math.floor(left * shareOfOneAttempt))), deadline.over])
   }
   try {
     return await pRetry(once, {

@@ -1,4 +1,4 @@
-import { abortion, startDeadline } from '../clients/attempts.ts'
+import type { Deadline } from '../clients/attempts.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
@@ -20,6 +20,8 @@ export type Look<K extends ProbeKind> = {
 
 export interface ObserveOptions {
   readonly clock: Clock
+  readonly deadline: Deadline
+  /** How long a look may take; `deadline` keeps it. */
   readonly timeoutMs: number
   readonly ending: AbortSignal
   readonly pulse: Pulse
@@ -29,16 +31,15 @@ export interface ObserveOptions {
 const mostStoodStill = 0.5
 
 /**
- * The harness of every probe: it bounds the look and times it. What takes longer than `timeoutMs`, or until
- * `ending` aborts, has failed, whatever the probe still does; so has what this process slept through. Never rejects.
+ * The harness of every probe: it bounds the look and times it. What is not over by the deadline has failed, whatever the
+ * probe still does; so has what this process slept through. Never rejects.
  */
 export async function observe<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, timeoutMs, ending, pulse }: ObserveOptions,
+  { clock, deadline, timeoutMs, ending, pulse }: ObserveOptions,
 ): Promise<Look<K>> {
   const [at, begin, stoodStill] = [clock.now(), clock.monotonic(), pulse.stoodStillMs()]
-  const deadline = startDeadline(clock, timeoutMs, ending)
   const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
   const sleptThrough = () => {
     const lostMs = pulse.stoodStillMs() - stoodStill
@@ -46,12 +47,10 @@ export async function observe<K extends ProbeKind>(
     return { ...look(), outcome: 'failed', error: loopBlocked(lostMs, timeoutMs) } as const
   }
   try {
-    const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), abortion(deadline.signal)])
+    const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), deadline.over])
     return sleptThrough() ?? { ...look(), outcome: 'answered', value }
   } catch (thrown) {
     return sleptThrough() ?? { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
-  } finally {
-    deadline.cancel()
   }
 }
 

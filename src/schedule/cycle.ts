@@ -45,7 +45,7 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     const aged = store.age(startedAt)
     const pace = createPace(clock)
     const judged = await Promise.all(
-      config.stacks.map(stack => watchStack(stack, probes, { pace, pulse }, dependencies)),
+      config.stacks.map(stack => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
     )
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
@@ -73,7 +73,7 @@ interface Watched {
 async function watchStack(
   stack: Stack,
   probes: readonly Probe<ProbeKind>[],
-  { pace, pulse }: { readonly pace: Pace; readonly pulse: Pulse },
+  { pace, pulse, deadline }: { readonly pace: Pace; readonly pulse: Pulse; readonly deadline: Deadline },
   dependencies: CycleDependencies,
 ): Promise<Watched> {
   const { config, clock, log, store, ending, checksOf, onLook } = dependencies
@@ -82,7 +82,7 @@ async function watchStack(
   const looks = await Promise.all(
     probes
       .filter(probe => wanted.has(probe.kind))
-      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending, pulse })),
+      .map(probe => observe(probe, stack, { clock, deadline, timeoutMs: config.timeoutMs, ending, pulse })),
   )
   for (const look of looks) onLook(look)
   const transitions: Transition[] = []
