@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildFleet } from '../sandbox/fleet.ts'
+import { type Child, startChild } from './child.ts'
+
+/** An emulated Cloud Run with a fleet in it, in a process of its own, and what watches it. */
+export interface Fleet {
+  readonly size: number
+  /** For whatever is to talk to the emulator, and to listen on a free port. */
+  readonly env: Readonly<Record<string, string>>
+  /** The config that watches all of it. */
+  readonly config: string
+  /** How many requests the emulator got since this was asked last. */
+  calls(): Promise<number>
+  /** So many stacks are changed, and nothing else. */
+  change(count: number): Promise<void>
+  /** Starts `driftwatch serve` and waits for its first cycle; its next ones are its work. */
+  serve(): Promise<Child>
+  /** Starts the bare clients, which list the fleet once; their work is to do it again. */
+  list(...args: readonly string[]): Promise<Child>
+  close(): Promise<void>
+}
+
+/** The schedule is left to itself for the length of a bench: whoever measures says when a cycle is. */
+const settings = { schedule: '0 0 0 * * *', staleAfter: '30h', timeout: '25s', host: '127.0.0.1' }
+
+export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
+  const emulators = startChild({ file: 'bench/emulators.ts', args: [`${size}`, `${latencyMs}`], measured: false })
+  const host = await emulators.ask<string>({ ask: 'host' })
+  const directory = mkdtempSync(join(tmpdir(), 'driftwatch-bench-'))
+  const config = join(directory, 'driftwatch.yaml')
+  writeFileSync(config, JSON.stringify({ ...settings, stacks: buildFleet(size).names.map(stackOf) }))
+  const env = { CLOUD_RUN_EMULATOR_HOST: host, PORT: '0', LOG_LEVEL: 'info' }
+  const children: Child[] = []
+  const start = async (file: string, args: readonly string[], ready: string) => {
+    const child = startChild({ file, args, env })
+    children.push(child)
+    await child.logged(ready)
+    return child
+  }
+  return {
+    size,
+    env,
+    config,
+    calls: () => emulators.ask<number>({ ask: 'calls' }),
+    async change(count) {
+      await emulators.ask({ ask: 'change', count })
+    },
+    serve: () => start('dist/main.js', ['serve', '--config', config], 'cycle completed'),
+    list: (...args) => start('bench/processes/lister.js', args, 'ready'),
+    async close() {
+      await Promise.all(children.map(child => child.close()))
+      await emulators.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function stackOf(name: string) {
+  return {
+    name,
+    project: 'openagentsgemini',
+    region: 'us-central1',
+    service: {
+      name,
+      repositories: ['us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'],
+    },
+    job: { name: `${name}-migrate`, command: ['runtime-migrate'] },
+  }
+}
