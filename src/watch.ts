@@ -72,6 +72,9 @@ export const apiMethods = {
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
 
+/** Of a look's time, what the requests of a contract may take: that one is not answered is a finding, and no failed look. */
+const httpShare = 0.9
+
 export function createWatch({
   config,
   environment,
@@ -111,7 +114,7 @@ export function createWatch({
       createPostgresCatalogProbe(databases, config.timeoutMs),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
-      createHttpProbe(http, identityTokens),
+      createHttpProbe({ client: http, tokens: identityTokens, clock, answerWithinMs: config.timeoutMs * httpShare }),
     ]
     return { probes, close: asking.cancel }
   }

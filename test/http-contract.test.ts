@@ -62,13 +62,18 @@ function buildConfig(contract: object) {
 interface LookOptions extends Partial<HttpOptions> {
   readonly signal?: AbortSignal
   readonly tokens?: IdentityTokens
+  readonly answerWithinMs?: number
 }
 
-async function look(contract: object, { signal, tokens, ...options }: LookOptions = {}): Promise<Finding> {
+async function look(
+  contract: object,
+  { signal, tokens, answerWithinMs = 20_000, ...options }: LookOptions = {},
+): Promise<Finding> {
   const config = buildConfig(contract)
   const [stack] = config.stacks
   if (!stack) throw new Error('there is a stack')
-  const probe = createHttpProbe(createHttpClient({ clock: systemClock, ...options }), tokens ?? null)
+  const client = createHttpClient({ clock: systemClock, ...options })
+  const probe = createHttpProbe({ client, tokens: tokens ?? null, clock: systemClock, answerWithinMs })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
   return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
 }
@@ -122,8 +127,8 @@ const cases: Record<string, Case> = {
       status: 'drifted',
       differences: [
         { path: 'credit-health#/schema', kind: 'changed', expected: 'matching ^openagents\\.', actual: '"x"' },
-        { path: 'credit-health#/breakers', expected: 'of type object', actual: '[]' },
-        { path: 'credit-health#/policy/max_sats_per_envelope', expected: 'of type integer', actual: '1.5' },
+        { path: 'credit-health#/breakers', expected: 'of type object', actual: 'an array' },
+        { path: 'credit-health#/policy/max_sats_per_envelope', expected: 'of type integer', actual: 'of type number' },
       ],
     },
   },
@@ -284,6 +289,50 @@ t.test('a redirect', async t => {
   })
 })
 
+t.test('neither secrets nor the document are published', async t => {
+  const secret = 'hunter2-hunter2'
+  const body = {
+    echo: `Bearer ${token}`,
+    password: secret,
+    nested: { password: secret },
+    list: [secret],
+    version: `v1\u202e${'x'.repeat(100)}`,
+  }
+  const expect = [
+    { at: '/echo', matches: '^Basic ' },
+    { at: '/password', type: 'integer' },
+    { at: '/password', present: false },
+    { at: '/nested', type: 'string' },
+    { at: '/nested', equal: 'nothing' },
+    { at: '/list', matches: '^x' },
+    { at: '/version', equal: 'v2' },
+  ]
+  const server = await build(t, { world: { '/': { body } } })
+  const found = await look({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
+  t.notMatch(JSON.stringify(found), token)
+  t.notMatch(JSON.stringify(found), secret)
+  t.strictSame(
+    found.differences.map(({ actual }) => actual),
+    [
+      '"Bearer ***"',
+      'of type string',
+      'of type string',
+      'an object',
+      'an object',
+      'an array',
+      `"v1\\u202e${'x'.repeat(48)}...`,
+    ],
+  )
+  const location = `https://user:${secret}@elsewhere.example/login?state=${secret}#${secret}`
+  const redirecting = await build(t, { world: { '/': { status: 302, location } } })
+  const redirected = await look({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
+  t.match(redirected, { differences: [{ path: 'it.status', actual: '302 to https://elsewhere.example/login' }] })
+  t.notMatch(JSON.stringify(redirected), secret)
+  const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
+  const plain = await look({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
+  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })
+})
+
 t.test('no request goes to a metadata server or a link-local address', async t => {
   const { refuses } = createAddressRules()
   for (const address of [
@@ -369,6 +418,46 @@ t.test('sizes and times are bounded', async t => {
     const found = await look({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
     t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })
   })
+  t.test(
+    'an answer that has not begun in time is proven to be late, without waiting for the end of the look',
+    async t => {
+      const hanging = await serve(t, () => {})
+      const late = { ...requests[0], maxLatency: '50ms' }
+      t.match(await look({ url: hanging, requests: [late] }), {
+        status: 'drifted',
+        doubt: null,
+        summary: /^openapi: no whole answer \d+ms after the request; 50ms are allowed$/,
+        differences: [
+          { path: 'openapi.latency', kind: 'changed', expected: 'at most 50ms', actual: /^more than \d+ms$/ },
+        ],
+        fix: /^curl/,
+      })
+    },
+  )
+  t.test('the body too: one that stays away until the look ends took longer than it may', async t => {
+    const trickling = await serve(t, (_, response) => response.write('{'))
+    const late = { ...requests[0], maxLatency: '10ms' }
+    t.match(await look({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
+      status: 'drifted',
+      differences: [{ path: 'openapi.latency' }],
+    })
+  })
+  t.test('a look that ends before the answer is late proves nothing', async t => {
+    const hanging = await serve(t, () => {})
+    t.match(await look({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
+      status: 'unknown',
+      doubt: { code: 'DEADLINE_EXCEEDED' },
+    })
+  })
+  t.test('nor does a request that was never sent', async t => {
+    const url = (await serve(t, () => {})).replace('127.0.0.1', 'localhost')
+    const late = { ...requests[0], maxLatency: '10ms' }
+    const resolve = () => new Promise<never>(() => {})
+    t.match(await look({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
+      status: 'unknown',
+      doubt: { code: 'DEADLINE_EXCEEDED' },
+    })
+  })
   t.test('an answer that is slow is asked for once more, and the better one counts', async t => {
     const slow = { ...requests[0], maxLatency: '20ms' }
     const world = { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } }
@@ -377,7 +466,7 @@ t.test('sizes and times are bounded', async t => {
       status: 'drifted',
       differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20ms' }],
     })
-    t.equal(server.requests.length, 2)
+    t.equal(server.requests.length, 2, 'twice')
   })
   t.test('a failure that passes is no difference', async t => {
     let asked = 0

@@ -1,6 +1,7 @@
 import type { Assertion, HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { matchesPattern } from '../config/pattern.ts'
 import { formatDuration } from '../duration.ts'
+import { printable } from '../grants/identifiers.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'
 import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
@@ -17,8 +18,9 @@ export const httpContract: Check<'http'> = {
   appliesTo: stack => stack.httpContract !== null,
   judge({ stack, observed }) {
     const contract = stack.httpContract as HttpContractConfig
-    const { requests } = contract
-    const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name)))
+    const { requests, bearerToken } = contract
+    const conceal = (text: string) => (bearerToken ? text.replaceAll(bearerToken.reveal(), '***') : text)
+    const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name), conceal))
     return conclude(parts, {
       inSync: `${requests.map(({ name }) => name).join(', ')}: answered as the contract says`,
       fix: differences => fixFor(contract, differences),
@@ -31,12 +33,16 @@ function fixFor(contract: HttpContractConfig, [first]: readonly Difference[]): s
   return broken ? sendRequest(contract, broken) : null
 }
 
-function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined): Part[] {
+/** A service may say again what it was sent. */
+type Conceal = (text: string) => string
+
+function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined, conceal: Conceal): Part[] {
   const { name, status } = request
   if (!answer) return []
   if (answer.kind === 'failed') return [unproven({ code: answer.code, message: `${name}: ${answer.message}` })]
+  if (answer.kind === 'silent') return [judgeSilence(request, answer.waitedMs)]
   if (answer.status !== status) return [judgeStatus(request, answer)]
-  return [judgeLatency(request, answer), ...judgeDocument(request, answer)]
+  return [judgeLatency(request, answer), ...judgeDocument(request, answer, conceal)]
 }
 
 /** Who is not let in has not seen whether the contract holds. */
@@ -58,9 +64,17 @@ function judgeLatency({ name, maxLatencyMs }: HttpRequestConfig, { latencyMs }: 
   return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
 }
 
-function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered): Part[] {
+/** What has not come by now took longer than it may, whatever would have come. */
+function judgeSilence({ name, maxLatencyMs }: HttpRequestConfig, waitedMs: number): Part {
+  const [allowed, waited] = [formatDuration(maxLatencyMs), formatDuration(waitedMs)]
+  const summary = `${name}: no whole answer ${waited} after the request; ${allowed} are allowed`
+  const [expected, actual] = [`at most ${allowed}`, `more than ${waited}`]
+  return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
+}
+
+function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered, conceal: Conceal): Part[] {
   if (expect.length === 0) return []
-  if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value))
+  if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value, conceal))
   const summary = `${name}: the answer is ${document.what}, and not the JSON document of the contract`
   const difference = {
     path: `${name}.body`,
@@ -71,7 +85,7 @@ function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answer
   return [differs('drifted', summary, difference)]
 }
 
-function judgeAssertion(name: string, assertion: Assertion, document: unknown): Part {
+function judgeAssertion(name: string, assertion: Assertion, document: unknown, conceal: Conceal): Part {
   const { at, present } = assertion
   const path = `${name}#${at}`
   const pointed = followPointer(document, at)
@@ -82,7 +96,7 @@ function judgeAssertion(name: string, assertion: Assertion, document: unknown): 
     const summary = `${name}: there is nothing at ${place}, ${reach} is there`
     return differs('drifted', summary, { path, kind: 'missing', expected: wish(assertion), actual: null })
   }
-  const actual = show(pointed.value)
+  const actual = show(assertion, pointed.value, conceal)
   if (!present) {
     const summary = `${name}: there is something at ${place}, where nothing may be`
     return differs('drifted', summary, { path, kind: 'unexpected', expected: null, actual })
@@ -118,9 +132,17 @@ function wish({ type, equal, matches }: Assertion): string {
   return words.length > 0 ? words.join(', ') : 'anything'
 }
 
-const longestShown = 200
+const longestShown = 60
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value)
+/**
+ * What is there, as far as it may be shown: the type alone, and the value of a scalar only where the assertion is about
+ * its value. The document is not ours to publish.
+ */
+function show({ equal, matches }: Assertion, value: unknown, conceal: Conceal): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object') return 'an object'
+  if (equal === null && matches === null) return `of type ${typeof value}`
+  const text = printable(conceal(JSON.stringify(value)))
   return text.length > longestShown ? `${text.slice(0, longestShown - 3)}...` : text
 }

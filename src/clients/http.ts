@@ -11,18 +11,31 @@ import { createAddressRules } from './http-addresses.ts'
 export interface HttpReply {
   readonly status: number
   readonly contentType: string | null
-  /** Where a redirect points that was not followed. */
+  /** Where a redirect points that was not followed: without query and user, which may hold secrets. */
   readonly location: string | null
   readonly body: Buffer | null
   readonly latencyMs: number
 }
 
+/** The request was sent, and no whole answer came to it. */
+export interface HttpSilence {
+  readonly silentForMs: number
+}
+
+export interface HttpLimits {
+  /** Ends everything. */
+  readonly signal: AbortSignal
+  /** An answer that has not begun so long after the request was sent is not waited for. */
+  readonly beginWithinMs: number
+}
+
 /**
  * Sends GET requests. Names are resolved first, and connected to is only what was found allowed. Follows redirects within
- * the origin alone. Rejects with a coded error where no whole answer came.
+ * the origin alone. Resolves with a silence only where it lasted longer than `beginWithinMs` after the request was sent;
+ * rejects with a coded error where else no whole answer came.
  */
 export interface HttpClient {
-  get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpReply>
+  get(url: URL, headers: Readonly<Record<string, string>>, limits: HttpLimits): Promise<HttpReply | HttpSilence>
 }
 
 /** Finds every address of a host name. */
@@ -48,28 +61,43 @@ export function createHttpClient(options: HttpOptions): HttpClient {
   const rules = createAddressRules()
   const lookup = checkedLookup(options.resolve ?? resolveBySystem, rules)
 
-  async function send(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal) {
+  async function send(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    { signal, beginWithinMs }: HttpLimits,
+  ): Promise<Reply | HttpSilence> {
     const host = url.hostname.replace(/^\[|\]$/g, '')
     if (rules.refusesName(host) || (isIP(host) !== 0 && rules.refuses(host))) throw refusedAddress(url.hostname, host)
+    const late = new AbortController()
+    let sentAt = Number.POSITIVE_INFINITY
+    let stopWaiting = () => {}
+    const progress = {
+      onSent() {
+        sentAt = clock.monotonic()
+        stopWaiting = clock.after(beginWithinMs, () => late.abort())
+      },
+      onBegun: () => stopWaiting(),
+    }
+    const either = AbortSignal.any([signal, late.signal])
+    const request = { headers, signal: either, lookup, agent: false, ...(options.ca && { ca: options.ca }) } as const
     try {
-      const reply = await exchange(url, {
-        headers,
-        signal,
-        lookup,
-        agent: false,
-        ...(options.ca && { ca: options.ca }),
-      })
+      const reply = await exchange(url, request, progress)
       onRequest('Get', 'OK')
       return reply
     } catch (thrown) {
-      const error = translate(thrown, url, signal)
+      const waitedMs = clock.monotonic() - sentAt
+      const error = translate(thrown, url, either)
       onRequest('Get', error.code)
+      if (late.signal.aborted || (signal.aborted && waitedMs >= beginWithinMs))
+        return { silentForMs: Math.max(waitedMs, beginWithinMs) }
       throw error
+    } finally {
+      stopWaiting()
     }
   }
 
   return {
-    async get(url, headers, signal) {
+    async get(url, headers, limits) {
       const begin = clock.monotonic()
       const sent = {
         'user-agent': `driftwatch/${version}`,
@@ -79,10 +107,11 @@ export function createHttpClient(options: HttpOptions): HttpClient {
       }
       let target = url
       for (let followed = 0; ; followed++) {
-        const reply = await send(target, sent, signal)
+        const reply = await send(target, sent, limits)
+        if ('silentForMs' in reply) return reply
         const next = redirectTarget(reply, target)
         if (next?.origin !== url.origin || followed === mostRedirects)
-          return { ...reply, location: next?.href ?? null, latencyMs: clock.monotonic() - begin }
+          return { ...reply, location: next && bareAddress(next), latencyMs: clock.monotonic() - begin }
         target = next
       }
     },
@@ -91,10 +120,16 @@ export function createHttpClient(options: HttpOptions): HttpClient {
 
 type Reply = Omit<HttpReply, 'latencyMs'>
 
-function exchange(url: URL, options: ClientRequestArgs & { readonly ca?: string }): Promise<Reply> {
+function exchange(
+  url: URL,
+  options: ClientRequestArgs & { readonly ca?: string },
+  progress: { onSent(): void; onBegun(): void },
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const request = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const [request, connected] =
+      url.protocol === 'https:' ? ([httpsRequest, 'secureConnect'] as const) : ([httpRequest, 'connect'] as const)
     const outgoing = request(url, options, incoming => {
+      progress.onBegun()
       readBody(incoming).then(
         body =>
           resolve({
@@ -106,6 +141,8 @@ function exchange(url: URL, options: ClientRequestArgs & { readonly ca?: string 
         reject,
       )
     })
+    // Each request has a connection of its own: what is written is sent when that is there.
+    outgoing.on('socket', socket => socket.once(connected, progress.onSent))
     outgoing.on('error', reject)
     outgoing.end()
   })
@@ -125,6 +162,12 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
 
 function redirectTarget({ status, location }: Reply, from: URL): URL | null {
   return [301, 302, 303, 307, 308].includes(status) && location !== null ? URL.parse(location, from.href) : null
+}
+
+const longestAddress = 200
+
+function bareAddress({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`.slice(0, longestAddress)
 }
 
 /** What is connected to is what was checked: a name cannot mean something else a moment later. */

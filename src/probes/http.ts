@@ -1,20 +1,34 @@
+import { within } from '../clients/attempts.ts'
 import type { HttpClient } from '../clients/http.ts'
 import type { IdentityTokens } from '../clients/identity-tokens.ts'
+import type { Clock } from '../clock.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { type HttpAnswer, type HttpAnswers, parseDocument } from '../release/http-answer.ts'
 import type { Probe } from './probe.ts'
 
+export interface HttpProbeParts {
+  readonly client: HttpClient
+  readonly tokens: IdentityTokens | null
+  readonly clock: Clock
+  /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
+  readonly answerWithinMs: number
+}
+
 /** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
-export function createHttpProbe(client: HttpClient, tokens: IdentityTokens | null): Probe<'http'> {
+export function createHttpProbe({ client, tokens, clock, answerWithinMs }: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
-      const headers = await authorization(httpContract, tokens)
-      const ask = (request: HttpRequestConfig) => askOnce(client, httpContract, request, headers, signal)
-      const answers = httpContract.requests.map(async request => [request.name, await askAgain(request, ask)] as const)
-      return new Map(await Promise.all(answers))
+      return within(clock, answerWithinMs, signal, async deadline => {
+        const headers = await authorization(httpContract, tokens)
+        const ask = (request: HttpRequestConfig) => askOnce(client, httpContract, request, headers, deadline.signal)
+        const answers = httpContract.requests.map(
+          async request => [request.name, await askAgain(request, ask)] as const,
+        )
+        return new Map(await Promise.all(answers))
+      })
     },
   }
 }
@@ -37,13 +51,14 @@ async function askAgain(
   const first = await ask(request)
   if (isSettled(first, request)) return first
   const second = await ask(request)
-  if (second.kind === 'failed') return first.kind === 'failed' ? second : first
+  if (second.kind !== 'answered') return first.kind === 'failed' ? second : first
   const slower = first.kind === 'answered' && first.status === second.status && first.latencyMs < second.latencyMs
   return slower ? first : second
 }
 
 function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConfig): boolean {
   if (answer.kind === 'failed') return answer.code !== 'UNAVAILABLE'
+  if (answer.kind === 'silent') return false
   if (answer.status !== status && (answer.status === 429 || answer.status >= 500)) return false
   return answer.latencyMs <= maxLatencyMs
 }
@@ -51,17 +66,19 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
 async function askOnce(
   client: HttpClient,
   { url }: HttpContractConfig,
-  { path }: HttpRequestConfig,
+  { path, maxLatencyMs }: HttpRequestConfig,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
   try {
-    const { body, contentType, ...reply } = await client.get(new URL(url + path), headers, signal)
+    const reply = await client.get(new URL(url + path), headers, { signal, beginWithinMs: maxLatencyMs })
+    if ('silentForMs' in reply) return { kind: 'silent', waitedMs: reply.silentForMs }
+    const { body, contentType, ...answer } = reply
     const document =
       body === null
         ? ({ kind: 'other', what: 'a body of more than 4 MiB' } as const)
         : parseDocument(body.toString('utf8'), contentType)
-    return { kind: 'answered', ...reply, document }
+    return { kind: 'answered', ...answer, document }
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
     return { kind: 'failed', code, message }
