@@ -13,7 +13,7 @@ import { systemClock } from '../src/clock.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Config, Stack } from '../src/config/schema.ts'
 import { createSecret } from '../src/config/secret.ts'
-import { render } from '../src/drift/rendered.ts'
+import { createRenderer } from '../src/drift/rendered.ts'
 import { createStore } from '../src/drift/store.ts'
 import type { Catalog } from '../src/grants/catalog.ts'
 import type { Steps } from '../src/grants/steps.ts'
@@ -147,7 +147,7 @@ function createCheck() {
     const [judging, { finding, blocked }] = await timed(() => judge(stack, config, catalog))
     const [rendering] = await timed(async () => {
       store.record('bench', 'role-grants', { kind: 'finding', finding, observedAt: 0 })
-      return render(store.snapshot(0)).report('json')
+      return createRenderer()(store.snapshot(0)).report('json')
     })
     Object.assign(spent, { read: reading, judge: judging, 'longest block': blocked, 'record, render': rendering })
     return finding

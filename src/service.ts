@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
 import type { Config } from './config/schema.ts'
-import { type Rendered, render } from './drift/rendered.ts'
+import { createRenderer, type Rendered } from './drift/rendered.ts'
 import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
@@ -136,6 +136,7 @@ function createView(
   channels: readonly Channel[],
   updateMetrics: (snapshot: Snapshot) => void,
 ) {
+  const render = createRenderer()
   const renderNow = () =>
     render(
       snapshot,

@@ -6,7 +6,7 @@ import { Writable } from 'node:stream'
 import { Ajv } from 'ajv'
 import t, { type Test } from 'tap'
 import { systemClock } from '../src/clock.ts'
-import { render } from '../src/drift/rendered.ts'
+import { createRenderer } from '../src/drift/rendered.ts'
 import { buildReport, buildStackReport } from '../src/drift/report.ts'
 import type { Snapshot } from '../src/drift/store.ts'
 import { errorTable } from '../src/errors.ts'
@@ -25,6 +25,8 @@ import {
   buildState,
   noon,
 } from './helpers/states.ts'
+
+const render = createRenderer()
 
 const mixed = buildSnapshot({
   stacks: [

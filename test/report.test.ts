@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { checkKinds } from '../src/checks/check.ts'
 import { statuses, worstStatus } from '../src/checks/status.ts'
-import { render } from '../src/drift/rendered.ts'
+import { createRenderer } from '../src/drift/rendered.ts'
 import {
   buildCheckReport,
   buildReport,
@@ -28,6 +28,8 @@ import {
 
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const ajv = new Ajv({ strict: true, allowUnionTypes: true, formats: { 'date-time': rfc3339 } })
+
+const render = createRenderer()
 
 const service = buildState({ check: 'service-image', summary: 'every revision that serves runs runtime-rust:7f2e' })
 

@@ -1,9 +1,10 @@
 import type { FromSchema } from 'json-schema-to-ts'
-import { type CheckKind, checkKinds } from '../checks/check.ts'
+import { checkKinds } from '../checks/check.ts'
 import { differenceKinds } from '../checks/finding.ts'
 import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
+import { type ReportFilter, selectStates } from './selection.ts'
 import type { FailedLook, State } from './state.ts'
 import type { Snapshot, StackStates } from './store.ts'
 
@@ -167,12 +168,6 @@ export type CheckReport = FromSchema<typeof checkReportSchema>
 export type ReportedStack = Report['stacks'][number]
 export type ReportedCheck = ReportedStack['checks'][number]
 
-/** What to show. A part that is left out shows everything; an empty list shows nothing. */
-export interface ReportFilter {
-  readonly statuses?: readonly Status[] | undefined
-  readonly checks?: readonly CheckKind[] | undefined
-}
-
 /** How a channel of alerts stands. */
 export interface ChannelState {
   readonly channel: string
@@ -184,23 +179,36 @@ export interface ChannelState {
 
 /** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
 export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels: readonly ChannelState[] = []): Report {
+  const { stacks } = selectStates(snapshot, filter)
+  return {
+    ...buildReportHead(snapshot, channels),
+    stacks: stacks.map(({ stack, states }) => reportStack(stack, states)),
+  }
+}
+
+/** The report without its stacks, which come after it. */
+export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelState[]): Omit<Report, 'stacks'> {
   return {
     apiVersion: 'driftwatch/v1',
     status: statusOfAll(snapshot),
     generatedAt: formatTime(snapshot.takenAt),
     channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
-    stacks: reportStacks(snapshot, filter),
   }
+}
+
+/** A stack of the report without its checks, which come after it. */
+export function buildStackHead({ name, project, region, states }: StackStates): Omit<ReportedStack, 'checks'> {
+  return { name, status: statusOfStack(states), project, region }
 }
 
 /** One stack's part of the report, or null where there is no such stack. */
 export function buildStackReport(snapshot: Snapshot, stackName: string): StackReport | null {
   const stack = findStack(snapshot, stackName)
   if (stack === undefined) return null
-  const { name, status, project, region, checks } = reportStack(stack)
+  const { name, status, project, region } = buildStackHead(stack)
   const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
-  return { apiVersion, status, generatedAt, cycle, name, project, region, checks }
+  return { apiVersion, status, generatedAt, cycle, name, project, region, checks: stack.states.map(reportState) }
 }
 
 /** One check's part of the report, or null where there is no such stack, or it has no such check. */
@@ -234,26 +242,16 @@ function reportCycle({ cycle }: Snapshot): Report['cycle'] {
   return cycle && { id: cycle.id, startedAt: formatTime(cycle.startedAt), durationMs: cycle.durationMs }
 }
 
-function reportStacks(snapshot: Snapshot, filter?: ReportFilter): ReportedStack[] {
-  const stacks = snapshot.stacks.map(stack => reportStack(stack, filter))
-  return filter?.statuses || filter?.checks ? stacks.filter(({ checks }) => checks.length > 0) : stacks
+function reportStack(stack: StackStates, states: readonly State[]): ReportedStack {
+  return { ...buildStackHead(stack), checks: states.map(reportState) }
 }
 
-function reportStack({ name, project, region, states }: StackStates, filter?: ReportFilter): ReportedStack {
-  return {
-    name,
-    status: worstStatus(states.map(({ status }) => status)),
-    project,
-    region,
-    checks: states.filter(state => matches(state, filter)).map(reportState),
-  }
+function statusOfStack(states: readonly State[]): Status {
+  return worstStatus(states.map(({ status }) => status))
 }
 
-function matches(state: State, filter?: ReportFilter): boolean {
-  return (filter?.statuses?.includes(state.status) ?? true) && (filter?.checks?.includes(state.check) ?? true)
-}
-
-function reportState(state: State): ReportedCheck {
+/** A check of the report. */
+export function reportState(state: State): ReportedCheck {
   return {
     check: state.check,
     status: state.status,

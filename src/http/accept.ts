@@ -1,3 +1,4 @@
+/** A member of an `Accept` header, or of one of its kin. */
 interface Range {
   readonly type: string
   readonly quality: number
@@ -9,12 +10,17 @@ interface Range {
  * header. The first one offered where the header is missing, wants all the same, or wants nothing that there is.
  */
 export function preferredType<T extends string>(accept: string | undefined, offered: readonly [T, ...T[]]): T {
-  const ranges = (accept ?? '').split(',').map(parseRange)
+  const ranges = parseRanges(accept)
   const ranked = offered
     .map(type => ({ type, range: closestRange(type, ranges) }))
     .filter(({ range }) => range !== undefined && range.quality > 0)
     .toSorted((one, other) => compareRanges(one.range, other.range))
   return ranked[0]?.type ?? offered[0]
+}
+
+/** The members of a header such as `Accept`; `quality` is 1 where none is said. */
+export function parseRanges(header: string | undefined): Range[] {
+  return (header ?? '').split(',').map(parseRange)
 }
 
 function parseRange(text: string, place: number): Range {

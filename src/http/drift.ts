@@ -4,10 +4,14 @@ import { statuses } from '../checks/status.ts'
 import type { Page, Rendered } from '../drift/rendered.ts'
 import { checkReportSchema, reportSchema, stackReportSchema } from '../drift/report.ts'
 import { DriftwatchError } from '../errors.ts'
+import type { SendBody } from './encoding.ts'
 import { badRequest, notFound } from './error-replies.ts'
 import { matchesEtag } from './etag.ts'
-import { formatOf, formatParameter, reportAnswer, sendPage } from './report-format.ts'
+import { formatOf, formatParameter, reportAnswer, typeOf } from './report-format.ts'
 import type { Router } from './router.ts'
+
+/** Stacks of one page. */
+const mostOfPage = 1000
 
 const reportQuery = {
   type: 'object',
@@ -24,6 +28,13 @@ const reportQuery = {
       items: { type: 'string', enum: checkKinds },
       description: 'Shows only checks of this name. Repeat it to name several.',
     },
+    limit: {
+      type: 'integer',
+      minimum: 1,
+      maximum: mostOfPage,
+      description: 'Shows at most so many stacks, by name. Where there are more, the header `Link` names the next page.',
+    },
+    after: { type: 'string', maxLength: 128, description: 'Shows only stacks whose names come after this one.' },
   },
 } as const
 
@@ -70,10 +81,19 @@ const checkRoute = {
   response: { 200: reportAnswer('One check.', checkReportSchema), 304: notModified, 400: badRequest, 404: notFound },
 } as const
 
-export function addDriftRoutes(router: Router, rendered: () => Rendered): void {
+export function addDriftRoutes(router: Router, rendered: () => Rendered, sendBody: SendBody): void {
+  function sendUnlessFresh(request: FastifyRequest, reply: FastifyReply, page: Page): void {
+    reply.headers({ etag: page.etag, 'cache-control': 'no-cache', vary: 'accept, accept-encoding' })
+    if (matchesEtag(request.headers['if-none-match'], page.etag)) reply.code(304).send()
+    else sendBody(request, reply.type(typeOf(page)), page.body)
+  }
+
   router.get('/drift', { schema: reportRoute }, (request, reply) => {
-    const { format, status, check } = request.query
-    sendUnlessFresh(request, reply, rendered().report(formatOf(request, format), { statuses: status, checks: check }))
+    const { format, status, check, after, limit } = request.query
+    const filter = { statuses: status, checks: check, after, limit: after === undefined ? limit : (limit ?? mostOfPage) }
+    const page = rendered().report(formatOf(request, format), filter)
+    if (page.last !== null) reply.header('link', `<${nextPage(request.url, page.last)}>; rel="next"`)
+    sendUnlessFresh(request, reply, page)
   })
 
   router.get('/drift/:stack', { schema: stackRoute }, (request, reply) => {
@@ -86,6 +106,13 @@ export function addDriftRoutes(router: Router, rendered: () => Rendered): void {
     const format = formatOf(request, request.query.format)
     sendUnlessFresh(request, reply, findCheck(rendered(), stack, check, format))
   })
+}
+
+/** The same question, relative to the path, for what comes after this stack. */
+function nextPage(url: string, last: string): string {
+  const query = new URLSearchParams(url.split('?')[1])
+  query.set('after', last)
+  return `?${query}`
 }
 
 /** The page of a stack; throws STACK_NOT_FOUND. */
@@ -107,10 +134,4 @@ function findCheck(rendered: Rendered, stack: string, check: string, format: Pag
     'CHECK_NOT_FOUND',
     `stack ${JSON.stringify(stack)} has no check ${JSON.stringify(check)}: it has ${checks.join(', ') || 'none'}`,
   )
-}
-
-function sendUnlessFresh(request: FastifyRequest, reply: FastifyReply, page: Page): void {
-  reply.headers({ etag: page.etag, 'cache-control': 'no-cache', vary: 'accept' })
-  if (matchesEtag(request.headers['if-none-match'], page.etag)) reply.code(304).send()
-  else sendPage(reply, page)
 }

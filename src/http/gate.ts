@@ -1,10 +1,11 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Status } from '../checks/status.ts'
 import type { Page, Rendered } from '../drift/rendered.ts'
 import { reportSchema, stackReportSchema } from '../drift/report.ts'
 import { findStack, partQuery, stackParams } from './drift.ts'
+import type { SendBody } from './encoding.ts'
 import { badRequest, notFound } from './error-replies.ts'
-import { formatOf, reportAnswer, sendPage } from './report-format.ts'
+import { formatOf, reportAnswer, typeOf } from './report-format.ts'
 import type { Router } from './router.ts'
 
 const statusCodes = { in_sync: 200, pending: 200, drifted: 503, unknown: 503 } as const satisfies Record<Status, number>
@@ -34,17 +35,18 @@ const stackGateRoute = {
   },
 } as const
 
-export function addGateRoutes(router: Router, rendered: () => Rendered): void {
+export function addGateRoutes(router: Router, rendered: () => Rendered, sendBody: SendBody): void {
+  /** Without an ETag: a 304 would pass for success. */
+  function sendGate(request: FastifyRequest, reply: FastifyReply, page: Page): void {
+    sendBody(request, reply.code(statusCodes[page.status]).type(typeOf(page)), page.body)
+  }
+
   router.get('/drift/gate', { schema: gateRoute }, (request, reply) => {
-    sendGate(reply, rendered().report(formatOf(request, request.query.format)))
+    sendGate(request, reply, rendered().report(formatOf(request, request.query.format)))
   })
 
   router.get('/drift/:stack/gate', { schema: stackGateRoute }, (request, reply) => {
-    sendGate(reply, findStack(rendered(), request.params.stack, formatOf(request, request.query.format)))
+    sendGate(request, reply, findStack(rendered(), request.params.stack, formatOf(request, request.query.format)))
   })
 }
 
-/** Without an ETag: a 304 would pass for success. */
-function sendGate(reply: FastifyReply, page: Page): void {
-  sendPage(reply.code(statusCodes[page.status]), page)
-}

@@ -2,6 +2,7 @@ import { styleSource } from '../drift/html.ts'
 import type { Rendered } from '../drift/rendered.ts'
 import { version } from '../version.ts'
 import { preferredType } from './accept.ts'
+import type { SendBody } from './encoding.ts'
 import { noQuery, type Router } from './router.ts'
 
 const paths = [
@@ -38,10 +39,10 @@ const pageCsp = `default-src 'none'; style-src ${styleSource}; frame-ancestors '
 const text = { schema: { type: 'string' } } as const
 
 /** For a person what is known now, for a program what can be asked. */
-export function addIndexRoute(router: Router, rendered: () => Rendered): void {
+export function addIndexRoute(router: Router, rendered: () => Rendered, sendBody: SendBody): void {
   const bodies = {
-    'application/json': `${JSON.stringify({ name: 'driftwatch', version, paths })}\n`,
-    'text/plain': renderText(),
+    'application/json': Buffer.from(`${JSON.stringify({ name: 'driftwatch', version, paths })}\n`),
+    'text/plain': Buffer.from(renderText()),
   }
   router.get(
     '/',
@@ -60,9 +61,9 @@ export function addIndexRoute(router: Router, rendered: () => Rendered): void {
     },
     (request, reply) => {
       const type = preferredType(request.headers.accept, ['application/json', 'text/html', 'text/plain'])
-      reply.type(`${type}; charset=utf-8`).header('vary', 'accept')
-      if (type === 'text/html') reply.header('content-security-policy', pageCsp).send(rendered().html())
-      else reply.send(bodies[type])
+      reply.type(`${type}; charset=utf-8`)
+      if (type === 'text/html') reply.header('content-security-policy', pageCsp)
+      sendBody(request, reply, type === 'text/html' ? rendered().html() : bodies[type])
     },
   )
 }

@@ -1,12 +1,18 @@
+import { preferredEncoding } from './encoding.ts'
+import { createGzipParts } from './gzip-parts.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** Whatever has metrics in the exposition format. */
 export interface ScrapedMetrics {
   readonly contentType: string
-  text(): Promise<string>
+  /** The same bytes for as long as nothing changes. */
+  drift(): Buffer
+  /** What may be another at each scrape. */
+  runtime(): Promise<Buffer>
 }
 
 export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
+  const gzip = createGzipParts()
   router.get(
     '/metrics',
     {
@@ -19,6 +25,12 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
         },
       },
     },
-    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
+    async (request, reply) => {
+      const [drift, runtime] = [metrics.drift(), await metrics.runtime()]
+      reply.type(metrics.contentType).header('vary', 'accept-encoding')
+      const encoding = preferredEncoding(request.headers['accept-encoding'], ['gzip'])
+      if (encoding === null) return reply.send(Buffer.concat([drift, runtime]))
+      return reply.header('content-encoding', encoding).send(await gzip(drift, runtime))
+    },
   )
 }

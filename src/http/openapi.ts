@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { version } from '../version.ts'
+import type { SendBody } from './encoding.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** The page runs its own scripts and talks to nobody else. */
@@ -28,8 +29,8 @@ export function describeRoutes(app: FastifyInstance): void {
   app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pageCsp, uiConfig: { validatorUrl: null } })
 }
 
-export function addOpenapiRoute(router: Router): void {
-  let body: string | undefined
+export function addOpenapiRoute(router: Router, sendBody: SendBody): void {
+  let body: Buffer | undefined
   router.get(
     '/openapi.json',
     {
@@ -40,9 +41,9 @@ export function addOpenapiRoute(router: Router): void {
         response: { 200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: {} } } } },
       },
     },
-    (_request, reply) => {
-      body ??= JSON.stringify(router.swagger())
-      reply.type('application/json; charset=utf-8').send(body)
+    (request, reply) => {
+      body ??= Buffer.from(JSON.stringify(router.swagger()))
+      sendBody(request, reply.type('application/json; charset=utf-8'), body)
     },
   )
 }

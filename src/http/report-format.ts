@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { type Page, type ReportFormat, reportFormats } from '../drift/rendered.ts'
 import { preferredType } from './accept.ts'
 
@@ -21,8 +21,8 @@ export function formatOf(request: FastifyRequest, format: ReportFormat | undefin
   )
 }
 
-export function sendPage(reply: FastifyReply, page: Page): void {
-  reply.type(contentTypes[page.format]).header('vary', 'accept').send(page.body)
+export function typeOf({ format }: Page): string {
+  return contentTypes[format]
 }
 
 /** What a route answers with in both formats, for its schema. */

@@ -1,13 +1,15 @@
 import type { Snapshot } from '../drift/store.ts'
-import { renderBuildInfo, renderDriftMetrics } from './drift.ts'
+import { createDriftMetrics, renderBuildInfo } from './drift.ts'
 import { createRegistry } from './registry.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
 export interface Metrics extends RuntimeMetrics {
-  /** Renders what is known of every check anew: once a cycle, and when a state goes stale. */
+  /** What is known of every check from now on: after a cycle, and when a state goes stale. */
   update(snapshot: Snapshot): void
-  /** Everything in the exposition format, for one scrape. */
-  text(): Promise<string>
+  /** The metrics of checks and stacks: the same bytes from one update to the next, made when they are asked for first. */
+  drift(): Buffer
+  /** The metrics of Driftwatch itself, as they are now. They come after the others. */
+  runtime(): Promise<Buffer>
   readonly contentType: string
 }
 
@@ -19,13 +21,20 @@ export interface MetricsOptions extends KnownSeries {
 export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
   const registry = createRegistry()
   const buildInfo = renderBuildInfo(build)
-  let drift = ''
+  const renderDrift = createDriftMetrics()
+  let snapshot: Snapshot | null = null
+  let drift: Buffer | null = null
   return {
     ...createRuntimeMetrics(registry, known),
     contentType: registry.contentType,
-    update(snapshot) {
-      drift = renderDriftMetrics(snapshot)
+    update(next) {
+      snapshot = next
+      drift = null
     },
-    text: async () => drift + buildInfo + (await registry.text()),
+    drift() {
+      drift ??= snapshot ? renderDrift(snapshot) : Buffer.alloc(0)
+      return drift
+    },
+    runtime: async () => Buffer.concat([buildInfo, Buffer.from(await registry.text())]),
   }
 }

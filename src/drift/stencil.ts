@@ -1,0 +1,24 @@
+/** Bytes that stay as they are but for holes of one width, which are filled anew. */
+export interface Stencil {
+  readonly bytes: Buffer
+  /** Writes a text of ASCII, as long as the hole is wide, into one of the holes. */
+  fill(hole: number, text: string): void
+}
+
+/** The parts with a hole between each and the next. */
+export function cutStencil(parts: readonly string[], width: number): Stencil {
+  const bytes = Buffer.from(parts.join(' '.repeat(width)))
+  const offsets: number[] = []
+  let end = 0
+  for (const part of parts) {
+    end += Buffer.byteLength(part)
+    offsets.push(end)
+    end += width
+  }
+  return {
+    bytes,
+    fill(hole, text) {
+      bytes.write(text, offsets[hole] ?? bytes.length, width, 'latin1')
+    },
+  }
+}
