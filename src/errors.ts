@@ -25,6 +25,13 @@ const usage = (httpStatus: number, meaning: string): ErrorTraits => ({
   meaning,
 })
 
+const later = (httpStatus: number, meaning: string): ErrorTraits => ({
+  retryable: true,
+  httpStatus,
+  logLevel: 'info',
+  meaning,
+})
+
 /** Every error that Driftwatch names. The one table: a code that is not here does not exist. */
 export const errorTable = {
   // A look at a system failed.
@@ -69,7 +76,19 @@ export const errorTable = {
   STACK_NOT_FOUND: usage(404, 'The config has no stack of that name.'),
   CHECK_NOT_FOUND: usage(404, 'The stack has no check of that name.'),
   ROUTE_NOT_FOUND: usage(404, 'There is no such path.'),
-  METHOD_NOT_ALLOWED: usage(405, 'Driftwatch is only read: every path answers GET and HEAD alone.'),
+  METHOD_NOT_ALLOWED: usage(405, 'The path is not asked that way: all but one answer GET and HEAD alone.'),
+  TOKEN_MISSING: usage(401, 'The request does not say who it comes from.'),
+  TOKEN_REFUSED: usage(401, 'The token of the request is not one that is accepted, or no longer.'),
+  CALLER_NOT_ALLOWED: usage(403, 'The caller is known and may not ask.'),
+  AUTH_NOT_CONFIGURED: usage(403, 'The path makes Driftwatch act, and is answered only where `server.auth` is set.'),
+  REQUEST_TIMEOUT: usage(408, 'The request did not arrive in time.'),
+  BODY_TOO_LARGE: usage(413, 'The request has a larger body than is read.'),
+  URL_TOO_LONG: usage(414, 'The path and query of the request are too long.'),
+  HEADERS_TOO_LARGE: usage(431, 'The headers of the request are too large.'),
+  RATE_LIMITED: later(429, 'The same was asked for too often.'),
+  OVERLOADED: later(503, 'Driftwatch has more to do than it can at this moment.'),
+  KEYS_UNAVAILABLE: later(503, 'The keys that identity tokens are checked with could not be read.'),
+  CYCLE_FAILED: later(503, 'The cycle that was asked for did not complete.'),
   ADDRESS_UNAVAILABLE: usage(500, 'The address to listen on is taken or not allowed.'),
 
   // A command that writes did not do it, or not all of it.

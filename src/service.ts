@@ -12,11 +12,13 @@ import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
+import { openAuth } from './http/auth.ts'
 import type { Readiness } from './http/health.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { Look } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
+import { createRefresh } from './schedule/refresh.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
 import { apiMethods, createWatch, type Watch } from './watch.ts'
@@ -103,6 +105,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     readiness: () =>
       readiness(watch.store.snapshot(watch.clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
     metrics,
+    refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
+    auth: openAuth(config.server.auth),
     // Its own info lines would say again what is said here.
     log: log.child({}, { level: 'warn' }),
   })

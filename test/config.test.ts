@@ -197,6 +197,7 @@ t.test('what the file leaves out has its default', async t => {
     rolloutGraceMs: 15 * m,
     staleAfterMs: 5 * m,
     host: '0.0.0.0',
+    server: { auth: { kind: 'none' } },
     alerts: {
       channels: ['log', 'cloud-monitoring'],
       policies: 'off',

@@ -13,6 +13,7 @@ import { errorTable } from '../src/errors.ts'
 import { preferredType } from '../src/http/accept.ts'
 import { type AppDependencies, buildApp } from '../src/http/app.ts'
 import { matchesEtag } from '../src/http/etag.ts'
+import type { ScrapedMetrics } from '../src/http/metrics.ts'
 import { createLog } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { version } from '../src/version.ts'
@@ -58,12 +59,19 @@ async function serve(t: Test, snapshot: Snapshot = mixed, override: Partial<AppD
     rendered: () => rendered,
     readiness: () => ({ ready: true }),
     metrics: createMetrics({ build: { version, node: process.version } }),
+    refresh: async () => ({ id: 7, startedAt: noon, durationMs: 5 }),
+    auth: null,
     log: createLog({ level: 'debug', clock: systemClock, stream }),
     ...override,
   })
   t.teardown(() => app.close())
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   return { app, url, lines, get: (path: string, init?: RequestInit) => fetch(url + path, init) }
+}
+
+/** Metrics of which only those of the process are there. */
+function scraped(runtime: () => Promise<Buffer>): ScrapedMetrics {
+  return { contentType: 'text/plain', drift: () => Buffer.alloc(0), runtime }
 }
 
 /** What a peer that writes these bytes is answered. */
@@ -171,7 +179,7 @@ t.test('what makes no sense is refused with a code and a way out', async t => {
       '/drift?statuss=drifted',
       400,
       'USAGE',
-      'unknown query parameter "statuss": this path takes format, status, check',
+      'unknown query parameter "statuss": this path takes format, status, check, limit, after',
     ],
     ['/drift/runtime?status=drifted', 400, 'USAGE', 'unknown query parameter "status": this path takes format'],
     ['/health/live?x=1', 400, 'USAGE', 'unknown query parameter "x": this path takes none'],
@@ -267,7 +275,7 @@ t.test('whoever has the report already gets 304, until something changes', async
     t.equal(await answer.text(), '')
     t.equal(answer.headers.get('etag'), etag)
     t.equal(answer.headers.get('cache-control'), 'no-cache')
-    t.equal(answer.headers.get('vary'), 'accept')
+    t.equal(answer.headers.get('vary'), 'accept, accept-encoding')
     t.equal((await get(path, { method: 'HEAD', headers: { 'if-none-match': etag } })).status, 304)
   }
   const etag = (await get('/drift')).headers.get('etag') ?? ''
@@ -451,6 +459,7 @@ t.test('/openapi.json describes every path, its parameters and its answers', asy
     '/health/ready',
     '/metrics',
     '/openapi.json',
+    '/refresh',
   ])
   for (const [path, methods] of Object.entries(described.paths)) t.same(Object.keys(methods), ['get'], path)
   const report = described.paths['/drift']?.get
@@ -501,7 +510,7 @@ t.test('refusals are logged at the level of their code, requests are not logged'
 
 t.test('a bug of ours is a 500 that tells the log, and not the world, what happened', async t => {
   const { get, lines } = await serve(t, mixed, {
-    metrics: { contentType: 'text/plain', text: () => Promise.reject(new Error('secret detail')) },
+    metrics: scraped(() => Promise.reject(new Error('secret detail'))),
     rendered: () => {
       throw new TypeError('another secret')
     },
@@ -520,15 +529,12 @@ t.test('a bug of ours is a 500 that tells the log, and not the world, what happe
 })
 
 t.test('a connection that is kept alive does not hold up the closing', async t => {
-  const { promise: scraped, resolve: scrape } = Promise.withResolvers<string>()
+  const { promise: answer, resolve: scrape } = Promise.withResolvers<Buffer>()
   const started = Promise.withResolvers<void>()
-  const metrics = {
-    contentType: 'text/plain',
-    text() {
-      started.resolve()
-      return scraped
-    },
-  }
+  const metrics = scraped(() => {
+    started.resolve()
+    return answer
+  })
   const { app, url } = await serve(t, mixed, { metrics })
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.teardown(() => agent.destroy())
@@ -539,11 +545,11 @@ t.test('a connection that is kept alive does not hold up the closing', async t =
   // The server stops listening only after the hooks that come before its closing.
   while (app.server.listening) await new Promise(resolve => setImmediate(resolve))
   await t.rejects(fetch(`http://127.0.0.1:${port}/drift`), 'nobody is let in any more')
-  scrape('the end\n')
-  const [answer] = (await answered) as [IncomingMessage]
-  t.equal(answer.statusCode, 200)
-  t.equal(answer.headers.connection, 'close')
-  t.equal(String((await answer.toArray())[0]), 'the end\n', 'the request in flight is answered')
+  scrape(Buffer.from('the end\n'))
+  const [message] = (await answered) as [IncomingMessage]
+  t.equal(message.statusCode, 200)
+  t.equal(message.headers.connection, 'close')
+  t.equal(String((await message.toArray())[0]), 'the end\n', 'the request in flight is answered')
   await closed
 })
 

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
+import { statuses } from '../src/checks/status.ts'
 import type { Snapshot } from '../src/drift/store.ts'
 import { metricDefinitions } from '../src/metrics/definitions.ts'
+import { createDriftMetrics } from '../src/metrics/drift.ts'
 import { createMetrics, type Metrics, type MetricsOptions } from '../src/metrics/metrics.ts'
 import {
+  buildDifference,
   buildDriftedState,
   buildSnapshot,
   buildStackStates,
@@ -59,8 +62,13 @@ function buildMetrics(override: Partial<MetricsOptions> = {}): Metrics {
   return createMetrics({ build: { version: '1.2.3', node: 'v24.0.0' }, ...override })
 }
 
+/** Everything that a scrape holds. */
+async function textOf(metrics: Metrics): Promise<string> {
+  return String(metrics.drift()) + (await metrics.runtime())
+}
+
 async function scrape(metrics: Metrics): Promise<Map<string, Family>> {
-  return parseExposition(await metrics.text())
+  return parseExposition(await textOf(metrics))
 }
 
 /** The samples of one metric of a snapshot, as `[labels, value]`. */
@@ -173,10 +181,10 @@ t.test('what a stack watches is told, with an empty job where there is none', as
 t.test('a stack that vanishes leaves no series behind', async t => {
   const metrics = buildMetrics()
   metrics.update(buildSnapshot({ stacks: [buildStackStates(), buildStackStates({ name: 'gone' })] }))
-  t.match(await metrics.text(), 'stack="gone"')
+  t.match(await textOf(metrics), 'stack="gone"')
   metrics.update(buildSnapshot())
-  t.notMatch(await metrics.text(), 'gone')
-  t.match(await metrics.text(), 'stack="runtime"')
+  t.notMatch(await textOf(metrics), 'gone')
+  t.match(await textOf(metrics), 'stack="runtime"')
 })
 
 t.test('any label value survives being written and read', async t => {
@@ -194,7 +202,7 @@ t.test('any label value survives being written and read', async t => {
 t.test('no digest, summary or error text gets into a label', async t => {
   const metrics = buildMetrics()
   metrics.update(buildSnapshot(parts))
-  t.notMatch(await metrics.text(), /41c3|7f2e|Cloud Run could not|would run/)
+  t.notMatch(await textOf(metrics), /41c3|7f2e|Cloud Run could not|would run/)
 })
 
 t.test('counters begin at 0 where their labels are known', async t => {
@@ -247,9 +255,40 @@ t.test('what happens is counted and timed', async t => {
   t.equal(await value('driftwatch_cycle_completed_timestamp_seconds', {}), noon / 1000)
 })
 
+const anyMoment = fc.integer({ min: noon - 2, max: noon + 2 })
+
+const anyStack = fc
+  .record({
+    project: fc.constantFrom('acme', 'ops'),
+    states: fc.array(
+      fc.record({
+        check: fc.constantFrom('job-image' as const, 'schema' as const),
+        status: fc.constantFrom(...statuses),
+        since: anyMoment,
+        observedAt: fc.option(anyMoment),
+        differences: fc.constantFrom([], [buildDifference()], [buildDifference(), buildDifference()]),
+      }),
+      { maxLength: 3 },
+    ),
+  })
+  .map(({ project, states }) => buildStackStates({ project, states: states.map(state => buildState(state)) }))
+
+t.test('what was rendered before shows in nothing', async t => {
+  const warm = createDriftMetrics()
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(fc.array(anyStack, { maxLength: 3 }), stacks => {
+        const snapshot = buildSnapshot({ stacks: stacks.map((stack, at) => ({ ...stack, name: `s${at}` })) })
+        if (!warm(snapshot).equals(createDriftMetrics()(snapshot))) throw new Error('other bytes')
+        parseExposition(String(warm(snapshot)))
+      }),
+    ),
+  )
+})
+
 t.test('two sets of metrics know nothing of each other', async t => {
   const [one, other] = [buildMetrics(), buildMetrics()]
   one.alertPublished('log', 'ok')
-  t.match(await one.text(), 'channel="log"')
-  t.notMatch(await other.text(), 'channel="log"')
+  t.match(await textOf(one), 'channel="log"')
+  t.notMatch(await textOf(other), 'channel="log"')
 })

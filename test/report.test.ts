@@ -9,6 +9,7 @@ import {
   buildReport,
   buildStackReport,
   checkReportSchema,
+  type Report,
   reportSchema,
   stackReportSchema,
 } from '../src/drift/report.ts'
@@ -300,6 +301,49 @@ t.test('the bytes are those of the report, and made once', async t => {
   t.equal(rendered.check('runtime', 'job-image', 'text'), rendered.check('runtime', 'job-image', 'text'))
   t.equal(rendered.stack('nope', 'json'), null)
   t.equal(rendered.check('billing', 'migration-execution', 'json'), null)
+})
+
+t.test('whatever was rendered before, the bytes are those of the report', async t => {
+  const filters = fc.record({
+    statuses: fc.option(fc.subarray([...statuses]), { nil: undefined }),
+    checks: fc.option(fc.subarray([...checkKinds]), { nil: undefined }),
+    after: fc.option(fc.constantFrom('', 's0', 's1', 'z'), { nil: undefined }),
+    limit: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
+  })
+  const later = (snapshot: Snapshot, ms: number): Snapshot => ({
+    ...snapshot,
+    stacks: snapshot.stacks.map(stack => ({
+      ...stack,
+      states: stack.states.map(state => ({ ...state, observedAt: state.observedAt && state.observedAt + ms })),
+    })),
+  })
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(fc.array(anySnapshot, { maxLength: 3 }), filters, fc.nat(minute), (snapshots, filter, ms) => {
+        const warm = createRenderer()
+        for (const snapshot of snapshots.flatMap(one => [one, later(one, ms), one])) {
+          const page = warm(snapshot).report('json', filter)
+          if (String(page.body) !== `${JSON.stringify(buildReport(snapshot, filter))}\n`) throw new Error('other bytes')
+          if (page.etag !== createRenderer()(snapshot).report('json', filter).etag) throw new Error('another ETag')
+        }
+      }),
+    ),
+  )
+})
+
+t.test('pages in the order of names hold every stack once, whatever comes and goes between them', async t => {
+  const names = ['c', 'a', 'd', 'b', 'e']
+  const snapshot = buildSnapshot({ stacks: names.map(name => buildStackStates({ name })) })
+  const render = createRenderer()
+  const shown = (after?: string) => {
+    const { body, last } = render(snapshot).report('json', { after, limit: 2 })
+    return { last, names: (JSON.parse(String(body)) as Report).stacks.map(({ name }) => name) }
+  }
+  t.same(shown(), { last: 'b', names: ['a', 'b'] })
+  t.same(shown('b'), { last: 'd', names: ['c', 'd'] })
+  t.same(shown('d'), { last: null, names: ['e'] })
+  t.same(shown('bb'), { last: 'd', names: ['c', 'd'] }, 'the stack that ended the page before is gone')
+  t.same(shown('e'), { last: null, names: [] })
 })
 
 t.test('a filter is one and the same however often and in whatever order it is given', async t => {

@@ -9,6 +9,7 @@ import { maskText } from './mask.ts'
 import { type ConfigPath, formatPath, isWithin, type Problem } from './problem.ts'
 import { longestGapMs } from './schedule-gap.ts'
 import type { ConfigFile } from './schema.ts'
+import { brokenServer } from './server-schema.ts'
 import { suggestion } from './suggestion.ts'
 
 /** The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. */
@@ -22,6 +23,7 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[]): Proble
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
+    ...(isSound(['server']) ? brokenServer(file.server) : []),
     ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
     ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, named)),
     ...governed.flatMap(({ stack, path }) =>

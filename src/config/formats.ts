@@ -28,6 +28,7 @@ export const formats = {
   'json-pointer': (text: string) => /^(\/([^~]|~[01])*)?$/.test(text),
   re2: isPattern,
   'http-origin': (text: string) => text === '' || isOrigin(text),
+  'bearer-token': (text: string) => text === '' || /^[A-Za-z0-9._~+/-]{20,}=*$/.test(text),
   token: (text: string) => /^[\x21-\x7e]*$/.test(text),
   'postgres-url': (text: string) => text === '' || isPostgresUrl(text),
 } as const

@@ -5,6 +5,7 @@ import { exactDuration } from './exact-duration.ts'
 import type { HttpContractConfig } from './http-contract-schema.ts'
 import { escapeInterpolation } from './interpolate.ts'
 import type { Config, Stack } from './schema.ts'
+import type { AuthConfig } from './server-schema.ts'
 
 /** What is shown in place of a secret. */
 const masked = '***'
@@ -49,9 +50,14 @@ function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, stacks, ...re
     rolloutGrace: exactDuration(rolloutGraceMs),
     staleAfter: exactDuration(staleAfterMs),
     host: rest.host,
+    server: { auth: authToFile(rest.server.auth) },
     alerts: alertsToFile(alerts),
     stacks: stacks.map(stackToFile),
   }
+}
+
+function authToFile(auth: AuthConfig): object {
+  return auth.kind === 'bearer' ? { ...auth, tokens: auth.tokens.map(String) } : auth
 }
 
 function alertsToFile({ unknownAfterMs, autoCloseMs, ...rest }: AlertsConfig): object {

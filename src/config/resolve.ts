@@ -5,6 +5,7 @@ import { resolveHttpContract } from './http-contract-schema.ts'
 import { maskUrl } from './mask.ts'
 import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from './schema.ts'
 import { createSecret } from './secret.ts'
+import { resolveServer } from './server-schema.ts'
 
 /** A valid config file as the rest of Driftwatch reads it. */
 export function resolve(file: ConfigFile): Config {
@@ -14,6 +15,7 @@ export function resolve(file: ConfigFile): Config {
     rolloutGraceMs: milliseconds(file.rolloutGrace),
     staleAfterMs: milliseconds(file.staleAfter),
     host: file.host,
+    server: resolveServer(file.server),
     alerts: resolveAlerts(file.alerts),
     stacks: file.stacks.map(resolveStack),
   }

@@ -6,6 +6,7 @@ import { type DatabaseFile, databaseSchema } from './database-schema.ts'
 import { type HttpContractConfig, httpContractSchema } from './http-contract-schema.ts'
 import { type LaneConfig, lanesSchema } from './lanes-schema.ts'
 import type { Secret } from './secret.ts'
+import { type ServerConfig, serverSchema } from './server-schema.ts'
 
 const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
   ({
@@ -154,6 +155,7 @@ export const configSchema = {
       default: '0.0.0.0',
       description: 'The address that `serve` listens on; the port is `PORT`.',
     },
+    server: serverSchema,
     alerts: alertsSchema,
     stacks: {
       type: 'array',
@@ -175,6 +177,7 @@ export interface Config {
   readonly rolloutGraceMs: number
   readonly staleAfterMs: number
   readonly host: string
+  readonly server: ServerConfig
   readonly alerts: AlertsConfig
   /** At least one; names are unique. */
   readonly stacks: readonly Stack[]

@@ -2,14 +2,18 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Rendered } from '../drift/rendered.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { type Auth, requireAuth } from './auth.ts'
 import { addDriftRoutes } from './drift.ts'
+import { createBodySender } from './encoding.ts'
 import { replyToBrokenConnection, replyWithError } from './error-replies.ts'
 import { addGateRoutes } from './gate.ts'
 import { setDefaultHeaders, setHeaders } from './headers.ts'
 import { addHealthRoutes, type Readiness } from './health.ts'
 import { addIndexRoute } from './index-page.ts'
+import { applyLimits, defaultLimits, type Limits, serverOptions } from './limits.ts'
 import { addMetricsRoute, type ScrapedMetrics } from './metrics.ts'
 import { addOpenapiRoute, describeRoutes } from './openapi.ts'
+import { addRefreshRoute, type Refresh } from './refresh.ts'
 import type { Router } from './router.ts'
 
 export interface AppDependencies {
@@ -17,13 +21,18 @@ export interface AppDependencies {
   rendered(): Rendered
   readiness(): Readiness
   readonly metrics: ScrapedMetrics
+  readonly refresh: Refresh
+  /** Null: whoever reaches the port may read, and nobody may act. */
+  readonly auth: Auth | null
+  readonly limits?: Limits
   readonly log: Log
 }
 
 /** Everything that Driftwatch answers over HTTP. Never listens: that, and closing it, is the caller's. */
-export function buildApp({ rendered, readiness, metrics, log }: AppDependencies): FastifyInstance {
+export function buildApp(dependencies: AppDependencies): FastifyInstance {
+  const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, log } = dependencies
   const app = fastify({
-    ...limits,
+    ...serverOptions(limits),
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     ajv: { customOptions: { removeAdditional: false } },
@@ -40,36 +49,41 @@ export function buildApp({ rendered, readiness, metrics, log }: AppDependencies)
     throw new DriftwatchError('ROUTE_NOT_FOUND', `there is no ${JSON.stringify(url)}: GET / lists the paths there are`)
   })
   setHeaders(app)
-  refuseWrites(app)
-  describeRoutes(app)
+  applyLimits(app, limits)
+  refuseMethods(app)
+  refuseBodies(app)
+  requireAuth(app, auth)
+  describeRoutes(app, auth)
   app.register((scope, _options, done) => {
     const router: Router = scope.withTypeProvider()
-    addIndexRoute(router, rendered)
-    addDriftRoutes(router, rendered)
-    addGateRoutes(router, rendered)
+    const sendBody = createBodySender()
+    addIndexRoute(router, rendered, sendBody)
+    addDriftRoutes(router, rendered, sendBody)
+    addGateRoutes(router, rendered, sendBody)
     addMetricsRoute(router, metrics)
     addHealthRoutes(router, readiness)
-    addOpenapiRoute(router)
+    addRefreshRoute(router, refresh)
+    addOpenapiRoute(router, sendBody)
     done()
   })
   return app
 }
 
-/** Requests are short, without a body, and arrive at once. */
-const limits = {
-  bodyLimit: 1024,
-  requestTimeout: 10_000,
-  routerOptions: { maxParamLength: 128, ignoreTrailingSlash: true },
+/** Before anything of a body is read. Only what acts is posted. */
+function refuseMethods(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { method, url } = request
+    const allowed = /^\/refresh\/*(\?|$)/.test(url) ? ['POST'] : ['GET', 'HEAD']
+    if (allowed.includes(method)) return done()
+    reply.header('allow', allowed.join(', '))
+    done(new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not answered: only ${allowed.join(' and ')}`))
+  })
 }
 
-/** Before anything of a body is read. */
-function refuseWrites(app: FastifyInstance): void {
-  app.addHook('onRequest', ({ method, url }, _reply, done) => {
-    const read = method === 'GET' || method === 'HEAD'
-    done(
-      read
-        ? undefined
-        : new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not answered: only GET and HEAD are`),
-    )
+/** Whatever its type, a body is read no further than the limit. */
+function refuseBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(body.length > 0 ? new DriftwatchError('USAGE', 'no path takes a body: leave it out') : null)
   })
 }

@@ -32,7 +32,8 @@ const reportQuery = {
       type: 'integer',
       minimum: 1,
       maximum: mostOfPage,
-      description: 'Shows at most so many stacks, by name. Where there are more, the header `Link` names the next page.',
+      description:
+        'Shows at most so many stacks, by name. Where there are more, the header `Link` names the next page.',
     },
     after: { type: 'string', maxLength: 128, description: 'Shows only stacks whose names come after this one.' },
   },
@@ -90,7 +91,12 @@ export function addDriftRoutes(router: Router, rendered: () => Rendered, sendBod
 
   router.get('/drift', { schema: reportRoute }, (request, reply) => {
     const { format, status, check, after, limit } = request.query
-    const filter = { statuses: status, checks: check, after, limit: after === undefined ? limit : (limit ?? mostOfPage) }
+    const filter = {
+      statuses: status,
+      checks: check,
+      after,
+      limit: after === undefined ? limit : (limit ?? mostOfPage),
+    }
     const page = rendered().report(formatOf(request, format), filter)
     if (page.last !== null) reply.header('link', `<${nextPage(request.url, page.last)}>; rel="next"`)
     sendUnlessFresh(request, reply, page)

@@ -57,7 +57,10 @@ export function createBodySender(): SendBody {
 }
 
 /** The encoding that an `Accept-Encoding` header prefers; null for none. Brotli goes first where it is all the same. */
-export function preferredEncoding(header: string | undefined, offered: readonly Encoding[] = ['br', 'gzip']): Encoding | null {
+export function preferredEncoding(
+  header: string | undefined,
+  offered: readonly Encoding[] = ['br', 'gzip'],
+): Encoding | null {
   const ranges = parseRanges(header?.replaceAll('x-gzip', 'gzip'))
   const quality = (name: string) => ranges.find(range => range.type === name)?.quality
   const any = quality('*') ?? 0

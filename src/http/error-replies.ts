@@ -40,7 +40,7 @@ export function replyWithError(thrown: FastifyError | Error, request: FastifyReq
   )
   return reply
     .code(status)
-    .headers({ 'content-type': 'application/json; charset=utf-8', ...(status === 405 && { allow: 'GET, HEAD' }) })
+    .type('application/json; charset=utf-8')
     .send(JSON.stringify({ error: { code, message: bug ? bugMessage : message } }))
 }
 
@@ -57,6 +57,9 @@ function asRefusal(thrown: FastifyError | Error, request: FastifyRequest): Refus
   if (thrown.validation) return refusal(new DriftwatchError('USAGE', describeProblem(thrown, request)))
   if (thrown.code === 'FST_ERR_BAD_URL') {
     return refusal(new DriftwatchError('USAGE', 'the path is not valid percent-encoding: encode its parts as UTF-8'))
+  }
+  if (thrown.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return refusal(new DriftwatchError('BODY_TOO_LARGE', 'no path takes a body: leave it out'))
   }
   if (thrown.code === 'FST_ERR_MAX_PARAM_LENGTH') {
     return refusal(new DriftwatchError('ROUTE_NOT_FOUND', 'no stack or check has a name as long as that in the path'))
@@ -94,10 +97,16 @@ function takenBy(request: FastifyRequest): string {
   return Object.keys(schema?.properties ?? {}).join(', ') || 'none'
 }
 
-const connectionErrors: Record<string, readonly [status: string, message: string]> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers of the request are too large'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time'],
+const connectionErrors: Record<string, readonly [status: string, code: ErrorCode, message: string]> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'HEADERS_TOO_LARGE',
+    'the headers of the request are too large',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'REQUEST_TIMEOUT', 'the request did not arrive in time'],
 }
+
+const unreadable = ['400 Bad Request', 'USAGE', 'this is no request of HTTP/1.1'] as const
 
 /** Answers a peer that does not speak HTTP as it should, and hangs up. */
 export function replyToBrokenConnection(error: ConnectionError, socket: Socket): void {
@@ -105,8 +114,8 @@ export function replyToBrokenConnection(error: ConnectionError, socket: Socket):
     socket.destroy()
     return
   }
-  const [status, message] = connectionErrors[error.code] ?? ['400 Bad Request', 'this is no request of HTTP/1.1']
-  const body = JSON.stringify({ error: { code: 'USAGE' satisfies ErrorCode, message } })
+  const [status, code, message] = connectionErrors[error.code] ?? unreadable
+  const body = JSON.stringify({ error: { code, message } })
   const head = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}`
   socket.end(`HTTP/1.1 ${status}\r\n${head}\r\nconnection: close\r\n\r\n${body}`)
 }

@@ -49,4 +49,3 @@ export function addGateRoutes(router: Router, rendered: () => Rendered, sendBody
     sendGate(request, reply, findStack(rendered(), request.params.stack, formatOf(request, request.query.format)))
   })
 }
-

@@ -5,7 +5,7 @@ import { constants, crc32, deflateRaw } from 'node:zlib'
 export type GzipParts = (first: Buffer, rest: Buffer) => Promise<Buffer>
 
 /** Deflate, no name, no time, unknown system (RFC 1952). */
-const header = Buffer.from([0x1f, 0x8b, constants.Z_DEFLATED, 0, 0, 0, 0, 0, 0, 0xff])
+const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
 
 export function createGzipParts(): GzipParts {
   const kept = new WeakMap<Buffer, Promise<Buffer>>()
@@ -14,6 +14,7 @@ export function createGzipParts(): GzipParts {
     // Ends with a block that is not the last, at the border of a byte: another deflate stream can follow.
     const deflated = kept.get(first) ?? promisify(deflateRaw)(first, { finishFlush: constants.Z_SYNC_FLUSH })
     kept.set(first, deflated)
+    deflated.catch(() => kept.delete(first))
     return deflated
   }
 

@@ -1,3 +1,4 @@
+import { unpressed } from './limits.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** Whether what is answered can be believed; if not, why. */
@@ -25,9 +26,11 @@ export function addHealthRoutes(router: Router, readiness: () => Readiness): voi
   router.get(
     '/health/live',
     {
+      config: { access: 'open', ...unpressed },
       schema: {
         summary: 'Whether the process runs',
         tags: ['operation'],
+        security: [],
         querystring: noQuery,
         response: { 200: { description: 'It does.', ...healthy } },
       },
@@ -40,9 +43,11 @@ export function addHealthRoutes(router: Router, readiness: () => Readiness): voi
   router.get(
     '/health/ready',
     {
+      config: { access: 'open', ...unpressed },
       schema: {
         summary: 'Whether the first cycle is done and the scheduler ticks',
         tags: ['operation'],
+        security: [],
         querystring: noQuery,
         response: { 200: { description: 'Both.', ...healthy }, 503: notReady },
       },

@@ -1,5 +1,7 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { preferredEncoding } from './encoding.ts'
 import { createGzipParts } from './gzip-parts.ts'
+import { unpressed } from './limits.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** Whatever has metrics in the exposition format. */
@@ -16,6 +18,7 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
   router.get(
     '/metrics',
     {
+      config: unpressed,
       schema: {
         summary: 'The metrics, for Prometheus',
         tags: ['operation'],
@@ -25,12 +28,16 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
         },
       },
     },
-    async (request, reply) => {
-      const [drift, runtime] = [metrics.drift(), await metrics.runtime()]
-      reply.type(metrics.contentType).header('vary', 'accept-encoding')
-      const encoding = preferredEncoding(request.headers['accept-encoding'], ['gzip'])
-      if (encoding === null) return reply.send(Buffer.concat([drift, runtime]))
-      return reply.header('content-encoding', encoding).send(await gzip(drift, runtime))
+    (request, reply) => {
+      sendMetrics(request, reply).catch(error => reply.send(error))
     },
   )
+
+  async function sendMetrics(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const [drift, runtime] = [metrics.drift(), await metrics.runtime()]
+    reply.type(metrics.contentType).header('vary', 'accept-encoding')
+    const encoding = preferredEncoding(request.headers['accept-encoding'], ['gzip'])
+    if (encoding === null) reply.send(Buffer.concat([drift, runtime]))
+    else reply.header('content-encoding', encoding).send(await gzip(drift, runtime))
+  }
 }

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { version } from '../version.ts'
+import type { Auth } from './auth.ts'
 import type { SendBody } from './encoding.ts'
 import { noQuery, type Router } from './router.ts'
 
@@ -10,7 +11,7 @@ const pageCsp =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'"
 
 /** Collects the schemas of the routes that are added after it, and serves `/docs`. */
-export function describeRoutes(app: FastifyInstance): void {
+export function describeRoutes(app: FastifyInstance, auth: Auth | null): void {
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -19,6 +20,8 @@ export function describeRoutes(app: FastifyInstance): void {
         description: 'Whether each Cloud Run release stack is what it is meant to be.',
         version,
       },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      ...(auth?.for === 'all' && { security: [{ bearer: [] }] }),
       tags: [
         { name: 'drift', description: 'The report and its parts.' },
         { name: 'gate', description: 'The report as a status code.' },

@@ -1,0 +1,82 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/id-tokens.ts'
+import type { Secret } from '../config/secret.ts'
+import type { AuthConfig, AuthScope } from '../config/server-schema.ts'
+import { DriftwatchError } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `open`: nobody has to say who they are. `acting`: answered only to those who did. Left out: as the config has it. */
+    readonly access?: 'open' | 'acting'
+  }
+}
+
+/** Resolves for a token that is accepted; rejects with TOKEN_REFUSED, CALLER_NOT_ALLOWED or KEYS_UNAVAILABLE. */
+export type Authenticate = (token: string) => Promise<void>
+
+export interface Auth {
+  readonly for: AuthScope
+  readonly authenticate: Authenticate
+}
+
+/** Refuses who does not say who they are, before anything else is looked at. Without `auth` nobody may act. */
+export function requireAuth(app: FastifyInstance, auth: Auth | null): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { access } = request.routeOptions.config
+    if (access === 'open' || (access !== 'acting' && auth?.for !== 'all')) done()
+    else if (auth !== null) admit(request, reply, auth.authenticate).then(() => done(), done)
+    else done(new DriftwatchError('AUTH_NOT_CONFIGURED', `${request.url} makes Driftwatch act: set \`server.auth\``))
+  })
+}
+
+async function admit(request: FastifyRequest, reply: FastifyReply, authenticate: Authenticate): Promise<void> {
+  const [, token] = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? []
+  if (token === undefined) {
+    reply.header('www-authenticate', 'Bearer realm="driftwatch"')
+    throw new DriftwatchError('TOKEN_MISSING', 'send `Authorization: Bearer TOKEN`: see server.auth of the config')
+  }
+  try {
+    await authenticate(token)
+  } catch (error) {
+    if (error instanceof DriftwatchError && error.code === 'TOKEN_REFUSED') {
+      reply.header('www-authenticate', 'Bearer realm="driftwatch", error="invalid_token"')
+    }
+    throw error
+  }
+}
+
+/** Accepts the tokens of the config. How long it takes tells nothing of them. */
+export function acceptTokens(tokens: readonly Secret[]): Authenticate {
+  const accepted = tokens.map(token => digest(token.reveal()))
+  return async token => {
+    const given = digest(token)
+    // Every one is compared, whichever it is.
+    const matches = accepted.map(one => timingSafeEqual(one, given))
+    if (!matches.includes(true))
+      throw new DriftwatchError('TOKEN_REFUSED', 'the token is not one of server.auth.tokens')
+  }
+}
+
+/** Accepts identity tokens of Google that were made for Driftwatch, of the accounts that may ask. */
+export function acceptCallers(verifier: IdTokenVerifier, callers: readonly string[]): Authenticate {
+  return async token => {
+    const email = await verifier.verify(token)
+    if (callers.includes(email.toLowerCase())) return
+    throw new DriftwatchError('CALLER_NOT_ALLOWED', `${JSON.stringify(email)} is not one of server.auth.callers`)
+  }
+}
+
+/** What the config asks for; null for nothing. */
+export function openAuth(config: AuthConfig): Auth | null {
+  if (config.kind === 'none') return null
+  const authenticate =
+    config.kind === 'bearer'
+      ? acceptTokens(config.tokens)
+      : acceptCallers(createIdTokenVerifier({ audience: config.audience }), config.callers)
+  return { for: config.for, authenticate }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
