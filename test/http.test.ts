@@ -3,16 +3,23 @@ import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { Writable } from 'node:stream'
+import { promisify } from 'node:util'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { Ajv } from 'ajv'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { systemClock } from '../src/clock.ts'
 import { createRenderer } from '../src/drift/rendered.ts'
+import type { Report } from '../src/drift/report.ts'
 import { buildReport, buildStackReport } from '../src/drift/report.ts'
 import type { Snapshot } from '../src/drift/store.ts'
 import { errorTable } from '../src/errors.ts'
 import { preferredType } from '../src/http/accept.ts'
 import { type AppDependencies, buildApp } from '../src/http/app.ts'
+import { preferredEncoding } from '../src/http/encoding.ts'
 import { matchesEtag } from '../src/http/etag.ts'
+import { createGzipParts } from '../src/http/gzip-parts.ts'
+import { defaultLimits } from '../src/http/limits.ts'
 import type { ScrapedMetrics } from '../src/http/metrics.ts'
 import { createLog } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
@@ -26,6 +33,7 @@ import {
   buildState,
   noon,
 } from './helpers/states.ts'
+import { until } from './helpers/until.ts'
 
 const render = createRenderer()
 
@@ -248,6 +256,113 @@ t.test('what is no HTTP is answered in JSON too, and hung up on', async t => {
   t.match(tooLarge, 'headers of the request are too large')
 })
 
+/** What a request that is never finished is answered. */
+async function leaveOpen(url: string, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  if (bytes) socket.write(bytes)
+  let answer = ''
+  for await (const chunk of socket) answer += chunk
+  return answer
+}
+
+t.test('what is too large or too slow is refused with a code, and harms nobody', async t => {
+  const limits = {
+    ...defaultLimits,
+    headersTimeoutMs: 100,
+    requestTimeoutMs: 100,
+    timeoutCheckMs: 20,
+    refreshesPerMinute: 100,
+  }
+  const { url, get } = await serve(t, mixed, { limits, auth: { for: 'acting', authenticate: async () => {} } })
+  const code = (answer: string) => JSON.parse(answer.split('\r\n\r\n')[1] ?? '').error.code
+  for (const bytes of ['', 'GET /drift HT', 'GET /drift HTTP/1.1\r\nhost: x\r\nx-slow:']) {
+    const answer = await leaveOpen(url, bytes)
+    t.match(answer, /^HTTP\/1\.1 408 /, bytes)
+    t.equal(code(answer), 'REQUEST_TIMEOUT')
+  }
+  const post = 'POST /refresh HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\nconnection: close\r\n'
+  t.match(await leaveOpen(url, `${post}content-length: 5\r\n\r\nab`), /^HTTP\/1\.1 408 /, 'the body never came')
+  for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
+    const large = await exchange(url, `${post}content-type: ${type}\r\ncontent-length: 2000\r\n\r\n${'a'.repeat(2000)}`)
+    t.match(large, /^HTTP\/1\.1 413 /, type)
+    t.equal(code(large), 'BODY_TOO_LARGE')
+    const small = await exchange(url, `${post}content-type: ${type}\r\ncontent-length: 2\r\n\r\n{}`)
+    t.match(small, /^HTTP\/1\.1 400 /, type)
+    t.equal(code(small), 'USAGE')
+  }
+  const untyped = await exchange(url, `${post}content-type: nonsense\r\ncontent-length: 2\r\n\r\n{}`)
+  t.match(untyped, /^HTTP\/1\.1 415 /)
+  t.equal(code(untyped), 'USAGE')
+  const empty = await exchange(url, `${post}content-type: application/json\r\ncontent-length: 0\r\n\r\n`)
+  t.match(empty, /^HTTP\/1\.1 200 /, 'curl -d "" is no body')
+  for (const path of ['/drift?check=', '/nope/', '/health/live?']) {
+    const answer = await get(path + 'a'.repeat(2048))
+    t.equal(answer.status, 414, path)
+    t.match(await answer.json(), { error: { code: 'URL_TOO_LONG' } })
+  }
+  t.equal((await get('/drift')).status, 200)
+})
+
+t.test('connections have a bound, and one that is given back makes room', async t => {
+  const { url, get } = await serve(t, mixed, { limits: { ...defaultLimits, connections: 2 } })
+  const held = [0, 1].map(() => connect(Number(new URL(url).port), '127.0.0.1'))
+  await Promise.all(held.map(socket => once(socket, 'connect')))
+  await t.rejects(get('/drift'))
+  for (const socket of held) socket.destroy()
+  await until(async () => (await get('/drift').catch(() => null))?.ok ?? false)
+})
+
+t.test('a client that never reads its answer loses its connection', async t => {
+  const { app, url } = await serve(t, mixed, { limits: { ...defaultLimits, idleTimeoutMs: 50 } })
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.pause()
+  const request = 'GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n'
+  socket.write(request.repeat(20))
+  await once(app.server, 'connection')
+  await until(async () => (await promisify(app.server.getConnections).call(app.server)) === 0)
+})
+
+t.test('while the event loop is behind, requests are sent away, but health and metrics', async t => {
+  const { get } = await serve(t, mixed, { limits: { ...defaultLimits, loopDelayMs: 1, loopSampleMs: 200 } })
+  const block = () => {
+    const end = performance.now() + 250
+    while (performance.now() < end);
+  }
+  const refused = await until(async () => {
+    // Two blocks: a sample that holds one alone may hold no measure at all.
+    block()
+    await new Promise(resolve => setImmediate(resolve))
+    block()
+    const answer = await get('/drift')
+    return answer.status === 503 && answer
+  })
+  t.equal(refused?.headers.get('retry-after'), '2')
+  t.match(refused && (await refused.json()), { error: { code: 'OVERLOADED' } })
+  for (const path of ['/health/live', '/health/ready', '/metrics']) {
+    block()
+    t.equal((await get(path)).status, 200, path)
+  }
+  await until(async () => (await get('/drift')).ok)
+})
+
+t.test('no other origin is let in', async t => {
+  const { get } = await serve(t)
+  for (const [method, path] of [
+    ['GET', '/drift'],
+    ['OPTIONS', '/drift'],
+    ['OPTIONS', '/refresh'],
+  ] as const) {
+    const headers = { origin: 'https://evil.example', 'access-control-request-method': 'POST' }
+    const answer = await get(path, { method, headers })
+    t.same(
+      [...answer.headers.keys()].filter(name => name.startsWith('access-control')),
+      [],
+    )
+    await answer.body?.cancel()
+  }
+})
+
 t.test('HEAD is GET without the body', async t => {
   const { get } = await serve(t)
   for (const path of ['/drift', '/drift?format=text', '/drift/gate', '/drift/runtime/job-image', '/', '/nope']) {
@@ -284,6 +399,141 @@ t.test('whoever has the report already gets 304, until something changes', async
   t.equal((await later.get('/drift', { headers: { 'if-none-match': etag, accept: 'text/plain' } })).status, 200)
   const mended = await serve(t, buildSnapshot())
   t.equal((await mended.get('/drift', { headers: { 'if-none-match': etag } })).status, 200)
+})
+
+/** Enough stacks that their report is worth compressing. */
+const fleet = buildSnapshot({
+  stacks: Array.from({ length: 30 }, (_, at) => buildStackStates({ name: `stack-${at}`, states: [buildState()] })),
+})
+
+/** A GET as it comes over the wire: `fetch` would decode it. */
+async function raw(url: string, headers: Record<string, string> = {}, method = 'GET') {
+  const [answer] = (await once(httpRequest(url, { headers, method }).end(), 'response')) as [IncomingMessage]
+  return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(await answer.toArray()) }
+}
+
+t.test('answers are compressed for who accepts it, once for everybody, and mean the same', async t => {
+  const metrics = createMetrics({ build: { version, node: process.version } })
+  metrics.update(fleet)
+  const { url } = await serve(t, fleet, { metrics })
+  const decoders = { br: brotliDecompressSync, gzip: gunzipSync } as const
+  for (const path of ['/drift', '/drift?format=text', '/drift/gate', '/metrics', '/openapi.json']) {
+    const plain = await raw(url + path)
+    t.equal(plain.headers['content-encoding'], undefined, path)
+    t.match(plain.headers.vary, 'accept-encoding', path)
+    for (const encoding of path === '/metrics' ? (['gzip'] as const) : (['br', 'gzip'] as const)) {
+      const accepting = { 'accept-encoding': encoding }
+      const [one, other, head] = await Promise.all([
+        raw(url + path, accepting),
+        raw(url + path, accepting),
+        raw(url + path, accepting, 'HEAD'),
+      ])
+      t.equal(one.headers['content-encoding'], encoding, path)
+      t.equal(Number(one.headers['content-length']), one.body.length)
+      t.equal(one.headers.etag, plain.headers.etag, 'the ETag is weak: it stays')
+      t.ok(one.body.length * 2 < plain.body.length, `${path} ${encoding} ${one.body.length} of ${plain.body.length}`)
+      const decoded = decoders[encoding](one.body)
+      if (path === '/metrics') t.match(String(decoded), /^# HELP driftwatch_check_status.*nodejs_version_info.*\n$/s)
+      else {
+        t.ok(decoded.equals(plain.body), path)
+        t.ok(other.body.equals(one.body))
+        t.equal(head.headers['content-length'], one.headers['content-length'])
+      }
+      t.equal(head.body.length, 0)
+      t.equal(head.headers['content-encoding'], encoding)
+      if (!plain.headers.etag) continue
+      const fresh = await raw(url + path, { ...accepting, 'if-none-match': plain.headers.etag })
+      t.equal(fresh.status, 304)
+      t.equal(fresh.headers['content-encoding'], undefined)
+    }
+  }
+  const small = await raw(`${url}/health/live`, { 'accept-encoding': 'gzip' })
+  t.equal(small.headers['content-encoding'], undefined, 'what fits into a packet stays plain')
+  t.equal(
+    (await raw(`${url}/drift/stack-1/job-image`, { 'accept-encoding': 'br' })).headers['content-encoding'],
+    undefined,
+  )
+})
+
+t.test('Accept-Encoding is weighed by quality, brotli first where it is all the same', t => {
+  const cases = [
+    [undefined, null],
+    ['', null],
+    ['identity', null],
+    ['gzip', 'gzip'],
+    ['GZIP', 'gzip'],
+    ['x-gzip', 'gzip'],
+    ['gzip, deflate, br', 'br'],
+    ['br;q=0.5, gzip', 'gzip'],
+    ['br;q=0, gzip;q=0', null],
+    ['br;q=0, *', 'gzip'],
+    ['*', 'br'],
+    ['*;q=0', null],
+    ['gzip;q=0.5, identity', null],
+    ['gzip;q=0.5, identity;q=0.1', 'gzip'],
+    ['deflate, zstd', null],
+    ['gzip;q=nonsense', 'gzip'],
+    [';;,q=', null],
+  ] as const
+  for (const [header, encoding] of cases) t.equal(preferredEncoding(header), encoding, header ?? 'none')
+  t.equal(preferredEncoding('br, gzip;q=0.1', ['gzip']), 'gzip')
+  t.end()
+})
+
+t.test('two parts make one gzip, of whatever sizes', async t => {
+  const gzip = createGzipParts()
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(
+        fc.uint8Array({ maxLength: 9000 }),
+        fc.array(fc.uint8Array(), { minLength: 1 }),
+        async (one, rests) => {
+          const first = Buffer.from(one)
+          for (const rest of rests) {
+            const whole = gunzipSync(await gzip(first, Buffer.from(rest)))
+            if (!whole.equals(Buffer.concat([first, rest]))) throw new Error('something else came out')
+          }
+        },
+      ),
+      { numRuns: 50 },
+    ),
+  )
+})
+
+t.test('/drift comes in pages for who asks for them, each with the way to the next', async t => {
+  const { get, url } = await serve(t, fleet)
+  const seen: string[] = []
+  let next: string | undefined = `${url}/drift?limit=7&status=in_sync&check=job-image`
+  let pages = 0
+  while (next) {
+    const answer = await fetch(next)
+    t.equal(answer.status, 200)
+    seen.push(...((await answer.json()) as Report).stacks.map(({ name }) => name))
+    const link = answer.headers.get('link')?.match(/^<(.*)>; rel="next"$/)?.[1]
+    next = link && String(new URL(link, next))
+    pages += 1
+  }
+  t.equal(pages, 5)
+  t.same(seen, fleet.stacks.map(({ name }) => name).sort())
+  const etag = (await get('/drift?limit=7')).headers.get('etag') ?? ''
+  const again = await get('/drift?limit=7', { headers: { 'if-none-match': etag } })
+  t.equal(again.status, 304)
+  t.match(again.headers.get('link'), 'after=stack-14', 'who has the page already is told the way too')
+  t.match(await (await get('/drift?limit=1&format=text')).text(), /^IN SYNC {2}1 in sync/)
+  t.equal((await get('/drift?after=stack-9')).headers.get('link'), null)
+  for (const query of [
+    'limit=0',
+    'limit=1001',
+    'limit=x',
+    'limit=1.5',
+    `after=${'a'.repeat(200)}`,
+    'after=a&after=b',
+  ]) {
+    const answer = await get(`/drift?${query}`)
+    t.equal(answer.status, 400, query)
+    t.match(await answer.json(), { error: { code: 'USAGE' } })
+  }
+  t.equal((await get('/drift/gate?limit=1')).status, 400, 'a gate is of everything')
 })
 
 t.test('If-None-Match is compared weakly, in lists and as *', async t => {
@@ -461,11 +711,13 @@ t.test('/openapi.json describes every path, its parameters and its answers', asy
     '/openapi.json',
     '/refresh',
   ])
-  for (const [path, methods] of Object.entries(described.paths)) t.same(Object.keys(methods), ['get'], path)
+  for (const [path, methods] of Object.entries(described.paths)) {
+    t.same(Object.keys(methods), [path === '/refresh' ? 'post' : 'get'], path)
+  }
   const report = described.paths['/drift']?.get
   t.same(
     report?.parameters?.map(({ name, in: where }) => [where, name]),
-    ['format', 'status', 'check'].map(name => ['query', name]),
+    ['format', 'status', 'check', 'limit', 'after'].map(name => ['query', name]),
   )
   t.same(Object.keys(report?.responses ?? {}), ['200', '304', '400'])
   const ajv = new Ajv({ strict: false, formats: { 'date-time': true } })

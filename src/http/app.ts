@@ -62,7 +62,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     addGateRoutes(router, rendered, sendBody)
     addMetricsRoute(router, metrics)
     addHealthRoutes(router, readiness)
-    addRefreshRoute(router, refresh)
+    addRefreshRoute(router, refresh, limits.refreshesPerMinute)
     addOpenapiRoute(router, sendBody)
     done()
   })

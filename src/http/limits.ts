@@ -27,6 +27,8 @@ export interface Limits {
   /** How long a connection is kept for a next request. */
   readonly keepAliveMs: number
   readonly connections: number
+  /** By all callers together. */
+  readonly refreshesPerMinute: number
   /** How far the event loop may be behind, in the mean of a sample, before requests are sent away. */
   readonly loopDelayMs: number
   readonly loopSampleMs: number
@@ -42,6 +44,7 @@ export const defaultLimits: Limits = {
   idleTimeoutMs: 90_000,
   keepAliveMs: 72_000,
   connections: 1000,
+  refreshesPerMinute: 6,
   loopDelayMs: 1000,
   loopSampleMs: 5000,
 }

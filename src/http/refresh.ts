@@ -6,9 +6,6 @@ import { noQuery, type Router } from './router.ts'
 /** Looks now: resolves when a cycle that began after the question has completed; rejects with CYCLE_FAILED. */
 export type Refresh = () => Promise<CycleSummary>
 
-/** What all callers together may ask for. */
-export const refreshesPerMinute = 6
-
 const refreshed = {
   type: 'object',
   additionalProperties: false,
@@ -27,17 +24,17 @@ const refreshed = {
   },
 } as const
 
-export function addRefreshRoute(router: Router, refresh: Refresh): void {
+export function addRefreshRoute(router: Router, refresh: Refresh, perMinute: number): void {
   router.post(
     '/refresh',
     {
       config: {
         access: 'acting',
-        rateLimit: { max: refreshesPerMinute, timeWindow: 60_000, keyGenerator: () => 'everybody' },
+        rateLimit: { max: perMinute, timeWindow: 60_000, keyGenerator: () => 'everybody' },
       },
       schema: {
         summary: 'Looks now',
-        description: `Answers when a cycle that began after the question has completed; who asks meanwhile waits for the same one. Only with \`server.auth\`, and ${refreshesPerMinute} times a minute.`,
+        description: `Answers when a cycle that began after the question has completed; who asks meanwhile waits for the same one. Only with \`server.auth\`, and ${perMinute} times a minute.`,
         tags: ['operation'],
         security: [{ bearer: [] }],
         querystring: noQuery,

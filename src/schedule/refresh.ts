@@ -25,8 +25,9 @@ export function createRefresh({ scheduler, clock, lastCycle }: RefreshDependenci
 
   return async () => {
     const asked = clock.monotonic()
-    const first = await look()
-    const cycle = scheduler.sinceLastTick() > clock.monotonic() - asked ? await look() : first
+    const first = look()
+    const wasUnderWay = scheduler.sinceLastTick() > clock.monotonic() - asked
+    const cycle = wasUnderWay ? await first.then(look) : await first
     if (cycle) return cycle
     throw new DriftwatchError('CYCLE_FAILED', 'the cycle did not complete: Driftwatch ends, or its log says why')
   }
