@@ -25,10 +25,14 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly message: st
 export interface Child {
   /** Rejects where it has ended, with its own last words. */
   ask<Answer>(question: object): Promise<Answer>
+  /** Tells it something that it does not answer. */
+  tell(message: object): void
   /** Resolves with the first line that it logs with this message. */
   logged(message: string): Promise<LogLine>
   /** Does its work so many times. */
   work(times: number): Promise<Used>
+  /** What it uses for something that is asked of it from elsewhere. */
+  during(something: () => Promise<unknown>): Promise<Used>
   close(): Promise<void>
 }
 
@@ -71,6 +75,7 @@ export function startChild({ file, args = [], env = {}, measured = true }: Child
   }
   return {
     ask,
+    tell: message => void child.send(message),
     async logged(message) {
       for (;;) {
         const found = lines.map(toLogLine).find(line => line?.message === message)
@@ -78,7 +83,12 @@ export function startChild({ file, args = [], env = {}, measured = true }: Child
         await orEnd(once(child, 'logged'))
       }
     },
-    work: times => ask<Used>({ times }),
+    work: times => ask<Used>({ ask: 'work', times }),
+    async during(something) {
+      await ask({ ask: 'begin' })
+      await something()
+      return ask<Used>({ ask: 'end' })
+    },
     async close() {
       // There is nothing to be saved.
       kill()

@@ -4,6 +4,8 @@ import { connect, type Socket } from 'node:net'
 export interface Load {
   readonly port: number
   readonly path: string
+  /** What every answer is to have. */
+  readonly status: number
   readonly connections: number
   readonly requests: number
 }
@@ -20,16 +22,17 @@ const patienceMs = 20_000
 
 /**
  * A load generator in a process of its own, on loopback alone: so many connections that are kept, on each one request
- * after another, until all are answered. It reads just enough of an answer to know where that ends, so that it is never what is slow.
+ * after another, until all are answered. It reads just enough of an answer to know where that ends, so that it is never
+ * what is slow.
  */
-async function load({ port, path, connections, requests }: Load): Promise<Answered> {
+async function load({ port, path, status, connections, requests }: Load): Promise<Answered> {
   const request = Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n\r\n`)
   const latencies: number[] = []
   let left = requests
   const begin = performance.now()
   const run = async () => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    const answers = readAnswers(socket)
+    const answers = readAnswers(socket, status)
     while (left > 0) {
       left -= 1
       const sent = performance.now()
@@ -48,7 +51,7 @@ async function load({ port, path, connections, requests }: Load): Promise<Answer
 const endOfHead = '\r\n\r\n'
 
 /** Yields when an answer has arrived whole. Throws where it is no answer, or without a length. */
-async function* readAnswers(socket: Socket): AsyncGenerator<void> {
+async function* readAnswers(socket: Socket, status: number): AsyncGenerator<void> {
   socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
   let head = ''
   let missing = 0
@@ -59,7 +62,8 @@ async function* readAnswers(socket: Socket): AsyncGenerator<void> {
       const end = head.indexOf(endOfHead)
       if (end === -1) continue
       const length = /\r\ncontent-length: (\d+)/i.exec(head.slice(0, end))?.[1]
-      if (length === undefined || !head.startsWith('HTTP/1.1 ')) throw new Error(`not an answer: ${head.slice(0, 200)}`)
+      if (length === undefined || !head.startsWith(`HTTP/1.1 ${status} `))
+        throw new Error(`not what was asked for: ${head.slice(0, 200)}`)
       missing = Number(length) - (head.length - end - endOfHead.length)
       head = ''
     }

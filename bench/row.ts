@@ -7,7 +7,7 @@ export type Wanted =
   | { readonly kind: 'plus at most'; readonly ms: number }
   | { readonly kind: 'below'; readonly value: number }
 
-export type Unit = 'ms' | 'MiB' | 'calls' | 'requests/s'
+export type Unit = 'ms' | 'MiB' | 'calls' | '/s'
 
 /** One line of the table: what Driftwatch took beside the floor, in each round. */
 export interface Measurement {

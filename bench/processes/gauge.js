@@ -10,18 +10,41 @@ globalThis.benchWork = async () => {
   await task.execute()
 }
 
-async function measure(times) {
+/** Begins to measure; what it returns ends that, and says what was used meanwhile. */
+function begin() {
   const delays = monitorEventLoopDelay({ resolution: 1 })
   delays.enable()
-  const [begin, before] = [performance.now(), process.cpuUsage()]
-  for (let done = 0; done < times; done += 1) await globalThis.benchWork()
-  const { user, system } = process.cpuUsage(before)
-  const wallMs = performance.now() - begin
-  delays.disable()
-  return { wallMs, cpuMs: (user + system) / 1000, rss: process.memoryUsage.rss(), longestBlockMs: delays.max / 1e6 }
+  const [start, before] = [performance.now(), process.cpuUsage()]
+  return () => {
+    const { user, system } = process.cpuUsage(before)
+    const wallMs = performance.now() - start
+    delays.disable()
+    return { wallMs, cpuMs: (user + system) / 1000, rss: process.memoryUsage.rss(), longestBlockMs: delays.max / 1e6 }
+  }
 }
 
-if (process.send) process.on('message', async ({ times }) => times && process.send(await measure(times)))
+async function work(times) {
+  const end = begin()
+  for (let done = 0; done < times; done += 1) await globalThis.benchWork()
+  return end()
+}
+
+let end = () => null
+
+const answers = {
+  work,
+  begin() {
+    end = begin()
+    return null
+  },
+  end: () => end(),
+}
+
+if (process.send) {
+  process.on('message', async ({ ask, times }) => {
+    if (ask in answers) process.send(await answers[ask](times))
+  })
+}
 
 if (process.env.BENCH_USAGE_FD) {
   process.once('exit', () => {

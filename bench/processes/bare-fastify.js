@@ -1,0 +1,13 @@
+// The floor of an answer: Fastify with nothing added, which sends the same bytes and headers from a Buffer. It is handed
+// them by whoever measures.
+import Fastify from 'fastify'
+
+const { answers } = await new Promise(resolve => process.once('message', resolve))
+
+const app = Fastify()
+for (const { path, status, headers, body } of answers) {
+  const bytes = Buffer.from(body, 'base64')
+  app.get(path, (_request, reply) => reply.code(status).headers(headers).send(bytes))
+}
+await app.listen({ host: '127.0.0.1', port: 0 })
+console.error(JSON.stringify({ message: 'ready', port: app.server.address().port }))
