@@ -23,14 +23,14 @@ export interface Fleet {
 }
 
 /** The schedule is left to itself for the length of a bench: whoever measures says when a cycle is. */
-const settings = { schedule: '0 0 0 * * *', staleAfter: '30h', timeout: '25s', host: '127.0.0.1' }
+const unattended = { schedule: '0 0 0 * * *', staleAfter: '30h', timeout: '25s' }
 
 export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
   const emulators = startChild({ file: 'bench/emulators.ts', args: [`${size}`, `${latencyMs}`], measured: false })
   const host = await emulators.ask<string>({ ask: 'host' })
   const directory = mkdtempSync(join(tmpdir(), 'driftwatch-bench-'))
   const config = join(directory, 'driftwatch.yaml')
-  writeFileSync(config, JSON.stringify({ ...settings, stacks: buildFleet(size).names.map(stackOf) }))
+  writeFileSync(config, JSON.stringify({ ...fleetConfig(buildFleet(size).names), ...unattended }))
   const env = { CLOUD_RUN_EMULATOR_HOST: host, PORT: '0', LOG_LEVEL: 'info' }
   const children: Child[] = []
   const start = async (file: string, args: readonly string[], ready: string) => {
@@ -55,6 +55,11 @@ export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** A config that watches the stacks of a fleet. */
+export function fleetConfig(names: readonly string[]) {
+  return { host: '127.0.0.1', stacks: names.map(stackOf) }
 }
 
 function stackOf(name: string) {

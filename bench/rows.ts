@@ -3,10 +3,11 @@ import { answers } from './rows/answers.ts'
 import { calls } from './rows/calls.ts'
 import { check } from './rows/check.ts'
 import { cpu } from './rows/cpu.ts'
+import { delays } from './rows/delays.ts'
 import { memory } from './rows/memory.ts'
 import { metrics } from './rows/metrics.ts'
 import { start } from './rows/start.ts'
 import { wall } from './rows/wall.ts'
 
 /** Every row of the table, in its order. */
-export const rows: readonly Row[] = [calls, cpu, memory, wall, answers, metrics, check, start]
+export const rows: readonly Row[] = [calls, cpu, memory, wall, answers, metrics, check, start, delays]

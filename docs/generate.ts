@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { environmentVariables } from '../src/config/environment.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { receiptSchema } from '../src/operate/receipt.ts'
+import { costTable } from './cost.ts'
 
 /** As much of JSON Schema as the config's schema uses. */
 interface Schema {
@@ -25,6 +26,7 @@ const draft = 'http://json-schema.org/draft-07/schema#'
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', configurationPage()],
+    ['docs/cost.md', costPage()],
     ['deploy/driftwatch.schema.json', formatJson(editorSchema())],
     ['deploy/receipt.schema.json', formatJson({ $schema: draft, ...receiptSchema })],
   ])
@@ -35,6 +37,13 @@ function configurationPage(): string {
   return template
     .replace('{{keys}}', () => sections(configSchema, '').join('\n'))
     .replace('{{environment}}', () => environmentTable())
+}
+
+/** The page as it is, with the table as it should be. */
+function costPage(): string {
+  const [begin, end] = ['<!-- npm run docs -->', '<!-- end of the table -->']
+  const page = readFileSync(new URL('cost.md', import.meta.url), 'utf8')
+  return page.replace(new RegExp(`${begin}.*${end}`, 's'), () => `${begin}\n${costTable()}\n${end}`)
 }
 
 /** A heading and a table for a map of the config, and for each map within it. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
+import { evaluationCost } from '../docs/cost.ts'
 import { pagesWithExamples } from '../docs/examples.ts'
 import { isScenarioName } from '../sandbox/scenarios.ts'
 import { type CheckKind, checkKinds } from '../src/checks/check.ts'
@@ -147,6 +148,11 @@ function hasAnchor(page: string, anchor: string): boolean {
   )
   return headings.includes(anchor)
 }
+
+t.test('costs are counted as Google counts in its own examples', async t => {
+  const evaluations = (30 * 86_400) / 30
+  t.equal(evaluationCost(100, evaluations, { millionSeries: 0.35 }).toFixed(2), '3.02', '100 series in one condition')
+})
 
 t.test('every page is reached from the README', async t => {
   const seen = new Set<string>()
