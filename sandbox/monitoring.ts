@@ -213,9 +213,13 @@ function uptimeMethods(all: Map<string, Message>): Record<string, Method> {
         ...(uptimeCheckConfig as Message),
         name: `projects/${projectOf(parent)}/uptimeCheckConfigs/gate-${++lastId}`,
       }),
-    UpdateUptimeCheckConfig({ uptimeCheckConfig }) {
+    UpdateUptimeCheckConfig({ uptimeCheckConfig, updateMask }) {
       const check = uptimeCheckConfig as Message
-      return put({ ...known(check.name), ...check })
+      const fields = ((updateMask as { paths?: string[] } | null)?.paths ?? []).map(path =>
+        path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      )
+      if (fields.length === 0) return put(check)
+      return put({ ...known(check.name), ...Object.fromEntries(fields.map(field => [field, check[field]])) })
     },
     DeleteUptimeCheckConfig({ name }) {
       known(name)

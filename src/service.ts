@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import type { Channel } from './alerts/channel.ts'
-import { channelApiMethods, openChannels } from './alerts/channels.ts'
+import { channelMethods, openChannels } from './alerts/channels.ts'
 import type { PolicyDuty } from './alerts/policy-duty.ts'
 import { worstStatus } from './checks/status.ts'
 import type { Clock } from './clock.ts'
@@ -50,7 +50,7 @@ const longestJitterMs = 1000
 function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
   return createMetrics({
     build: { version, node: nodeVersion },
-    apiMethods: { ...apiMethods, ...channelApiMethods },
+    apiMethods: { ...apiMethods, monitoring: [...new Set([...apiMethods.monitoring, ...channelMethods(config)])] },
     channels: config.alerts.channels,
   })
 }

@@ -286,6 +286,11 @@ t.test('three policies are wanted: drifted and unknown by stack and check, silen
   const { policies, problems, uptimeCheck } = wantedAlerts(config, who)
   t.match(policies, [
     {
+      displayName: 'Driftwatch driftwatch: silent',
+      severity: 'CRITICAL',
+      conditions: [{ kind: 'absence', groupBy: [], durationMs: 3 * minute }],
+    },
+    {
       displayName: 'Driftwatch driftwatch: drifted',
       severity: 'CRITICAL',
       userLabels: { driftwatch_monitor: 'driftwatch', driftwatch_alert: 'drifted', driftwatch_route: 'default' },
@@ -297,11 +302,6 @@ t.test('three policies are wanted: drifted and unknown by stack and check, silen
       notificationChannels: [onCall],
     },
     { displayName: 'Driftwatch driftwatch: unknown', severity: 'WARNING', conditions: [{ durationMs: 20 * minute }] },
-    {
-      displayName: 'Driftwatch driftwatch: silent',
-      severity: 'CRITICAL',
-      conditions: [{ kind: 'absence', groupBy: [], durationMs: 3 * minute }],
-    },
   ])
   t.strictSame([policies.length, problems, uptimeCheck], [3, [], null])
   const documented = policies.every(
@@ -321,6 +321,9 @@ t.test('what a config says of alerts is judged before anything is asked', async 
   )
   refused({ uptimeCheck: true }, /alerts\.uptimeCheck: an uptime check needs a `baseUrl`/)
   refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /begins with https/)
+  for (const policies of ['manage', 'verify'])
+    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the channel cloud-monitoring/)
+  t.match(wantedAlerts(buildAlertsConfig({ channels: ['log'] }), who).problems, [/leaves cloud-monitoring out/])
   refused({ policies: 'mange' }, /must be one of off, verify, manage/)
   refused({ channels: ['mail'] }, /must be one of log, cloud-monitoring/)
   const route = { name: 'a', labels: { team: 'a' }, notificationChannels: [] }
@@ -357,11 +360,11 @@ t.test('stacks with a route of their own have policies of their own, and nobody 
       conditions.map(({ filter }) => filter.split(' AND ').slice(4).join(' AND ')),
     ]),
     [
+      ['silent', [onCall], ['']],
       ['drifted (payments)', ['projects/x/notificationChannels/1'], ['metric.label.stack = one_of("pay")']],
       ['unknown (payments)', ['projects/x/notificationChannels/1'], ['metric.label.stack = one_of("pay")']],
       ['drifted', [onCall], ['metric.label.stack != "pay"']],
       ['unknown', [onCall], ['metric.label.stack != "pay"']],
-      ['silent', [onCall], ['']],
     ],
   )
 })
@@ -381,8 +384,8 @@ t.test(
     const { policies, problems } = wantedAlerts(config, who)
     t.strictSame(problems, [])
     t.ok(policies.every(({ conditions }) => conditions.every(({ filter }) => filter.length <= 2048)))
-    t.ok((policies[0]?.conditions.length ?? 0) > 1)
-    t.match(policies[2]?.conditions, [{ filter: /one_of\("stack-with-a-long-name-0"\)$/ }], 'none-of would be too long')
+    t.ok((policies[1]?.conditions.length ?? 0) > 1)
+    t.match(policies[3]?.conditions, [{ filter: /one_of\("stack-with-a-long-name-0"\)$/ }], 'none-of would be too long')
     const paging = await buildPaging(t, { config })
     await paging.apply()
     t.strictSame((await plan(paging)).steps, [])
@@ -424,11 +427,65 @@ t.test('a change keeps the names of policies and conditions, and so their open i
   t.equal(paging.open().length, 1, 'the incident is still the same')
 })
 
+t.test('of a policy that is there only what differs is written, and what others decided stays', async t => {
+  const paging = await buildPaging(t, { config: buildAlertsConfig({ notificationChannels: [] }) })
+  await paging.apply()
+  const [, policy] = paging.monitoring.policies()
+  const names = policy?.conditions.map(({ name }) => name)
+  const theirs = {
+    userLabels: { ...policy?.userLabels, cost_center: '4711' },
+    notificationChannels: [onCall],
+    alertStrategy: { ...policy?.alertStrategy, notificationChannelStrategy: [{ renotifyInterval: { seconds: 3600 } }] },
+  }
+  Object.assign(policy ?? {}, theirs, { enabled: { value: false } })
+  const disabled = /^the policy "Driftwatch driftwatch: drifted" .* is disabled, and pages nobody/
+  t.match(await plan(paging), { steps: { length: 0 }, problems: [disabled] }, 'none of it is ours')
+
+  const changed = buildAlertsConfig({ notificationChannels: [], severity: 'critical', autoClose: '3d' })
+  t.match(await plan(paging, changed), { steps: { length: 3 }, problems: [disabled] })
+  await paging.apply(changed)
+  t.match(paging.monitoring.policies()[1], {
+    ...theirs,
+    alertStrategy: { ...theirs.alertStrategy, autoClose: { seconds: '259200' } },
+    severity: 'CRITICAL',
+    enabled: { value: false },
+    conditions: [{ name: names?.[0] }],
+  })
+  t.match(await plan(paging, changed), { steps: { length: 0 }, problems: [disabled] })
+  t.match((await plan(paging, buildAlertsConfig({ severity: 'critical', autoClose: '3d' }))).steps, { length: 2 })
+
+  const masks: unknown[] = []
+  const { steps } = await plan(
+    paging,
+    buildAlertsConfig({ notificationChannels: [], runbookUrl: 'https://w.acme.dev' }),
+  )
+  for (const step of steps) if (step.kind === 'update-policy') masks.push(step.policy.changed.toSorted())
+  t.strictSame(masks, [
+    ['autoCloseMs', 'documentation'],
+    ['autoCloseMs', 'documentation', 'severity'],
+    ['autoCloseMs', 'documentation'],
+  ])
+})
+
+t.test('of an uptime check too', async t => {
+  const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
+  const paging = await buildPaging(t, { config })
+  await paging.apply()
+  const [check] = paging.monitoring.uptimeChecks()
+  Object.assign(check ?? {}, { selectedRegions: ['EUROPE'], userLabels: { ...(check?.userLabels as object), a: 'b' } })
+  t.strictSame((await plan(paging)).steps, [])
+  const moved = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev/inner', uptimeCheck: true })
+  await paging.apply(moved)
+  t.match(paging.monitoring.uptimeChecks(), [
+    { httpCheck: { path: '/inner/drift/gate' }, selectedRegions: ['EUROPE'], userLabels: { a: 'b' } },
+  ])
+})
+
 t.test("duplicates and what is not wanted any more go, and somebody's policy of the same name stays", async t => {
   const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
   const paging = await buildPaging(t, { config })
   await paging.apply()
-  const [first] = paging.monitoring.policies()
+  const [, first] = paging.monitoring.policies()
   const copy = (override: object) => ({
     ...first,
     name: '',
@@ -485,6 +542,29 @@ t.test('a notification channel that does not exist is named, and the alert is ma
   t.strictSame(paging.monitoring.policies()[0]?.notificationChannels, [onCall])
 })
 
+t.test('a step that fails keeps no other from being taken, and the alarm of silence comes first', async t => {
+  const paging = await buildPaging(t)
+  paging.monitoring.setFaults([
+    { method: 'CreateMetricDescriptor', latencyMs: 1, times: 1 },
+    { method: 'CreateMetricDescriptor', code: 'PERMISSION_DENIED', times: 1 },
+    { method: 'CreateAlertPolicy', latencyMs: 1, times: 2 },
+    { method: 'CreateAlertPolicy', code: 'INVALID_ARGUMENT', times: 1 },
+  ])
+  const failed = await paging.apply()
+  t.strictSame(
+    failed.map(({ step, error }) => [step.title, error.code]),
+    [
+      [`create the metric ${driftedMetric}`, 'PERMISSION_DENIED'],
+      ['create the policy "Driftwatch driftwatch: drifted"', 'NOT_FOUND'],
+      ['create the policy "Driftwatch driftwatch: unknown"', 'INVALID_ARGUMENT'],
+    ],
+    'what rests on a metric that could not be made is not waited for',
+  )
+  t.match(paging.monitoring.policies(), [{ displayName: 'Driftwatch driftwatch: silent' }])
+  t.strictSame(await paging.apply(), [])
+  t.equal(paging.monitoring.policies().length, 3)
+})
+
 t.test('the minutes in which a new metric is unknown are waited out, and not for ever', async t => {
   const paging = await buildPaging(t, { metricKnownAfterMs: 5 * minute })
   await inVirtualTime(paging, paging.apply())
@@ -492,7 +572,13 @@ t.test('the minutes in which a new metric is unknown are waited out, and not for
   t.equal(paging.clock.now() - noon - 7000, 5 * minute, 'it looked every 15 seconds')
 
   const never = await buildPaging(t, { metricKnownAfterMs: Number.POSITIVE_INFINITY })
-  await t.rejects(inVirtualTime(never, never.apply()), { code: 'NOT_FOUND', message: /Cannot find metric/ })
+  const begin = never.clock.now()
+  const failed = await inVirtualTime(never, never.apply())
+  t.match(
+    failed.map(({ error }) => error),
+    Array(3).fill({ code: 'NOT_FOUND', message: /Cannot find metric/ }),
+  )
+  t.ok(never.clock.now() - begin < 13 * minute, 'metrics that are made together are waited for together')
 })
 
 /** Lets time pass whenever somebody sleeps, or waits for a `hanging` method, until `work` is over. */
@@ -543,10 +629,10 @@ t.test('manage makes it right, repairs what was changed by hand, and only one in
   t.match(await keep(context(paging, 'instance-b')), { problem: null, again: true }, 'instance-a is alive')
   t.strictSame(paging.monitoring.policies(), [])
   t.strictSame(await keep(context(paging)), { problem: null, again: false })
-  const [policy] = paging.monitoring.policies()
-  Object.assign(policy ?? {}, { enabled: { value: false }, displayName: 'mine now' })
+  const [, policy] = paging.monitoring.policies()
+  Object.assign(policy ?? {}, { severity: 'WARNING', displayName: 'mine now' })
   t.strictSame(await keep(context(paging)), { problem: null, again: false })
-  t.match(paging.monitoring.policies()[0], { enabled: { value: true }, displayName: 'Driftwatch driftwatch: drifted' })
+  t.match(paging.monitoring.policies()[1], { severity: 'ERROR', displayName: 'Driftwatch driftwatch: drifted' })
   paging.clock.advance(4 * minute)
   t.match(await keep(context(paging, 'instance-b')), { again: false }, 'instance-a is gone')
 })
@@ -574,6 +660,7 @@ t.test('the identity is that of the metadata server, and on Cloud Run it is neve
     monitor: 'watcher',
     instance: '00f4',
   })
+  t.match(await read(null, metadata), { project: 'acme-monitoring', instance: 'host-1' }, 'a host may run several')
   const guessed = { project, location: 'us-central1', monitor: 'driftwatch', instance: 'host-1' }
   t.strictSame(await read(null, null), guessed)
   flavor = 'somebody else'
@@ -677,8 +764,8 @@ t.test('driftwatch alerts says in a sentence what keeps it from its work', async
   const monitoring = await buildMonitoring(t, { roles: ['roles/monitoring.viewer'] })
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
-    stderr:
-      /driftwatch: Cloud Monitoring Create\w+ projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stdout: /\n6 of 6 could not be done\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
+    stderr: /failed: Cloud Monitoring Create\w+ projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

@@ -93,9 +93,9 @@ export function createPolicyStore(
       assertPolicy(policy, project, series, notificationChannels)
       return store(policy, undefined) as unknown as Message
     },
-    update({ alertPolicy }) {
-      const policy = alertPolicy as Policy
-      const before = found(policy.name)
+    update({ alertPolicy, updateMask }) {
+      const before = found((alertPolicy as Policy).name)
+      const policy = masked(before, alertPolicy as Policy, (updateMask as { paths?: string[] } | null)?.paths ?? [])
       const known = new Set(before.conditions.map(({ name }) => name))
       const stranger = policy.conditions.find(({ name }) => name !== '' && !known.has(name))
       if (stranger) throw invalid(`conditions.name had an invalid value of "${stranger.name}": no such condition.`)
@@ -116,6 +116,21 @@ export function createPolicyStore(
     },
     changedAt: name => changed.get(name) ?? 0,
   }
+}
+
+/** What the mask names of the policy that is sent, on the one that is there; without a mask it is replaced. */
+function masked(before: Policy, sent: Policy, paths: readonly string[]): Policy {
+  if (paths.length === 0) return sent
+  const merged = structuredClone(before)
+  for (const path of paths) {
+    const keys = path.split('.').map(key => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()))
+    const last = keys.pop() ?? ''
+    const at = (root: unknown) => keys.reduce((value, key) => (value as Message | null)?.[key], root) as Message | null
+    const [target, source] = [at(merged), at(sent)]
+    if (!target || !source || !(last in source)) throw invalid(`update_mask had an invalid value of "${path}".`)
+    target[last] = source[last]
+  }
+  return merged
 }
 
 function invalid(text: string): Error {

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { startDeadline } from '../clients/attempts.ts'
+import { within } from '../clients/attempts.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
@@ -20,18 +21,21 @@ export interface ChannelsOptions extends ChannelListeners {
   onApiRequest(api: string, method: string, code: 'OK' | ErrorCode): void
 }
 
-/** The requests that channels make, by API: counters begin at 0 for each. */
-export const channelApiMethods = {
-  monitoring: [
-    'CreateTimeSeries',
-    'CreateMetricDescriptor',
-    'GetMetricDescriptor',
-    'ListTimeSeries',
-    'ListAlertPolicies',
-    'GetNotificationChannel',
-    'ListUptimeCheckConfigs',
-  ],
-} as const
+/** The requests to Cloud Monitoring that the channels of a config make: counters begin at 0 for each. */
+export function channelMethods({ alerts }: Config): string[] {
+  if (!alerts.channels.includes('cloud-monitoring')) return []
+  return [
+    ...publishMethods,
+    ...(alerts.policies === 'off' ? [] : inspectMethods),
+    ...(alerts.policies === 'manage' ? manageMethods : []),
+  ]
+}
+
+const publishMethods = ['CreateTimeSeries', 'CreateMetricDescriptor', 'GetMetricDescriptor', 'ListTimeSeries']
+const inspectMethods = ['ListAlertPolicies', 'GetNotificationChannel', 'ListUptimeCheckConfigs']
+const manageMethods = ['AlertPolicy', 'UptimeCheckConfig'].flatMap(noun =>
+  ['Create', 'Update', 'Delete'].map(verb => `${verb}${noun}`),
+)
 
 /** Long enough for a metadata server, which is always near; short enough where there is none. */
 const metadataTimeoutMs = 2000
@@ -97,16 +101,14 @@ async function createIdentifier({
   const { readIdentity } = await import('./identity.ts')
   const { metadataHost } = environment
   const metadata = metadataHost === null ? null : createMetadataServer(metadataHost)
+  // Containers that share the name of a host may share a process id too: mostly 1.
+  const here = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   let known: Promise<Identity> | null = null
 
-  async function ask(signal: AbortSignal): Promise<Identity> {
-    const deadline = startDeadline(clock, metadataTimeoutMs, signal)
-    const host = `${hostname()}-${process.pid}`
-    try {
-      return await readIdentity({ config, environment, metadata, process: host }, deadline.signal)
-    } finally {
-      deadline.cancel()
-    }
+  function ask(ending: AbortSignal): Promise<Identity> {
+    return within(clock, metadataTimeoutMs, ending, ({ signal }) =>
+      readIdentity({ config, environment, metadata, process: here }, signal),
+    )
   }
 
   return signal => {

@@ -14,8 +14,15 @@ const labels = [
 
 const gauge = { metricKind: 'GAUGE', valueType: 'INT64', unit: '1' } as const
 
-/** What the metrics must be. */
+/** What the metrics must be; that of the silent alarm first. */
 export const wantedDescriptors: readonly MetricDescriptor[] = [
+  {
+    type: alertMetrics.heartbeat,
+    displayName: 'Driftwatch: heartbeat',
+    description: '1 after each completed cycle.',
+    ...gauge,
+    labels: [],
+  },
   {
     type: alertMetrics.drifted,
     displayName: 'Driftwatch: check drifted',
@@ -29,13 +36,6 @@ export const wantedDescriptors: readonly MetricDescriptor[] = [
     description: '1 while a check cannot be proven either way, else 0.',
     ...gauge,
     labels,
-  },
-  {
-    type: alertMetrics.heartbeat,
-    displayName: 'Driftwatch: heartbeat',
-    description: '1 after each completed cycle.',
-    ...gauge,
-    labels: [],
   },
 ]
 

@@ -1,3 +1,4 @@
+import { commandLine, shellQuote } from '../checks/fix.ts'
 import type { WantedPolicy } from '../clients/alert-policy.ts'
 import type { Config } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
@@ -20,7 +21,7 @@ export function driftedDocumentation({ alerts }: Config): Documentation {
         '## The command that mends it',
         'Either of these prints what differs, and under `fix` the command that mends it, pinned to a digest, ready to paste:',
         checkCommand(),
-        baseUrl && `curl -s '${baseUrl}/drift/${stack}/${check}?format=text'`,
+        curlCommand(baseUrl, `/drift/${stack}/${check}?format=text`),
       ),
       seeAlso(alerts),
     ),
@@ -40,7 +41,7 @@ export function unknownDocumentation({ alerts }: Config, unknownAfterMs: number)
         '## The command that mends it',
         'Either of these prints under `error` what keeps it from looking, and what to do:',
         checkCommand(),
-        baseUrl && `curl -s '${baseUrl}/drift/${stack}/${check}?format=text'`,
+        curlCommand(baseUrl, `/drift/${stack}/${check}?format=text`),
       ),
       seeAlso(alerts),
     ),
@@ -48,7 +49,11 @@ export function unknownDocumentation({ alerts }: Config, unknownAfterMs: number)
   }
 }
 
-export function silentDocumentation({ alerts }: Config, monitor: string, silentAfterMs: number): Documentation {
+export function silentDocumentation(
+  { alerts }: Config,
+  { project, monitor }: { readonly project: string; readonly monitor: string },
+  silentAfterMs: number,
+): Documentation {
   return {
     subject: `SILENT: the monitor ${monitor} itself`,
     content: paragraphs(
@@ -58,8 +63,8 @@ export function silentDocumentation({ alerts }: Config, monitor: string, silentA
       commands(
         '## The command that mends it',
         'See whether the service runs and what it says; mostly a new revision did not start, or its service account lost `roles/monitoring.metricWriter`:',
-        `gcloud run services logs read ${monitor} --limit 50`,
-        alerts.baseUrl && `curl -s '${alerts.baseUrl}/health/ready'`,
+        logsCommand(project, monitor),
+        curlCommand(alerts.baseUrl, '/health/ready'),
       ),
       seeAlso(alerts, '/drift'),
     ),
@@ -69,6 +74,20 @@ export function silentDocumentation({ alerts }: Config, monitor: string, silentA
 
 function checkCommand(): string {
   return `driftwatch check --stack ${stack} --only ${check}`
+}
+
+/** Over TLS with an identity token: on Cloud Run IAM lets nobody in without one, and elsewhere it is ignored. */
+function curlCommand(baseUrl: string | null, path: string): string | null {
+  if (baseUrl === null) return null
+  const token = baseUrl.startsWith('https://') ? '-H "Authorization: Bearer $(gcloud auth print-identity-token)" ' : ''
+  return `curl -sS ${token}${shellQuote(`${baseUrl}${path}`)}`
+}
+
+/** What the service logged, in whichever region it runs: whoever applies the policies need not know that. */
+function logsCommand(project: string, monitor: string): string {
+  const filter = `resource.type="cloud_run_revision" AND resource.labels.service_name="${monitor}"`
+  const format = 'value(timestamp,severity,jsonPayload.message,textPayload)'
+  return commandLine('gcloud', 'logging', 'read', filter, '--project', project, '--limit', '50', '--format', format)
 }
 
 function commands(heading: string, text: string, ...lines: readonly (string | null)[]): string {

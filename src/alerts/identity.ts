@@ -20,7 +20,7 @@ export interface IdentityOptions {
   readonly environment: Pick<Environment, 'service'>
   /** Null where nobody is to be asked. */
   readonly metadata: MetadataServer | null
-  /** Host and process id, for where there is no metadata server. */
+  /** Tells this process from every other: off Cloud Run, where a host may run several. */
   readonly process: string
 }
 
@@ -37,7 +37,10 @@ export async function readIdentity(options: IdentityOptions, signal: AbortSignal
   const { config, environment, metadata } = options
   const monitor = monitorName(environment)
   const here = metadata && (await metadata.read(signal))
-  if (here) return { project: here.project, location: here.location, monitor, instance: here.instance }
+  if (here) {
+    const instance = environment.service === null ? options.process : here.instance
+    return { project: here.project, location: here.location, monitor, instance }
+  }
   if (metadata && environment.service !== null) {
     throw new DriftwatchError('UNAVAILABLE', 'the metadata server does not answer: where this runs is not known')
   }

@@ -47,6 +47,7 @@ export async function inspectAlerts(
       ...descriptors.problems,
       ...[...missing].map(name => `there is no notification channel ${name}: alerts leave it out`),
       ...wanted.problems,
+      ...policies.problems,
     ],
     notes: policies.notes,
   }

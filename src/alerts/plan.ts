@@ -1,6 +1,7 @@
 import type {
   AlertPolicy,
   ChangedPolicy,
+  ChangedUptimeCheck,
   NamedCondition,
   PolicyCondition,
   UptimeCheck,
@@ -17,7 +18,7 @@ export type Step = { readonly title: string; readonly details: readonly string[]
   | { readonly kind: 'update-policy'; readonly policy: ChangedPolicy }
   | { readonly kind: 'delete-policy'; readonly name: string }
   | { readonly kind: 'create-uptime-check'; readonly check: WantedUptimeCheck }
-  | { readonly kind: 'update-uptime-check'; readonly check: WantedUptimeCheck & { readonly name: string } }
+  | { readonly kind: 'update-uptime-check'; readonly check: ChangedUptimeCheck }
   | { readonly kind: 'delete-uptime-check'; readonly name: string }
 )
 
@@ -26,7 +27,7 @@ export function planPolicies(
   wanted: readonly WantedPolicy[],
   existing: readonly AlertPolicy[],
   monitor: string,
-): { readonly steps: Step[]; readonly notes: string[] } {
+): { readonly steps: Step[]; readonly problems: string[]; readonly notes: string[] } {
   const own = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
   const groups = Map.groupBy(own, keyOf)
   const wantedKeys = new Set(wanted.map(keyOf))
@@ -35,6 +36,7 @@ export function planPolicies(
       ...wanted.flatMap(policy => planPolicy(policy, oldestFirst(groups.get(keyOf(policy)) ?? []))),
       ...own.filter(policy => !wantedKeys.has(keyOf(policy))).map(policy => remove(policy, 'not wanted any more')),
     ],
+    problems: wanted.flatMap(policy => disabled(oldestFirst(groups.get(keyOf(policy)) ?? [])[0])),
     notes: wanted.flatMap(({ displayName }) => namesakes(displayName, existing, own)),
   }
 }
@@ -47,11 +49,31 @@ function planPolicy(wanted: WantedPolicy, [first, ...duplicates]: readonly Alert
     const details = [`severity ${severity}`, ...conditions.map(({ filter }) => filter), `tells ${told}`]
     return [{ kind: 'create-policy', title: `create the policy "${wanted.displayName}"`, details, policy: wanted }]
   }
-  const policy = { ...wanted, name: first.name, conditions: withNames(wanted.conditions, first.conditions) }
-  const details = differences(policy, first)
+  const policy = settled(wanted, first)
+  const { details, changed } = changes(policy, first)
   if (details.length === 0) return removals
   const title = `change the policy "${first.displayName}" (${first.name})`
-  return [{ kind: 'update-policy', title, details, policy }, ...removals]
+  return [{ kind: 'update-policy', title, details, policy: { ...policy, name: first.name, changed } }, ...removals]
+}
+
+/**
+ * What is wanted of a policy that is there. What others decide stays: whether it is enabled, labels of their own, and who
+ * is told where the config names nobody.
+ */
+function settled(wanted: WantedPolicy, there: AlertPolicy): WantedPolicy {
+  const named = wanted.notificationChannels.length > 0
+  return {
+    ...wanted,
+    enabled: there.enabled,
+    userLabels: { ...there.userLabels, ...wanted.userLabels },
+    notificationChannels: named ? wanted.notificationChannels : there.notificationChannels,
+    conditions: withNames(wanted.conditions, there.conditions),
+  }
+}
+
+function disabled(policy: AlertPolicy | undefined): string[] {
+  if (policy === undefined || policy.enabled) return []
+  return [`the policy "${policy.displayName}" (${policy.name}) is disabled, and pages nobody: enable it, or snooze it`]
 }
 
 function remove({ name, displayName }: AlertPolicy, why: string): Step {
@@ -114,10 +136,21 @@ export function planUptimeCheck(
   if (first.host !== wanted.host || first.project !== wanted.project) {
     return [...planUptimeCheck(null, existing, monitor), ...planUptimeCheck(wanted, [], monitor)]
   }
-  const check = { ...wanted, name: first.name }
-  const details = differences(check, first)
+  const wish = { ...wanted, userLabels: { ...first.userLabels, ...wanted.userLabels } }
+  const { details, changed } = changes(wish, first)
+  const check = { ...wish, name: first.name, changed }
   const title = `change the uptime check "${first.displayName}" (${first.name})`
   return [...(details.length > 0 ? [{ kind: 'update-uptime-check', title, details, check } as const] : []), ...removals]
+}
+
+/** What is to be changed, for a reader and for the request. */
+function changes<T extends object>(wanted: T, actual: T): { details: string[]; changed: (keyof T)[] } {
+  const found = (Object.keys(wanted) as (keyof T & string)[]).map(key => ({
+    key,
+    details: differences(wanted[key], actual[key], key),
+  }))
+  const differing = found.filter(({ details }) => details.length > 0)
+  return { details: differing.flatMap(({ details }) => details), changed: differing.map(({ key }) => key) }
 }
 
 /** `path: is, and must be`, for whatever is wanted; what the vendor adds is left alone. */

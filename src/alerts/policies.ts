@@ -38,11 +38,12 @@ export function wantedAlerts(
 ): WantedAlerts {
   const routes = routesOf(config)
   const routed = routes.flatMap(route => [drifted(config, monitor, route), unknown(config, monitor, route)])
-  const policies = [...routed, silent(config, monitor)]
+  // Whatever else cannot be had: that nobody watches must be known.
+  const policies = [silent(config, { project, monitor }), ...routed]
   return {
     policies,
     uptimeCheck: config.alerts.uptimeCheck ? uptimeCheck(config, project, monitor) : null,
-    problems: [...policies.flatMap(tooManyConditions), ...unwatchableSilence(config)],
+    problems: [...policies.flatMap(tooManyConditions), ...unwatchableSilence(config), ...unpublished(config)],
   }
 }
 
@@ -82,11 +83,14 @@ function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
 }
 
 /** Reduced over every label: an instance that is replaced is no silence. */
-function silent(config: Config, monitor: string): WantedPolicy {
+function silent(
+  config: Config,
+  { project, monitor }: { readonly project: string; readonly monitor: string },
+): WantedPolicy {
   const { notificationChannels } = config.alerts
   return {
     ...shared(config, monitor, 'silent', { name: 'default', notificationChannels, filters: [] }),
-    documentation: silentDocumentation(config, monitor, silentAfterMs(config)),
+    documentation: silentDocumentation(config, { project, monitor }, silentAfterMs(config)),
     severity: 'CRITICAL',
     conditions: [
       {
@@ -182,6 +186,11 @@ function tooManyConditions({ displayName, conditions }: WantedPolicy): string[] 
   return [
     `"${displayName}" would need ${conditions.length} conditions for its stacks, and ${mostConditions} are allowed: take more routes of fewer stacks`,
   ]
+}
+
+function unpublished({ alerts }: Config): string[] {
+  if (alerts.channels.includes('cloud-monitoring')) return []
+  return ['alerts.channels leaves cloud-monitoring out: nothing is published that these policies could watch']
 }
 
 function uptimeCheck({ alerts }: Config, project: string, monitor: string): WantedUptimeCheck {

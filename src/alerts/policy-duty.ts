@@ -1,4 +1,4 @@
-import { startDeadline } from '../clients/attempts.ts'
+import { within } from '../clients/attempts.ts'
 import type { MonitoringClient } from '../clients/monitoring.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -38,18 +38,15 @@ const inspectTimeoutMs = 30_000
 /** `alerts.policies: verify`: says what differs, and writes nothing. */
 export const verifyPolicies: PolicyDuty = async ({ client, config, clock, identity, signal }) => {
   const { project, monitor } = identity
-  const deadline = startDeadline(clock, inspectTimeoutMs, signal)
-  try {
-    const plan = await inspectAlerts({ client, config, project, monitor }, deadline)
-    return { problem: describePlan(plan), again: false }
-  } finally {
-    deadline.cancel()
-  }
+  const plan = await within(clock, inspectTimeoutMs, signal, deadline =>
+    inspectAlerts({ client, config, project, monitor }, deadline),
+  )
+  return { problem: describePlan(plan), again: false }
 }
 
-/** What is not right in a sentence, or null. */
-export function describePlan({ steps, problems }: AlertsPlan): string | null {
-  const all = [...problems, ...steps.map(({ title }) => `to do: ${title}`)]
+/** What is not right in a sentence, or null: what was `failed` before, and what is still to be done. */
+export function describePlan({ steps, problems }: AlertsPlan, failed: readonly string[] = []): string | null {
+  const all = [...failed, ...problems, ...steps.map(({ title }) => `to do: ${title}`)]
   if (all.length === 0) return null
   return `${all.join('; ')} (driftwatch alerts plan shows it all)`
 }

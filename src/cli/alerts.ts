@@ -3,6 +3,7 @@ import { readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
+import type { FailedStep } from '../operate/apply-alerts.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
 import { assertAgreed } from './consent.ts'
 
@@ -24,7 +25,8 @@ Whose alerts are they?
 How does a pipeline use it?
   --yes             does not ask
   plan exits 0 when nothing is to be done, 2 when something is, and 1 where it could not find out or something is wrong
-  that no step mends; apply exits 0 when everything is right at its end, else 1.
+  that no step mends; apply takes every step that it can, says which failed, and exits 0 when everything is right at its
+  end, else 1.
 `
 
 const options = { project: { type: 'string' }, service: { type: 'string' } } as const
@@ -69,13 +71,21 @@ const noTerminal =
 async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
   if (plan.steps.length > 0) {
     if (values.yes !== true) await assertAgreed(io, noTerminal)
-    await operation.apply(plan, line => io.stderr.write(`${line}\n`))
+    const tell = (line: string) => void io.stderr.write(`${line}\n`)
+    const failed = await operation.apply(plan, tell)
     // Another one may have made the same at the same time: what is twice there goes.
     const after = await operation.plan()
-    await operation.apply(after, line => io.stderr.write(`${line}\n`))
-    io.stdout.write('done\n')
+    const twice = after.steps.filter(({ kind }) => kind === 'delete-policy' || kind === 'delete-uptime-check')
+    failed.push(...(await operation.apply({ ...after, steps: twice }, tell)))
+    io.stdout.write(failed.length > 0 ? failureText(failed, plan.steps.length) : 'done\n')
+    if (failed.length > 0) return 1
   }
   return plan.problems.length > 0 ? 1 : 0
+}
+
+function failureText(failed: readonly FailedStep[], steps: number): string {
+  const lines = failed.flatMap(({ step, error }) => [`  ${step.title}`, `      ${error.message}`])
+  return [`${failed.length} of ${steps} could not be done`, ...lines, ''].join('\n')
 }
 
 /** It becomes a part of a filter and a label. */

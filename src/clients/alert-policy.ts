@@ -68,6 +68,8 @@ export interface AlertPolicy extends WantedPolicy {
 /** A policy as it is to become; conditions that carry a name keep their open incidents. */
 export interface ChangedPolicy extends WantedPolicy {
   readonly name: string
+  /** What is written; everything else stays as it is. */
+  readonly changed: readonly (keyof WantedPolicy)[]
   readonly conditions: readonly (PolicyCondition | NamedCondition)[]
 }
 
@@ -82,6 +84,13 @@ export interface WantedUptimeCheck {
   readonly timeoutMs: number
   /** Whether requests carry an OIDC token. */
   readonly oidc: boolean
+}
+
+/** An uptime check as it is to become. */
+export interface ChangedUptimeCheck extends WantedUptimeCheck {
+  readonly name: string
+  /** What is written; everything else stays as it is. */
+  readonly changed: readonly (keyof WantedUptimeCheck)[]
 }
 
 export interface UptimeCheck extends WantedUptimeCheck {

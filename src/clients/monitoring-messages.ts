@@ -87,6 +87,24 @@ export function fromPolicy(policy: WantedPolicy & { readonly name?: string }): V
   }
 }
 
+/** What Cloud Monitoring calls what of a policy is written: others may have set the rest. */
+const policyPaths: Readonly<Record<keyof WantedPolicy, string>> = {
+  displayName: 'display_name',
+  userLabels: 'user_labels',
+  documentation: 'documentation',
+  conditions: 'conditions',
+  combiner: 'combiner',
+  enabled: 'enabled',
+  severity: 'severity',
+  notificationChannels: 'notification_channels',
+  autoCloseMs: 'alert_strategy.auto_close',
+  notificationPrompts: 'alert_strategy.notification_prompts',
+}
+
+export function policyMask(changed: readonly (keyof WantedPolicy)[]): { paths: string[] } {
+  return { paths: changed.map(key => policyPaths[key]) }
+}
+
 function fromCondition(condition: PolicyCondition & { readonly name?: string }): VendorCondition {
   const { displayName, filter, durationMs, comparison, threshold, missingData } = condition
   const watched = {
@@ -194,6 +212,21 @@ export function fromUptimeCheck(check: WantedUptimeCheck & { readonly name?: str
     period: fromDuration(check.periodMs),
     timeout: fromDuration(check.timeoutMs),
   }
+}
+
+const uptimePaths: Readonly<Record<keyof WantedUptimeCheck, string>> = {
+  displayName: 'display_name',
+  userLabels: 'user_labels',
+  project: 'monitored_resource',
+  host: 'monitored_resource',
+  path: 'http_check',
+  oidc: 'http_check',
+  periodMs: 'period',
+  timeoutMs: 'timeout',
+}
+
+export function uptimeMask(changed: readonly (keyof WantedUptimeCheck)[]): { paths: string[] } {
+  return { paths: [...new Set(changed.map(key => uptimePaths[key]))] }
 }
 
 export function toUptimeCheck(message: VendorUptimeCheck): UptimeCheck {

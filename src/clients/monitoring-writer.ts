@@ -1,11 +1,11 @@
 import { AlertPolicyServiceClient } from '@google-cloud/monitoring/build/src/v3/alert_policy_service_client.js'
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
-import type { ChangedPolicy, WantedPolicy, WantedUptimeCheck } from './alert-policy.ts'
+import type { ChangedPolicy, ChangedUptimeCheck, WantedPolicy, WantedUptimeCheck } from './alert-policy.ts'
 import type { Deadline } from './attempts.ts'
 import { clientOptions, createCaller } from './google-client.ts'
 import { createGoogleCredentials } from './google-credentials.ts'
 import type { MonitoringOptions } from './monitoring.ts'
-import { fromPolicy, fromUptimeCheck } from './monitoring-messages.ts'
+import { fromPolicy, fromUptimeCheck, policyMask, uptimeMask } from './monitoring-messages.ts'
 
 /**
  * What writes alert policies and uptime checks; nothing else is written here. Cloud Monitoring wants these writes one
@@ -13,10 +13,11 @@ import { fromPolicy, fromUptimeCheck } from './monitoring-messages.ts'
  */
 export interface MonitoringWriter {
   createPolicy(project: string, policy: WantedPolicy, deadline: Deadline): Promise<void>
+  /** Writes what has changed of it, and nothing else. */
   updatePolicy(policy: ChangedPolicy, deadline: Deadline): Promise<void>
   deletePolicy(name: string, deadline: Deadline): Promise<void>
   createUptimeCheck(check: WantedUptimeCheck, deadline: Deadline): Promise<void>
-  updateUptimeCheck(check: WantedUptimeCheck & { readonly name: string }, deadline: Deadline): Promise<void>
+  updateUptimeCheck(check: ChangedUptimeCheck, deadline: Deadline): Promise<void>
   deleteUptimeCheck(name: string, deadline: Deadline): Promise<void>
   close(): Promise<void>
 }
@@ -38,7 +39,10 @@ export function createMonitoringWriter({ clock, emulatorHost, onRequest }: Monit
     },
     async updatePolicy(policy, deadline) {
       await caller('UpdateAlertPolicy', policy.name, deadline, callOptions =>
-        policies.updateAlertPolicy({ alertPolicy: fromPolicy(policy) }, callOptions),
+        policies.updateAlertPolicy(
+          { alertPolicy: fromPolicy(policy), updateMask: policyMask(policy.changed) },
+          callOptions,
+        ),
       )
     },
     async deletePolicy(name, deadline) {
@@ -54,7 +58,10 @@ export function createMonitoringWriter({ clock, emulatorHost, onRequest }: Monit
     },
     async updateUptimeCheck(check, deadline) {
       await caller('UpdateUptimeCheckConfig', check.name, deadline, callOptions =>
-        uptime.updateUptimeCheckConfig({ uptimeCheckConfig: fromUptimeCheck(check) }, callOptions),
+        uptime.updateUptimeCheckConfig(
+          { uptimeCheckConfig: fromUptimeCheck(check), updateMask: uptimeMask(check.changed) },
+          callOptions,
+        ),
       )
     },
     async deleteUptimeCheck(name, deadline) {

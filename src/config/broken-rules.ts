@@ -51,11 +51,14 @@ function brokenStaleness({ schedule, timeout, staleAfter }: ConfigFile): Problem
   return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}: ${remedy}` }]
 }
 
-function brokenAlerts({ routes, uptimeCheck, baseUrl }: AlertsFile): Problem[] {
+function brokenAlerts({ routes, uptimeCheck, baseUrl, policies, channels }: AlertsFile): Problem[] {
   const names = routes.map(({ name }) => name)
   const homeless = uptimeCheck && !baseUrl.startsWith('https://')
   const needsUrl = 'an uptime check needs a `baseUrl` that begins with https://: say where Driftwatch answers'
+  const blind = policies !== 'off' && !channels.includes('cloud-monitoring')
+  const needsChannel = `"${policies}" needs the channel cloud-monitoring, which \`channels\` leaves out: without it nothing is published that a policy could watch`
   return [
+    ...(blind ? [{ path: ['alerts', 'policies'], at: 'value', message: needsChannel } as const] : []),
     ...(homeless ? [{ path: ['alerts', 'uptimeCheck'], at: 'value', message: needsUrl } as const] : []),
     ...names.flatMap((name, index) => brokenRoute(name, names.indexOf(name), index)),
   ]

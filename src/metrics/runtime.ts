@@ -42,7 +42,8 @@ export function createRuntimeMetrics(registry: MetricsRegistry, known: KnownSeri
     for (const code of failedLookCodes()) probeErrors({ probe, code }, 0)
   }
   for (const [api, methods] of Object.entries(known.apiMethods ?? {})) {
-    for (const method of methods) apiRequests({ api, method, code: 'OK' }, 0)
+    for (const method of methods)
+      for (const code of ['OK', ...failedLookCodes()] as const) apiRequests({ api, method, code }, 0)
   }
   for (const channel of known.channels ?? []) {
     for (const result of publishResults) alertPublishes({ channel, result }, 0)

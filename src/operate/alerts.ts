@@ -1,6 +1,6 @@
 import { type Identity, readIdentity } from '../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../alerts/inspect.ts'
-import { startDeadline } from '../clients/attempts.ts'
+import { within } from '../clients/attempts.ts'
 import { createMetadataServer } from '../clients/metadata.ts'
 import { createMonitoringClient } from '../clients/monitoring.ts'
 import { createMonitoringWriter } from '../clients/monitoring-writer.ts'
@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
-import { applyAlerts } from './apply-alerts.ts'
+import { applyAlerts, type FailedStep } from './apply-alerts.ts'
 
 export interface AlertsOptions {
   readonly config: Config
@@ -24,8 +24,8 @@ export interface AlertsOptions {
 /** Plans and applies the alert policies of a monitor. */
 export interface AlertsOperation {
   plan(): Promise<AlertsPlan>
-  /** Takes the plan's steps, and tells of each. */
-  apply(plan: AlertsPlan, onProgress: (line: string) => void): Promise<void>
+  /** Takes the plan's steps, and tells of each; resolves with those that failed. */
+  apply(plan: AlertsPlan, onProgress: (line: string) => void): Promise<FailedStep[]>
   close(): Promise<void>
 }
 
@@ -45,25 +45,17 @@ export function openAlerts({ config, environment, clock, signal, project, servic
   const writer = createMonitoringWriter({ clock, emulatorHost })
 
   async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
-    const deadline = startDeadline(clock, metadataTimeoutMs, signal)
-    const asked = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
-    try {
-      const here = await readIdentity({ config, environment, metadata: asked, process: '' }, deadline.signal)
-      return { project: project ?? here.project, monitor: service ?? here.monitor }
-    } finally {
-      deadline.cancel()
-    }
+    const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
+    const here = await within(clock, metadataTimeoutMs, signal, deadline =>
+      readIdentity({ config, environment, metadata, process: '' }, deadline.signal),
+    )
+    return { project: project ?? here.project, monitor: service ?? here.monitor }
   }
 
   return {
     async plan() {
       const who = await identify()
-      const deadline = startDeadline(clock, readTimeoutMs, signal)
-      try {
-        return await inspectAlerts({ client, config, ...who }, deadline)
-      } finally {
-        deadline.cancel()
-      }
+      return within(clock, readTimeoutMs, signal, deadline => inspectAlerts({ client, config, ...who }, deadline))
     },
     apply: (plan, onProgress) => applyAlerts(plan, { client, writer, clock, signal, onProgress }),
     async close() {

@@ -1,6 +1,6 @@
 import type { AlertsPlan } from '../alerts/inspect.ts'
 import type { Step } from '../alerts/plan.ts'
-import { startDeadline } from '../clients/attempts.ts'
+import { type Deadline, within } from '../clients/attempts.ts'
 import type { MonitoringClient } from '../clients/monitoring.ts'
 import type { MonitoringWriter } from '../clients/monitoring-writer.ts'
 import type { Clock } from '../clock.ts'
@@ -19,35 +19,57 @@ export interface ApplyOptions {
 /** One step, retries included. */
 const stepTimeoutMs = 30_000
 
-/** So long a new metric is unknown to policies, and some more. */
+/** So long new metrics are unknown to policies, and some more. */
 const longestWaitMs = 720_000
 const waitMs = 15_000
 
-/** Takes the steps one after the other, as Cloud Monitoring wants it. Rejects at the first that fails. */
-export async function applyAlerts({ project, steps }: AlertsPlan, options: ApplyOptions): Promise<void> {
-  for (const step of steps) {
-    options.onProgress(step.title)
-    await takeStep(project, step, options)
-  }
+/** A step that could not be taken, and why. */
+export interface FailedStep {
+  readonly step: Step
+  readonly error: DriftwatchError
 }
 
-/** A metric that was made just now is unknown for some minutes: that is waited for. */
-async function takeStep(project: string, step: Step, options: ApplyOptions): Promise<void> {
-  const { clock, signal, onProgress } = options
-  const begin = clock.monotonic()
-  for (;;) {
-    const deadline = startDeadline(clock, stepTimeoutMs, signal)
+/**
+ * Takes the steps one after the other, as Cloud Monitoring wants it; one that fails keeps no other from being taken.
+ * Resolves with those that failed; rejects when it is given up.
+ */
+export async function applyAlerts({ project, steps }: AlertsPlan, options: ApplyOptions): Promise<FailedStep[]> {
+  const failed: FailedStep[] = []
+  const begun = options.clock.monotonic()
+  for (const step of steps) {
+    options.onProgress(step.title)
     try {
-      return await write(project, step, options, deadline)
+      await takeStep(project, step, isHopeless(step, failed) ? null : begun, options)
+    } catch (thrown) {
+      if (options.signal.aborted) throw thrown
+      const error = asDriftwatchError(thrown)
+      failed.push({ step, error })
+      options.onProgress(`  failed: ${error.message}`)
+    }
+  }
+  return failed
+}
+
+/** Whether it is known beforehand that a policy's metric will not come. */
+function isHopeless(step: Step, failed: readonly FailedStep[]): boolean {
+  if (step.kind !== 'create-policy' && step.kind !== 'update-policy') return false
+  const missing = failed.flatMap(each => (each.step.kind === 'create-descriptor' ? [each.step.descriptor.type] : []))
+  return step.policy.conditions.some(({ filter }) => missing.some(type => filter.includes(`"${type}"`)))
+}
+
+/** New metrics are unknown for some minutes from `since` on: that is waited for; null: not at all. */
+async function takeStep(project: string, step: Step, since: number | null, options: ApplyOptions): Promise<void> {
+  const { clock, signal, onProgress } = options
+  for (;;) {
+    try {
+      return await within(clock, stepTimeoutMs, signal, deadline => write(project, step, options, deadline))
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
-      const waited = clock.monotonic() - begin
+      const waited = clock.monotonic() - (since ?? Number.NEGATIVE_INFINITY)
       if (!isUnknownMetric(error) || waited > longestWaitMs) throw error
       const most = formatDuration(longestWaitMs)
       onProgress(`  its metric is new and not known yet: waiting, ${formatDuration(waited)} so far, ${most} at most`)
       await clock.sleep(waitMs, signal)
-    } finally {
-      deadline.cancel()
     }
   }
 }
@@ -56,12 +78,7 @@ function isUnknownMetric({ code, message }: DriftwatchError): boolean {
   return code === 'NOT_FOUND' && /metric/i.test(message) && !/notification channel/i.test(message)
 }
 
-function write(
-  project: string,
-  step: Step,
-  { client, writer }: ApplyOptions,
-  deadline: ReturnType<typeof startDeadline>,
-): Promise<void> {
+function write(project: string, step: Step, { client, writer }: ApplyOptions, deadline: Deadline): Promise<void> {
   switch (step.kind) {
     case 'create-descriptor':
       return client.createDescriptor(project, step.descriptor, deadline)

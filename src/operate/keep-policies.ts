@@ -2,12 +2,10 @@ import { alertMetrics } from '../alerts/descriptors.ts'
 import { seriesFilter } from '../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../alerts/inspect.ts'
 import { type DutyContext, describePlan, type PolicyDuty } from '../alerts/policy-duty.ts'
-import { startDeadline } from '../clients/attempts.ts'
+import { silentAfterMs } from '../alerts/windows.ts'
+import { within } from '../clients/attempts.ts'
 import { createMonitoringWriter } from '../clients/monitoring-writer.ts'
 import { applyAlerts } from './apply-alerts.ts'
-
-/** Whose heartbeat is no older than this is alive. */
-const aliveMs = 180_000
 
 const inspectTimeoutMs = 30_000
 
@@ -29,9 +27,10 @@ export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: st
       if (plan.steps.length === 0) return { problem: describePlan(plan), again: false }
       const { client, clock, log, signal } = context
       const onProgress = (line: string) => log.info({ step: line.trim() }, 'keeping the alert policies')
-      await applyAlerts(plan, { client, writer, clock, signal, onProgress })
+      const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
       const after = await inspect(context)
-      return { problem: describePlan(after), again: after.steps.length > 0 }
+      const told = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
+      return { problem: describePlan(after, told), again: after.steps.length > 0 }
     } finally {
       await writer.close()
     }
@@ -40,35 +39,31 @@ export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: st
 
 async function inspect({ client, config, clock, identity, signal }: DutyContext): Promise<AlertsPlan> {
   const { project, monitor } = identity
-  const deadline = startDeadline(clock, inspectTimeoutMs, signal)
-  try {
-    return await inspectAlerts({ client, config, project, monitor }, deadline)
-  } finally {
-    deadline.cancel()
-  }
+  return within(clock, inspectTimeoutMs, signal, deadline =>
+    inspectAlerts({ client, config, project, monitor }, deadline),
+  )
 }
 
-/** The instance that goes first, or null where this one does. Where series may not be read everybody goes. */
-async function instanceBefore({ client, clock, identity, signal }: DutyContext): Promise<string | null> {
+/**
+ * The instance that goes first, or null where this one does. Whose heartbeat is younger than silence is alive. Where
+ * series may not be read everybody goes.
+ */
+async function instanceBefore({ client, config, clock, identity, signal }: DutyContext): Promise<string | null> {
   const to = clock.now()
-  const deadline = startDeadline(clock, inspectTimeoutMs, signal)
+  const query = {
+    filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
+    from: to - silentAfterMs(config),
+    to,
+    groupBy: ['resource.label.task_id'],
+  }
   try {
-    const alive = await client.readSeries(
-      identity.project,
-      {
-        filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
-        from: to - aliveMs,
-        to,
-        groupBy: ['resource.label.task_id'],
-      },
-      deadline,
+    const alive = await within(clock, inspectTimeoutMs, signal, deadline =>
+      client.readSeries(identity.project, query, deadline),
     )
     const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
     return names.find(name => name < identity.instance) ?? null
   } catch {
     signal.throwIfAborted()
     return null
-  } finally {
-    deadline.cancel()
   }
 }

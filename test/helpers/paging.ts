@@ -13,7 +13,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import type { Snapshot } from '../../src/drift/store.ts'
 import { createLog, type Log } from '../../src/log.ts'
-import { applyAlerts } from '../../src/operate/apply-alerts.ts'
+import { applyAlerts, type FailedStep } from '../../src/operate/apply-alerts.ts'
 import { noon } from './states.ts'
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts'
 
@@ -38,8 +38,8 @@ export interface Paging {
   readonly clock: VirtualClock
   readonly config: Config
   readonly channel: Channel
-  /** Makes the policies right. */
-  apply(config?: Config): Promise<void>
+  /** Makes the policies right; resolves with what failed. */
+  apply(config?: Config): Promise<FailedStep[]>
   /** Publishes, and waits until that is over: with what. */
   publish(snapshot: Snapshot, by?: Channel): Promise<'ok' | 'failed'>
   /** Time passes, and Cloud Monitoring evaluates. */
@@ -95,7 +95,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
       const plan = await inspectAlerts({ client, config: wanted, project, monitor: 'driftwatch' }, deadline)
       deadline.cancel()
       const signal = new AbortController().signal
-      await applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
+      return applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
     },
     async publish(snapshot: Snapshot, by?: Channel) {
       const [result] = await Promise.all([once(published, 'published'), (by ?? bench.channel).publish(snapshot, [])])
