@@ -1,12 +1,13 @@
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
-import { startDeadline } from '../src/clients/attempts.ts'
+import { attempt, startDeadline } from '../src/clients/attempts.ts'
 import { createCloudRunClient } from '../src/clients/cloud-run.ts'
 import { type CloudRunReader, createCloudRunReaders } from '../src/clients/cloud-run-reader.ts'
 import { systemClock } from '../src/clock.ts'
 import { DriftwatchError } from '../src/errors.ts'
 import type { Service } from '../src/release/cloud-run.ts'
+import { createVirtualClock } from './helpers/virtual-clock.ts'
 
 const place = { project: 'openagentsgemini', region: 'us-central1' }
 const serving = 'runtime-00042-kxb'
@@ -237,3 +238,16 @@ t.test('nobody listens: unavailable, with the request that failed', async t => {
 function readAll(reader: CloudRunReader, names: readonly string[]): Promise<(Service | null)[]> {
   return Promise.all(names.map(name => reader.service(place, name)))
 }
+
+t.test('a call that hears no signal is given up at its deadline, and when Driftwatch ends', async t => {
+  const clock = createVirtualClock(0)
+  const deaf = () => new Promise<never>(() => {})
+  const late = attempt(clock, startDeadline(clock, 1000), deaf)
+  clock.advance(1000)
+  await t.rejects(late, { code: 'DEADLINE_EXCEEDED', message: 'no answer within 1000 ms' })
+
+  const ending = new AbortController()
+  const ended = attempt(clock, startDeadline(clock, 1000, ending.signal), deaf)
+  ending.abort()
+  await t.rejects(ended, { code: 'ABORTED' })
+})
