@@ -204,7 +204,10 @@ t.test('an incident says in itself what drifted, what mends it and where to look
     notificationChannels: ['projects/acme-production/notificationChannels/4093201'],
   })
   t.match(incident?.content, 'driftwatch check --stack runtime --only job-image')
-  t.match(incident?.content, `curl -s 'https://drift.acme.dev/drift/runtime/job-image?format=text'`)
+  t.match(
+    incident?.content,
+    `curl -sS -H "Authorization: Bearer $(gcloud auth print-identity-token)" 'https://drift.acme.dev/drift/runtime/job-image?format=text'`,
+  )
   t.notMatch(incident?.content, '${', 'everything is filled in')
 })
 
