@@ -64,8 +64,9 @@ function portOf(text: string): number {
 function whatToTry({ url, env, postgres }: Sandbox): string {
   const address = url.replace('127.0.0.1', 'localhost')
   const { port } = new URL(url)
-  const scenario = `${port === '8080' ? '' : `PORT=${port} `}npm run scenario`
-  const variables = Object.entries(env).map(([name, value]) => `${name}='${value}'`)
+  const elsewhere = port === '8080' ? {} : { PORT: port }
+  const scenario = `${elsewhere.PORT ? `PORT=${port} ` : ''}npm run scenario`
+  const variables = Object.entries({ ...elsewhere, ...env }).map(([name, value]) => `${name}='${value}'`)
   return `
 Driftwatch watches the stack of the runbook. In another terminal:
 

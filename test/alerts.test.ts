@@ -467,6 +467,13 @@ t.test('of a policy that is there only what differs is written, and what others 
   ])
 })
 
+t.test('what differs in a long text is shown where it differs', async t => {
+  const paging = await buildPaging(t)
+  await paging.apply()
+  const { steps } = await plan(paging, buildAlertsConfig({ runbookUrl: 'https://wiki.acme.dev/drift' }))
+  t.match(steps[1]?.details[0], /^documentation\.content: "\.\.\..*" becomes "\.\.\..*\[Runbook\]\(https:/)
+})
+
 t.test('of an uptime check too', async t => {
   const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
   const paging = await buildPaging(t, { config })

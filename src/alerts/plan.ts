@@ -156,7 +156,9 @@ function changes<T extends object>(wanted: T, actual: T): { details: string[]; c
 /** `path: is, and must be`, for whatever is wanted; what the vendor adds is left alone. */
 function differences(wanted: unknown, actual: unknown, path = ''): string[] {
   if (typeof wanted !== 'object' || wanted === null) {
-    return wanted === actual ? [] : [`${path}: ${show(actual)} becomes ${show(wanted)}`]
+    if (wanted === actual) return []
+    const start = typeof wanted === 'string' && typeof actual === 'string' ? startOfDifference(wanted, actual) : 0
+    return [`${path}: ${show(actual, start)} becomes ${show(wanted, start)}`]
   }
   const theirs = (typeof actual === 'object' && actual !== null ? actual : {}) as Readonly<Record<string, unknown>>
   const shorter = Array.isArray(wanted) && Array.isArray(actual) && wanted.length < actual.length
@@ -168,7 +170,14 @@ function differences(wanted: unknown, actual: unknown, path = ''): string[] {
   ]
 }
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
+/** Where two texts are worth reading: shortly before they part. */
+function startOfDifference(one: string, other: string): number {
+  const same = one.split('').findIndex((letter, index) => letter !== other[index])
+  return Math.max(0, (same < 0 ? one.length : same) - 20)
+}
+
+function show(value: unknown, start = 0): string {
+  const shown = typeof value === 'string' && start > 0 ? `...${value.slice(start)}` : value
+  const text = JSON.stringify(shown) ?? 'nothing'
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
 }
