@@ -65,7 +65,13 @@ export async function startCloudRun(options: CloudRunOptions = {}): Promise<Clou
     const fault = pickFault(name, call.resource)
     if (fault?.afterwards) method(request, context)
     if (fault?.hang) return
-    const reply = () => replyTo(call, answer, () => resultOf(fault, call) ?? method(request, context))
+    const act = () => (fault?.endless ? endless(method, request, context) : method(request, context))
+    const reply = () =>
+      replyTo(
+        call,
+        answer,
+        () => resultOf(fault, call) ?? { ...act(), ...(fault?.unreachable && { unreachable: fault.unreachable }) },
+      )
     if (fault?.latencyMs === undefined) return reply()
     const timer = setTimeout(reply, fault.latencyMs)
     waiting.add(timer)
@@ -118,6 +124,12 @@ function resultOf(fault: Fault | null, call: Call): Message | null {
   const refused = refusalOf(fault, call.method, call.resource)
   if (refused !== null) throw refused
   return fault.empty ? {} : null
+}
+
+/** The first page, under one token after another. */
+function endless(method: Method, request: Request, context: MethodContext): Message {
+  const page = method({ ...request, pageToken: '' }, context)
+  return { ...page, nextPageToken: String(Number(request.pageToken) + 1) }
 }
 
 function replyTo(call: Call, answer: Answer, result: () => Message): void {

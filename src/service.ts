@@ -158,8 +158,9 @@ function createView(
     updateMetrics(next)
     cancelTimer()
     // Without a cycle nobody else would notice that time passes.
-    const staleAt = store.nextStaleAt()
-    if (staleAt !== null) cancelTimer = clock.after(Math.max(1, staleAt - clock.now()), age)
+    const now = clock.now()
+    const staleAt = store.nextStaleAt(now)
+    if (staleAt !== null) cancelTimer = clock.after(Math.max(1, staleAt - now), age)
   }
 
   show(snapshot)

@@ -16,7 +16,7 @@ import { type Clock, createSteadyClock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
 import type { Config, Stack } from './config/schema.ts'
 import type { Transition } from './drift/state.ts'
-import { type CycleSummary, createStore, type Snapshot, type Store } from './drift/store.ts'
+import { type CycleSummary, createStore, type Snapshot, type Store, type Watched } from './drift/store.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Log } from './log.ts'
 import { createExecutionProbe } from './probes/execution.ts'
@@ -30,6 +30,7 @@ import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
 import { createTelemetryProbe } from './probes/telemetry.ts'
 import { type OpenProbes, runCycle } from './schedule/cycle.ts'
+import { createDiscovery } from './schedule/discovery.ts'
 
 /** Whoever wants to know what is looked at and what comes of it. */
 export interface WatchListeners {
@@ -46,6 +47,8 @@ export interface WatchOptions {
   readonly log: Log
   /** Only these checks; null for all. */
   readonly only?: readonly CheckKind[] | null
+  /** Only stacks of these names, listed or discovered; null for all. */
+  readonly names?: readonly string[] | null
   readonly listeners?: Partial<WatchListeners>
 }
 
@@ -55,6 +58,10 @@ export interface Watch {
   /** The time by which the store goes. */
   readonly clock: Clock
   runCycle(): Promise<CycleSummary>
+  /** From the next cycle on this is the config. */
+  use(config: Config): void
+  /** Who is watched: at first those that the config lists, and from the first cycle on the discovered ones too. */
+  stacks(): readonly Stack[]
   /** Turns unknown what is too old to be believed by now, and tells the listeners. */
   age(): void
   /** Gives up what is under way. */
@@ -75,16 +82,12 @@ const registryShare = 0.7
 /** Of a look's time, what the requests of a contract may take: that one is not answered is a finding, and no failed look. */
 const httpShare = 0.9
 
-export function createWatch({
-  config,
-  environment,
-  log,
-  only = null,
-  listeners = {},
-  ...options
-}: WatchOptions): Watch {
+export function createWatch(options: WatchOptions): Watch {
+  const { environment, log, only = null, names = null, listeners = {} } = options
   const clock = createSteadyClock(options.clock)
   const { onLook = () => {}, onApiRequest = () => {}, onChange = () => {} } = listeners
+  let { config } = options
+  let stacks = config.stacks
   const cloudRun = createCloudRunClient({
     clock,
     emulatorHost: environment.cloudRunEmulatorHost,
@@ -92,19 +95,20 @@ export function createWatch({
   })
   const readers = createCloudRunReaders({ client: cloudRun, clock })
   const registry = createRegistry(environment, clock, onApiRequest)
-  const telemetry = createTelemetry(config, environment, clock, onApiRequest)
+  const telemetry = createTelemetry(environment, clock, onApiRequest)
   const telemetryReaders = telemetry && createTelemetryReaders(telemetry)
   const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
   const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const databases = createPostgresReaders(config.timeoutMs)
   const store = createStore(config, wanted, clock.now())
+  const discovery = createDiscovery({ clock, log })
   const ending = new AbortController()
   let cycles = 0
 
   function openProbes(deadline: Deadline): OpenProbes {
     const reader = readers.open(deadline)
-    const asking = startDeadline(clock, config.timeoutMs * registryShare)
+    const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare)
     const asked = registry && openRegistryReader(registry, asking.signal)
     const probes = [
       createServiceProbe(reader),
@@ -116,7 +120,16 @@ export function createWatch({
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe({ client: http, tokens: identityTokens, clock, answerWithinMs: config.timeoutMs * httpShare }),
     ]
-    return { probes, close: asking.cancel }
+    return { reader, probes, close: asking.cancel }
+  }
+
+  function watchStacks(watched: Watched): void {
+    stacks = watched.stacks
+    store.watch(watched, clock.now())
+    databases.keepOnly(
+      new Set(stacks.flatMap(({ database }) => database?.url.reveal() ?? [])),
+      watched.config.timeoutMs,
+    )
   }
 
   function settleClock(): void {
@@ -124,6 +137,7 @@ export function createWatch({
     if (setByMs === 0) return
     log.warn({ setByMs }, 'the wall clock was set')
     store.clockSet(setByMs)
+    discovery.clockSet(setByMs)
   }
 
   return {
@@ -133,12 +147,15 @@ export function createWatch({
       settleClock()
       cycles += 1
       const id = cycles
-      await telemetry?.load()
+      if (stacks.some(({ afterRollout }) => afterRollout)) await telemetry?.load()
       return runCycle(id, {
         config,
         clock,
         log,
         store,
+        discovery,
+        names,
+        watchStacks,
         ending: ending.signal,
         checksOf: wanted,
         openProbes,
@@ -146,6 +163,10 @@ export function createWatch({
         publish: onChange,
       })
     },
+    use(next) {
+      config = next
+    },
+    stacks: () => stacks,
     age() {
       settleClock()
       const transitions = store.age(clock.now())
@@ -158,14 +179,12 @@ export function createWatch({
   }
 }
 
-/** Only where a stack asks for it; with an emulator of Cloud Run and none of Cloud Monitoring, nobody is asked. */
+/** With an emulator of Cloud Run and none of Cloud Monitoring, nobody is asked. */
 function createTelemetry(
-  config: Config,
   { cloudRunEmulatorHost, monitoringEmulatorHost: emulatorHost }: Environment,
   clock: Clock,
   onApiRequest: WatchListeners['onApiRequest'],
 ): TelemetryClient | null {
-  if (config.stacks.every(stack => stack.afterRollout === null)) return null
   if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
   return createTelemetryClient({
     clock,

@@ -210,6 +210,8 @@ t.test('what the file leaves out has its default', async t => {
       runbookUrl: null,
       uptimeCheck: false,
     },
+    quota: { readsPerMinute: 600, steadyPercent: 10, catchUpPercent: 50 },
+    discover: null,
     stacks: [
       {
         name: 'runtime',
@@ -402,6 +404,90 @@ t.test('a URL with a password is not shown where it does not belong either', asy
     [],
   )
   t.equal(maskText('--url=http://a:b@c --password=d e'), '--url=http://a:***@c --password=*** e')
+})
+
+t.test('what stacks share is in every stack that does not say otherwise', async t => {
+  const file = {
+    defaults: {
+      project: 'acme',
+      region: 'us-central1',
+      labels: { team: 'core', tier: 'one' },
+      service: { repositories: ['acme.dev/a', 'acme.dev/b'] },
+      job: { command: ['migrate'], maxDuration: '5m' },
+      database: { trustedRoles: ['postgres'], roles: { owner: {} } },
+    },
+    stacks: [
+      { name: 'plain', service: { name: 'plain' } },
+      {
+        name: 'own',
+        region: 'europe-west1',
+        labels: { tier: 'two' },
+        service: { name: 'own', repositories: ['acme.dev/c'] },
+        job: { name: 'own-migrate', args: ['up'] },
+        database: { url: 'postgres://db', roles: { owner: { login: true } } },
+      },
+    ],
+  }
+  const [plain, own] = parseConfig(JSON.stringify(file), 'driftwatch.yaml', {}).stacks
+  t.match(plain, {
+    project: 'acme',
+    region: 'us-central1',
+    labels: { team: 'core', tier: 'one' },
+    service: { repositories: ['acme.dev/a', 'acme.dev/b'] },
+    job: null,
+    database: null,
+  })
+  t.match(own, {
+    region: 'europe-west1',
+    labels: { team: 'core', tier: 'two' },
+    service: { name: 'own', repositories: ['acme.dev/c'] },
+    job: { name: 'own-migrate', command: ['migrate'], args: ['up'], maxDurationMs: 5 * m },
+    database: { trustedRoles: ['postgres'], roles: { owner: { login: true, superuser: false } } },
+  })
+  t.equal(own?.service.repositories.length, 1, 'a list is replaced')
+})
+
+t.test('what is discovered takes its names from the labels and the rest from what stacks share', async t => {
+  const file = {
+    discover: [
+      { projects: ['acme', 'acme-eu'], regions: ['us-central1'] },
+      { projects: ['acme'], regions: ['europe-west1'], jobs: 'optional' },
+    ],
+    defaults: {
+      project: 'elsewhere',
+      labels: { team: 'core' },
+      service: { repositories: ['acme.dev/a'] },
+      job: { command: ['migrate'] },
+      afterRollout: {},
+      database: { url: 'postgres://me:hunter2@db/x', roles: { owner: {} } },
+    },
+  }
+  const { discover, stacks } = parseConfig(JSON.stringify(file), 'driftwatch.yaml', {})
+  t.strictSame(stacks, [])
+  t.strictSame(discover?.places, [
+    { project: 'acme', region: 'us-central1', jobs: 'required' },
+    { project: 'acme-eu', region: 'us-central1', jobs: 'required' },
+    { project: 'acme', region: 'europe-west1', jobs: 'optional' },
+  ])
+  const found = { name: 'api', project: 'acme', region: 'us-central1', labels: { tier: 'one' }, service: 'api-svc' }
+  t.match(discover?.stackOf({ ...found, job: 'api-migrate' }), {
+    name: 'api',
+    project: 'acme',
+    labels: { team: 'core', tier: 'one' },
+    service: { name: 'api-svc', repositories: ['acme.dev/a'] },
+    job: { name: 'api-migrate', command: ['migrate'], maxDurationMs: 30 * m },
+    afterRollout: { services: ['api-svc'] },
+    database: { trustedRoles: [] },
+  })
+  t.equal(discover?.stackOf({ ...found, job: null }).job, null)
+  t.notMatch(inspect(parseConfig(JSON.stringify(file), '', {}), { depth: 20 }), 'hunter2')
+
+  const printed = printConfig(parseConfig(JSON.stringify(file), 'driftwatch.yaml', {}))
+  t.notMatch(printed, 'hunter2')
+  const again = parseConfig(printed, 'printed.yaml', {}).discover
+  t.strictSame(again?.places, discover?.places)
+  const shown = (config: typeof discover) => JSON.stringify(config?.stackOf({ ...found, job: 'j' }))
+  t.equal(shown(again), shown(discover))
 })
 
 t.test('a printed config is a config again, and the same', async t => {

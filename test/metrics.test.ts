@@ -92,10 +92,24 @@ const contract = `
 | driftwatch_cycle_completed_timestamp_seconds | gauge | |
 | driftwatch_alert_publishes_total | counter | channel, result |
 | driftwatch_stack_info | gauge | stack, project, region, service, job |
+| driftwatch_discovered_stacks | gauge | project, region |
+| driftwatch_discovery_problems | gauge | project, region |
+| driftwatch_discovery_unknown | gauge | project, region |
 | driftwatch_build_info | gauge | version, node |
 `
 
 const parts = {
+  discovery: [
+    {
+      project: 'acme',
+      region: 'us-central1',
+      observedAt: noon,
+      staleAt: noon + 1,
+      error: null,
+      problems: [],
+      stacks: 3,
+    },
+  ],
   stacks: [buildStackStates({ states: [buildDriftedState(), buildStaleState({ check: 'migration-execution' })] })],
 }
 

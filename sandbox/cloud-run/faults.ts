@@ -20,6 +20,10 @@ export interface Fault {
   readonly afterwards?: boolean
   /** The answer is a message without any field. */
   readonly empty?: boolean
+  /** A page of a list always names a next one: the first again, under a new token. */
+  readonly endless?: boolean
+  /** The locations that a list says it could not ask. */
+  readonly unreachable?: readonly string[]
 }
 
 /** Picks the fault that befalls each call, and counts those that last for some calls only. */

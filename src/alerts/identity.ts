@@ -30,7 +30,7 @@ export function monitorName(environment: Pick<Environment, 'service'>): string {
 }
 
 /**
- * From the metadata server, else after the first stack. On Cloud Run there is a metadata server: where it does not
+ * From the metadata server, else after the first stack, or the first place where stacks are found. On Cloud Run there is a metadata server: where it does not
  * answer nothing is guessed, and UNAVAILABLE is thrown.
  */
 export async function readIdentity(options: IdentityOptions, signal: AbortSignal): Promise<Identity> {
@@ -44,7 +44,7 @@ export async function readIdentity(options: IdentityOptions, signal: AbortSignal
   if (metadata && environment.service !== null) {
     throw new DriftwatchError('UNAVAILABLE', 'the metadata server does not answer: where this runs is not known')
   }
-  const [first] = config.stacks
+  const [first = config.discover?.places[0]] = config.stacks
   return { project: first?.project ?? '', location: first?.region ?? '', monitor, instance: options.process }
 }
 

@@ -1,9 +1,11 @@
 import type { AlertsPlan } from '../alerts/inspect.ts'
-import { readEnvironment } from '../config/environment.ts'
+import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
 import type { FailedStep } from '../operate/apply-alerts.ts'
+import { discoverOnce } from '../operate/discovered-config.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
 import { assertAgreed } from './consent.ts'
 
@@ -53,7 +55,8 @@ async function withPlan(
   next: (plan: AlertsPlan, operation: AlertsOperation) => Promise<number>,
 ): Promise<number> {
   const environment = readEnvironment(io.variables)
-  const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const config = loaded.alerts.routes.length > 0 ? await withEveryStack(loaded, environment, io) : loaded
   const [project, service] = [single(values, 'project'), checkedService(values)]
   const operation = openAlerts({ config, environment, clock: io.clock, signal: io.signal, project, service })
   try {
@@ -63,6 +66,13 @@ async function withPlan(
   } finally {
     await operation.close()
   }
+}
+
+/** Routes take stacks by their labels: one that is not known would be left out of its route. */
+async function withEveryStack(loaded: Config, environment: Environment, { clock }: CommandIo): Promise<Config> {
+  const { config, unlisted } = await discoverOnce(loaded, { environment, clock })
+  if (unlisted) throw new DriftwatchError(unlisted.code, `it is not known which stacks there are: ${unlisted.message}`)
+  return config
 }
 
 const noTerminal =

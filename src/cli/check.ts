@@ -13,6 +13,7 @@ import { createLog } from '../log.ts'
 import { toFound } from '../operate/found.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
 import { lookAtAll } from '../operate/sight.ts'
+import { absenceReasons } from '../schedule/discovery.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, repeated, single } from './command.ts'
 import { keepReceipt } from './keep-receipt.ts'
@@ -58,10 +59,9 @@ How do I keep what was found?
   },
   async run(values, io) {
     const environment = readEnvironment(io.variables)
-    const config = selectStacks(
-      loadConfig({ file: single(values, 'config') ?? environment.configFile, environment }),
-      repeated(values, 'stack'),
-    )
+    const names = repeated(values, 'stack')
+    const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+    const config = selectStacks(loaded, names)
     const only = selectChecks(config, repeated(values, 'only'))
     const { format, waitMs } = readOptions(values)
     const receipt = single(values, 'receipt')
@@ -69,14 +69,29 @@ How do I keep what was found?
     for (const { name, notes } of config.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
     const log = createLog({ level: 'silent', clock: io.clock })
     const startedAt = io.clock.now()
-    const watch = createWatch({ config, environment, clock: io.clock, log, only })
+    const watch = createWatch({
+      config,
+      environment,
+      clock: io.clock,
+      log,
+      only,
+      names: names.length > 0 ? names : null,
+    })
     try {
       const report = await lookUntilSettled(watch, io, waitMs)
+      assertFound(names, watch, io.clock)
       const color = io.stdout.isTTY === true && !environment.noColor
       io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
       const exitCode = exitCodes[report.status]
       if (receipt === null) return exitCode
-      const found = { config, environment, clock: io.clock, only, startedAt, report }
+      const found = {
+        config: { ...config, stacks: watch.stacks() },
+        environment,
+        clock: io.clock,
+        only,
+        startedAt,
+        report,
+      }
       return keepReceipt(receipt, await receiptOf(found), exitCode, io.stderr)
     } finally {
       await watch.close()
@@ -133,15 +148,24 @@ function readOptions(values: OptionValues): { format: 'text' | 'json'; waitMs: n
   return { format, waitMs }
 }
 
+/** Where stacks are discovered all names may be right: then it shows after the first cycle which are not. */
 function selectStacks(config: Config, names: readonly string[]): Config {
+  if (names.length === 0 || config.discover) return config
   const known = config.stacks.map(stack => stack.name)
   const missing = names.find(name => !known.includes(name))
-  if (missing !== undefined)
-    throw new DriftwatchError(
-      'STACK_NOT_FOUND',
-      `the config has no stack ${JSON.stringify(missing)}: it has ${known.join(', ')}`,
-    )
-  return names.length === 0 ? config : { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
+  if (missing !== undefined) throw noStack(missing, `it has ${known.join(', ')}`)
+  return { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
+}
+
+function assertFound(names: readonly string[], watch: Watch, clock: Clock): void {
+  const missing = names.find(name => watch.stacks().every(stack => stack.name !== name))
+  if (missing === undefined) return
+  const reasons = absenceReasons(watch.store.snapshot(clock.now()).discovery, missing)
+  throw noStack(missing, reasons.join('; ') || 'no labels name it')
+}
+
+function noStack(name: string, why: string): DriftwatchError {
+  return new DriftwatchError('STACK_NOT_FOUND', `the config has no stack ${JSON.stringify(name)}: ${why}`)
 }
 
 function selectChecks(config: Config, names: readonly string[]): CheckKind[] | null {
@@ -153,7 +177,8 @@ function selectChecks(config: Config, names: readonly string[]): CheckKind[] | n
     )
   if (names.length === 0) return null
   const only = checkKinds.filter(kind => names.includes(kind))
-  const applies = config.stacks.some(stack => checksOf(stack).some(({ kind }) => only.includes(kind)))
+  const applies =
+    config.discover || config.stacks.some(stack => checksOf(stack).some(({ kind }) => only.includes(kind)))
   if (!applies)
     throw new DriftwatchError(
       'CHECK_NOT_FOUND',

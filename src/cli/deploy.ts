@@ -23,7 +23,7 @@ Which image may I deploy?
 ${writeHelp}`,
   options: { ...writeOptions, image: { type: 'string' }, 'no-traffic': { type: 'boolean' } },
   async run(values, io) {
-    const request = readWriteRequest('deploy', values, io)
+    const request = await readWriteRequest('deploy', values, io)
     const { runbook } = request
     const image = single(values, 'image') ?? runbook.image
     if (!image) throw new DriftwatchError('USAGE', 'deploy: --image is missing: name the image to deploy')

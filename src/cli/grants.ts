@@ -7,6 +7,7 @@ import { createSecret, type Secret } from '../config/secret.ts'
 import { printable } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type GrantsPlan, renderPlan } from '../grants/plan.ts'
+import { discoverOnce } from '../operate/discovered-config.ts'
 import { applyGrants } from '../operate/grants-apply.ts'
 import type { DatabaseStack, GrantsJob } from '../operate/grants-database.ts'
 import { counted, countStatements, operatorOf, planStackGrants } from '../operate/grants-plan.ts'
@@ -43,7 +44,7 @@ How does it end?
 `,
   options: { ...stackOption, ...adminOption, as: { type: 'string' } },
   async run(values, io) {
-    const { job, environment } = readJob('plan', values, io)
+    const { job, environment } = await readJob('plan', values, io)
     assertPolicy(job)
     const adminUrl = readAdminUrl(values, environment)
     const made = await planStackGrants(job, single(values, 'as') ?? (adminUrl && operatorOf(adminUrl)))
@@ -85,7 +86,7 @@ How does it end?
     yes: { type: 'boolean', short: 'y' },
   },
   async run(values, io) {
-    const { job, environment } = readJob('apply', values, io)
+    const { job, environment } = await readJob('apply', values, io)
     assertPolicy(job)
     const adminUrl = readAdminUrl(values, environment)
     if (!adminUrl)
@@ -129,7 +130,7 @@ Of what?
 `,
   options: { ...stackOption, schema: { type: 'string', multiple: true } },
   async run(values, io) {
-    const { job } = readJob('snapshot', values, io)
+    const { job } = await readJob('snapshot', values, io)
     const taken = await snapshotStackGrants(job, repeated(values, 'schema'))
     io.stdout.write(renderSnapshot(taken))
     const { unsayable } = taken
@@ -150,9 +151,14 @@ export const grants: CommandGroup = {
   commands: { plan, apply, snapshot },
 }
 
-function readJob(command: string, values: OptionValues, io: CommandIo): { job: GrantsJob; environment: Environment } {
+async function readJob(
+  command: string,
+  values: OptionValues,
+  io: CommandIo,
+): Promise<{ job: GrantsJob; environment: Environment }> {
   const environment = readEnvironment(io.variables)
-  const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const { config } = await discoverOnce(loaded, { environment, clock: io.clock })
   const stack = selectStack(command, config.stacks.filter(hasDatabase), single(values, 'stack'))
   return { job: { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }, environment }
 }

@@ -21,7 +21,7 @@ What if I press Ctrl-C?
 ${writeHelp}`,
   options: writeOptions,
   async run(values, io) {
-    const request = readWriteRequest('migrate', values, io)
+    const request = await readWriteRequest('migrate', values, io)
     const { image } = request.runbook
     return runWriteCommand(request, io, { image, noTraffic: false }, operation => migrateStack(operation, { image }))
   },

@@ -4,7 +4,7 @@ import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { printable, renderText } from '../drift/text.ts'
-import { DriftwatchError } from '../errors.ts'
+import { discoverOnce } from '../operate/discovered-config.ts'
 import { toFound } from '../operate/found.ts'
 import { type Ended, type Operation, operate } from '../operate/operation.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
@@ -47,11 +47,16 @@ export interface WriteRequest {
   readonly receipt: string | null
 }
 
-/** Reads options, config and the runbook's variables; throws a coded error where they make no sense. */
-export function readWriteRequest(command: 'migrate' | 'deploy', values: OptionValues, io: CommandIo): WriteRequest {
+/** Reads options, config and the runbook's variables, and discovers stacks; rejects with a coded error where they make no sense. */
+export async function readWriteRequest(
+  command: 'migrate' | 'deploy',
+  values: OptionValues,
+  io: CommandIo,
+): Promise<WriteRequest> {
   const environment = readEnvironment(io.variables)
-  const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
-  const stack = selectStack(command, config, single(values, 'stack'))
+  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const { config, select } = await discoverOnce(loaded, { environment, clock: io.clock })
+  const stack = select(command, single(values, 'stack'))
   const runbook = readRunbookVariables(environment.variables, stack)
   const receipt = single(values, 'receipt') ?? runbook.receipt
   if (receipt !== null) assertWritable(receipt)
@@ -129,14 +134,4 @@ function tell({ record, error, exitCode }: Ended, { noColor }: Environment, io: 
   if (error) io.stderr.write(`driftwatch: ${error.message.split('\n').map(printable).join('\n')}\n`)
   if (error?.code === 'BUG') io.stderr.write(bugReport(error))
   return exitCode
-}
-
-function selectStack(command: string, { stacks }: Config, name: string | null): Stack {
-  const names = stacks.map(stack => stack.name).join(', ')
-  if (name === null && stacks.length > 1)
-    throw new DriftwatchError('USAGE', `${command}: --stack is missing: the config has ${names}`)
-  const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
-  if (!stack)
-    throw new DriftwatchError('STACK_NOT_FOUND', `the config has no stack ${JSON.stringify(name)}: it has ${names}`)
-  return stack
 }

@@ -54,6 +54,7 @@ const completionStatuses: Readonly<Record<string, CompletionStatus>> = {
 export function toService(message: VendorService): Service {
   return {
     name: requiredName(message.name),
+    labels: message.labels ?? {},
     etag: message.etag ?? '',
     reconciling: message.reconciling ?? false,
     ...authorship(message),
@@ -79,6 +80,7 @@ export function toRevision(message: VendorRevision): Revision {
 export function toJob(message: VendorJob): Job {
   return {
     name: requiredName(message.name),
+    labels: message.labels ?? {},
     etag: message.etag ?? '',
     reconciling: message.reconciling ?? false,
     ...authorship(message),

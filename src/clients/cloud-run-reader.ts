@@ -17,6 +17,10 @@ export interface Place {
  * Run positively has no such thing. Rejects with a coded error when it could not look.
  */
 export interface CloudRunReader {
+  /** Every service of a place, by short name; whoever reads one in the same cycle is given it. Rejects unless it is all. */
+  services(place: Place): Promise<ReadonlyMap<string, Service>>
+  /** Every job, likewise. */
+  jobs(place: Place): Promise<ReadonlyMap<string, Job>>
   service(place: Place, name: string): Promise<Service | null>
   /** A revision of a service that was read in the same cycle. */
   revision(place: Place, service: Service, name: string): Promise<Revision | null>
@@ -87,19 +91,53 @@ interface Cycle {
 function openReader(cycle: Cycle): CloudRunReader {
   const { fleets, deadline } = cycle
   const loaders = {
-    services: new DataLoader((names: readonly string[]) => fleets.services.read(names, deadline)),
     revisions: new DataLoader((names: readonly string[]) => fleets.revisions.read(names, deadline)),
-    jobs: new DataLoader((names: readonly string[]) => fleets.jobs.read(names, deadline)),
     executions: new DataLoader((names: readonly string[]) => fleets.executions.read(names, deadline)),
   }
+  const services = createListedReads('services', fleets.services, deadline)
+  const jobs = createListedReads('jobs', fleets.jobs, deadline)
   return {
-    service: (place, name) => loaders.services.load(`${locationOf(place)}/services/${name}`),
-    job: (place, name) => loaders.jobs.load(`${locationOf(place)}/jobs/${name}`),
+    services: services.all,
+    jobs: jobs.all,
+    service: services.one,
+    job: jobs.one,
     revision: (place, service, name) => readRevision(cycle, loaders.revisions, place, service, name),
     execution: (place, job, name) =>
       readExecution(cycle, loaders.executions, `${locationOf(place)}/jobs/${job}/executions/${name}`),
     newestRevisionAt: (place, service, moment) =>
       readNewestRevisionAt(cycle, `${locationOf(place)}/services/${service}`, moment),
+  }
+}
+
+/** Resources that stand right below a place, for one cycle. */
+function createListedReads<T extends { readonly name: string }>(
+  collection: 'services' | 'jobs',
+  fleet: FleetReads<T>,
+  deadline: Deadline,
+) {
+  const lists = new Map<string, Promise<ReadonlyMap<string, T>>>()
+  const cheapest = new DataLoader((names: readonly string[]) => fleet.read(names, deadline))
+  const byGet = new DataLoader((names: readonly string[]) => fleet.each(names, deadline))
+
+  async function list(location: string): Promise<ReadonlyMap<string, T>> {
+    const items = await fleet.whole(location, deadline)
+    return new Map([...items.values()].map(item => [item.name, item]))
+  }
+
+  return {
+    all(place: Place) {
+      const location = locationOf(place)
+      const listed = lists.get(location) ?? list(location)
+      lists.set(location, listed)
+      return listed
+    },
+    /** From the list of its place where there is one: what that does not hold is believed to be gone only by a `get`. */
+    async one(place: Place, name: string): Promise<T | null> {
+      const location = locationOf(place)
+      const listed = await lists.get(location)?.catch(() => null)
+      const reader = listed ? byGet : cheapest
+      return listed?.get(name) ?? reader.load(`${location}/${collection}/${name}`)
+    },
   }
 }
 

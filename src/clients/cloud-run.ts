@@ -15,6 +15,8 @@ export interface Page<T> {
   readonly items: ReadonlyMap<string, T>
   /** Empty on the last page. */
   readonly nextPageToken: string
+  /** Locations that could not be asked: what they hold is missing from the list. */
+  readonly unreachable: readonly string[]
 }
 
 /** How one kind of resource is read. Rejects with a coded error when it could not be. */
@@ -55,6 +57,7 @@ export const longestAnswerBytes = 16 * 1024 * 1024
 
 interface VendorPage {
   readonly nextPageToken?: string | null
+  readonly unreachable?: readonly string[] | null
 }
 
 /** The two requests of a vendor's client that read one kind of resource. */
@@ -123,7 +126,7 @@ function createReader<M extends { name?: string | null }, T>(
         // One without a name cannot be what anybody asks for.
         const named = messages.flatMap(message => (message.name ? [[message.name, translate(message)] as const] : []))
         const items = new Map(named)
-        return { items, nextPageToken: response.nextPageToken ?? '' }
+        return { items, nextPageToken: response.nextPageToken ?? '', unreachable: response.unreachable ?? [] }
       }),
   }
 }

@@ -1,10 +1,14 @@
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Deadline } from './attempts.ts'
-import type { ResourceReader } from './cloud-run.ts'
+import type { Page, ResourceReader } from './cloud-run.ts'
 
 /** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
 export interface FleetReads<T> {
+  /** All that is under a parent, by full resource name. Rejects with a coded error where any of it may be missing. */
+  whole(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
+  /** The same answers as `read`, by `get` alone. */
+  each(names: readonly string[], deadline: Deadline): Promise<(T | null | Error)[]>
   /** One answer a full resource name, in their order: the resource, null for none, or the error that kept it from looking. */
   read(names: readonly string[], deadline: Deadline): Promise<(T | null | Error)[]>
 }
@@ -23,8 +27,8 @@ const deniedForMs = 10 * 60_000
 /** So much of what is still wanted may be spent on pages that bring too little, before a list is given up. */
 const patience = 0.1
 
-/** No list is longer: a page token that never ends is an error of the server. */
-const mostPages = 1000
+/** So many pages may follow one another and bring nothing new: after that their tokens have no end. */
+const mostIdlePages = 20
 
 /** A list that ends so is not allowed, while a `get` may be. */
 const refusals: ReadonlySet<ErrorCode> = new Set([
@@ -66,6 +70,19 @@ export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pag
   }
 
   return {
+    async whole(parent, deadline) {
+      const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
+      memories.set(parent, memory)
+      try {
+        return await listAll(reader, parent, deadline)
+      } catch (thrown) {
+        const error = asDriftwatchError(thrown)
+        // Whoever reads single ones need not try the same.
+        if (refusals.has(error.code)) memory.retryAt = clock.monotonic() + deniedForMs
+        throw error
+      }
+    },
+    each: (names, deadline) => Promise.all(names.map(name => getOne(reader, name, deadline))),
     async read(names, deadline) {
       const groups = Map.groupBy(names, listParent)
       const found = await Promise.all([...groups].map(([parent, group]) => readGroup(parent, group, deadline)))
@@ -88,22 +105,51 @@ async function listInto<T>(
   },
 ): Promise<void> {
   const wanted = new Map(list.names.map(name => [belowLocation(name), name]))
-  let pageToken = ''
-  for (let pages = 1; pages <= mostPages; pages += 1) {
-    const page = await list.reader.list(list.parent, pageToken, list.deadline)
-    for (const [name, item] of page.items) {
+  let pages = 0
+  for await (const { items, nextPageToken } of pagesOf(list.reader, list.parent, list.deadline)) {
+    for (const [name, item] of items) {
       const asked = wanted.get(belowLocation(name))
       if (asked !== undefined) found.set(asked, item)
     }
-    pageToken = page.nextPageToken
+    pages += 1
     const open = wanted.size - found.size
     list.memory.cost = pages * list.pageCosts + open
     const spent = pages * list.pageCosts
     const yields = found.size >= spent || spent < open * patience
     const givesUp = open <= list.pageCosts || !yields
-    if (!pageToken || givesUp) return
+    if (!nextPageToken || givesUp) return
   }
-  throw new DriftwatchError('MALFORMED_RESPONSE', `the list of ${list.parent} has no end: ${mostPages} pages were read`)
+}
+
+async function listAll<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): Promise<Map<string, T>> {
+  const all = new Map<string, T>()
+  for await (const { items, unreachable } of pagesOf(reader, parent, deadline)) {
+    if (unreachable.length > 0)
+      throw new DriftwatchError(
+        'UNAVAILABLE',
+        `the list of ${parent} is not whole: unreachable is ${unreachable.join()}`,
+      )
+    for (const [name, item] of items) all.set(name, item)
+  }
+  return all
+}
+
+/** The pages of a list; rejects with MALFORMED_RESPONSE where they have no end. */
+async function* pagesOf<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): AsyncGenerator<Page<T>> {
+  const [names, tokens] = [new Set<string>(), new Set<string>()]
+  let idle = 0
+  for (let pageToken = ''; ; ) {
+    const page = await reader.list(parent, pageToken, deadline)
+    const before = names.size
+    for (const name of page.items.keys()) names.add(name)
+    idle = names.size === before ? idle + 1 : 0
+    pageToken = page.nextPageToken
+    if (pageToken && (tokens.has(pageToken) || idle >= mostIdlePages))
+      throw new DriftwatchError('MALFORMED_RESPONSE', `the list of ${parent} has no end: its pages bring nothing new`)
+    tokens.add(pageToken)
+    yield page
+    if (!pageToken) return
+  }
 }
 
 async function getOne<T>(reader: ResourceReader<T>, name: string, deadline: Deadline): Promise<T | null | Error> {

@@ -4,6 +4,8 @@ import { createPostgresReader, type PostgresReader } from './postgres.ts'
 export interface PostgresReaders {
   /** Throws CONFIG_INVALID for a URL that is none. */
   of(url: string): PostgresReader
+  /** Closes those of other databases, and all that allow another time. */
+  keepOnly(urls: ReadonlySet<string>, timeoutMs: number): void
   close(): Promise<void>
 }
 
@@ -13,20 +15,34 @@ const lockShare = 0.5
 /** `timeoutMs` bounds one look; the server gives a statement up within it. */
 export function createPostgresReaders(timeoutMs: number): PostgresReaders {
   const readers = new Map<string, PostgresReader>()
+  const closing = new Set<Promise<void>>()
+  let allowedMs = timeoutMs
+
+  function drop(url: string, reader: PostgresReader): void {
+    readers.delete(url)
+    const closed = reader.close().finally(() => closing.delete(closed))
+    closing.add(closed)
+  }
+
   return {
     of(url) {
       const known = readers.get(url)
       if (known) return known
       const reader = createPostgresReader({
         url,
-        statementTimeoutMs: timeoutMs,
-        lockTimeoutMs: timeoutMs * lockShare,
+        statementTimeoutMs: allowedMs,
+        lockTimeoutMs: allowedMs * lockShare,
       })
       readers.set(url, reader)
       return reader
     },
+    keepOnly(urls, nowAllowedMs) {
+      for (const [url, reader] of [...readers]) if (nowAllowedMs !== allowedMs || !urls.has(url)) drop(url, reader)
+      allowedMs = nowAllowedMs
+    },
     async close() {
-      await Promise.all([...readers.values()].map(reader => reader.close()))
+      for (const [url, reader] of [...readers]) drop(url, reader)
+      await Promise.all(closing)
     },
   }
 }

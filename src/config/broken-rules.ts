@@ -2,6 +2,7 @@ import { parseDuration } from '../duration.ts'
 import { isPublic, type PolicyProblem, policyProblems } from '../grants/policy.ts'
 import type { AlertsFile } from './alerts-schema.ts'
 import type { DatabaseFile } from './database-schema.ts'
+import { brokenDiscover } from './discover-schema.ts'
 import { exactDuration } from './exact-duration.ts'
 import { brokenHttpContract } from './http-contract-schema.ts'
 import { brokenLanes } from './lanes-schema.ts'
@@ -12,18 +13,23 @@ import type { ConfigFile } from './schema.ts'
 import { brokenServer } from './server-schema.ts'
 import { suggestion } from './suggestion.ts'
 
-/** The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. */
-export function brokenRules(file: ConfigFile, known: readonly Problem[]): Problem[] {
+/**
+ * The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. The file has
+ * `listed` stacks; what stands behind them is what `defaults` come to.
+ */
+export function brokenRules(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
   const isThere = (path: ConfigPath) => !known.some(problem => isWithin(path, problem.path))
   const isSound = (path: ConfigPath) => isThere(path) && !known.some(problem => isWithin(problem.path, path))
   const judged = isThere(['stacks'])
     ? file.stacks.map((stack, index) => ({ stack, path: ['stacks', index] as const }))
     : []
-  const named = judged.filter(({ path }) => isSound([...path, 'name']))
+  const named = judged.slice(0, listed).filter(({ path }) => isSound([...path, 'name']))
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
     ...(isSound(['server']) ? brokenServer(file.server) : []),
+    ...(isThere(['stacks']) && isThere(['discover']) ? brokenEmptiness(file, listed) : []),
+    ...(isSound(['discover']) ? brokenDiscover(file.discover) : []),
     ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
     ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, named)),
     ...governed.flatMap(({ stack, path }) =>
@@ -36,6 +42,13 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[]): Proble
         : []),
     ]),
   ]
+}
+
+/** Somebody who watches nothing has made a mistake. */
+function brokenEmptiness({ discover }: ConfigFile, listed: number): Problem[] {
+  if (listed > 0 || discover.length > 0) return []
+  const message = 'must not be empty: name a stack, or say in `discover` where stacks are found'
+  return [{ path: ['stacks'], at: 'value', message }]
 }
 
 /** A look must not go stale between two rounds. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DriftwatchError } from '../errors.ts'
 import { brokenRules } from './broken-rules.ts'
+import { mergeDefaults } from './defaults.ts'
 import type { Environment } from './environment.ts'
 import type { Variables } from './interpolate.ts'
 import { maskText } from './mask.ts'
@@ -34,28 +35,34 @@ export function loadConfig({
 export function parseConfig(text: string, fileName: string, variables: Variables): Config {
   const source = readYaml(text, variables)
   if (source.data === null) throw invalid(fileName, source, source.problems)
-  const { file, problems } = validate(source)
-  const known = [
-    ...source.problems,
-    ...problems.filter(({ path }) => !source.problems.some(p => isWithin(path, p.path))),
-  ]
-  const all = [...known, ...brokenRules(file, known)]
-  if (all.length > 0) throw invalid(fileName, source, all)
-  return resolve(file)
+  const merged = mergeDefaults(source.data)
+  const { file, problems } = validate(merged, path => source.written(merged.origin(path)))
+  const syntax = source.problems.flatMap(problem => merged.spread(problem.path).map(path => ({ ...problem, path })))
+  const shape = problems.filter(({ path }) => !syntax.some(problem => isWithin(path, problem.path)))
+  const known = [...merged.problems, ...syntax, ...shape]
+  const all = [...known, ...brokenRules(file, known, merged.listed)]
+  if (all.length > 0)
+    throw invalid(
+      fileName,
+      source,
+      all.map(problem => ({ ...problem, path: merged.origin(problem.path) })),
+    )
+  return resolve(file, merged.listed)
 }
 
 function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
-  const lines = problems
+  // A default that is wrong is wrong in every stack: said once.
+  const unique = new Map(
+    problems.map(problem => [`${maskText(formatPath(problem.path))}: ${problem.message}`, problem]),
+  )
+  const lines = [...unique]
     .slice(0, mostProblems)
-    .map(problem => ({
-      ...source.position(problem),
-      text: `${maskText(formatPath(problem.path))}: ${problem.message}`,
-    }))
+    .map(([text, problem]) => ({ ...source.position(problem), text }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
     .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
-  const left = problems.length - mostProblems
+  const left = unique.size - mostProblems
   if (left > 0) lines.push(`${fileName}: and ${left} more problems`)
-  return new DriftwatchError('CONFIG_INVALID', [...new Set(lines)].join('\n'))
+  return new DriftwatchError('CONFIG_INVALID', lines.join('\n'))
 }
 
 function readText(file: string): string {

@@ -1,6 +1,7 @@
 import { Document, isScalar, visit } from 'yaml'
 import type { AfterRolloutConfig } from './after-rollout-schema.ts'
 import type { AlertsConfig } from './alerts-schema.ts'
+import type { DiscoverConfig } from './discover-schema.ts'
 import { exactDuration } from './exact-duration.ts'
 import type { HttpContractConfig } from './http-contract-schema.ts'
 import { escapeInterpolation } from './interpolate.ts'
@@ -43,7 +44,7 @@ export function printConfig(config: Config): string {
 }
 
 /** The config with the file's own keys. */
-function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, stacks, ...rest }: Config): object {
+function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, quota, discover, stacks, ...rest }: Config): object {
   return {
     schedule: rest.schedule,
     timeout: exactDuration(timeoutMs),
@@ -52,6 +53,8 @@ function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, stacks, ...re
     host: rest.host,
     server: { auth: authToFile(rest.server.auth) },
     alerts: alertsToFile(alerts),
+    quota,
+    ...(discover && discoverToFile(discover)),
     stacks: stacks.map(stackToFile),
   }
 }
@@ -60,11 +63,25 @@ function authToFile(auth: AuthConfig): object {
   return auth.kind === 'bearer' ? { ...auth, tokens: auth.tokens.map(String) } : auth
 }
 
+/** A place at a time; and what `defaults` say, by a stack that has nothing else. */
+function discoverToFile({ places, stackOf }: DiscoverConfig): object {
+  const bare = stackOf({ name: '', project: '', region: '', labels: {}, service: '', job: '' })
+  const { afterRollout } = bare
+  const { name, project, region, service, job, ...shared } = stackToFile({
+    ...bare,
+    afterRollout: afterRollout && { ...afterRollout, services: afterRollout.services.filter(other => other !== '') },
+  })
+  return {
+    discover: places.map(({ project, region, jobs }) => ({ projects: [project], regions: [region], jobs })),
+    defaults: { ...shared, service: { ...service, name: null }, job: job && { ...job, name: null } },
+  }
+}
+
 function alertsToFile({ unknownAfterMs, autoCloseMs, ...rest }: AlertsConfig): object {
   return { ...rest, unknownAfter: exactDuration(unknownAfterMs), autoClose: exactDuration(autoCloseMs) }
 }
 
-function stackToFile({ job, database, afterRollout, httpContract, notes: _, ...rest }: Stack): object {
+function stackToFile({ job, database, afterRollout, httpContract, notes: _, ...rest }: Stack) {
   const { maxDurationMs = 0, ...restOfJob } = job ?? {}
   return {
     ...rest,

@@ -1,14 +1,19 @@
 import { parseDuration } from '../duration.ts'
 import { resolveAfterRollout } from './after-rollout-schema.ts'
 import type { AlertsConfig } from './alerts-schema.ts'
+import { type DiscoverConfig, type DiscoverFile, placesOf } from './discover-schema.ts'
 import { resolveHttpContract } from './http-contract-schema.ts'
 import { maskUrl } from './mask.ts'
 import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from './schema.ts'
 import { createSecret } from './secret.ts'
 import { resolveServer } from './server-schema.ts'
+import type { StackFile } from './stack-schema.ts'
 
-/** A valid config file as the rest of Driftwatch reads it. */
-export function resolve(file: ConfigFile): Config {
+/**
+ * A valid config file as the rest of Driftwatch reads it. It lists `listed` stacks; the one behind them is what the
+ * file's `defaults` come to.
+ */
+export function resolve(file: ConfigFile, listed: number): Config {
   return {
     schedule: file.schedule,
     timeoutMs: milliseconds(file.timeout),
@@ -17,7 +22,28 @@ export function resolve(file: ConfigFile): Config {
     host: file.host,
     server: resolveServer(file.server),
     alerts: resolveAlerts(file.alerts),
-    stacks: file.stacks.map(resolveStack),
+    quota: file.quota,
+    discover: resolveDiscover(file.discover, file.stacks[listed]),
+    stacks: file.stacks.slice(0, listed).map(resolveStack),
+  }
+}
+
+/** A function keeps what `defaults` hold, since secrets are in it. */
+function resolveDiscover(discover: DiscoverFile, defaults: StackFile | undefined): DiscoverConfig | null {
+  if (discover.length === 0 || !defaults) return null
+  const { job: jobDefaults, ...rest } = defaults
+  return {
+    places: placesOf(discover),
+    stackOf: ({ name, project, region, labels, service, job }) =>
+      resolveStack({
+        ...rest,
+        name,
+        project,
+        region,
+        labels: { ...defaults.labels, ...labels },
+        service: { ...defaults.service, name: service },
+        ...(job !== null && jobDefaults && { job: { ...jobDefaults, name: job } }),
+      }),
   }
 }
 
@@ -32,7 +58,7 @@ function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }
   }
 }
 
-function resolveStack(file: ConfigFile['stacks'][number]): Stack {
+function resolveStack(file: StackFile): Stack {
   const { name, project, region, labels, service, job, database, lanes, afterRollout, httpContract } = file
   return {
     name,
@@ -57,7 +83,7 @@ function resolveStack(file: ConfigFile['stacks'][number]): Stack {
   }
 }
 
-function resolveJob(job: NonNullable<ConfigFile['stacks'][number]['job']>): JobConfig {
+function resolveJob(job: NonNullable<StackFile['job']>): JobConfig {
   return {
     name: job.name,
     container: job.container || null,
@@ -67,7 +93,7 @@ function resolveJob(job: NonNullable<ConfigFile['stacks'][number]['job']>): JobC
   }
 }
 
-function resolveDatabase(database: NonNullable<ConfigFile['stacks'][number]['database']>): DatabaseConfig {
+function resolveDatabase(database: NonNullable<StackFile['database']>): DatabaseConfig {
   return { ...database, url: createSecret(database.url, maskUrl(database.url)) }
 }
 

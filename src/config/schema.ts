@@ -1,136 +1,24 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern } from '../duration.ts'
-import { type AfterRolloutConfig, afterRolloutSchema } from './after-rollout-schema.ts'
+import type { AfterRolloutConfig } from './after-rollout-schema.ts'
 import { type AlertsConfig, alertsSchema } from './alerts-schema.ts'
-import { type DatabaseFile, databaseSchema } from './database-schema.ts'
-import { type HttpContractConfig, httpContractSchema } from './http-contract-schema.ts'
-import { type LaneConfig, lanesSchema } from './lanes-schema.ts'
+import type { DatabaseFile } from './database-schema.ts'
+import { type DiscoverConfig, discoverSchema } from './discover-schema.ts'
+import type { HttpContractConfig } from './http-contract-schema.ts'
+import type { LaneConfig } from './lanes-schema.ts'
+import { type QuotaConfig, quotaSchema } from './quota-schema.ts'
+import { duration } from './schema-values.ts'
 import type { Secret } from './secret.ts'
 import { type ServerConfig, serverSchema } from './server-schema.ts'
+import { stackSchema } from './stack-schema.ts'
 
-const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
-  ({
-    type: 'string',
-    title: durationTitles[format],
-    pattern: durationPattern,
-    format,
-    examples: [text],
-    default: text,
-    description,
-  }) as const
-
-const durationTitles = {
-  duration: 'a duration',
-  'positive-duration': 'a duration above 0s',
-  timeout: 'a duration above 0s and of 25s at most',
-} as const
-
-/** What a Cloud Run resource, a region and a stack may be called: short, and safe in URLs, labels and commands. */
-const name = (example: string, description: string) =>
-  ({
-    type: 'string',
-    title: 'a short name of lower-case letters, digits and dashes',
-    pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-    examples: [example],
-    description,
-  }) as const
-
-const container = {
-  type: 'string',
-  title: 'a container',
-  default: '',
-  description: 'Which of several containers is judged. Empty: the only one, or the only one with ports.',
-} as const satisfies JSONSchema
-
-const serviceSchema = {
-  type: 'object',
-  description: 'The Cloud Run service that serves.',
-  additionalProperties: false,
-  required: ['name'],
-  properties: {
-    name: name('runtime', 'The service.'),
-    container,
-    repositories: {
-      type: 'array',
-      default: [],
-      description: 'The only repositories that the service may run images of. Empty: not judged.',
-      items: {
-        type: 'string',
-        title: 'an image repository, host and path without tag and digest',
-        format: 'repository',
-        examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
-      },
-    },
-    expectedImage: {
-      type: 'string',
-      title: 'an image',
-      format: 'image',
-      examples: ['us-central1-docker.pkg.dev/acme/app/runtime:v7'],
-      default: '',
-      description: 'The image that the service must run. Empty: not judged.',
-    },
-  },
-} as const satisfies JSONSchema
-
-const jobSchema = {
-  type: 'object',
-  description: 'The Cloud Run job that migrates, locked to the image of the service. Left out: no job is judged.',
-  additionalProperties: false,
-  required: ['name'],
-  properties: {
-    name: name('runtime-migrate', 'The job.'),
-    container,
-    command: {
-      type: 'array',
-      description:
-        "The command that the job must run, as an exact list; `[]` is the image's own entrypoint. Left out: not judged.",
-      items: { type: 'string', title: 'a word of the command' },
-    },
-    args: {
-      type: 'array',
-      description: 'The arguments of the command, as an exact list. Left out: none where there is a `command`.',
-      items: { type: 'string', title: 'an argument' },
-    },
-    maxDuration: duration('30m', 'positive-duration', 'How long an execution may take before it counts as stuck.'),
-  },
-} as const satisfies JSONSchema
-
-const stackSchema = {
-  type: 'object',
-  description: 'What is watched together: one service, its migration job, its database.',
-  additionalProperties: false,
-  required: ['name', 'project', 'region', 'service'],
-  properties: {
-    name: name('runtime', 'What Driftwatch calls the stack: unique, and never `gate`.'),
-    project: {
-      type: 'string',
-      title: 'a Google Cloud project ID',
-      pattern: '^[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$',
-      examples: ['acme-production'],
-      description: 'The project that holds the stack.',
-    },
-    region: name('us-central1', 'The region of the service and the job.'),
-    labels: {
-      type: 'object',
-      default: {},
-      description: 'Labels of your own, by which `alerts.routes` choose stacks.',
-      additionalProperties: { type: 'string', title: 'text' },
-    },
-    service: serviceSchema,
-    job: jobSchema,
-    database: databaseSchema,
-    lanes: lanesSchema,
-    afterRollout: afterRolloutSchema,
-    httpContract: httpContractSchema,
-  },
-} as const satisfies JSONSchema
-
-/** The config file's shape: the source of its types, defaults and docs, and of the schema that editors use. */
+/**
+ * The config file's shape, once `defaults` are merged into its stacks: the source of its types, defaults and docs.
+ * `file-schema.ts` makes of it what editors use.
+ */
 export const configSchema = {
   type: 'object',
   description: 'The config file of Driftwatch.',
   additionalProperties: false,
-  required: ['stacks'],
   properties: {
     schedule: {
       type: 'string',
@@ -157,10 +45,17 @@ export const configSchema = {
     },
     server: serverSchema,
     alerts: alertsSchema,
+    quota: quotaSchema,
+    discover: discoverSchema,
+    defaults: {
+      type: 'object',
+      description:
+        "What stacks share, listed and discovered: any keys of a stack but `name`. A stack's own keys win; maps are merged key by key, lists are replaced.",
+    },
     stacks: {
       type: 'array',
-      description: 'What is watched.',
-      minItems: 1,
+      default: [],
+      description: 'What is watched. There may be none where there is `discover`.',
       items: stackSchema,
     },
   },
@@ -179,7 +74,10 @@ export interface Config {
   readonly host: string
   readonly server: ServerConfig
   readonly alerts: AlertsConfig
-  /** At least one; names are unique. */
+  readonly quota: QuotaConfig
+  /** Null: nothing is discovered. */
+  readonly discover: DiscoverConfig | null
+  /** The listed ones: names are unique, and there is at least one where nothing is discovered. */
   readonly stacks: readonly Stack[]
 }
 

@@ -5,7 +5,6 @@ import { maskText } from './mask.ts'
 import type { ConfigPath, Problem } from './problem.ts'
 import { type ConfigFile, configSchema } from './schema.ts'
 import { suggestion } from './suggestion.ts'
-import type { YamlSource } from './yaml-source.ts'
 
 /** What of a schema a message speaks of. */
 interface Annotated {
@@ -27,16 +26,22 @@ export const ajvOptions = {
   formats,
 } as const satisfies Options
 
+/** A text as the file has it, variables not resolved; null where there is no text. */
+type Written = (path: ConfigPath) => string | null
+
 /**
- * Holds the data of a source against the schema, fills in the defaults, and turns texts into what the schema wants.
- * The data is a `ConfigFile` wherever no problem lies.
+ * Holds data against the schema, fills in the schema's defaults, and turns texts into what the schema wants. The data is
+ * a `ConfigFile` wherever no problem lies.
  */
-export function validate(source: YamlSource): { readonly file: ConfigFile; readonly problems: readonly Problem[] } {
+export function validate(
+  { data }: { readonly data: unknown },
+  written: Written,
+): { readonly file: ConfigFile; readonly problems: readonly Problem[] } {
   const ajv = new Ajv({ ...ajvOptions, meta: false, validateSchema: false, code: { optimize: false } })
-  const file = structuredClone(source.data)
+  const file = structuredClone(data)
   const valid = ajv.compile(configSchema)
   valid(file)
-  const problems = (valid.errors ?? []).map(error => toProblem(error, pathOf(error.instancePath, file), source))
+  const problems = (valid.errors ?? []).map(error => toProblem(error, pathOf(error.instancePath, file), written))
   return { file: file as ConfigFile, problems }
 }
 
@@ -54,7 +59,7 @@ function pathOf(pointer: string, data: unknown): ConfigPath {
     })
 }
 
-function toProblem(error: ErrorObject, path: ConfigPath, source: YamlSource): Problem {
+function toProblem(error: ErrorObject, path: ConfigPath, written: Written): Problem {
   const { keyword, params } = error
   if (keyword === 'required') {
     return { path: [...path, String(params.missingProperty)], at: 'value', message: 'missing: it is required' }
@@ -64,17 +69,13 @@ function toProblem(error: ErrorObject, path: ConfigPath, source: YamlSource): Pr
     const known = Object.keys((error.parentSchema as Annotated).properties ?? {})
     return { path: [...path, key], at: 'key', message: `unknown key${suggestion(key, known)}` }
   }
-  return { path, at: 'value', message: valueFault(error, path, source) }
+  return { path, at: 'value', message: valueFault(error, path, written) }
 }
 
-function valueFault(
-  { keyword, params, data, parentSchema }: ErrorObject,
-  path: ConfigPath,
-  source: YamlSource,
-): string {
+function valueFault({ keyword, params, data, parentSchema }: ErrorObject, path: ConfigPath, written: Written): string {
   const { title, examples, writeOnly, required } = parentSchema as Annotated
   if (keyword === 'minLength' || keyword === 'minItems') return 'must not be empty'
-  const quoted = typeof data === 'string' ? quote(source.written(path) ?? '') : typeOf(data)
+  const quoted = typeof data === 'string' ? quote(written(path) ?? '') : typeOf(data)
   if (keyword === 'type') {
     const actual = params.type === 'boolean' ? quoted : typeOf(data)
     const remedy = isNothing(data) && !required ? (emptyOnes[params.type] ?? '') : ''

@@ -75,7 +75,12 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     const body =
       format === 'json' ? joinReport(head, selection, fragments) : writeText(buildReport(snapshot, filter, channels))
     const told = channels.map(({ channel, error }) => [channel, error?.code, error?.message])
-    const content = [told, selection.stacks.map(selected => digestOf(selected, fragments))]
+    const places = snapshot.discovery?.map(({ observedAt, staleAt, error, ...rest }) => [
+      rest,
+      error?.code,
+      error?.message,
+    ])
+    const content = [told, places, selection.stacks.map(selected => digestOf(selected, fragments))]
     return createPage({ status: head.status, format, body, content, last: selection.last })
   }
 

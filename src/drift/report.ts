@@ -4,6 +4,7 @@ import { differenceKinds } from '../checks/finding.ts'
 import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
+import { type PlaceState, placeStatus } from './discovery.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
 import type { FailedLook, State } from './state.ts'
 import type { Snapshot, StackStates } from './store.ts'
@@ -117,6 +118,36 @@ const channelSchema = {
   },
 } as const
 
+const placeSchema = {
+  ...closed,
+  description: 'A project and region in which stacks are found by their labels.',
+  required: ['project', 'region', 'status', 'observedAt', 'staleAt', 'stacks', 'problems', 'error'],
+  properties: {
+    project: { type: 'string' },
+    region: { type: 'string' },
+    status: {
+      type: 'string',
+      enum: ['in_sync', 'unknown'],
+      description: 'Unknown: it could not be listed for too long, or a label names no stack that can be watched.',
+    },
+    observedAt: { ...nullableTime, description: 'When it was last listed to the end; null before the first time.' },
+    staleAt: { ...nullableTime, description: 'When that becomes too old to be believed.' },
+    stacks: { type: 'integer', description: 'How many stacks were found there, beside those that the config lists.' },
+    problems: {
+      type: 'array',
+      items: {
+        ...closed,
+        required: ['stack', 'message'],
+        properties: {
+          stack: { type: 'string', description: 'The name that the labels give.' },
+          message: { type: 'string', description: 'What is wrong with them, for a person.' },
+        },
+      },
+    },
+    error: nullableFailedLook,
+  },
+} as const
+
 const apiVersion = { type: 'string', const: 'driftwatch/v1' } as const
 
 const generatedAt = { ...time, description: 'The moment that this describes.' } as const
@@ -129,10 +160,15 @@ export const reportSchema = {
   required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'stacks'],
   properties: {
     apiVersion,
-    status: { ...status, description: 'The worst status of every check of every stack, filters or not.' },
+    status: {
+      ...status,
+      description:
+        'The worst status of every check of every stack, and of every place where stacks are found; filters or not.',
+    },
     generatedAt,
     channels: { type: 'array', items: channelSchema },
     cycle: cycleSchema,
+    discovery: { type: 'array', items: placeSchema, description: 'Only where the config has `discover`.' },
     stacks: { type: 'array', items: stackSchema, description: 'With a filter those that have a check that matches.' },
   },
 } as const
@@ -194,6 +230,7 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
     generatedAt: formatTime(snapshot.takenAt),
     channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
+    ...(snapshot.discovery && { discovery: snapshot.discovery.map(place => reportPlace(place, snapshot.takenAt)) }),
   }
 }
 
@@ -224,9 +261,11 @@ function findStack(snapshot: Snapshot, stackName: string): StackStates | undefin
   return snapshot.stacks.find(({ name }) => name === stackName)
 }
 
-/** Nothing to look at is in sync only when a cycle has said so. */
+/** Nothing to look at is in sync only when a cycle has said so, and when it is known that there is nothing. */
 function statusOfAll(snapshot: Snapshot): Status {
-  const all = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
+  const states = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
+  const places = (snapshot.discovery ?? []).map(place => placeStatus(place, snapshot.takenAt))
+  const all = [...states, ...places]
   return all.length === 0 && snapshot.cycle === null ? 'unknown' : worstStatus(all)
 }
 
@@ -275,6 +314,20 @@ export function reportState(state: State): ReportedCheck {
 
 function reportChannel({ channel, publishedAt, error }: ChannelState): Report['channels'][number] {
   return { channel, publishedAt: formatNullable(publishedAt), error: error && reportError(error) }
+}
+
+function reportPlace(place: PlaceState, now: EpochMs): NonNullable<Report['discovery']>[number] {
+  const { project, region, observedAt, staleAt, stacks, problems, error } = place
+  return {
+    project,
+    region,
+    status: placeStatus(place, now),
+    observedAt: formatNullable(observedAt),
+    staleAt: formatNullable(staleAt),
+    stacks,
+    problems: [...problems],
+    error: error && reportError(error),
+  }
 }
 
 function reportError({ code, message, at }: FailedLook): NonNullable<ReportedCheck['error']> {

@@ -2,6 +2,8 @@ import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
+import type { ProbeKind } from '../probes/probe.ts'
+import { movePlace, type PlaceState } from './discovery.ts'
 import {
   ageState,
   claimsAnything,
@@ -39,6 +41,8 @@ export interface Snapshot {
   readonly takenAt: EpochMs
   /** Null before the first cycle has completed. */
   readonly cycle: CycleSummary | null
+  /** What is known of the places where stacks are found; null where nothing is discovered. */
+  readonly discovery: readonly PlaceState[] | null
   readonly stacks: readonly StackStates[]
 }
 
@@ -47,8 +51,19 @@ export type Outcome =
   | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
   | { readonly kind: 'failure'; readonly error: FailedLook }
 
+/** Who is watched, by which config. */
+export interface Watched {
+  readonly config: Config
+  readonly stacks: readonly Stack[]
+  readonly places: readonly PlaceState[] | null
+}
+
 /** The states of every check of every stack, in memory. */
 export interface Store {
+  /** From now on these are watched. A check that looks at what it looked at before keeps its state. */
+  watch(watched: Watched, now: EpochMs): void
+  /** When the look began that is the oldest of what is known of a stack; 0 where there is one that never succeeded. */
+  observedAt(stack: string): EpochMs
   /** Records what came of a check; returns the change of status, or null. */
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
   /** Turns what is too old to be believed at `now` unknown; returns these changes of status. */
@@ -58,20 +73,36 @@ export interface Store {
   cycleCompleted(cycle: CycleSummary): void
   /** What is to be believed at `now`. */
   snapshot(now: EpochMs): Snapshot
-  /** When the next state goes stale, or null where none will. */
-  nextStaleAt(): EpochMs | null
+  /** When, after `now`, the next state or place goes stale, or null where none will. */
+  nextStaleAt(now: EpochMs): EpochMs | null
 }
 
-/** `checksOf` gives the checks of a stack that are judged. */
+/** `checksOf` gives the checks of a stack that are judged. At first those that the config lists are watched. */
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
-  const stacks = new Map(config.stacks.map(stack => [stack.name, trackStack(stack, checksOf(stack), startedAt)]))
+  let limits = config
+  let places: readonly PlaceState[] | null = null
+  let stacks = track(config.stacks, new Map(), startedAt)
   let cycle: CycleSummary | null = null
+
+  function track(watched: readonly Stack[], before: TrackedStacks, at: EpochMs): TrackedStacks {
+    return new Map(watched.map(stack => [stack.name, trackStack(stack, checksOf(stack), before.get(stack.name), at)]))
+  }
+
   return {
+    watch(watched, now) {
+      limits = watched.config
+      places = watched.places
+      stacks = track(watched.stacks, stacks, now)
+    },
+    observedAt(stack) {
+      const states = [...(stacks.get(stack)?.states.values() ?? [])]
+      return Math.min(...states.map(({ observedAt }) => observedAt ?? 0))
+    },
     record(stackName, check, outcome) {
       const tracked = stacks.get(stackName)
       const before = tracked?.states.get(check)
       if (!tracked || !before) return null
-      const after = advance(before, outcome, tracked.stack, config)
+      const after = advance(before, outcome, tracked.stack, limits)
       tracked.states.set(check, after)
       return transitionOf(stackName, before, after)
     },
@@ -82,31 +113,54 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       for (const { states } of stacks.values()) {
         for (const [check, state] of states) states.set(check, moveState(state, ms))
       }
+      places = places?.map(place => movePlace(place, ms)) ?? null
       cycle = cycle && { ...cycle, startedAt: cycle.startedAt + ms }
     },
     cycleCompleted(completed) {
       cycle = completed
     },
     snapshot(now) {
-      return { takenAt: now, cycle, stacks: [...stacks.values()].map(tracked => stackStates(tracked, now)) }
+      const states = [...stacks.values()].map(tracked => stackStates(tracked, now))
+      return { takenAt: now, cycle, discovery: places, stacks: states }
     },
-    nextStaleAt() {
+    nextStaleAt(now) {
       const believed = [...stacks.values()].flatMap(({ states }) => [...states.values()].filter(claimsAnything))
-      return believed.reduce<EpochMs | null>(
-        (next, { staleAt }) => (staleAt !== null && (next === null || staleAt < next) ? staleAt : next),
-        null,
-      )
+      const fresh = (places ?? []).filter(({ staleAt }) => staleAt !== null && staleAt > now)
+      const moments = [...believed, ...fresh].flatMap(({ staleAt }) => staleAt ?? [])
+      return moments.reduce<EpochMs | null>((next, at) => (next === null || at < next ? at : next), null)
     },
   }
 }
+
+type TrackedStacks = ReadonlyMap<string, TrackedStack>
 
 interface TrackedStack {
   readonly stack: Stack
   readonly states: Map<CheckKind, TrackedState>
 }
 
-function trackStack(stack: Stack, checks: readonly Check[], at: EpochMs): TrackedStack {
-  return { stack, states: new Map(checks.map(check => [check.kind, initialState(check.kind, at)])) }
+function trackStack(
+  stack: Stack,
+  checks: readonly Check[],
+  before: TrackedStack | undefined,
+  at: EpochMs,
+): TrackedStack {
+  const states = checks.map(check => {
+    const known = before && subjectOf(before.stack, check) === subjectOf(stack, check) ? before.states : null
+    return [check.kind, known?.get(check.kind) ?? initialState(check.kind, at)] as const
+  })
+  return { stack, states: new Map(states) }
+}
+
+/** What a check looks at. Where that has changed, what was found before says nothing. */
+function subjectOf({ project, region, service, job, database, httpContract }: Stack, { needs }: Check): string {
+  const subjects: Partial<Record<ProbeKind, unknown>> = {
+    job: job?.name,
+    execution: job?.name,
+    'postgres-catalog': database?.url.reveal(),
+    http: httpContract?.url,
+  }
+  return JSON.stringify([project, region, service.name, ...needs.map(kind => subjects[kind] ?? null)])
 }
 
 function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {

@@ -13,6 +13,8 @@ const width = 96
 
 const labelWidth = 10
 
+type Place = NonNullable<Report['discovery']>[number]
+
 type Difference = ReportedCheck['differences'][number]
 
 type Style = Parameters<typeof styleText>[0]
@@ -29,7 +31,10 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
     const title = `${stack.padEnd(stackWidth)}  ${check.check.padEnd(checkWidth)}`
     return [headLine(title, check, report.generatedAt, paint), ...bodyLines(check, report.generatedAt, paint)]
   })
-  return `${[[topLine(report, rows, paint)], ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
+  const places = 'discovery' in report ? (report.discovery ?? []) : []
+  const doubts = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
+  const discovery = doubts.map(place => placeLines(place, report.generatedAt, paint))
+  return `${[[topLine(report, rows, paint)], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
 /** Text of vendors' made harmless for a terminal: what is invisible, moves or reorders is spelled out. */
@@ -59,6 +64,21 @@ function topLine(report: Report | StackReport | CheckReport, rows: readonly Row[
 
 function headLine(title: string, check: ReportedCheck, now: string, paint: Paint): string {
   return `${paintStatus(check.status, paint)}  ${title}  ${paint('dim', `since ${age(check.since, now)}`)}`
+}
+
+/** A place whose stacks are not all known for sure: above them, since nobody can see what is missing. */
+function placeLines(
+  { project, region, status, observedAt, stacks, problems, error }: Place,
+  now: string,
+  paint: Paint,
+): string[] {
+  const seen = observedAt === null ? 'never listed' : `listed ${age(observedAt, now)}`
+  return [
+    `${paintStatus(status, paint)}  discovery in ${printable(project)}, ${printable(region)}  ${paint('dim', seen)}`,
+    `  ${stacks} stacks found`,
+    ...problems.flatMap(({ message }) => proseLines('problem', message, paint)),
+    ...(error ? proseLines('error', `${error.code} ${age(error.at, now)}: ${error.message}`, paint) : []),
+  ]
 }
 
 function paintStatus(status: Status, paint: Paint): string {

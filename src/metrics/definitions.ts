@@ -74,6 +74,24 @@ export const metricDefinitions = {
     labels: ['stack', 'project', 'region', 'service', 'job'],
     help: 'Always 1: what a stack watches; the job is empty where there is none.',
   },
+  discoveredStacks: {
+    name: 'driftwatch_discovered_stacks',
+    type: 'gauge',
+    labels: ['project', 'region'],
+    help: 'How many stacks were found by their labels, beside those that the config lists.',
+  },
+  discoveryProblems: {
+    name: 'driftwatch_discovery_problems',
+    type: 'gauge',
+    labels: ['project', 'region'],
+    help: 'How many labels name no stack that can be watched.',
+  },
+  discoveryUnknown: {
+    name: 'driftwatch_discovery_unknown',
+    type: 'gauge',
+    labels: ['project', 'region'],
+    help: 'Whether it is unknown which stacks there are: 1 where a place could not be listed for too long, or has problems, else 0.',
+  },
   buildInfo: {
     name: 'driftwatch_build_info',
     type: 'gauge',

@@ -1,4 +1,5 @@
 import type { Snapshot } from '../drift/store.ts'
+import { renderDiscoveryMetrics } from './discovery.ts'
 import { createDriftMetrics, renderBuildInfo } from './drift.ts'
 import { createRegistry } from './registry.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
@@ -32,7 +33,9 @@ export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
       drift = null
     },
     drift() {
-      drift ??= snapshot ? renderDrift(snapshot) : Buffer.alloc(0)
+      drift ??= snapshot
+        ? Buffer.concat([renderDrift(snapshot), Buffer.from(renderDiscoveryMetrics(snapshot))])
+        : Buffer.alloc(0)
       return drift
     },
     runtime: async () => Buffer.concat([buildInfo, Buffer.from(await registry.text())]),

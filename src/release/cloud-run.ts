@@ -50,6 +50,7 @@ export interface TrafficTarget {
 /** Names are short names throughout: the last segment of the resource name. */
 export interface Service extends Authorship {
   readonly name: string
+  readonly labels: Readonly<Record<string, string>>
   readonly etag: string
   readonly reconciling: boolean
   readonly terminalCondition: Condition | null
@@ -81,6 +82,7 @@ export interface ExecutionReference {
 
 export interface Job extends Authorship {
   readonly name: string
+  readonly labels: Readonly<Record<string, string>>
   readonly etag: string
   readonly reconciling: boolean
   readonly terminalCondition: Condition | null

@@ -1,17 +1,21 @@
 import type { Check, CheckInput } from '../checks/check.ts'
 import { type Deadline, startDeadline } from '../clients/attempts.ts'
+import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
 import { type Clock, type EpochMs, formatTime } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { Transition } from '../drift/state.ts'
-import type { CycleSummary, Outcome, Snapshot, Store } from '../drift/store.ts'
+import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Look, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import { type Pulse, startPulse } from '../probes/pulse.ts'
+import { type Discovery, selectStacks, type WatchedStacks } from './discovery.ts'
 import { createPace, type Pace } from './pace.ts'
 
 export interface OpenProbes {
+  /** What reads Cloud Run in this cycle: what is read by it, no probe reads again. */
+  readonly reader: CloudRunReader
   readonly probes: readonly Probe<ProbeKind>[]
   /** Gives back what they hold. */
   close(): void
@@ -22,6 +26,11 @@ export interface CycleDependencies {
   readonly clock: Clock
   readonly log: Log
   readonly store: Store
+  readonly discovery: Discovery
+  /** Of all stacks only those of these names; null for all. */
+  readonly names: readonly string[] | null
+  /** From now on these are watched, and no others. */
+  watchStacks(watched: Watched): void
   /** The checks of a stack. */
   checksOf(stack: Stack): readonly Check[]
   /** The probes of one cycle: what they read together is read once. */
@@ -34,18 +43,22 @@ export interface CycleDependencies {
   publish(snapshot: Snapshot, transitions: readonly Transition[]): void
 }
 
-/** One round: observe, judge, record, publish. */
+/** One round: discover, observe, judge, record, publish. */
 export async function runCycle(id: number, dependencies: CycleDependencies): Promise<CycleSummary> {
-  const { config, clock, store, log, ending, openProbes, publish } = dependencies
+  const { config, clock, store, log, ending, openProbes, watchStacks, publish } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, config.timeoutMs, ending)
-  const { probes, close } = openProbes(deadline)
+  const { reader, probes, close } = openProbes(deadline)
   const pulse = startPulse(clock)
   try {
     const aged = store.age(startedAt)
+    const stacks = await findStacks(reader, dependencies)
+    if (!ending.aborted) watchStacks({ config, ...stacks })
     const pace = createPace(clock)
+    // Where not all can be looked at in time, those come first that have waited longest.
+    const inTurn = stacks.stacks.toSorted((one, other) => store.observedAt(one.name) - store.observedAt(other.name))
     const judged = await Promise.all(
-      config.stacks.map(stack => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
+      inTurn.map(stack => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
     )
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
@@ -65,7 +78,20 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   }
 }
 
-interface Watched {
+/** So much of the time may go to finding stacks: a region that hangs leaves the rest to looking at the others. */
+const discoveryShare = 0.5
+
+async function findStacks(reader: CloudRunReader, dependencies: CycleDependencies): Promise<WatchedStacks> {
+  const { config, clock, ending, discovery, names } = dependencies
+  const deadline = startDeadline(clock, config.timeoutMs * discoveryShare, ending)
+  try {
+    return selectStacks(await discovery.look(config, reader, deadline), names)
+  } finally {
+    deadline.cancel()
+  }
+}
+
+interface StackLooks {
   readonly looks: readonly Look<ProbeKind>[]
   readonly transitions: readonly Transition[]
 }
@@ -75,7 +101,7 @@ async function watchStack(
   probes: readonly Probe<ProbeKind>[],
   { pace, pulse, deadline }: { readonly pace: Pace; readonly pulse: Pulse; readonly deadline: Deadline },
   dependencies: CycleDependencies,
-): Promise<Watched> {
+): Promise<StackLooks> {
   const { config, clock, log, store, ending, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
   const wanted = new Set(checks.flatMap(({ needs, uses = [] }) => [...needs, ...uses]))

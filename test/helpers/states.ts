@@ -75,6 +75,7 @@ export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
   return {
     takenAt: noon,
     cycle: { id: 42, startedAt: noon - 1000, durationMs: 812 },
+    discovery: null,
     stacks: [buildStackStates()],
     ...override,
   }

@@ -1,0 +1,38 @@
+import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
+
+const percent = (fallback: number, description: string) =>
+  ({
+    type: 'integer',
+    title: 'a whole number from 1 to 100',
+    minimum: 1,
+    maximum: 100,
+    default: fallback,
+    examples: [String(fallback)],
+    description,
+  }) as const
+
+/** The `quota` part of the file. */
+export const quotaSchema = {
+  type: 'object',
+  default: {},
+  description: "How much of Cloud Run's quota of read requests Driftwatch may use, in each project and region.",
+  additionalProperties: false,
+  properties: {
+    readsPerMinute: {
+      type: 'integer',
+      title: 'a whole number from 1 to 1000000',
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 600,
+      examples: ['600'],
+      description: 'The quota: read requests a minute, in each project and region.',
+    },
+    steadyPercent: percent(10, 'The share that looking at what is known may use.'),
+    catchUpPercent: percent(
+      50,
+      'The share while there is more to look at than that allows: at the start, and when much has changed at once.',
+    ),
+  },
+} as const satisfies JSONSchema
+
+export type QuotaConfig = Readonly<FromSchema<typeof quotaSchema>>
