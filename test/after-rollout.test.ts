@@ -181,6 +181,50 @@ const cases: Record<string, Case> = {
     },
     finding: { status: 'in_sync', summary: /0 with 5xx/ },
   },
+  'a touch of the service that changes nothing of what serves does not begin anew': {
+    patch: {
+      services: { runtime: { updateTime: '-1m' } },
+      ...runtimeFrom('-25h', { requests: { '2xx': 100, '5xx': 2 } }),
+    },
+    finding: {
+      status: 'drifted',
+      summary: /^runtime: 20 5xx responses in the 10m up to \S+Z, 0 in as long before the rollout$/,
+    },
+  },
+  "what the revision before did in the same minutes is not its successor's": {
+    patch: {
+      ...rolledOut('-20m'),
+      services: { runtime: { updateTime: '-8m' } },
+      telemetry: {
+        runtime: [
+          { fromTime: '-30d', revision: 'runtime-00041-wpz', requests: { '2xx': 120, '5xx': 5 } },
+          { fromTime: '-8m', revision: 'runtime-00041-wpz' },
+          { fromTime: '-8m', revision: 'runtime-00042-kxb', requests: { '2xx': 120 } },
+        ],
+      },
+    },
+    finding: { status: 'in_sync', summary: /^runtime answered \d+ requests, 0 with 5xx/ },
+  },
+  'traffic that was moved a moment ago to a revision that has waited for it': {
+    patch: {
+      services: { runtime: { updateTime: '-1m' } },
+      telemetry: { runtime: [{ fromTime: '-30d', revision: 'runtime-00041-wpz', requests: { '2xx': 120 } }] },
+    },
+    finding: { status: 'pending', error: { code: 'TOO_SOON' }, summary: /^the rollout is 1m\S* old/ },
+  },
+  'nothing known of the time before, and no error after: the allowed numbers are kept all the same': {
+    patch: { telemetry: { runtime: [{ fromTime: '-1h', requests: { '2xx': 100 } }] } },
+    finding: { status: 'in_sync', notes: [/^runtime: nothing is known of as long before the rollout/] },
+  },
+  'nothing known of the time before is no clean time': {
+    patch: { telemetry: { runtime: [{ fromTime: '-1h', requests: { '2xx': 100, '5xx': 3 } }] } },
+    finding: {
+      status: 'unknown',
+      differences: [],
+      error: { code: 'NO_TRAFFIC' },
+      summary: /^runtime: 30 5xx responses in the 10m up to \S+, and nothing is known of as long before the rollout/,
+    },
+  },
   'a service that is missing': {
     patch: { services: { runtime: null } } as unknown as WorldPatch,
     finding: { status: 'unknown', error: { code: 'DEPENDS_ON' } },
@@ -204,22 +248,31 @@ for (const [name, { patch, config, finding }] of Object.entries(cases)) {
 t.test('the windows are whole minutes that are complete, and as long on both sides of the rollout', async t => {
   const noon = Date.UTC(2026, 10, 3, 12)
   const limits = { windowMs: 10 * minute, delayMs: 4 * minute }
-  t.same(windowsOf(noon, noon + 3_600_000 + 59_999, limits), {
+  const at = (madeAt: number, readyAt = madeAt) => ({ madeAt, readyAt })
+  t.same(windowsOf(at(noon), noon + 3_600_000 + 59_999, limits), {
     after: { from: noon + 46 * minute, to: noon + 56 * minute },
     before: { from: noon - 10 * minute, to: noon },
   })
-  t.equal(windowsOf(noon, noon + 4 * minute + 59_999, limits), null, 'no minute is complete')
-  t.same(windowsOf(noon, noon + 5 * minute, limits), {
+  t.equal(windowsOf(at(noon), noon + 4 * minute + 59_999, limits), null, 'no minute is complete')
+  t.same(windowsOf(at(noon), noon + 5 * minute, limits), {
     after: { from: noon, to: noon + minute },
     before: { from: noon - minute, to: noon },
   })
   t.same(
-    windowsOf(noon + 1, noon + 7 * minute, limits),
+    windowsOf(at(noon + 1), noon + 7 * minute, limits),
     {
       after: { from: noon + minute, to: noon + 3 * minute },
       before: { from: noon - 2 * minute, to: noon },
     },
     'the minute of the rollout itself is on neither side',
+  )
+  t.same(
+    windowsOf(at(noon, noon + 90_000), noon + 8 * minute, limits),
+    {
+      after: { from: noon + 2 * minute, to: noon + 4 * minute },
+      before: { from: noon - 2 * minute, to: noon },
+    },
+    'nor are the minutes between a revision that is made and one that is ready',
   )
 })
 

@@ -1,7 +1,9 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { digestOf } from '../sandbox/images.ts'
+import { startMonitoring } from '../sandbox/monitoring.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import type { ReportedCheck } from '../src/drift/report.ts'
 import { judgeDatabase, judgeGate } from '../src/operate/gate.ts'
@@ -48,6 +50,16 @@ t.test('the gate of a deploy takes the worst, and lets through what a deploy wit
   t.equal(judgeGate([check('drifted', 'job.image')], { noTraffic: true }).kind, 'open')
   t.equal(judgeGate([check('drifted', 'job.command')], { noTraffic: true }).kind, 'drifted')
   t.equal(judgeGate([check('unknown')], { noTraffic: true }).kind, 'unknown')
+  const early: ReportedCheck = {
+    ...check('pending', null, 'after-rollout'),
+    error: { code: 'TOO_SOON', message: 'a minute old', at: '2026-11-23T03:00:00.000Z' },
+  }
+  t.match(judgeGate([check('in_sync'), early], { noTraffic }), {
+    kind: 'open',
+    lines: [],
+    tooSoon: [/^after-rollout is/],
+  })
+  t.equal(judgeGate([check('pending', 'job.image'), early], { noTraffic }).kind, 'pending')
   t.equal(judgeDatabase([check('drifted')]), null)
   t.match(judgeDatabase([check('drifted', 'x', 'role-grants'), check('unknown')]), {
     kind: 'drifted',
@@ -92,6 +104,26 @@ t.test('deploy makes a revision, migrates with its digest, judges, and keeps a r
       },
     ],
   })
+})
+
+t.test('what cannot be judged yet does not shut the gate, and is waited for where that is asked for', async t => {
+  const { run, file } = await bench(t)
+  const world = loadWorld()
+  const monitoring = await startMonitoring({ telemetry: world.telemetry, now: Date.now })
+  t.teardown(() => monitoring.close())
+  const watched = join(t.testdir(), 'watched.yaml')
+  writeFileSync(watched, readFileSync(file, 'utf8').replace(/^ {4}database:/m, '    afterRollout: {}\n    database:'))
+  const variables = { MONITORING_EMULATOR_HOST: monitoring.host }
+  const argv = ['deploy', '--image', `${lane}:c5a11fe`, '--yes']
+  const early = await run(argv, { config: watched, variables })
+  t.match(early, { code: 0, stdout: /PENDING +runtime +after-rollout/ })
+  t.match(
+    early.stderr,
+    /gate: open: all that can be judged by now is in sync; after-rollout is pending: the rollout is .* old: .*; then: driftwatch check --stack runtime --wait 10m/,
+  )
+  const waited = await run([...argv, '--wait', '1s'], { config: watched, variables })
+  t.match(waited, { code: 3, stderr: /check: waits up to 1s/ }, 'in vain')
+  t.match(await run([...argv, '--wait', 'soon'], { config: watched, variables }), { code: 1, stderr: /--wait takes/ })
 })
 
 t.test('the same tag again makes a new revision, and a name that the template asks for is taken out', async t => {

@@ -7,6 +7,8 @@ type Message = Record<string, unknown>
 /** What a service does in each minute, from a time on. */
 export interface Rate {
   readonly fromTime: string
+  /** Which revision does; its last rate goes on until another of the same revision. Left out: the series say none. */
+  readonly revision?: string
   /** By response class: `2xx`, `5xx`. */
   readonly requests?: Readonly<Record<string, number>>
   /** Entries of severity ERROR, those of the log of requests left out. */
@@ -30,6 +32,7 @@ const minute = 60_000
 const metrics = ['run.googleapis.com/request_count', 'logging.googleapis.com/log_entry_count']
 
 interface Labelled extends Filtered {
+  readonly revision: string
   countAt(rate: Rate): number
 }
 
@@ -63,7 +66,18 @@ export function createTelemetry(now: () => number, initial: TelemetryWorld = {})
 }
 
 function seriesOf(metricType: string, service: string, region: string, rates: readonly Rate[]): Labelled[] {
-  const resource = { resourceType: 'cloud_run_revision', resourceLabels: { service_name: service, location: region } }
+  return [...Map.groupBy(rates, ({ revision = '' }) => revision)].flatMap(([revision, ofRevision]) =>
+    seriesOfRevision(metricType, { service, region, revision }, ofRevision),
+  )
+}
+
+function seriesOfRevision(
+  metricType: string,
+  { service, region, revision }: { readonly service: string; readonly region: string; readonly revision: string },
+  rates: readonly Rate[],
+): Labelled[] {
+  const resourceLabels = { service_name: service, location: region, revision_name: revision }
+  const resource = { resourceType: 'cloud_run_revision', resourceLabels, revision }
   if (metricType === metrics[0]) {
     const classes = [...new Set(rates.flatMap(({ requests = {} }) => Object.keys(requests)))]
     return classes.map(name => ({
@@ -97,23 +111,23 @@ function minutesOf({ startTime, endTime }: Message, visibleUntil: number): numbe
 }
 
 function message(
-  { metricType, metricLabels, resourceType, resourceLabels, countAt }: Labelled,
+  { metricType, metricLabels, resourceType, resourceLabels, revision, countAt }: Labelled,
   rates: readonly Rate[],
   ends: readonly number[],
 ) {
   const points = ends.flatMap(end => {
-    const rate = rates.findLast(({ fromTime }) => Date.parse(fromTime) <= end - minute)
+    const rate = rates.findLast(each => (each.revision ?? '') === revision && Date.parse(each.fromTime) <= end - minute)
     const count = rate ? countAt(rate) : 0
     const endTime = { seconds: end / 1000 }
     return count > 0
       ? [{ interval: { startTime: { seconds: end / 1000 - 60 }, endTime }, value: { int64Value: count } }]
       : []
   })
-  const { service_name } = resourceLabels
+  const { service_name, revision_name } = resourceLabels
   const label = Object.entries(metricLabels).filter(([key]) => key !== 'severity')
   return {
     metric: { type: metricType, labels: Object.fromEntries(label) },
-    resource: { type: resourceType, labels: { service_name } },
+    resource: { type: resourceType, labels: { service_name, revision_name } },
     metricKind: 'DELTA',
     valueType: 'INT64',
     points,

@@ -7,7 +7,6 @@ import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { buildReport, type Report } from '../drift/report.ts'
 import { renderText } from '../drift/text.ts'
-import { parseDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { toFound } from '../operate/found.ts'
@@ -15,7 +14,7 @@ import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.t
 import { lookAtAll } from '../operate/sight.ts'
 import { absenceReasons } from '../schedule/discovery.ts'
 import { createWatch, type Watch } from '../watch.ts'
-import { type Command, type CommandIo, type OptionValues, repeated, single } from './command.ts'
+import { type Command, type CommandIo, type OptionValues, readWait, repeated, single } from './command.ts'
 import { keepReceipt } from './keep-receipt.ts'
 
 /** 1 is also what bad usage and a bad config give: whatever keeps it from knowing. */
@@ -141,11 +140,7 @@ function readOptions(values: OptionValues): { format: 'text' | 'json'; waitMs: n
   const format = single(values, 'format') ?? 'text'
   if (format !== 'text' && format !== 'json')
     throw new DriftwatchError('USAGE', `--format is text or json, not ${JSON.stringify(format)}`)
-  const wait = single(values, 'wait')
-  const waitMs = wait === null ? 0 : parseDuration(wait)
-  if (waitMs === null)
-    throw new DriftwatchError('USAGE', `--wait takes a duration such as 90s or 10m, not ${JSON.stringify(wait)}`)
-  return { format, waitMs }
+  return { format, waitMs: readWait(values) ?? 0 }
 }
 
 /** Where stacks are discovered all names may be right: then it shows after the first cycle which are not. */

@@ -1,6 +1,8 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import type { Clock } from '../clock.ts'
 import type { Variables } from '../config/interpolate.ts'
+import { parseDuration } from '../duration.ts'
+import { DriftwatchError } from '../errors.ts'
 
 /** Where text goes. */
 export interface TextStream {
@@ -51,6 +53,15 @@ export function bugReport({ stack, cause }: Error): string {
 export function repeated(values: OptionValues, name: string): string[] {
   const given = values[name]
   return Array.isArray(given) ? given.map(String) : []
+}
+
+/** `--wait` in milliseconds, or null where it is not given. */
+export function readWait(values: OptionValues): number | null {
+  const given = single(values, 'wait')
+  if (given === null) return null
+  const waitMs = parseDuration(given)
+  if (waitMs !== null) return waitMs
+  throw new DriftwatchError('USAGE', `--wait takes a duration such as 90s or 10m, not ${JSON.stringify(given)}`)
 }
 
 /** The value of an option that takes one, or null. */

@@ -1,12 +1,13 @@
 import { DriftwatchError } from '../errors.ts'
 import { deploy as deployStack } from '../operate/deploy.ts'
 import type { Command } from './command.ts'
-import { single } from './command.ts'
+import { readWait, single } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
 
 export const deploy: Command = {
   help: `Usage
-  driftwatch deploy [--config FILE] --stack NAME --image IMAGE [--no-traffic] [--dry-run] [--yes] [--receipt FILE]
+  driftwatch deploy [--config FILE] --stack NAME --image IMAGE [--no-traffic] [--wait DURATION] [--dry-run] [--yes]
+      [--receipt FILE]
 
 What does it do?
   1. makes a revision of the service with IMAGE, and waits until it is ready
@@ -20,8 +21,17 @@ Which image may I deploy?
   --no-traffic      all traffic stays where it is; the job is still locked to the new revision, and migrates ahead of
                     it. DEPLOY_NO_TRAFFIC=1 means the same
 
+What of the minutes after the rollout?
+  after-rollout cannot be judged before they are over: the gate opens without it, and says so.
+  --wait DURATION   checks on, at most so long (10m), while the result is pending or unknown; what is pending then is 3
+
 ${writeHelp}`,
-  options: { ...writeOptions, image: { type: 'string' }, 'no-traffic': { type: 'boolean' } },
+  options: {
+    ...writeOptions,
+    image: { type: 'string' },
+    'no-traffic': { type: 'boolean' },
+    wait: { type: 'string' },
+  },
   async run(values, io) {
     const request = await readWriteRequest('deploy', values, io)
     const { runbook } = request
@@ -32,9 +42,10 @@ ${writeHelp}`,
         'USAGE',
         `deploy: --image is ${image}, and IMAGE is ${runbook.image}: which one is meant?`,
       )
+    const waitMs = readWait(values)
     const noTraffic = values['no-traffic'] === true || runbook.noTraffic
     return runWriteCommand(request, io, { image, noTraffic }, operation =>
-      deployStack(operation, { image, noTraffic, gate: runbook.verifiesImages }),
+      deployStack(operation, { image, noTraffic, gate: runbook.verifiesImages, waitMs }),
     )
   },
 }

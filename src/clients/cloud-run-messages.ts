@@ -125,6 +125,7 @@ function toCondition(message: VendorCondition): Condition {
     state: recognize(message.state, conditionStates, 'unspecified'),
     message: message.message ?? '',
     reason: reason ? String(reason) : null,
+    since: toMoment(message.lastTransitionTime),
   }
 }
 

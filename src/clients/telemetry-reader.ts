@@ -5,21 +5,24 @@ import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
 import type { MinuteCount, TelemetryClient } from './telemetry.ts'
 
+/** What a service did in a window. */
+export interface Wanted extends Window {
+  readonly place: Place
+  readonly service: string
+  /** Only what these revisions did, and what says no revision; null: all of them. */
+  readonly revisions: readonly string[] | null
+  /** No point of the window can still be on its way, so that what is counted holds for ever. */
+  readonly settled: boolean
+}
+
 /** Counts what services did in windows, for one cycle: all services of a place are read together. */
 export interface TelemetryReader {
-  /** `settled`: no point of the window can still be on its way, so that what is counted holds for ever. */
-  counts(place: Place, service: string, window: Window, settled: boolean): Promise<ServiceCounts>
+  counts(wanted: Wanted): Promise<ServiceCounts>
 }
 
 /** Keeps across cycles what was counted and is settled. */
 export interface TelemetryReaders {
   open(deadline: Deadline): TelemetryReader
-}
-
-interface Wanted extends Window {
-  readonly place: Place
-  readonly service: string
-  readonly settled: boolean
 }
 
 const mostKept = 10_000
@@ -66,13 +69,13 @@ export function createTelemetryReaders(client: TelemetryClient): TelemetryReader
   return {
     open(deadline) {
       const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), { cacheKeyFn: keyOf })
-      return { counts: (place, service, { from, to }, settled) => loader.load({ place, service, from, to, settled }) }
+      return { counts: wanted => loader.load(wanted) }
     },
   }
 }
 
-function keyOf({ place, service, from, to }: Wanted): string {
-  return `${place.project}/${place.region}/${service}/${from}-${to}`
+function keyOf({ place, service, revisions, from, to }: Wanted): string {
+  return `${place.project}/${place.region}/${service}/${revisions?.join(',') ?? '*'}/${from}-${to}`
 }
 
 function chunks<T>(all: readonly T[], size: number): T[][] {
@@ -80,13 +83,16 @@ function chunks<T>(all: readonly T[], size: number): T[][] {
 }
 
 function countWithin(
-  { service, from, to }: Wanted,
+  { service, revisions, from, to }: Wanted,
   requests: readonly MinuteCount[],
   logs: readonly MinuteCount[],
 ): ServiceCounts {
+  const isWanted = (revision: string) => revisions === null || revision === '' || revisions.includes(revision)
   const sum = (counts: readonly MinuteCount[], fits: (each: MinuteCount) => boolean) =>
     counts
-      .filter(each => each.service === service && each.at > from && each.at <= to && fits(each))
+      .filter(
+        each => each.service === service && isWanted(each.revision) && each.at > from && each.at <= to && fits(each),
+      )
       .reduce((total, { count }) => total + count, 0)
   return {
     requests: sum(requests, () => true),

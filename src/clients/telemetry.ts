@@ -18,6 +18,8 @@ export interface TelemetryQuery extends Window, Place {
 /** One minute of one series. */
 export interface MinuteCount {
   readonly service: string
+  /** Empty where the series says none. */
+  readonly revision: string
   /** When the minute ended. */
   readonly at: EpochMs
   readonly count: number
@@ -128,7 +130,7 @@ function seriesRequest({ from, to }: Window, filter: string, label: string) {
       alignmentPeriod: { seconds: 60 },
       perSeriesAligner: 'ALIGN_SUM' as const,
       crossSeriesReducer: 'REDUCE_SUM' as const,
-      groupByFields: ['resource.label.service_name', `metric.label.${label}`],
+      groupByFields: ['resource.label.service_name', 'resource.label.revision_name', `metric.label.${label}`],
     },
     view: 'FULL' as const,
   }
@@ -137,6 +139,7 @@ function seriesRequest({ from, to }: Window, filter: string, label: string) {
 function toMinuteCounts({ metric, resource, points }: VendorSeries): MinuteCount[] {
   return (points ?? []).map(({ interval, value }) => ({
     service: resource?.labels?.service_name ?? '',
+    revision: resource?.labels?.revision_name ?? '',
     at: Number(interval?.endTime?.seconds ?? 0) * 1000,
     count: Number(value?.int64Value ?? value?.doubleValue ?? 0),
     responseClass: metric?.labels?.response_code_class ?? '',

@@ -17,7 +17,7 @@ import { DriftwatchError } from '../errors.ts'
 import type { Service } from '../release/cloud-run.ts'
 import { sharesOf } from '../release/serving.ts'
 import { type DeployPlan, describeDeploy, describeShares, planDeploy } from './deploy-plan.ts'
-import { judgeDatabase, judgeGate, type Verdict } from './gate.ts'
+import { type GateVerdict, judgeDatabase, judgeGate, type Verdict } from './gate.ts'
 import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
@@ -30,6 +30,8 @@ export interface DeployRequest {
   readonly noTraffic: boolean
   /** Whether there is a gate at the end. */
   readonly gate: boolean
+  /** How long the check at the end may wait for what is pending or cannot be judged yet; null: not at all. */
+  readonly waitMs: number | null
 }
 
 /** A rollout takes minutes; one that is not done by then is looked at by a person. */
@@ -197,9 +199,9 @@ async function migrateTo(operation: Operation, plan: DeployPlan, made: string): 
   await carryOut(operation, stack, migration, { next: goOn(stack, plan), backTo: plan.serving.image })
 }
 
-async function judgeAll(operation: Operation, plan: DeployPlan, { gate }: DeployRequest): Promise<number> {
+async function judgeAll(operation: Operation, plan: DeployPlan, { gate, waitMs }: DeployRequest): Promise<number> {
   const { record, stack } = operation
-  await checkAgain(operation)
+  await checkAgain(operation, waitMs ?? 0)
   const report = record.reportAfter as Report
   const checks = report.stacks.flatMap(each => each.checks)
   await passDatabase(operation, judgeDatabase(checks))
@@ -209,17 +211,23 @@ async function judgeAll(operation: Operation, plan: DeployPlan, { gate }: Deploy
   }
   const verdict = judgeGate(checks, plan)
   await operation.step('gate', async () => passGate(stack, verdict, plan))
-  return verdict.kind === 'pending' ? exitCodes.pending : 0
+  const waitedInVain = waitMs !== null && verdict.tooSoon.length > 0
+  return verdict.kind === 'pending' || waitedInVain ? exitCodes.pending : 0
 }
 
 /** What is pending lets through, as `GET /drift/gate` does. */
-function passGate(stack: Stack, { kind, lines }: Verdict, { noTraffic }: DeployPlan): string {
+function passGate(stack: Stack, { kind, lines, tooSoon }: GateVerdict, { noTraffic }: DeployPlan): string {
   if (kind === 'drifted') throw failed('the gate is shut', ...lines)
   if (kind === 'unknown') throw notJudged('the gate', lines)
-  if (kind === 'pending') return `pending: ${lines.join('; ')}`
-  return noTraffic
-    ? `open: the job is ahead of what serves until traffic is released: ${sendTrafficToLatest(stack)}`
-    : 'open: every check is in sync'
+  if (kind === 'pending') return `pending: ${[...lines, ...tooSoon].join('; ')}`
+  if (noTraffic) return `open: the job is ahead of what serves until traffic is released: ${sendTrafficToLatest(stack)}`
+  if (tooSoon.length === 0) return 'open: every check is in sync'
+  return `open: all that can be judged by now is in sync; ${tooSoon.join('; ')}; then: ${checkStack(stack, untilJudgedMs(stack))}`
+}
+
+/** The time that Cloud Monitoring takes, and as much again. */
+function untilJudgedMs({ afterRollout }: Stack): number {
+  return 2 * (afterRollout?.delayMs ?? 0) + 120_000
 }
 
 /** Role grants are whatever the config has of them. */

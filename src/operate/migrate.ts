@@ -216,13 +216,26 @@ export async function lookBefore({ look, judge, stack, record, dryRun }: Operati
   return sight
 }
 
-/** Once more everything, from looks of now alone. */
-export async function checkAgain(operation: Operation): Promise<void> {
+/** A cycle of checks is more than a look. */
+const checkPauseMs = 5000
+
+/** Once more everything, from looks of now alone; while it is pending or unknown again and again, for so long at most. */
+export async function checkAgain(operation: Operation, waitMs = 0): Promise<void> {
+  const { clock, signal, record, stack, say } = operation
   await operation.step('check', async () => {
-    const [report, sight] = await Promise.all([operation.judge(), operation.look(operation.stack)])
-    operation.record.reportAfter = report
-    operation.record.after = sight
-    return `stack ${operation.stack.name} is ${operation.record.reportAfter.status.replace('_', ' ')}`
+    if (waitMs > 0) say(`check: waits up to ${formatDuration(waitMs)} while something is pending or unknown`)
+    const { kind, seen } = await waitUntil(clock, signal, {
+      look: () => operation.judge(),
+      isDone: ({ status }) => status === 'in_sync' || status === 'drifted',
+      onFailure: message => say(`cannot look at the moment: ${message}`),
+      longestMs: waitMs,
+      pauseMs: checkPauseMs,
+    })
+    record.reportAfter = seen
+    if (kind === 'interrupted') throw interrupted()
+    if (!seen) throw failed(`stack ${stack.name} could not be checked`)
+    record.after = await operation.look(stack)
+    return `stack ${stack.name} is ${seen.status.replace('_', ' ')}`
   })
 }
 

@@ -9,6 +9,8 @@ export interface Waiting<T> {
   onFailure(message: string): void
   /** Gives up after so long. */
   readonly longestMs: number
+  /** How long it rests between two looks; left out: the longer, the longer it takes. */
+  readonly pauseMs?: number
 }
 
 /** What came of waiting, and the last that was seen. */
@@ -36,8 +38,8 @@ export async function waitUntil<T>(clock: Clock, signal: AbortSignal, waiting: W
     }
     const elapsed = clock.monotonic() - begin
     if (elapsed >= waiting.longestMs) return { kind: 'too-long', seen }
-    const pause = Math.min(longestPauseMs, Math.max(shortestPauseMs, elapsed / 10), waiting.longestMs - elapsed)
-    await clock.sleep(pause, signal).catch(() => {})
+    const pause = waiting.pauseMs ?? Math.min(longestPauseMs, Math.max(shortestPauseMs, elapsed / 10))
+    await clock.sleep(Math.min(pause, waiting.longestMs - elapsed), signal).catch(() => {})
   }
   return { kind: 'interrupted', seen }
 }

@@ -3,7 +3,7 @@ import type { TelemetryReader } from '../clients/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
-import { readRelease, serviceChangedAt } from '../release/release.ts'
+import { readRelease, rolloutOf } from '../release/release.ts'
 import { type ObservedTelemetry, windowsOf } from '../release/telemetry.ts'
 import type { Probe } from './probe.ts'
 import { observeService } from './service.ts'
@@ -35,16 +35,18 @@ async function observeTelemetry(
     throw new DriftwatchError('EMULATOR_ABSENT', message)
   }
   const release = readRelease(observed.service, observed.revisions, stack.service.container)
-  const [newest] = release.serving
-  const rolloutAt = newest ? serviceChangedAt(release, newest.revision) : null
-  const windows = rolloutAt === null ? null : windowsOf(rolloutAt, now, afterRollout)
-  if (windows === null) return { rolloutAt, window: null, services: [] }
+  const rollout = rolloutOf(release)
+  const windows = rollout && windowsOf(rollout, now, afterRollout)
+  if (!windows) return { rollout, window: null, services: [] }
+  const serving = release.serving.map(({ name }) => name)
   const services = afterRollout.services.map(async service => {
+    const revisions = service === stack.service.name ? serving : null
+    const settled = windows.before.to < now - settledAfterMs
     const [after, before] = await Promise.all([
-      telemetry.counts(stack, service, windows.after, false),
-      telemetry.counts(stack, service, windows.before, windows.before.to < now - settledAfterMs),
+      telemetry.counts({ place: stack, service, revisions, ...windows.after, settled: false }),
+      telemetry.counts({ place: stack, service, revisions: null, ...windows.before, settled }),
     ])
     return { service, after, before }
   })
-  return { rolloutAt, window: windows.after, services: await Promise.all(services) }
+  return { rollout, window: windows.after, services: await Promise.all(services) }
 }

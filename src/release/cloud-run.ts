@@ -18,6 +18,8 @@ export interface Condition {
   readonly message: string
   /** The vendor's name of the reason (`CONTAINER_MISSING`, `NON_ZERO_EXIT_CODE`), or null. */
   readonly reason: string | null
+  /** When it took this state. */
+  readonly since: EpochMs | null
 }
 
 export interface Container {

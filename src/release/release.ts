@@ -6,6 +6,7 @@ import type { Doubt } from './doubt.ts'
 import { type Image, parseImage } from './image.ts'
 import { laterOf } from './rollout.ts'
 import { servingRevisions } from './serving.ts'
+import type { Rollout } from './telemetry.ts'
 
 /** The container that counts, and its image as a side to compare; or why there is none. */
 export type Sighting =
@@ -116,6 +117,19 @@ function isOlderThan(createTime: EpochMs | null, revision: Revision | null): boo
 /** Since when the service's side of a difference can be what it is. */
 export function serviceChangedAt(release: Release, revision: Revision | null): EpochMs | null {
   return laterOf(release.service.updateTime, revision?.createTime ?? null)
+}
+
+/** When what serves came to serve; null where nobody does, or nothing tells. */
+export function rolloutOf({ service, serving }: Release): Rollout | null {
+  const [newest] = serving
+  if (!newest) return null
+  const { revision } = newest
+  // Of a revision that is no longer kept only the last change of the service is known.
+  const madeAt = revision?.createTime ?? service.updateTime
+  const ready = revision?.conditions.find(({ type, state }) => type === 'Ready' && state === 'succeeded')
+  const readyAt = laterOf(madeAt, ready?.since ?? null)
+  if (madeAt === null || readyAt === null) return null
+  return { madeAt, readyAt, touchedAt: laterOf(readyAt, service.updateTime) ?? readyAt }
 }
 
 /**
