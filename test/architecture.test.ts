@@ -102,3 +102,15 @@ t.test('serve can load one writer: that of alert policies', async t => {
   const writers = imports.filter(({ to }) => to.endsWith('-writer.ts')).map(({ from }) => from)
   t.ok(writers.length > 0 && writers.every(from => from.startsWith('src/operate/')))
 })
+
+t.test('what serve can load calls no method that changes Cloud Run', async t => {
+  const reached = new Set(['src/cli/serve.ts'])
+  for (const file of reached) for (const { from, to } of imports) if (from === file) reached.add(to)
+  const writing =
+    /\b(create|update|delete|replace|run|cancel)(Service|Job|Revision|Execution|Task)s?\s*\(|\bsetIamPolicy\b/
+  t.match(read('src/clients/cloud-run-writer.ts'), writing, 'such a method would be seen')
+  t.strictSame(
+    [...reached].filter(file => file.startsWith('src/clients/') && writing.test(read(file))),
+    [],
+  )
+})

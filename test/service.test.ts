@@ -190,6 +190,26 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
   )
 })
 
+t.test('a refresh looks at once, for who has the token, and what it saw is answered from then on', async t => {
+  const token = 'a-token-of-the-config-0123456789'
+  const settings = { ...yearly, server: { auth: { kind: 'bearer', for: 'acting', tokens: [token] } } }
+  const bench = await build(t, { settings })
+  await isReady(bench)
+  const refresh = (authorization: string) =>
+    fetch(`http://127.0.0.1:${bench.service.port}/refresh`, { method: 'POST', headers: { authorization } })
+  t.equal((await refresh('Bearer another')).status, 401)
+  t.match(await drift(bench), { cycle: { id: 1 } })
+  const answer = await refresh(`Bearer ${token}`)
+  t.equal(answer.status, 200)
+  t.match(await answer.json(), { cycle: { id: 2 } })
+  t.match(await drift(bench), { cycle: { id: 2 } })
+  const [one, other] = await Promise.all([refresh(`Bearer ${token}`), refresh(`Bearer ${token}`)])
+  t.ok(one.ok && other.ok)
+  const last = (await drift(bench)).cycle?.id ?? 0
+  t.ok(last === 3 || last === 4, 'who asks while a cycle is under way shares the next')
+  t.notMatch(JSON.stringify(bench.log.lines()), token)
+})
+
 t.test('an address that is taken is named, with the remedy', async t => {
   const { service } = await build(t)
   await t.rejects(build(t, { port: service.port }), {

@@ -64,7 +64,7 @@ export function createRenderer(): Renderer {
 }
 
 function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], fragments: Fragments): Rendered {
-  const wholes = new Map<string, Page>()
+  const wholes = new Map<ReportFormat, Page>()
   const parts = new LRUCache<string, Page>({ maxSize: keptBytes, sizeCalculation: ({ body }) => body.length + 1 })
   const find = (name: string) => snapshot.stacks.find(stack => stack.name === name)
   let html: Buffer | null = null
@@ -105,8 +105,12 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
 
   return {
     report(format, filter = {}) {
-      const pages = isFilter(filter) ? parts : wholes
-      return keep(pages, ['report', format, ...normalized(filter)], () => renderReport(format, filter))
+      if (isFilter(filter)) {
+        return keep(parts, ['report', format, ...normalized(filter)], () => renderReport(format, filter))
+      }
+      const whole = wholes.get(format) ?? renderReport(format, filter)
+      wholes.set(format, whole)
+      return whole
     },
     stack: (name, format) => keep(parts, ['stack', format, name], () => renderStack(name, format)),
     check: (name, check, format) => keep(parts, ['check', format, name, check], () => renderCheck(name, check, format)),
@@ -120,7 +124,7 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
 
 /** The page that is kept under this key, rendered first where there is none. */
 function keep<P extends Page | null>(
-  pages: { get(key: string): Page | undefined; set(key: string, page: Page): unknown },
+  pages: LRUCache<string, Page>,
   key: readonly unknown[],
   render: () => P,
 ): Page | P {
@@ -176,8 +180,8 @@ function createPage({ content, ...page }: PageParts): Page {
   return { ...page, etag }
 }
 
-function isFilter(filter: ReportFilter): boolean {
-  return Object.values(filter).some(part => part !== undefined)
+function isFilter({ statuses, checks, after, limit }: ReportFilter): boolean {
+  return (statuses ?? checks ?? after ?? limit) !== undefined
 }
 
 /** One and the same for filters that mean the same. */

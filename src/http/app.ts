@@ -34,6 +34,8 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
   const app = fastify({
     ...serverOptions(limits),
     loggerInstance: log as FastifyBaseLogger,
+    // A logger for each request would cost more than the request.
+    childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
     ajv: { customOptions: { removeAdditional: false } },
     return503OnClosing: false,

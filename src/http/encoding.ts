@@ -61,7 +61,8 @@ export function preferredEncoding(
   header: string | undefined,
   offered: readonly Encoding[] = ['br', 'gzip'],
 ): Encoding | null {
-  const ranges = parseRanges(header?.replaceAll('x-gzip', 'gzip'))
+  if (header === undefined) return null
+  const ranges = parseRanges(header.replaceAll('x-gzip', 'gzip'))
   const quality = (name: string) => ranges.find(range => range.type === name)?.quality
   const any = quality('*') ?? 0
   const [best = null] = offered.toSorted((one, other) => (quality(other) ?? any) - (quality(one) ?? any))

@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
 /** What every answer carries unless it says otherwise: nothing here is to be framed, sniffed, run or kept. */
-const defaults = {
+const defaults = Object.entries({
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
-} as const
+})
 
 export function setDefaultHeaders(reply: FastifyReply): void {
-  for (const [name, value] of Object.entries(defaults)) {
+  for (const [name, value] of defaults) {
     if (!reply.hasHeader(name)) reply.header(name, value)
   }
 }
