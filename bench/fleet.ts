@@ -15,7 +15,7 @@ export interface Fleet {
   calls(): Promise<number>
   /** So many stacks are changed, and nothing else. */
   change(count: number): Promise<void>
-  /** Starts `driftwatch serve` and waits for its first cycle; its next ones are its work. */
+  /** Starts what `driftwatch serve` is and waits for its first cycle; its next ones are its work. */
   serve(): Promise<Child>
   /** Starts the bare clients, which list the fleet once; their work is to do it again. */
   list(...args: readonly string[]): Promise<Child>
@@ -31,7 +31,7 @@ export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
   const directory = mkdtempSync(join(tmpdir(), 'driftwatch-bench-'))
   const config = join(directory, 'driftwatch.yaml')
   writeFileSync(config, JSON.stringify({ ...fleetConfig(buildFleet(size).names), ...unattended }))
-  const env = { CLOUD_RUN_EMULATOR_HOST: host, PORT: '0', LOG_LEVEL: 'info' }
+  const env = { CLOUD_RUN_EMULATOR_HOST: host, DRIFTWATCH_CONFIG: config, PORT: '0', LOG_LEVEL: 'info' }
   const children: Child[] = []
   const start = async (file: string, args: readonly string[], ready: string) => {
     const child = startChild({ file, args, env })
@@ -47,7 +47,7 @@ export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
     async change(count) {
       await emulators.ask({ ask: 'change', count })
     },
-    serve: () => start('dist/main.js', ['serve', '--config', config], 'cycle completed'),
+    serve: () => start('bench/processes/service.js', [], 'cycle completed'),
     list: (...args) => start('bench/processes/lister.js', args, 'ready'),
     async close() {
       await Promise.all(children.map(child => child.close()))

@@ -20,7 +20,9 @@ export const calls: Row = {
           if (changed > 0) await change(changed)
           await calls()
           await service.work(1)
-          counted.push(await calls())
+          const count = await calls()
+          if (count < pages) throw new Error(`${count} calls cannot have read ${pages} pages`)
+          counted.push(count)
         }
         measurements.push({
           at: changed === 0 ? stacks(size) : `${stacks(size)}, ${changed} changed`,

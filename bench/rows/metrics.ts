@@ -47,5 +47,7 @@ export const metrics: Row = {
 
 async function scraper(child: Child, message: string): Promise<() => Promise<string>> {
   const { port } = await child.logged(message)
-  return async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  // Compression would be compared with none.
+  const headers = { 'accept-encoding': 'identity' }
+  return async () => (await fetch(`http://127.0.0.1:${port}/metrics`, { headers })).text()
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
-import pg, { type ClientConfig } from 'pg'
+import type { Client, ClientConfig } from 'pg'
 import { DriftwatchError } from '../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { describeTarget, type PostgresTarget } from './postgres-url.ts'
@@ -103,7 +103,7 @@ async function inTransaction<Value>(
   }
 }
 
-function sessionOf(client: pg.Client, target: PostgresTarget): PostgresSession {
+function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
   const ours = (thrown: unknown): never => {
     throw translatePostgresError(thrown, target)
   }
@@ -119,7 +119,7 @@ function sessionOf(client: pg.Client, target: PostgresTarget): PostgresSession {
 }
 
 interface Line {
-  readonly client: pg.Client
+  readonly client: Client
   usable(): boolean
   /** Ends it without a word, even in the middle of something. */
   cut(): void
@@ -175,6 +175,9 @@ function readPem(file: string, parameter: string): string {
 }
 
 async function connect(target: PostgresTarget, ssl: Way, signal: AbortSignal): Promise<Line> {
+  // Loaded by whoever has a database.
+  const { default: pg } = await import('pg')
+  signal.throwIfAborted()
   const socket = new Socket()
   const client = new pg.Client(clientConfig(target, ssl, socket))
   let broken = false

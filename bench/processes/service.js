@@ -1,0 +1,16 @@
+// What `driftwatch serve` is, from the built files: its config, its log, its service. A cycle out of turn is its work.
+import { systemClock } from '../../dist/clock.js'
+import { readEnvironment } from '../../dist/config/environment.js'
+import { loadConfig } from '../../dist/config/load.js'
+import { createLog } from '../../dist/log.js'
+import { startService } from '../../dist/service.js'
+
+const environment = readEnvironment()
+const service = await startService({
+  config: loadConfig({ file: environment.configFile, environment }),
+  environment,
+  clock: systemClock,
+  log: createLog({ level: environment.logLevel, clock: systemClock }),
+  nodeVersion: process.version,
+})
+globalThis.benchWork = () => service.refresh()
