@@ -39,6 +39,8 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
 
 /** Text of vendors' made harmless for a terminal: what is invisible, moves or reorders is spelled out. */
 export function printable(text: string): string {
+  // Nearly every text is plain, and the classes of Unicode cost much.
+  if (/^[ -~]*$/.test(text)) return text
   return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, character =>
     character === '\n' ? '\\n' : `\\u{${character.codePointAt(0)?.toString(16)}}`,
   )
