@@ -282,6 +282,50 @@ t.test(
   },
 )
 
+t.test('an image that is not there makes no revision that serves, and the way back is said', async t => {
+  const { run, writes: made } = await bench(t)
+  const { code, stderr } = await run(['deploy', '--image', `${lane}:never-built`, '--no-traffic', '--yes'])
+  t.equal(code, 2)
+  t.match(
+    stderr,
+    /revision runtime-00043-\w+ did not become ready: REVISION_FAILED: .*Image '.*:never-built' not found/,
+  )
+  t.match(stderr, /what stands: .*traffic is now pinned to runtime-00042-kxb \(100 %\); nothing was migrated/)
+  t.match(
+    stderr,
+    `to go back: gcloud run services update runtime --image ${served} ${place} && gcloud run services update-traffic runtime --to-latest ${place}`,
+  )
+  t.strictSame(made(), { UpdateService: 1 })
+})
+
+t.test(
+  'of several containers the one that takes requests is deployed, and a job of several tasks migrates',
+  async t => {
+    const sidecar = { image: `${legacyLane}:latest` }
+    const { run, cloudRun } = await bench(t, {
+      services: {
+        runtime: {
+          template: {
+            containers: {
+              'runtime-1': { image: `${lane}:7f2e91c`, ports: [{ containerPort: 8080 }] },
+              proxy: sidecar,
+            },
+          },
+        },
+      },
+      revisions: { 'runtime-00042-kxb': { containers: { proxy: sidecar } } },
+      jobs: { 'runtime-migrate': { template: { taskCount: 3 } } },
+    })
+    const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
+    t.match({ code, stderr }, { code: 0, stderr: /3 of 3 tasks succeeded/ })
+    const { containers } = (await readService(cloudRun)).template
+    t.strictSame(
+      containers.map((each: { image: string }) => each.image),
+      [`${lane}:c5a11fe`, `${legacyLane}:latest`],
+    )
+  },
+)
+
 t.test('a migration that fails after a deploy says how to go back to the revision before', async t => {
   const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
