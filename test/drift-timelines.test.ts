@@ -271,6 +271,15 @@ t.test('no hiding', async t => {
     ])
   })
 
+  t.test('a drift that is in doubt is not hidden behind another difference that a rollout explains', async t => {
+    const doubtful: Finding = { ...pending('other'), doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' } }
+    follow(t, [
+      [0, drifted('job.image'), 'drifted', 0],
+      [1, doubtful, 'unknown', 1],
+      [2, pending('other'), 'pending', 2],
+    ])
+  })
+
   t.test('images that cannot be compared for a moment hide no drift', async t => {
     const store = buildStore()
     follow(t, [[0, drifted('job.image'), 'drifted', 0]], store)

@@ -55,10 +55,11 @@ function judgeWindow(input: Input, { rollout, window, services }: Judged, config
     service === stack.service.name && input.observedAt - rollout.touchedAt < knownAfterMs(config)
       ? tooSoon(input, rollout.touchedAt, config)
       : null
-  const parts = services.flatMap(each => [
+  const seen = services.flatMap(each => [
     ...judgeService(each, span, config),
     judgeTraffic(each, span, config, () => quiet(each.service)),
   ])
+  const parts = [...seen, ...unseen(services, config)]
   return conclude(parts, {
     inSync: `${services.map(told).join('; ')}: in the ${span}`,
     fix(differences) {
@@ -66,6 +67,12 @@ function judgeWindow(input: Input, { rollout, window, services }: Judged, config
       return worst ? readLogs(stack, worst.service, window) : null
     },
   })
+}
+
+function unseen(services: readonly ServiceTelemetry[], config: AfterRolloutConfig): Part[] {
+  return config.services
+    .filter(wanted => !services.some(({ service }) => service === wanted))
+    .map(wanted => unproven({ code: 'BUG', message: `${wanted}: what it did was not looked at` }))
 }
 
 function told({ service, after }: ServiceTelemetry): string {

@@ -38,7 +38,7 @@ type Conceal = (text: string) => string
 
 function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined, conceal: Conceal): Part[] {
   const { name, status } = request
-  if (!answer) return []
+  if (!answer) return [unproven({ code: 'BUG', message: `${name}: no answer was looked at` })]
   if (answer.kind === 'failed') return [unproven({ code: answer.code, message: `${name}: ${answer.message}` })]
   if (answer.kind === 'silent') return [judgeSilence(request, answer.waitedMs)]
   if (answer.status !== status) return [judgeStatus(request, answer)]

@@ -24,7 +24,7 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
   judge(input) {
     const { tags, named } = input.observed.lanes
     const lanes = input.stack.lanes ?? []
-    const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...named.map(judgeNamed)]
+    const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...unseen(lanes, tags), ...named.map(judgeNamed)]
     return conclude(parts, {
       inSync: sentence(tags, named),
       fix: differences => fixFor(input, differences),
@@ -52,6 +52,14 @@ function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
     actual: null,
   })
   return [missing, ...doubts]
+}
+
+function unseen(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] {
+  return lanes.flatMap(({ repository, tags: wanted }) =>
+    wanted
+      .filter(tag => !tags.some(seen => seen.repository === repository && seen.tag === tag))
+      .map(tag => unproven({ code: 'BUG', message: `${repository}:${tag} was not looked at` })),
+  )
 }
 
 /** One difference for each lane that is broken into, however many images of it the tag holds. */

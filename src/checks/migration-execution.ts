@@ -62,7 +62,10 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
         ? neverRan(stack, job, release)
         : onlyDoubt('DETAIL_EXPIRED', `job ${job.name} does not name its latest execution`)
     const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
-    return judgeLatest({ input, stack, job, reference, execution: execution?.execution ?? null, release, grace })
+    const seen = execution?.execution ?? null
+    // What another execution did says nothing of the one that the job names.
+    const latest = seen?.name === reference.name ? seen : null
+    return judgeLatest({ input, stack, job, reference, execution: latest, release, grace })
   },
 }
 
@@ -143,8 +146,12 @@ function judgeUnderWay(latest: Latest): Part {
   const { stack, reference, grace } = latest
   const createTime = latest.execution?.createTime ?? reference.createTime
   const { maxDurationMs } = stack.job
+  if (createTime === null) {
+    const message = `execution ${reference.name} is under way and does not say since when`
+    return unproven({ code: 'CONDITION_ABSENT', message })
+  }
   const status = explainable(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
-  const age = createTime === null ? 'an unknown time' : formatDuration(grace.observedAt - createTime)
+  const age = formatDuration(grace.observedAt - createTime)
   const summary =
     status === 'pending'
       ? `the migration ${reference.name} has been under way for ${age}, ${formatDuration(maxDurationMs)} are allowed`

@@ -29,7 +29,7 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
       ...Object.entries(database.schemas).flatMap(([name, { relations }]) =>
         judgeRelations(name, relations, seen.catalog, status),
       ),
-      ...(database.ledger && seen.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
+      ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
     return conclude(parts, { inSync: 'the relations that the release needs exist', fix: () => fixFor(stack) })
   },
@@ -77,7 +77,12 @@ function judgeRelations(
   })
 }
 
-function judgeLedger({ table, expected }: LedgerFile, answer: LedgerAnswer, status: 'pending' | 'drifted'): Part[] {
+function judgeLedger(
+  { table, expected }: LedgerFile,
+  answer: LedgerAnswer | null,
+  status: 'pending' | 'drifted',
+): Part[] {
+  if (!answer) return [unproven({ code: 'BUG', message: `ledger ${table} was not looked at` })]
   if (answer.outcome === 'failed') return [unproven(answer.doubt)]
   if (answer.outcome === 'missing')
     return [

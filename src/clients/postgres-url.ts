@@ -52,7 +52,7 @@ function readParameters(query: string): Readonly<Record<string, string>> {
       const equals = pair.indexOf('=')
       if (equals < 0) throw invalid(`has a parameter without a value`)
       const name = decode(pair.slice(0, equals), 'parameter')
-      return [name, decode(pair.slice(equals + 1), name)]
+      return [name, decode(pair.slice(equals + 1), 'parameter')]
     }),
   )
 }
@@ -65,7 +65,7 @@ function readAuthority(authority: string): { host: string; port: string } {
 
 function readPort(text: string): number {
   const port = text === '' ? 5432 : Number(text)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid('has a port that is none')
+  if (!/^[0-9]*$/.test(text) || port < 1 || port > 65_535) throw invalid('has a port that is none')
   return port
 }
 

@@ -7,7 +7,7 @@ import { exactDuration } from './exact-duration.ts'
 import { brokenHttpContract } from './http-contract-schema.ts'
 import { brokenLanes } from './lanes-schema.ts'
 import { maskText } from './mask.ts'
-import { type ConfigPath, formatPath, isWithin, type Problem } from './problem.ts'
+import { type ConfigPath, formatPath, indexProblems, type Problem } from './problem.ts'
 import { longestGapMs } from './schedule-gap.ts'
 import type { ConfigFile } from './schema.ts'
 import { brokenServer } from './server-schema.ts'
@@ -18,12 +18,12 @@ import { suggestion } from './suggestion.ts'
  * `listed` stacks; what stands behind them is what `defaults` come to.
  */
 export function brokenRules(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
-  const isThere = (path: ConfigPath) => !known.some(problem => isWithin(path, problem.path))
-  const isSound = (path: ConfigPath) => isThere(path) && !known.some(problem => isWithin(problem.path, path))
+  const { isThere, isSound } = indexProblems(known)
   const judged = isThere(['stacks'])
     ? file.stacks.map((stack, index) => ({ stack, path: ['stacks', index] as const }))
     : []
   const named = judged.slice(0, listed).filter(({ path }) => isSound([...path, 'name']))
+  const firstOf = firstOfEachName(named)
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
@@ -31,7 +31,7 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[], listed:
     ...(isThere(['stacks']) && isThere(['discover']) ? brokenEmptiness(file, listed) : []),
     ...(isSound(['discover']) ? brokenDiscover(file.discover) : []),
     ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
-    ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, named)),
+    ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, firstOf(stack.name))),
     ...governed.flatMap(({ stack, path }) =>
       stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
     ),
@@ -89,10 +89,14 @@ interface Named {
   readonly path: ConfigPath
 }
 
-function brokenName(name: string, path: ConfigPath, all: readonly Named[]): Problem[] {
+function firstOfEachName(all: readonly Named[]): (name: string) => ConfigPath | undefined {
+  const byName = Map.groupBy(all, ({ stack }) => stack.name)
+  return name => byName.get(name)?.[0]?.path
+}
+
+function brokenName(name: string, path: ConfigPath, first: ConfigPath = path): Problem[] {
   const at = { path: [...path, 'name'], at: 'value' } as const
   if (name === 'gate') return [{ ...at, message: '"gate" is taken, by the path /drift/gate: choose another name' }]
-  const first = all.find(({ stack }) => stack.name === name)?.path ?? path
   if (first === path) return []
   return [{ ...at, message: `${formatPath(first)} is named "${name}" already: names must be unique` }]
 }

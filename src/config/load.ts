@@ -5,7 +5,7 @@ import { mergeDefaults } from './defaults.ts'
 import type { Environment } from './environment.ts'
 import type { Variables } from './interpolate.ts'
 import { maskText } from './mask.ts'
-import { formatPath, isWithin, type Problem } from './problem.ts'
+import { formatPath, indexProblems, type Problem } from './problem.ts'
 import { resolve } from './resolve.ts'
 import type { Config } from './schema.ts'
 import { validate } from './validate.ts'
@@ -38,7 +38,8 @@ export function parseConfig(text: string, fileName: string, variables: Variables
   const merged = mergeDefaults(source.data)
   const { file, problems } = validate(merged, path => source.written(merged.origin(path)))
   const syntax = source.problems.flatMap(problem => merged.spread(problem.path).map(path => ({ ...problem, path })))
-  const shape = problems.filter(({ path }) => !syntax.some(problem => isWithin(path, problem.path)))
+  const { isThere } = indexProblems(syntax)
+  const shape = problems.filter(({ path }) => isThere(path))
   const known = [...merged.problems, ...syntax, ...shape]
   const all = [...known, ...brokenRules(file, known, merged.listed)]
   if (all.length > 0)

@@ -13,7 +13,7 @@ const masked = '***'
 
 /** `text` without the passwords of the URLs, and of the `password=...`, in it. */
 export function maskText(text: string): string {
-  const { index = -1, 0: address = '' } = /:\/\/[^\s:/?#@]*:/.exec(text) ?? {}
+  const { index = -1, 0: address = '' } = /:\/\/[^\s:]*:/.exec(text) ?? {}
   const start = index + address.length
   // Up to the last @, since a password may hold one that should have been encoded.
   const end = text.lastIndexOf('@')

@@ -18,7 +18,22 @@ export function formatPath(path: ConfigPath): string {
   return steps.join('').replace(/^\./, '')
 }
 
-/** Whether `inner` is `outer` itself or something in it. */
-export function isWithin(inner: ConfigPath, outer: ConfigPath): boolean {
-  return outer.length <= inner.length && outer.every((step, index) => step === inner[index])
+/** Where there are problems, found without going through all of them: a file may have a hundred thousand. */
+export interface ProblemIndex {
+  /** Whether neither the value itself nor anything that it stands in has a problem. */
+  isThere(path: ConfigPath): boolean
+  /** Whether nothing in the value has one either. */
+  isSound(path: ConfigPath): boolean
+}
+
+export function indexProblems(problems: readonly Problem[]): ProblemIndex {
+  const at = new Set(problems.map(({ path }) => formatPath(path)))
+  const around = new Set(problems.flatMap(({ path }) => beginningsOf(path)))
+  const isThere = (path: ConfigPath) => !beginningsOf(path).some(beginning => at.has(beginning))
+  return { isThere, isSound: path => isThere(path) && !around.has(formatPath(path)) }
+}
+
+/** Of the whole config, of what is in it, and so on up to the path itself. */
+function beginningsOf(path: ConfigPath): string[] {
+  return [...path, ''].map((_, length) => formatPath(path.slice(0, length)))
 }

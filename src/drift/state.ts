@@ -165,7 +165,7 @@ function withoutHiding(before: TrackedState, finding: Finding, observedAt: Epoch
   if (finding.status !== 'pending') return { ...finding, proven }
   if (unhealed.length > 0)
     return insist(finding, 'drifted', proven, 'it had drifted before this rollout and has not been in sync since')
-  if (paths.length === 0 && proven.length > 0)
+  if (finding.doubt !== null && proven.length > 0)
     return insist(finding, 'unknown', proven, 'it had drifted before this rollout, and cannot be seen now')
   if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs)
     return { ...finding, proven }

@@ -1,3 +1,4 @@
+import { DriftwatchError } from '../errors.ts'
 import type { Oid } from './catalog.ts'
 import {
   everyRight,
@@ -75,9 +76,11 @@ type OidOf = (roleName: string) => Oid | undefined
 /**
  * The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten
  * thousand of them, so the common case takes no copy of an item: an item is quoted only where it holds anything special.
+ * Throws MALFORMED_RESPONSE for what is no such text.
  */
 export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
   const entries: AclEntry[] = []
+  if (!text.startsWith('{') || !text.endsWith('}') || text.length < 2) throw malformed()
   for (let at = 1; at < text.length - 1; at++) {
     if (text[at] === '"') {
       const end = endOfQuoted(text, at)
@@ -98,13 +101,15 @@ export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
 function endOfQuoted(text: string, start: number): number {
   let at = start + 1
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  if (at >= text.length) throw malformed()
   return at
 }
 
 /** `grantee=rights/grantor`, between two places of a text. */
 function parseItem(text: string, start: number, end: number, oidOf: OidOf): AclEntry {
-  const equals = endOfName(text, start, '=')
+  const equals = endOfName(text, start)
   const slash = text.indexOf('/', equals)
+  if (equals < start || text[equals] !== '=' || slash < equals || slash + 1 >= end) throw malformed()
   return {
     grantee: equals === start ? 0 : resolve(nameIn(text, start, equals), oidOf),
     grantor: resolve(nameIn(text, slash + 1, end), oidOf),
@@ -113,15 +118,19 @@ function parseItem(text: string, start: number, end: number, oidOf: OidOf): AclE
 }
 
 /** A name is quoted like an identifier where it holds anything special. */
-function endOfName(text: string, start: number, stop: string): number {
-  if (text[start] !== '"') return text.indexOf(stop, start)
+function endOfName(text: string, start: number): number {
+  if (text[start] !== '"') return text.indexOf('=', start)
   let at = start + 1
-  while (text[at] !== '"' || text[at + 1] === '"') at += text[at] === '"' ? 2 : 1
+  while (at < text.length && (text[at] !== '"' || text[at + 1] === '"')) at += text[at] === '"' ? 2 : 1
   return at + 1
 }
 
 function nameIn(text: string, start: number, end: number): string {
   return text[start] === '"' ? text.slice(start + 1, end - 1).replaceAll('""', '"') : text.slice(start, end)
+}
+
+function malformed(): DriftwatchError {
+  return new DriftwatchError('MALFORMED_RESPONSE', 'the database shows privileges in a form that is none of PostgreSQL')
 }
 
 /** A role that was dropped without its grants shows as its OID. */

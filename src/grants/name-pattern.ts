@@ -15,17 +15,44 @@ export function patternOf(name: string): string {
   return name.replace(/[\\*?]/g, '\\$&')
 }
 
-/** Whether a whole name matches a pattern in which `*` stands for anything and `?` for one character. */
+/** One character, or `*` for anything and `?` for any one. */
+type Token = { readonly character: string } | '*' | '?'
+
+/**
+ * Whether a whole name matches a pattern in which `*` stands for anything and `?` for one character. Takes time in
+ * proportion to the two lengths multiplied at most: only the last `*` is ever tried again.
+ */
 export function compilePattern(pattern: string): (name: string) => boolean {
-  const source = pattern.replace(/\\(.)|[\s\S]/gu, (character, escaped: string | undefined) => {
-    if (escaped !== undefined) return quoteForRegExp(escaped)
-    if (character === '*') return '.*'
-    return character === '?' ? '.' : quoteForRegExp(character)
-  })
-  const whole = new RegExp(`^${source.replace(/(\.\*)+/g, '.*')}$`, 'su')
-  return name => whole.test(name)
+  const tokens = readTokens(pattern)
+  return name => matches(tokens, [...name])
 }
 
-function quoteForRegExp(character: string): string {
-  return /[\\^$.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character
+function readTokens(pattern: string): Token[] {
+  return Array.from(pattern.matchAll(/\\(.)|[\s\S]/gsu), ([character, escaped]) => {
+    if (escaped !== undefined) return { character: escaped }
+    return character === '*' || character === '?' ? character : { character }
+  })
+}
+
+function matches(tokens: readonly Token[], name: readonly string[]): boolean {
+  let [token, at] = [0, 0]
+  // Where to go on when what follows the last star does not fit: behind the star, one character later each time.
+  let retry: { readonly token: number; readonly at: number } | null = null
+  while (at < name.length) {
+    const wanted = tokens[token]
+    if (wanted === '*') {
+      token += 1
+      retry = { token, at }
+    } else if (wanted !== undefined && (wanted === '?' || wanted.character === name[at])) {
+      token += 1
+      at += 1
+    } else if (retry === null) {
+      return false
+    } else {
+      retry = { token: retry.token, at: retry.at + 1 }
+      token = retry.token
+      at = retry.at
+    }
+  }
+  return tokens.slice(token).every(left => left === '*')
 }

@@ -21,6 +21,6 @@ export function pickContainer(containers: readonly Container[], wanted: string |
   const candidates = containers.filter(each => (wanted === null ? each.hasPorts : each.name === wanted))
   const [only, ...more] = candidates
   if (only && more.length === 0) return { kind: 'picked', container: only }
-  const names = containers.map(each => each.name)
+  const names = containers.map(each => each.name).sort()
   return { kind: wanted === null ? 'ambiguous' : 'not-there', names }
 }

@@ -1,0 +1,32 @@
+import fc from 'fast-check'
+import type { Test } from 'tap'
+
+/** `FUZZ_RUNS=50` tries fifty times as much; `FUZZ_SEED` repeats a run. Both are printed. */
+const factor = Number(process.env.FUZZ_RUNS ?? 1)
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
+
+/** Holds a property against so many values that nobody chose. What breaks it is printed with its seed and path. */
+export function holds<Values extends [unknown, ...unknown[]]>(
+  t: Test,
+  title: string,
+  property: fc.IProperty<Values>,
+  runs = 100,
+): void {
+  const numRuns = Math.ceil(runs * factor)
+  t.doesNotThrow(() => fc.assert(property, { numRuns, seed }), `${title} (${numRuns} runs, FUZZ_SEED=${seed})`)
+}
+
+export async function holdsAsync<Values extends [unknown, ...unknown[]]>(
+  t: Test,
+  title: string,
+  property: fc.IAsyncProperty<Values>,
+  runs = 100,
+): Promise<void> {
+  const numRuns = Math.ceil(runs * factor)
+  await t.resolves(fc.assert(property, { numRuns, seed }), `${title} (${numRuns} runs, FUZZ_SEED=${seed})`)
+}
+
+/** What a property says when it does not hold. */
+export function must(condition: unknown, what: string, ...shown: readonly unknown[]): asserts condition {
+  if (!condition) throw new Error([what, ...shown.map(value => fc.stringify(value))].join('\n'))
+}
