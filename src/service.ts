@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly log: Log
   /** The version of Node.js that runs it, as `v24.1.0`. */
   readonly nodeVersion: string
+  /** What begins the cycles; the config's schedule unless said. */
+  readonly schedule?: typeof createScheduler
 }
 
 /** The long-running service: it looks by its schedule, and answers over HTTP what it knows. */
@@ -62,7 +64,7 @@ function countLook(look: Look<ProbeKind>, metrics: Metrics): void {
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { config, environment, clock, log } = options
+  const { config, environment, clock, log, schedule = createScheduler } = options
   const gapMs = longestGapMs(config.schedule)
   const metrics = createServiceMetrics(options)
   const channels = await openChannels({
@@ -88,7 +90,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   })
   let closing = false
   const view = createView(watch, channels, metrics.update)
-  const scheduler = createScheduler({
+  const scheduler = schedule({
     schedule: config.schedule,
     jitterMs: jitterOf(config, gapMs),
     clock,

@@ -1,0 +1,121 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { connect } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { readEnvironment } from '../src/config/environment.ts'
+import { loadConfig } from '../src/config/load.ts'
+import { createLog } from '../src/log.ts'
+import type { SchedulerOptions } from '../src/schedule/scheduler.ts'
+import { startService } from '../src/service.ts'
+import { createVirtualClock } from '../test/helpers/virtual-clock.ts'
+
+/** What the soak tells the process that it soaks. */
+export type Order =
+  | { readonly kind: 'cycle'; readonly plant: Leak | null }
+  | { readonly kind: 'measure' }
+  | { readonly kind: 'end' }
+
+/** What can be leaked on purpose, to see that it is noticed. */
+export type Leak = 'memory' | 'handles'
+
+/** What it answers. `now` is its clock's, in epoch milliseconds. */
+export type Reply =
+  | { readonly kind: 'listening'; readonly port: number; readonly now: number }
+  | { readonly kind: 'cycled'; readonly now: number }
+  | {
+      readonly kind: 'measured'
+      /** Of JavaScript, after garbage collection, with the buffers that hang on it. */
+      readonly heapBytes: number
+      readonly rssBytes: number
+      readonly handles: Handles
+      /** Of processor time since the start. */
+      readonly cpuMs: number
+    }
+
+/** What Node.js says is active, by its kind, and the file descriptors that are open, where the system tells. */
+export type Handles = Readonly<Record<string, number>>
+
+/** So much time passes from one cycle to the next. */
+const stepMs = 5000
+/** A cycle that takes longer than this waits for its deadline: time then passes. */
+const patienceMs = 250
+
+const leaked: unknown[] = []
+
+/** The real service, whose cycles begin when they are told to, on a clock that moves from cycle to cycle. */
+async function main(): Promise<void> {
+  const clock = createVirtualClock(Date.now())
+  const environment = readEnvironment()
+  const log = createLog({ level: 'info', clock, stream: discard() })
+  const config = loadConfig({ file: environment.configFile, environment })
+  let run: SchedulerOptions['run'] = async () => {}
+  let lastTick = clock.monotonic()
+  const service = await startService({
+    config,
+    environment,
+    clock,
+    log,
+    nodeVersion: process.version,
+    schedule(options) {
+      run = options.run
+      return { start: run, runNow: run, stop: async () => {}, sinceLastTick: () => clock.monotonic() - lastTick }
+    },
+  })
+
+  async function cycle(plant: Leak | null): Promise<void> {
+    clock.advance(stepMs)
+    lastTick = clock.monotonic()
+    let isOver = false
+    const running = run().finally(() => {
+      isOver = true
+    })
+    const patience = setInterval(() => isOver || clock.advance(1000), patienceMs)
+    await running
+    clearInterval(patience)
+    if (plant === 'memory') leaked.push(new Array(1000).fill(leaked.length))
+    if (plant === 'handles') leaked.push(connect(service.port, '127.0.0.1'))
+  }
+
+  process.on('message', (order: Order) => {
+    if (order.kind === 'cycle') void cycle(order.plant).then(() => reply({ kind: 'cycled', now: clock.now() }))
+    else if (order.kind === 'measure') void measure().then(reply)
+    else void service.close().then(() => process.disconnect())
+  })
+  reply({ kind: 'listening', port: service.port, now: clock.now() })
+}
+
+function reply(message: Reply): void {
+  process.send?.(message)
+}
+
+function discard(): PassThrough {
+  return new PassThrough().resume()
+}
+
+async function measure(): Promise<Reply> {
+  const { gc } = globalThis
+  if (!gc) throw new Error('measuring needs node --expose-gc')
+  for (let round = 0; round < 3; round++) {
+    await delay(20)
+    gc()
+  }
+  const { heapUsed, external, rss } = process.memoryUsage()
+  const { user, system } = process.cpuUsage()
+  return {
+    kind: 'measured',
+    heapBytes: heapUsed + external,
+    rssBytes: rss,
+    handles: countHandles(),
+    cpuMs: Math.round((user + system) / 1000),
+  }
+}
+
+function countHandles(): Handles {
+  const active = Map.groupBy(process.getActiveResourcesInfo(), kind => kind)
+  const counts = Object.fromEntries([...active].map(([kind, all]) => [kind, all.length]))
+  // Connections that do not keep the process alive are no active resources, and descriptors all the same.
+  const descriptors = '/proc/self/fd'
+  return existsSync(descriptors) ? { ...counts, descriptors: readdirSync(descriptors).length } : counts
+}
+
+await main()
