@@ -5,6 +5,7 @@ import { fileSchema } from '../src/config/file-schema.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { receiptSchema } from '../src/operate/receipt.ts'
 import { costTable } from './cost.ts'
+import { licensesPage } from './licenses.ts'
 
 /** As much of JSON Schema as the config's schema uses. */
 interface Schema {
@@ -30,6 +31,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['docs/cost.md', costPage()],
     ['deploy/driftwatch.schema.json', formatJson(editorSchema())],
     ['deploy/receipt.schema.json', formatJson({ $schema: draft, ...receiptSchema })],
+    ['docs/licenses.md', licensesPage()],
   ])
 }
 
