@@ -11,7 +11,7 @@ import { createVirtualClock } from '../test/helpers/virtual-clock.ts'
 
 /** What the soak tells the process that it soaks. */
 export type Order =
-  | { readonly kind: 'cycle'; readonly plant: Leak | null }
+  | { readonly kind: 'cycle'; readonly plant: readonly Leak[] }
   | { readonly kind: 'measure' }
   | { readonly kind: 'end' }
 
@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     },
   })
 
-  async function cycle(plant: Leak | null): Promise<void> {
+  async function cycle(plant: readonly Leak[]): Promise<void> {
     clock.advance(stepMs)
     lastTick = clock.monotonic()
     let isOver = false
@@ -72,8 +72,8 @@ async function main(): Promise<void> {
     const patience = setInterval(() => isOver || clock.advance(1000), patienceMs)
     await running
     clearInterval(patience)
-    if (plant === 'memory') leaked.push(new Array(1000).fill(leaked.length))
-    if (plant === 'handles') leaked.push(connect(service.port, '127.0.0.1'))
+    if (plant.includes('memory')) leaked.push(new Array(20_000).fill(leaked.length))
+    if (plant.includes('handles')) leaked.push(connect(service.port, '127.0.0.1'))
   }
 
   process.on('message', (order: Order) => {

@@ -15,8 +15,8 @@ const { values } = parseArgs({
     cycles: { type: 'string', default: '100000' },
     /** After so many of them everything that is to be kept is there. */
     baseline: { type: 'string', default: '1000' },
-    /** Leaks on purpose: `memory` or `handles`. */
-    plant: { type: 'string' },
+    /** Leaks on purpose: `memory`, `handles` or both. */
+    plant: { type: 'string', multiple: true, default: [] },
   },
 })
 
@@ -35,7 +35,7 @@ interface Subject {
 
 async function main(): Promise<number> {
   const [cycles, baseline] = [Number(values.cycles), Number(values.baseline)]
-  const plant = (values.plant ?? null) as Leak | null
+  const plant = values.plant as Leak[]
   const world = await startSoakWorld(text => console.error(text))
   const subject = await startSubject(world).catch(async error => {
     await world.close()
@@ -59,8 +59,9 @@ async function main(): Promise<number> {
   }
 }
 
+/** What is held is told so often. */
 function aStep(cycles: number): number {
-  return Math.max(1, Math.ceil(cycles / 20))
+  return Math.max(500, Math.ceil(cycles / 20))
 }
 
 let now = Date.now()
@@ -68,7 +69,7 @@ let now = Date.now()
 async function soak(
   world: SoakWorld,
   subject: Subject,
-  { from, to, plant }: { from: number; to: number; plant: Leak | null },
+  { from, to, plant }: { from: number; to: number; plant: readonly Leak[] },
 ): Promise<void> {
   for (let cycle = from; cycle <= to; cycle++) {
     await world.churn(cycle, now)
@@ -77,7 +78,7 @@ async function soak(
   }
 }
 
-async function runCycle(subject: Subject, plant: Leak | null): Promise<void> {
+async function runCycle(subject: Subject, plant: readonly Leak[]): Promise<void> {
   const reply = await subject.ask({ kind: 'cycle', plant })
   if (reply.kind === 'cycled') now = reply.now
 }
@@ -86,7 +87,7 @@ async function runCycle(subject: Subject, plant: Leak | null): Promise<void> {
 async function measure(world: SoakWorld, subject: Subject): Promise<Measured> {
   await world.heal(now)
   for (let cycle = 0; cycle < quietCycles; cycle++) {
-    await runCycle(subject, null)
+    await runCycle(subject, [])
     await world.ask(0, subject.port)
   }
   return (await subject.ask({ kind: 'measure' })) as Measured

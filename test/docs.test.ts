@@ -170,6 +170,18 @@ t.test('every page is reached from the README', async t => {
   )
 })
 
+t.test('the tests that docs/reliability.md and SECURITY.md name exist', async t => {
+  const text = read('docs/reliability.md') + read('SECURITY.md')
+  const files = [...text.matchAll(/`(test\/[\w./-]+\.ts)`(?:: ((?:\*[^*]+\*(?:, )?)+))?/g)]
+  t.ok(files.length > 20)
+  for (const [, file = '', titles = ''] of files) {
+    if (!existsSync(join(top, file))) t.fail(`there is no ${file}`)
+    else
+      for (const [, title = ''] of titles.matchAll(/\*([^*]+)\*/g))
+        t.ok(read(file).includes(title), `${file}: ${title}`)
+  }
+})
+
 t.test('commands in the pages exist', async t => {
   const text = pages.map(read).join('\n')
   const wanted = [...text.matchAll(/npm run (?:--silent )?([a-z:]+)/g)].map(([, script = '']) => script)

@@ -524,18 +524,15 @@ t.test('whatever is found, fails and passes, the state claims nothing that was n
     event: fc.oneof({ arbitrary: finding, weight: 4 }, fc.constantFrom('failure' as const, 'nothing' as const)),
   })
   const longestPendingMs = limits.graceMs + limits.maxDurationMs
+  const file = {
+    schedule: '* * * * *',
+    timeout: '10s',
+    staleAfter: '5m',
+    stacks: [{ ...whole.stacks[0], database: undefined }],
+  }
+  const config = parseConfig(JSON.stringify(file), 'fuzz.yaml', {})
   const property = fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), steps => {
-    const file = {
-      schedule: '* * * * *',
-      timeout: '10s',
-      staleAfter: '5m',
-      stacks: [{ ...whole.stacks[0], database: undefined }],
-    }
-    const store = createStore(
-      parseConfig(JSON.stringify(file), 'fuzz.yaml', {}),
-      () => [{ kind: 'job-image' } as never],
-      noon,
-    )
+    const store = createStore(config, () => [{ kind: 'job-image' } as never], noon)
     let now = noon
     let before = store.snapshot(noon).stacks[0]?.states[0] as State
     let pendingSince: number | null = null
@@ -604,5 +601,5 @@ t.test('whatever is found, fails and passes, the state claims nothing that was n
       before = after
     }
   })
-  holds(t, 'timelines', property, 200)
+  holds(t, 'timelines', property, 500)
 })
