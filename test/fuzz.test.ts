@@ -11,7 +11,7 @@ import { interpolate } from '../src/config/interpolate.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { maskUrl, printConfig } from '../src/config/mask.ts'
 import { longestGapMs } from '../src/config/schedule-gap.ts'
-import { render } from '../src/drift/rendered.ts'
+import { createRenderer } from '../src/drift/rendered.ts'
 import type { State } from '../src/drift/state.ts'
 import { createStore, type Outcome } from '../src/drift/store.ts'
 import { formatDuration, parseDuration } from '../src/duration.ts'
@@ -21,6 +21,7 @@ import { quoteIdentifier } from '../src/grants/identifiers.ts'
 import { compilePattern } from '../src/grants/name-pattern.ts'
 import { rightsOf, withOptions } from '../src/grants/privileges.ts'
 import { buildApp } from '../src/http/app.ts'
+import { defaultLimits } from '../src/http/limits.ts'
 import { createLog } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { formatImage, parseImage } from '../src/release/image.ts'
@@ -35,6 +36,8 @@ import {
   buildState,
   noon,
 } from './helpers/states.ts'
+
+const render = createRenderer()
 
 /** What `work` gives, or null where it throws an error of this code; whatever else it throws is thrown. */
 function unlessRefused<Value>(work: () => Value, code: string): Value | null {
@@ -370,6 +373,9 @@ t.test('whatever is asked over HTTP, the answer has a code, and is never a failu
     rendered: () => rendered,
     readiness: () => ({ ready: true }),
     metrics: createMetrics({ build: { version: '0', node: 'v0' } }),
+    refresh: async () => ({ id: 1, startedAt: noon, durationMs: 1 }),
+    auth: null,
+    limits: { ...defaultLimits, loopDelayMs: 600_000 },
     log: createLog({ level: 'silent' as 'error', clock: systemClock }),
   })
   t.teardown(() => app.close())
@@ -486,7 +492,9 @@ t.test('what is shown of any state holds no control character, and every metric 
     fc.asyncProperty(snapshot, async taken => {
       const metrics = createMetrics({ build: { version: '0', node: 'v0' } })
       metrics.update(taken)
-      const lines = (await metrics.text()).split('\n').filter(line => line !== '' && !/^# (HELP|TYPE) /.test(line))
+      const lines = `${metrics.drift()}${await metrics.runtime()}`
+        .split('\n')
+        .filter(line => line !== '' && !/^# (HELP|TYPE) /.test(line))
       must(
         lines.every(line => sample.test(line)),
         'a line that is none',
