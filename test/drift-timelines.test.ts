@@ -272,7 +272,10 @@ t.test('no hiding', async t => {
   })
 
   t.test('a drift that is in doubt is not hidden behind another difference that a rollout explains', async t => {
-    const doubtful: Finding = { ...pending('other'), doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' } }
+    const doubtful: Finding = {
+      ...pending('other'),
+      doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
+    }
     follow(t, [
       [0, drifted('job.image'), 'drifted', 0],
       [1, doubtful, 'unknown', 1],

@@ -79,9 +79,11 @@ const counts = fc.record({
   errorLogs: fc.nat(3),
 })
 
+const moment = fc.integer({ min: observedAt - 7_200_000, max: observedAt })
+
 const telemetry: fc.Arbitrary<Observed['telemetry']> = fc.option(
   fc.record({
-    rolloutAt: fc.option(fc.integer({ min: observedAt - 7_200_000, max: observedAt })),
+    rollout: fc.option(fc.record({ madeAt: moment, readyAt: moment, touchedAt: moment })),
     window: fc.option(fc.constant({ from: observedAt - 600_000, to: observedAt })),
     services: fc.uniqueArray(
       fc.record({ service: fc.constantFrom('runtime', 'control', 'other'), after: counts, before: counts }),

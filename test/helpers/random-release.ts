@@ -69,7 +69,7 @@ const state = rarely(
 const reason = fc.constantFrom(null, 'CANCELLED', 'NON_ZERO_EXIT_CODE', '')
 
 function condition(type: fc.Arbitrary<string>): fc.Arbitrary<Condition> {
-  return fc.record({ type, state, message: fc.string({ maxLength: 8 }), reason })
+  return fc.record({ type, state, message: fc.string({ maxLength: 8 }), reason, since: time })
 }
 
 /** The one that counts, mostly, among others. */
@@ -104,7 +104,10 @@ const traffic = rarely(
   2,
 )
 
+const labels = fc.constant<Readonly<Record<string, string>>>({})
+
 const authorship = {
+  labels,
   updateTime: time,
   lastModifier: fc.option(fc.string({ maxLength: 8 })),
   client: fc.option(fc.constant('gcloud 1')),
