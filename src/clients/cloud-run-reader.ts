@@ -91,8 +91,8 @@ interface Cycle {
 function openReader(cycle: Cycle): CloudRunReader {
   const { fleets, deadline } = cycle
   const loaders = {
-    revisions: new DataLoader((names: readonly string[]) => fleets.revisions.read(names, deadline)),
-    executions: new DataLoader((names: readonly string[]) => fleets.executions.read(names, deadline)),
+    revisions: createLoader(names => fleets.revisions.read(names, deadline)),
+    executions: createLoader(names => fleets.executions.read(names, deadline)),
   }
   const services = createListedReads('services', fleets.services, deadline)
   const jobs = createListedReads('jobs', fleets.jobs, deadline)
@@ -116,8 +116,8 @@ function createListedReads<T extends { readonly name: string }>(
   deadline: Deadline,
 ) {
   const lists = new Map<string, Promise<ReadonlyMap<string, T>>>()
-  const cheapest = new DataLoader((names: readonly string[]) => fleet.read(names, deadline))
-  const byGet = new DataLoader((names: readonly string[]) => fleet.each(names, deadline))
+  const cheapest = createLoader(names => fleet.read(names, deadline))
+  const byGet = createLoader(names => fleet.each(names, deadline))
 
   async function list(location: string): Promise<ReadonlyMap<string, T>> {
     const items = await fleet.whole(location, deadline)
@@ -141,6 +141,16 @@ function createListedReads<T extends { readonly name: string }>(
   }
 }
 
+/** Reads together what is asked for in one turn; each answer is waited for by whoever asked for it alone. */
+function createLoader<T>(read: (names: readonly string[]) => readonly Promise<T | null>[]): Loader<T> {
+  const loader = new DataLoader<string, Promise<T | null>>(async names => read(names))
+  return { load: async name => loader.load(name) }
+}
+
+interface Loader<T> {
+  load(name: string): Promise<T | null>
+}
+
 function locationOf({ project, region }: Place): string {
   return `projects/${project}/locations/${region}`
 }
@@ -148,7 +158,7 @@ function locationOf({ project, region }: Place): string {
 /** Containers never change; conditions hold while the service stays as it is, and a revision that is not ready may become so. */
 async function readRevision(
   { memory, clock }: Cycle,
-  loader: DataLoader<string, Revision | null>,
+  loader: Loader<Revision>,
   place: Place,
   service: Service,
   name: string,
@@ -169,11 +179,7 @@ function isReady({ conditions }: Revision): boolean {
 }
 
 /** A completed execution never changes. */
-async function readExecution(
-  { memory }: Cycle,
-  loader: DataLoader<string, Execution | null>,
-  key: string,
-): Promise<Execution | null> {
+async function readExecution({ memory }: Cycle, loader: Loader<Execution>, key: string): Promise<Execution | null> {
   const before = memory.executions.get(key)
   if (before) return before
   const execution = await loader.load(key)

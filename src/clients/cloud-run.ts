@@ -9,6 +9,7 @@ import type { Deadline } from './attempts.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from './google-client.ts'
 import { createGoogleCredentials } from './google-credentials.ts'
+import { createRenewable } from './renewable.ts'
 
 /** Some resources of a list, by full resource name. */
 export interface Page<T> {
@@ -73,27 +74,27 @@ export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRu
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   // Each client changes the options that it is given: it gets its own.
-  const services = new ServicesClient(options())
-  const revisions = new RevisionsClient(options())
-  const jobs = new JobsClient(options())
-  const executions = new ExecutionsClient(options())
+  const services = createRenewable(() => new ServicesClient(options()))
+  const revisions = createRenewable(() => new RevisionsClient(options()))
+  const jobs = createRenewable(() => new JobsClient(options()))
+  const executions = createRenewable(() => new ExecutionsClient(options()))
   const caller = createCaller({ system: 'Cloud Run', clock, credentials, onRequest })
   return {
     services: createReader('Service', toService, caller, {
-      get: (request, callOptions) => services.getService(request, callOptions),
-      list: (request, callOptions) => services.listServices(request, callOptions),
+      get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),
+      list: (request, callOptions) => services.call(client => client.listServices(request, callOptions)),
     }),
     revisions: createReader('Revision', toRevision, caller, {
-      get: (request, callOptions) => revisions.getRevision(request, callOptions),
-      list: (request, callOptions) => revisions.listRevisions(request, callOptions),
+      get: (request, callOptions) => revisions.call(client => client.getRevision(request, callOptions)),
+      list: (request, callOptions) => revisions.call(client => client.listRevisions(request, callOptions)),
     }),
     jobs: createReader('Job', toJob, caller, {
-      get: (request, callOptions) => jobs.getJob(request, callOptions),
-      list: (request, callOptions) => jobs.listJobs(request, callOptions),
+      get: (request, callOptions) => jobs.call(client => client.getJob(request, callOptions)),
+      list: (request, callOptions) => jobs.call(client => client.listJobs(request, callOptions)),
     }),
     executions: createReader('Execution', toExecution, caller, {
-      get: (request, callOptions) => executions.getExecution(request, callOptions),
-      list: (request, callOptions) => executions.listExecutions(request, callOptions),
+      get: (request, callOptions) => executions.call(client => client.getExecution(request, callOptions)),
+      list: (request, callOptions) => executions.call(client => client.listExecutions(request, callOptions)),
     }),
     async close() {
       await Promise.all([services, revisions, jobs, executions].map(client => client.close()))

@@ -8,9 +8,12 @@ export interface FleetReads<T> {
   /** All that is under a parent, by full resource name. Rejects with a coded error where any of it may be missing. */
   whole(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
   /** The same answers as `read`, by `get` alone. */
-  each(names: readonly string[], deadline: Deadline): Promise<(T | null | Error)[]>
-  /** One answer a full resource name, in their order: the resource, null for none, or the error that kept it from looking. */
-  read(names: readonly string[], deadline: Deadline): Promise<(T | null | Error)[]>
+  each(names: readonly string[], deadline: Deadline): Promise<T | null>[]
+  /**
+   * One answer a full resource name, in their order: the resource, or null for none. Each comes when it is there and
+   * rejects by itself, so that no stack waits for another one.
+   */
+  read(names: readonly string[], deadline: Deadline): Promise<T | null>[]
 }
 
 /** What is known of the lists of one parent. */
@@ -45,28 +48,29 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
 export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): FleetReads<T> {
   const memories = new Map<string, ListMemory>()
 
-  async function readGroup(
-    parent: string,
-    names: readonly string[],
-    deadline: Deadline,
-  ): Promise<Map<string, T | null | Error>> {
+  /** What a list brings, where it is worth a try; the error of one that failed although it is allowed. */
+  async function listGroup(parent: string, names: readonly string[], deadline: Deadline): Promise<Listed<T>> {
     const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
     memories.set(parent, memory)
-    const found = new Map<string, T | null | Error>()
-    if (names.length > memory.cost && clock.monotonic() >= memory.retryAt) {
-      try {
-        await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
-      } catch (thrown) {
-        const error = asDriftwatchError(thrown)
-        if (!refusals.has(error.code)) return new Map(names.map(name => [name, found.get(name) ?? error]))
-        memory.retryAt = clock.monotonic() + deniedForMs
-      }
+    const found = new Map<string, T>()
+    if (names.length <= memory.cost || clock.monotonic() < memory.retryAt) return { found, error: null }
+    try {
+      await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
+    } catch (thrown) {
+      const error = asDriftwatchError(thrown)
+      if (!refusals.has(error.code)) return { found, error }
+      memory.retryAt = clock.monotonic() + deniedForMs
     }
+    return { found, error: null }
+  }
+
+  async function readOne(name: string, listing: Promise<Listed<T>>, deadline: Deadline): Promise<T | null> {
+    const { found, error } = await listing
+    const listed = found.get(name)
+    if (listed !== undefined) return listed
+    if (error) throw error
     // Also what a list did not hold: only a `get` proves that it is not there.
-    await Promise.all(
-      names.filter(name => !found.has(name)).map(async name => found.set(name, await getOne(reader, name, deadline))),
-    )
-    return found
+    return reader.get(name, deadline)
   }
 
   return {
@@ -82,19 +86,23 @@ export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pag
         throw error
       }
     },
-    each: (names, deadline) => Promise.all(names.map(name => getOne(reader, name, deadline))),
-    async read(names, deadline) {
+    each: (names, deadline) => names.map(name => reader.get(name, deadline)),
+    read(names, deadline) {
       const groups = Map.groupBy(names, listParent)
-      const found = await Promise.all([...groups].map(([parent, group]) => readGroup(parent, group, deadline)))
-      const all = new Map(found.flatMap(group => [...group]))
-      return names.map(name => all.get(name) ?? null)
+      const listings = new Map([...groups].map(([parent, group]) => [parent, listGroup(parent, group, deadline)]))
+      return names.map(name => readOne(name, listings.get(listParent(name)) as Promise<Listed<T>>, deadline))
     },
   }
 }
 
+interface Listed<T> {
+  readonly found: ReadonlyMap<string, T>
+  readonly error: DriftwatchError | null
+}
+
 /** Lists until everything wanted is found, the list ends, or the rest costs less by `get`. */
 async function listInto<T>(
-  found: Map<string, T | null | Error>,
+  found: Map<string, T>,
   list: {
     readonly reader: ResourceReader<T>
     readonly parent: string
@@ -149,14 +157,6 @@ async function* pagesOf<T>(reader: ResourceReader<T>, parent: string, deadline: 
     tokens.add(pageToken)
     yield page
     if (!pageToken) return
-  }
-}
-
-async function getOne<T>(reader: ResourceReader<T>, name: string, deadline: Deadline): Promise<T | null | Error> {
-  try {
-    return await reader.get(name, deadline)
-  } catch (error) {
-    return asDriftwatchError(error)
   }
 }
 

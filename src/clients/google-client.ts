@@ -54,7 +54,8 @@ export function clientOptions(
   longestAnswerBytes: number,
   credentials: GoogleCredentials | null,
 ): ClientOptions {
-  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes }
+  // Clients would share one connection, and a new client be given the old one's.
+  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes, 'grpc.use_local_subchannel_pool': 1 }
   if (emulatorHost === null) return { ...limits, ...(credentials && { authClient: new LateCredentials(credentials) }) }
   const colon = emulatorHost.lastIndexOf(':')
   return {

@@ -18,6 +18,7 @@ import {
   toReadSeries,
   toUptimeCheck,
 } from './monitoring-messages.ts'
+import { createRenewable, type Renewable } from './renewable.ts'
 import type { MetricDescriptor, ReadSeries, SeriesPoint, SeriesResource } from './time-series.ts'
 
 /** Which series to read, over which time. The answer holds the largest value of each group. */
@@ -72,10 +73,10 @@ const longestAnswerBytes = 16 * 1024 * 1024
 export function createMonitoringClient({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringClient {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
-  const metrics = new MetricServiceClient(options())
-  const policies = new AlertPolicyServiceClient(options())
-  const channels = new NotificationChannelServiceClient(options())
-  const uptime = new UptimeCheckServiceClient(options())
+  const metrics = createRenewable(() => new MetricServiceClient(options()))
+  const policies = createRenewable(() => new AlertPolicyServiceClient(options()))
+  const channels = createRenewable(() => new NotificationChannelServiceClient(options()))
+  const uptime = createRenewable(() => new UptimeCheckServiceClient(options()))
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   return {
     ...metricRequests(metrics, caller),
@@ -87,7 +88,7 @@ export function createMonitoringClient({ clock, emulatorHost, onRequest }: Monit
 }
 
 function metricRequests(
-  metrics: MetricServiceClient,
+  metrics: Renewable<MetricServiceClient>,
   caller: Caller,
 ): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readSeries'> {
   return {
@@ -97,7 +98,7 @@ function metricRequests(
       let unsure = false
       await caller('CreateTimeSeries', name, deadline, async callOptions => {
         try {
-          await metrics.createTimeSeries({ name, timeSeries }, callOptions)
+          await metrics.call(client => client.createTimeSeries({ name, timeSeries }, callOptions))
         } catch (thrown) {
           // The attempt before may have been heard although its answer was lost: then the points are there.
           if (unsure && isWrittenAlready(thrown)) return
@@ -109,14 +110,14 @@ function metricRequests(
     async createDescriptor(project, descriptor, deadline) {
       const request = { name: `projects/${project}`, metricDescriptor: fromDescriptor(descriptor) }
       await caller('CreateMetricDescriptor', `projects/${project} ${descriptor.type}`, deadline, callOptions =>
-        metrics.createMetricDescriptor(request, callOptions),
+        metrics.call(client => client.createMetricDescriptor(request, callOptions)),
       )
     },
     getDescriptor(project, type, deadline) {
       const name = `projects/${project}/metricDescriptors/${type}`
       return orNull(async () => {
         const [message] = await caller('GetMetricDescriptor', name, deadline, callOptions =>
-          metrics.getMetricDescriptor({ name }, callOptions),
+          metrics.call(client => client.getMetricDescriptor({ name }, callOptions)),
         )
         return toDescriptor(message)
       })
@@ -125,9 +126,11 @@ function metricRequests(
       readPages(async pageToken => {
         const name = `projects/${project}`
         const [messages, , response] = await caller('ListTimeSeries', name, deadline, callOptions =>
-          metrics.listTimeSeries(
-            { name, ...seriesRequest(query), pageSize, pageToken },
-            { ...callOptions, autoPaginate: false },
+          metrics.call(client =>
+            client.listTimeSeries(
+              { name, ...seriesRequest(query), pageSize, pageToken },
+              { ...callOptions, autoPaginate: false },
+            ),
           ),
         )
         return { items: messages.map(toReadSeries), next: response.nextPageToken }
@@ -136,9 +139,9 @@ function metricRequests(
 }
 
 interface AlertingClients {
-  readonly policies: AlertPolicyServiceClient
-  readonly channels: NotificationChannelServiceClient
-  readonly uptime: UptimeCheckServiceClient
+  readonly policies: Renewable<AlertPolicyServiceClient>
+  readonly channels: Renewable<NotificationChannelServiceClient>
+  readonly uptime: Renewable<UptimeCheckServiceClient>
 }
 
 function alertingRequests(
@@ -150,14 +153,16 @@ function alertingRequests(
       readPages(async pageToken => {
         const name = `projects/${project}`
         const [messages, , response] = await caller('ListAlertPolicies', name, deadline, callOptions =>
-          policies.listAlertPolicies({ name, pageSize, pageToken }, { ...callOptions, autoPaginate: false }),
+          policies.call(client =>
+            client.listAlertPolicies({ name, pageSize, pageToken }, { ...callOptions, autoPaginate: false }),
+          ),
         )
         return { items: messages.map(toPolicy), next: response.nextPageToken }
       }),
     async hasNotificationChannel(name, deadline) {
       const found = await orNull(() =>
         caller('GetNotificationChannel', name, deadline, callOptions =>
-          channels.getNotificationChannel({ name }, callOptions),
+          channels.call(client => client.getNotificationChannel({ name }, callOptions)),
         ),
       )
       return found !== null
@@ -166,7 +171,12 @@ function alertingRequests(
       readPages(async pageToken => {
         const parent = `projects/${project}`
         const [messages, , response] = await caller('ListUptimeCheckConfigs', parent, deadline, callOptions =>
-          uptime.listUptimeCheckConfigs({ parent, pageSize: 100, pageToken }, { ...callOptions, autoPaginate: false }),
+          uptime.call(client =>
+            client.listUptimeCheckConfigs(
+              { parent, pageSize: 100, pageToken },
+              { ...callOptions, autoPaginate: false },
+            ),
+          ),
         )
         return { items: messages.map(toUptimeCheck), next: response.nextPageToken }
       }),

@@ -1,9 +1,11 @@
+import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig } from 'pg'
 import { DriftwatchError } from '../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
+import { guardStream } from './postgres-guard.ts'
 import { describeTarget, type PostgresTarget } from './postgres-url.ts'
 
 /** A connection within a transaction. */
@@ -44,6 +46,8 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
     const stop = cutOnAbort(signal, current)
     try {
       return await inTransaction(target, current, begin, work)
+    } catch (thrown) {
+      throw current.isMalformed() ? malformed(target) : thrown
     } finally {
       stop()
     }
@@ -66,6 +70,13 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
 
 function tooLate(target: PostgresTarget): DriftwatchError {
   return new DriftwatchError('DEADLINE_EXCEEDED', `${describeTarget(target)}: no answer came within the time allowed`)
+}
+
+function malformed(target: PostgresTarget): DriftwatchError {
+  return new DriftwatchError(
+    'MALFORMED_RESPONSE',
+    `${describeTarget(target)}: what answered does not speak as PostgreSQL does`,
+  )
 }
 
 /** Rejects at once when the signal aborts, whatever the promise still waits for. */
@@ -121,6 +132,8 @@ function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
 interface Line {
   readonly client: Client
   usable(): boolean
+  /** Whether it ended because what came was no answer of PostgreSQL's. */
+  isMalformed(): boolean
   /** Ends it without a word, even in the middle of something. */
   cut(): void
   end(): Promise<void>
@@ -188,14 +201,28 @@ async function connect(target: PostgresTarget, ssl: Way, signal: AbortSignal): P
   // The server may go at any time, and an error event without a listener ends the process.
   client.on('error', cut)
   client.on('end', cut)
-  const line = { client, usable: () => !broken, cut, end: () => client.end().catch(cut) }
+  const { connection } = client as unknown as { readonly connection: EventEmitter & { readonly stream: Socket } }
+  let garbled = false
+  const guard = () =>
+    guardStream(connection.stream, () => {
+      garbled = true
+      cut()
+    })
+  connection.once(ssl === false ? 'connect' : 'sslconnect', guard)
+  const line = {
+    client,
+    usable: () => !broken,
+    isMalformed: () => garbled,
+    cut,
+    end: () => client.end().catch(cut),
+  }
   const stop = cutOnAbort(signal, line)
   try {
     await client.connect()
     return line
   } catch (thrown) {
     cut()
-    throw thrown
+    throw garbled ? malformed(target) : thrown
   } finally {
     stop()
   }

@@ -7,6 +7,7 @@ import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
 import { clientOptions, createCaller } from './google-client.ts'
 import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
+import { createRenewable, type Renewable } from './renewable.ts'
 
 type VendorSeries = protos.google.monitoring.v3.ITimeSeries
 
@@ -57,7 +58,7 @@ const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
 /** Google's library is loaded when it is needed first: most stacks need none. */
 export function createTelemetryClient({ clock, emulatorHost, onRequest }: TelemetryOptions): TelemetryClient {
-  let source: Promise<MetricServiceClient> | null = null
+  let source: Promise<Renewable<MetricServiceClient>> | null = null
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
 
@@ -75,7 +76,7 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
     let pageToken = ''
     for (let pages = 0; pages < mostPages; pages++) {
       const [messages, , response] = await caller('ListTimeSeries', name, deadline, options =>
-        client.listTimeSeries({ ...request, pageToken }, { ...options, autoPaginate: false }),
+        client.call(metrics => metrics.listTimeSeries({ ...request, pageToken }, { ...options, autoPaginate: false })),
       )
       all.push(...messages.flatMap(toMinuteCounts))
       pageToken = response.nextPageToken ?? ''
@@ -103,9 +104,12 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   }
 }
 
-async function load(emulatorHost: string | null, credentials: GoogleCredentials | null): Promise<MetricServiceClient> {
+async function load(
+  emulatorHost: string | null,
+  credentials: GoogleCredentials | null,
+): Promise<Renewable<MetricServiceClient>> {
   const { MetricServiceClient } = await import('@google-cloud/monitoring/build/src/v3/metric_service_client.js')
-  return new MetricServiceClient(clientOptions(emulatorHost, longestAnswerBytes, credentials))
+  return createRenewable(() => new MetricServiceClient(clientOptions(emulatorHost, longestAnswerBytes, credentials)))
 }
 
 function filterOf({ region, services }: TelemetryQuery, metric: string): string {

@@ -12,26 +12,36 @@ export function createAdvancedClock(): AdvancedClock {
   let ahead = 0
   let setBy = 0
   const monotonic = () => systemClock.monotonic() + ahead
+  const after = (ms: number, callback: () => void) => {
+    const cancelReal = systemClock.after(ms, () => timer.fire())
+    const cancel = () => {
+      cancelReal()
+      timers.delete(timer)
+    }
+    const timer = {
+      at: monotonic() + ms,
+      fire() {
+        cancel()
+        callback()
+      },
+    }
+    timers.add(timer)
+    return cancel
+  }
   return {
     now: () => systemClock.now() + ahead + setBy,
     monotonic,
-    sleep: (ms, signal) => systemClock.sleep(ms, signal),
-    after(ms, callback) {
-      const cancelReal = systemClock.after(ms, () => timer.fire())
-      const cancel = () => {
-        cancelReal()
-        timers.delete(timer)
-      }
-      const timer = {
-        at: monotonic() + ms,
-        fire() {
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        const cancel = after(ms, resolve)
+        const giveUp = () => {
           cancel()
-          callback()
-        },
-      }
-      timers.add(timer)
-      return cancel
-    },
+          reject(signal?.reason)
+        }
+        if (signal?.aborted) giveUp()
+        signal?.addEventListener('abort', giveUp, { once: true })
+      }),
+    after,
     set(ms) {
       setBy += ms
     },
