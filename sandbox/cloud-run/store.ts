@@ -28,6 +28,8 @@ export function createStore(world: World): Store {
   const stored = Object.fromEntries(
     Object.keys(collections).map(collection => [collection, storedOf(world, collection as Collection)]),
   ) as Record<Collection, Map<string, Stored>>
+  /** What was listed since the last change: a big fleet is sorted once, and not for every page. */
+  const listed = new Map<string, Message[]>()
   let changes: { readonly at: number; readonly change: () => void }[] = []
 
   /** Nobody sees a moment before the next request, so no timer is needed. */
@@ -47,12 +49,13 @@ export function createStore(world: World): Store {
     },
     list(collection, parent, { order, showDeleted }) {
       catchUp()
-      return [...stored[collection].values()]
-        .filter(each => isUnder(parent, each.name) && (showDeleted || !each.deleted))
-        .sort(order === 'shuffled' ? byHash : newestFirst)
-        .map(each => each.message)
+      const key = JSON.stringify([collection, parent, order, showDeleted])
+      const list = listed.get(key) ?? listOf(stored[collection].values(), parent, { order, showDeleted })
+      listed.set(key, list)
+      return list
     },
     put(collection, name, message) {
+      listed.clear()
       const before = stored[collection].get(name)
       const createTime = before?.createTime ?? new Date().toISOString()
       stored[collection].set(name, { name, createTime, deleted: before?.deleted ?? false, message })
@@ -61,6 +64,17 @@ export function createStore(world: World): Store {
       changes.push({ at: performance.now() + ms, change })
     },
   }
+}
+
+function listOf(
+  all: Iterable<Stored>,
+  parent: string,
+  { order, showDeleted }: { order: ListOrder; showDeleted: boolean },
+): Message[] {
+  return [...all]
+    .filter(each => isUnder(parent, each.name) && (showDeleted || !each.deleted))
+    .sort(order === 'shuffled' ? byHash : newestFirst)
+    .map(each => each.message)
 }
 
 function storedOf(world: World, collection: Collection): Map<string, Stored> {
