@@ -377,7 +377,7 @@ t.test('the commands find a stack by its labels', async t => {
   }
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
   t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two carries it, and no job does/ })
-  t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[^]*one +service-image/ })
+  t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one +service-image/ })
   t.match(await run('check', '--stack', 'three'), { code: 1, stderr: /no stack "three": no labels name it/ })
   t.match(await run('config'), { code: 0, stdout: /^discover:\n {2}- projects: \[openagentsgemini\]/m })
   t.match(await run('migrate', '--dry-run', '--stack', 'one'), { code: 0, stdout: /one-migrate/ })
