@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=20
 import { runCli } from './cli/cli.ts'
 import { systemClock } from './clock.ts'
 

@@ -22,6 +22,7 @@ const context = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(join(context, file), 'utf8')
 const manifest = JSON.parse(read('package.json')) as {
   version: string
+  scripts: Record<string, string>
   dependencies: Record<string, string>
   devDependencies: Record<string, string>
 }
@@ -76,7 +77,10 @@ t.test('every stage of the Dockerfile begins with the Node.js that the tests run
 t.test('the image runs without a shell, as nobody who may write', async t => {
   const final = stages.at(-1) as Stage
   t.match(lastOf(final, 'USER'), /^[1-9]\d*$/, 'a user by number, and not root')
-  t.strictSame(execForm(lastOf(final, 'ENTRYPOINT')), ['node', '/app/dist/main.js'])
+  const flags = ['--max-semi-space-size=4', '--heap-growing-percent=20']
+  t.strictSame(execForm(lastOf(final, 'ENTRYPOINT')), ['node', ...flags, '/app/dist/main.js'])
+  t.equal(manifest.scripts.driftwatch, ['node', ...flags, 'src/main.ts'].join(' '), 'npm starts it in the same way')
+  t.ok(read('src/main.ts').startsWith(`#!/usr/bin/env -S ${['node', ...flags].join(' ')}\n`), 'and so does its name')
   t.strictSame(execForm(lastOf(final, 'CMD')), ['serve'])
   t.notOk(
     final.instructions.some(({ keyword }) => keyword === 'RUN'),

@@ -97,6 +97,30 @@ t.test('a connection to a server', async t => {
     )
   })
 
+  t.test('hands rows over as they arrive, and outlives whoever cannot take one', async t => {
+    const reader = open()
+    const [pid] = await reader.read(soon(), session => session.rows(who))
+    let taken = 0
+    const each = (take: (row: readonly [number]) => void) =>
+      reader.read(soon(), session => session.each('SELECT generate_series(1, $1::int)', [5000], take))
+    await each(([number]) => {
+      taken += number
+    })
+    t.equal(taken, 12_502_500)
+    let asked = 0
+    const failing = each(() => {
+      asked += 1
+      throw new Error('no room')
+    })
+    await t.rejects(failing, { message: /no room/ })
+    t.equal(asked, 1, 'what failed is not asked again')
+    await t.rejects(
+      reader.read(soon(), session => session.each('SELECT 1 / (2 - generate_series(1, 3))', [], () => {})),
+      { code: 'INVALID_ARGUMENT', message: /division by zero/ },
+    )
+    t.same(await reader.read(soon(), session => session.rows(who)), [pid], 'the connection lives')
+  })
+
   t.test('has one query in flight, whoever asks', async t => {
     const reader = open()
     const backends = await Promise.all(

@@ -12,6 +12,8 @@ import { describeTarget, type PostgresTarget } from './postgres-url.ts'
 export interface PostgresSession {
   /** The rows of one statement, each as an array in the order of its columns. Rejects with a code of ours. */
   rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>
+  /** The same, where there are many: hands each row over as it arrives, and keeps none. */
+  each<Row extends readonly unknown[]>(sql: string, values: readonly unknown[], take: (row: Row) => void): Promise<void>
   /** Runs statements that answer nothing; several are separated by semicolons. */
   run(sql: string): Promise<void>
 }
@@ -118,15 +120,44 @@ function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
   const ours = (thrown: unknown): never => {
     throw translatePostgresError(thrown, target)
   }
+  const each = <Row extends readonly unknown[]>(
+    text: string,
+    values: readonly unknown[],
+    take: (row: Row) => void,
+  ): Promise<void> => eachRow<Row>(client, { text, values: [...values], rowMode: 'array' }, take).catch(ours)
   return {
+    each,
     async rows<Row extends readonly unknown[]>(text: string, values: readonly unknown[] = []) {
-      const result = await client.query<Row[number][]>({ text, values: [...values], rowMode: 'array' }).catch(ours)
-      return result.rows as unknown as Row[]
+      const rows: Row[] = []
+      await each<Row>(text, values, row => rows.push(row))
+      return rows
     },
     async run(sql) {
       await client.query(sql).catch(ours)
     },
   }
+}
+
+/** What `take` throws would end the process from within the driver, so it is kept until the server is done. */
+function eachRow<Row extends readonly unknown[]>(
+  client: pg.Client,
+  query: pg.QueryArrayConfig,
+  take: (row: Row) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let failure: { readonly thrown: unknown } | null = null
+    const running = new pg.Query<Row>(query)
+    running.on('row', row => {
+      try {
+        if (!failure) take(row)
+      } catch (thrown) {
+        failure = { thrown }
+      }
+    })
+    running.on('error', reject)
+    running.on('end', () => (failure ? reject(failure.thrown) : resolve()))
+    client.query(running)
+  })
 }
 
 interface Line {

@@ -126,10 +126,10 @@ async function readColumns(
   pool: AclPool,
 ): Promise<Columns> {
   const columns = new Map<Oid, Map<string, Acl>>()
-  for (const [relation, name, acl] of await session.rows<ColumnRow>(columnsQuery, [of.governed, of.relations])) {
+  await session.each<ColumnRow>(columnsQuery, [of.governed, of.relations], ([relation, name, acl]) => {
     const known = columns.get(relation) ?? new Map<string, Acl>()
     columns.set(relation, known.set(name, pool.read(acl, 'tables', 0)))
-  }
+  })
   return columns
 }
 
@@ -142,17 +142,17 @@ async function readSchemas(
   const names = new Map(rows.map(([oid, name]) => [oid, name]))
   const objects = new Map(rows.map(([, name]) => [name, [] as CatalogObject[]]))
   const governed = [...names.keys()]
-  for (const row of await session.rows<RelationRow>(relationsQuery, [governed])) {
+  await session.each<RelationRow>(relationsQuery, [governed], row => {
     const [oid, namespace, name, letter, owner, acl, ownedBy] = row
     const schema = names.get(namespace) ?? ''
     const kind = relationKind(letter)
     const own = { oid, kind, schema, name, owner, args: null, ownedBy, columns: columns.get(oid) ?? null }
     objects.get(schema)?.push({ ...own, acl: pool.read(acl, classOf(kind), owner) })
-  }
-  for (const row of await session.rows<RoutineRow>(routinesQuery, [governed])) {
+  })
+  await session.each<RoutineRow>(routinesQuery, [governed], row => {
     const object = routine(row, pool)
     objects.get(object.schema)?.push(object)
-  }
+  })
   return new Map(
     rows.map(([oid, name, owner, acl]) => {
       const self = {
