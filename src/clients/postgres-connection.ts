@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
-import type { Client, ClientConfig } from 'pg'
+import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
 import { DriftwatchError } from '../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { guardStream } from './postgres-guard.ts'
@@ -139,12 +139,13 @@ function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
 }
 
 /** What `take` throws would end the process from within the driver, so it is kept until the server is done. */
-function eachRow<Row extends readonly unknown[]>(
-  client: pg.Client,
-  query: pg.QueryArrayConfig,
+async function eachRow<Row extends readonly unknown[]>(
+  client: Client,
+  query: QueryArrayConfig,
   take: (row: Row) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  const { default: pg } = await import('pg')
+  await new Promise<void>((resolve, reject) => {
     let failure: { readonly thrown: unknown } | null = null
     const running = new pg.Query<Row>(query)
     running.on('row', row => {
