@@ -31,7 +31,11 @@ export function translateGrpcError(thrown: unknown, where: string): DriftwatchEr
 }
 
 function ourCode(code: number | null, text: string): ErrorCode {
-  if (/larger than max|fail(ed|ure) .*(decod|deserializ|pars)|invalid wire type|index out of range/i.test(text))
+  if (
+    /larger than max|no message received|fail(ed|ure) .*(decod|deserializ|pars)|invalid wire type|index out of range/i.test(
+      text,
+    )
+  )
     return 'MALFORMED_RESPONSE'
   if (code !== null) return codes[code] ?? 'INTERNAL'
   // The auth library rejects before any request is made, without a code.

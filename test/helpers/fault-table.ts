@@ -1,0 +1,260 @@
+import type { Fault } from '../../sandbox/cloud-run/faults.ts'
+import { superuser } from '../../sandbox/postgres/cluster-template.ts'
+import type { CheckKind } from '../../src/checks/check.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+import type { ProbeKind } from '../../src/probes/probe.ts'
+import { canaries, type FaultBench, type StackName, stackNames } from './fault-bench.ts'
+import type { GrpcFault } from './grpc-proxy.ts'
+import type { TcpFault } from './tcp-proxy.ts'
+
+/** Puts a fault on; what it resolves with takes it off again. */
+type Break = (bench: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
+
+/** One row of the matrix: how a system fails, and what is to be said of it. */
+export interface FaultRow {
+  readonly fault: string
+  /** What the failed looks are called; null: they succeed all the same. `absent`: the answer is believed. */
+  readonly code: ErrorCode | 'absent' | null
+  /** For one stack of three, or why that cannot be. */
+  readonly one: Break | string
+  readonly all: Break | string
+}
+
+export interface FaultedSystem {
+  readonly name: string
+  /** The probes that look at it, and the checks that need them. */
+  readonly probes: readonly ProbeKind[]
+  readonly checks: readonly CheckKind[]
+  readonly rows: readonly FaultRow[]
+}
+
+type Api = 'cloudRun' | 'monitoring'
+
+const oneEndpoint = 'one endpoint serves every stack'
+const noTls = 'the emulators speak no TLS'
+const notSettled = 'seen as RESOURCE_EXHAUSTED, MALFORMED_RESPONSE is wanted'
+const oneProcess = 'here one process plays both sides, and is busy sending 150 MiB'
+
+const tcp =
+  (api: Api, fault: TcpFault): Break =>
+  async bench => {
+    await bench[api].tcp.set(fault)
+    return () => bench[api].tcp.set(null)
+  }
+
+const grpc =
+  (api: Api, fault: GrpcFault): Break =>
+  async (bench, stacks) => {
+    bench[api].grpc.set(fault, stacks.length === 1 ? `projects/${stacks[0]}` : null)
+    return () => bench[api].grpc.set(null)
+  }
+
+const answered =
+  (api: Api, code: NonNullable<Fault['code']>): Break =>
+  async (bench, stacks) => {
+    const set = (faults: readonly Fault[]) =>
+      api === 'cloudRun' ? bench.cloudRun.setFaults(faults) : bench.monitoring.emulator.setFaults(faults)
+    set(stacks.map(stack => ({ code, resource: `projects/${stack}*` })))
+    return () => set([])
+  }
+
+function googleRows(api: Api): FaultRow[] {
+  const both = (fault: Break) => ({ one: fault, all: fault })
+  return [
+    { fault: 'refused', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'refused') },
+    { fault: 'connection reset mid-answer', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'reset') },
+    { fault: 'stream reset mid-answer', code: 'INTERNAL', ...both(grpc(api, 'reset')) },
+    {
+      fault: 'hang before the first byte',
+      code: 'DEADLINE_EXCEEDED',
+      one: grpc(api, 'silence'),
+      all: tcp(api, 'silence'),
+    },
+    {
+      fault: 'hang after the first byte',
+      code: 'DEADLINE_EXCEEDED',
+      one: grpc(api, 'first-byte'),
+      all: tcp(api, 'first-byte'),
+    },
+    { fault: 'slow drip', code: 'DEADLINE_EXCEEDED', one: grpc(api, 'drip'), all: tcp(api, 'drip') },
+    { fault: 'TLS failure', code: 'UNAVAILABLE', one: noTls, all: noTls },
+    { fault: 'wrong credentials', code: 'UNAUTHENTICATED', ...both(answered(api, 'UNAUTHENTICATED')) },
+    { fault: 'denied', code: 'PERMISSION_DENIED', ...both(answered(api, 'PERMISSION_DENIED')) },
+    { fault: 'not found', code: api === 'cloudRun' ? 'absent' : 'NOT_FOUND', ...both(answered(api, 'NOT_FOUND')) },
+    { fault: 'quota', code: 'RESOURCE_EXHAUSTED', ...both(answered(api, 'RESOURCE_EXHAUSTED')) },
+    { fault: '500: an error of its own', code: 'INTERNAL', ...both(answered(api, 'INTERNAL')) },
+    { fault: '503: overloaded', code: 'UNAVAILABLE', ...both(answered(api, 'UNAVAILABLE')) },
+    { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'garbage')) },
+    { fault: 'truncated message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'cut')) },
+    { fault: 'no gRPC at all', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'garbage') },
+    { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', one: notSettled, all: notSettled },
+    { fault: 'server restart', code: null, one: oneEndpoint, all: restarted(api) },
+    { fault: 'out of connections', code: 'UNAVAILABLE', ...both(grpc(api, 'refused')) },
+  ]
+}
+
+/** It is back before it is asked again: connections are gone, and that is all. */
+function restarted(api: Api): Break {
+  return async bench => {
+    await bench[api].tcp.set('refused')
+    await bench[api].tcp.set(null)
+    return () => {}
+  }
+}
+
+const line =
+  (fault: TcpFault): Break =>
+  async (bench, stacks) => {
+    await Promise.all(stacks.map(stack => bench.databases[stack].proxy.set(fault)))
+    return async () => {
+      await Promise.all(stacks.map(stack => bench.databases[stack].proxy.set(null)))
+    }
+  }
+
+/** Changes the server by statements of its superuser, and throws out who is in. */
+const changed =
+  (change: (stack: StackName) => string, undo: (stack: StackName) => string): Break =>
+  async (bench, stacks) => {
+    const run = async (statements: (stack: StackName) => string) => {
+      for (const stack of stacks) await bench.databases[stack].server.sql('postgres', statements(stack), superuser)
+    }
+    await run(stack => `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor_${stack}'`)
+    await run(change)
+    return () => run(undo)
+  }
+
+const serversOf = (bench: FaultBench, stacks: readonly StackName[]) => [
+  ...new Set(stacks.map(stack => bench.databases[stack].server)),
+]
+
+const down: Break = async (bench, stacks) => {
+  const servers = serversOf(bench, stacks)
+  await Promise.all(servers.map(server => server.kill()))
+  return async () => {
+    await Promise.all(servers.map(server => server.start()))
+  }
+}
+
+const restartedServer: Break = async (bench, stacks) => {
+  const start = await down(bench, stacks)
+  await start()
+  return () => {}
+}
+
+/** An error as PostgreSQL sends it, after which it waits for the next query. */
+function errorOf(sqlState: string, message: string): Buffer {
+  const fields = Buffer.from(`SERROR\0VERROR\0C${sqlState}\0M${message}\0\0`)
+  const head = Buffer.alloc(5)
+  head.write('E')
+  head.writeUInt32BE(fields.length + 4, 1)
+  return Buffer.concat([head, fields, Buffer.from([0x5a, 0, 0, 0, 5, 0x45])])
+}
+
+/** One row of one column. */
+function rowOf(bytes: number): Buffer {
+  const head = Buffer.alloc(11)
+  head.write('D')
+  head.writeUInt32BE(bytes + 10, 1)
+  head.writeUInt16BE(1, 5)
+  head.writeUInt32BE(bytes, 7)
+  return Buffer.concat([head, Buffer.alloc(bytes, 0x61)])
+}
+
+const both = (fault: Break) => ({ one: fault, all: fault })
+
+const postgresRows: FaultRow[] = [
+  { fault: 'refused', code: 'UNAVAILABLE', ...both(line('refused')) },
+  { fault: 'connection reset mid-answer', code: 'UNAVAILABLE', ...both(line('reset')) },
+  { fault: 'hang before the first byte', code: 'DEADLINE_EXCEEDED', ...both(line('silence')) },
+  { fault: 'hang after the first byte', code: 'DEADLINE_EXCEEDED', ...both(line('first-byte')) },
+  { fault: 'slow drip', code: 'DEADLINE_EXCEEDED', ...both(line('drip')) },
+  {
+    fault: 'TLS failure',
+    code: 'UNAVAILABLE',
+    ...both(async (bench, stacks) => {
+      for (const stack of stacks) bench.databases[stack].proxy.cut()
+      return line('untrusted')(bench, stacks)
+    }),
+  },
+  {
+    fault: 'wrong credentials',
+    code: 'UNAUTHENTICATED',
+    ...both(
+      changed(
+        stack => `ALTER ROLE monitor_${stack} PASSWORD 'another'`,
+        stack => `ALTER ROLE monitor_${stack} PASSWORD '${canaries.password}'`,
+      ),
+    ),
+  },
+  {
+    fault: 'denied',
+    code: 'PERMISSION_DENIED',
+    ...both(
+      changed(
+        stack => `REVOKE CONNECT ON DATABASE ${stack} FROM monitor_${stack}`,
+        stack => `GRANT CONNECT ON DATABASE ${stack} TO monitor_${stack}`,
+      ),
+    ),
+  },
+  {
+    fault: 'not found',
+    code: 'NOT_FOUND',
+    ...both(
+      changed(
+        stack => `ALTER DATABASE ${stack} RENAME TO gone_${stack}`,
+        stack => `ALTER DATABASE gone_${stack} RENAME TO ${stack}`,
+      ),
+    ),
+  },
+  {
+    fault: 'quota',
+    code: 'RESOURCE_EXHAUSTED',
+    ...both(line({ answer: errorOf('53400', 'configuration limit exceeded') })),
+  },
+  {
+    fault: '500: an error of its own',
+    code: 'INTERNAL',
+    ...both(line({ answer: errorOf('XX000', 'cache lookup failed') })),
+  },
+  { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(line('garbage')) },
+  {
+    fault: 'malformed message',
+    code: 'MALFORMED_RESPONSE',
+    ...both(line({ answer: Buffer.from('T\0\0\0\x06\x7f\xff', 'latin1') })),
+  },
+  { fault: 'truncated message', code: 'UNAVAILABLE', ...both(line('cut')) },
+  {
+    fault: 'an answer of 50 MiB',
+    code: 'MALFORMED_RESPONSE',
+    one: line({ answer: rowOf(50 * 1024 * 1024) }),
+    all: oneProcess,
+  },
+  { fault: 'server down', code: 'UNAVAILABLE', ...both(down) },
+  { fault: 'server restart', code: null, ...both(restartedServer) },
+  {
+    fault: 'out of connections',
+    code: 'RESOURCE_EXHAUSTED',
+    ...both(
+      changed(
+        stack => `ALTER ROLE monitor_${stack} CONNECTION LIMIT 0`,
+        stack => `ALTER ROLE monitor_${stack} CONNECTION LIMIT -1`,
+      ),
+    ),
+  },
+]
+
+export const faultedSystems: readonly FaultedSystem[] = [
+  {
+    name: 'Cloud Run',
+    probes: ['service', 'job', 'execution', 'telemetry'],
+    checks: ['service-image', 'job-image', 'migration-execution', 'after-rollout'],
+    rows: googleRows('cloudRun'),
+  },
+  { name: 'Monitoring', probes: ['telemetry'], checks: ['after-rollout'], rows: googleRows('monitoring') },
+  { name: 'PostgreSQL', probes: ['postgres-catalog'], checks: ['role-grants', 'schema'], rows: postgresRows },
+]
+
+export const scopes = {
+  one: ['beta'],
+  all: stackNames,
+} as const satisfies Record<string, readonly StackName[]>

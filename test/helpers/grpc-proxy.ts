@@ -1,0 +1,167 @@
+import { once } from 'node:events'
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+
+/** What befalls an answer on its way. */
+export type GrpcFault =
+  /** It never comes. */
+  | 'silence'
+  /** It begins, and then nothing comes any more. */
+  | 'first-byte'
+  /** A byte now and then. */
+  | 'drip'
+  /** Half of it, and then the stream is reset. */
+  | 'reset'
+  /** Half of it, and then the end. */
+  | 'cut'
+  /** It is no message. */
+  | 'garbage'
+  /** It is a message of 50 MiB. */
+  | 'huge'
+  /** The stream is refused: there are too many. */
+  | 'refused'
+
+/** A proxy on 127.0.0.1 in front of a gRPC server without TLS: what befalls an answer depends on what was asked. */
+export interface GrpcProxy {
+  readonly port: number
+  /** From now on what is asked in these words, in any if null, is answered so. */
+  set(fault: GrpcFault | null, about?: string | null): void
+  close(): Promise<void>
+}
+
+interface Answer {
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  /** Null where the headers are all there is. */
+  readonly trailers: IncomingHttpHeaders | null
+}
+
+const dripMs = 100
+const huge = framed(Buffer.alloc(50 * 1024 * 1024))
+
+export async function startGrpcProxy(upstream: () => string): Promise<GrpcProxy> {
+  const sessions = new Set<ServerHttp2Session>()
+  let current: { readonly fault: GrpcFault; readonly about: string | null } | null = null
+  let session: ClientHttp2Session | null = null
+  const upstreamSession = () => {
+    if (session === null || session.closed || session.destroyed) {
+      session = connect(`http://${upstream()}`).on('error', () => {})
+    }
+    return session
+  }
+  const server = createServer()
+  server.on('session', opened => {
+    sessions.add(opened)
+    opened.on('close', () => sessions.delete(opened)).on('error', () => {})
+  })
+  server.on('stream', async (stream, headers) => {
+    stream.on('error', () => {})
+    const request = await buffer(stream).catch(() => null)
+    if (request === null) return
+    const fault = current?.about === null || request.includes(current?.about ?? '\0') ? (current?.fault ?? null) : null
+    if (fault === 'silence') return
+    if (fault === 'refused') return stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    const answer = await ask(upstreamSession(), headers, request).catch(() => null)
+    if (stream.destroyed) return
+    if (answer === null) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    else if (fault === null || answer.trailers === null) pass(stream, answer)
+    else befall(stream, answer, fault)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    set(fault, about = null) {
+      current = fault && { fault, about }
+    },
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const open of sessions) open.destroy()
+      session?.destroy()
+      await closed
+    },
+  }
+}
+
+function ask(session: ClientHttp2Session, headers: IncomingHttpHeaders, body: Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'host'))
+    const stream = session.request(sent)
+    let answered: IncomingHttpHeaders = {}
+    let trailers: IncomingHttpHeaders | null = null
+    stream.on('response', got => {
+      answered = got
+    })
+    stream.on('trailers', got => {
+      trailers = got
+    })
+    stream.on('error', reject)
+    buffer(stream).then(got => resolve({ headers: answered, body: got, trailers }), reject)
+    stream.end(body)
+  })
+}
+
+function pass(stream: ServerHttp2Stream, { headers, body, trailers }: Answer): void {
+  if (trailers === null) {
+    stream.respond(headers, { endStream: true })
+    return
+  }
+  respond(stream, headers, trailers)
+  stream.end(body)
+}
+
+function respond(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, trailers: IncomingHttpHeaders): void {
+  stream.respond(headers, { waitForTrailers: true })
+  stream.on('wantTrailers', () => stream.sendTrailers(trailers))
+}
+
+function befall(stream: ServerHttp2Stream, { headers, body, trailers }: Answer, fault: GrpcFault): void {
+  respond(stream, headers, trailers ?? {})
+  const half = body.subarray(0, Math.ceil(body.length / 2))
+  switch (fault) {
+    case 'first-byte':
+      stream.write(body.subarray(0, 1))
+      break
+    case 'drip':
+      drip(stream, body)
+      break
+    case 'reset':
+      stream.write(half, () => stream.close(constants.NGHTTP2_INTERNAL_ERROR))
+      break
+    case 'cut':
+      stream.end(half)
+      break
+    case 'garbage':
+      stream.end(framed(Buffer.alloc(64, 0xff)))
+      break
+    case 'huge':
+      stream.end(huge)
+      break
+  }
+}
+
+/** A message as gRPC sends it: not compressed, its length, its bytes. */
+function framed(message: Buffer): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+function drip(stream: ServerHttp2Stream, bytes: Buffer): void {
+  let at = 0
+  const timer = setInterval(() => {
+    if (at < bytes.length && stream.writable) stream.write(bytes.subarray(at, ++at))
+    else clearInterval(timer)
+  }, dripMs)
+  stream.on('close', () => clearInterval(timer))
+}

@@ -1,0 +1,143 @@
+// It starts the real process again and again, and so is run by hand: `node test/integration/shutdown.ts`.
+import { Agent, request } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { runSql } from '../../sandbox/postgres/sql.ts'
+import { startSandbox } from '../../sandbox/sandbox.ts'
+import { type ServiceProcess, startService } from '../../sandbox/service-process.ts'
+import { loadWorld } from '../../sandbox/world.ts'
+import type { Report } from '../../src/drift/report.ts'
+import { until } from '../helpers/until.ts'
+
+/** Cloud Run kills 10 s after it asked. */
+const patienceMs = 8000
+const project = 'openagentsgemini'
+const kills = Number(process.env.KILLS ?? 10)
+
+const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *' })
+await sandbox.service.stop()
+t.teardown(() => sandbox.close())
+
+async function start(t: Test): Promise<ServiceProcess> {
+  const env = { ...sandbox.env, SANDBOX_SCHEDULE: '* * * * * *', SANDBOX_TIMEOUT: '5s' }
+  const service = await startService({ port: await freePort(), env, onLog: () => {} })
+  t.teardown(() => service.stop())
+  return service
+}
+
+async function endsWell(t: Test, { pid, ended }: ServiceProcess): Promise<void> {
+  process.kill(pid, 'SIGTERM')
+  const end = await Promise.race([ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
+  t.equal(end, 'the service ended with exit code 0')
+  const left = () =>
+    runSql(sandbox.postgres.adminUrl, "SELECT pid FROM pg_stat_activity WHERE application_name = 'driftwatch'")
+  t.ok(await until(async () => (await left()).length === 0), 'nothing is left in PostgreSQL')
+}
+
+t.test('SIGTERM while Cloud Run does not answer', async t => {
+  const service = await start(t)
+  sandbox.cloudRun.setWorld({ ...loadWorld(), faults: [{ hang: true }] })
+  t.teardown(() => sandbox.cloudRun.setWorld(loadWorld()))
+  const asked = sandbox.cloudRun.calls.all.length
+  await until(() => sandbox.cloudRun.calls.all.length > asked)
+  await endsWell(t, service)
+})
+
+t.test('SIGTERM with 100 connections kept alive: what was asked is answered', async t => {
+  const service = await start(t)
+  const agent = new Agent({ keepAlive: true, maxSockets: 100 })
+  t.teardown(() => agent.destroy())
+  const ask = (path: string) =>
+    new Promise<number>((resolve, reject) => {
+      request(`${service.url}${path}`, { agent }, answer => {
+        answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
+      })
+        .on('error', reject)
+        .end()
+    })
+  await Promise.all(Array.from({ length: 100 }, () => ask('/drift')))
+  t.equal(Object.values(agent.freeSockets).flat().length, 100)
+  const slow = openSlowScrape(service)
+  await slow.begun
+  await endsWell(t, service)
+  t.match(await slow.answer, /driftwatch_build_info.*\n/)
+})
+
+t.test('SIGTERM during a publish: no series is written by halves', async t => {
+  sandbox.monitoring.setFaults([{ method: 'CreateTimeSeries', latencyMs: 1000 }])
+  t.teardown(() => sandbox.monitoring.setFaults([]))
+  const writes = () => sandbox.monitoring.calls.all.filter(({ method }) => method === 'CreateTimeSeries').length
+  const before = writes()
+  const service = await start(t)
+  await until(() => writes() > before)
+  await endsWell(t, service)
+  await delay(1500)
+  const written = (metric: string) =>
+    sandbox.monitoring
+      .series(project, `metric.type = "custom.googleapis.com/driftwatch/${metric}"`)
+      .flatMap(({ points, ...series }) =>
+        points.map(({ at }) => JSON.stringify([series.metricLabels, series.resourceLabels, at])),
+      )
+  // A check that is unknown has the one series only.
+  const whole = new Set(written('check_unknown'))
+  const drifted = written('check_drifted')
+  t.ok(drifted.length > 0)
+  t.strictSame(
+    drifted.filter(point => !whole.has(point)),
+    [],
+  )
+})
+
+t.test('SIGINT is heard as SIGTERM is', async t => {
+  const service = await start(t)
+  process.kill(service.pid, 'SIGINT')
+  t.equal(await service.ended, 'the service ended with exit code 0')
+})
+
+t.test(`SIGKILL at any moment, ${kills} times: the next start is right`, async t => {
+  for (let time = 0; time < kills; time++) {
+    const service = await start(t)
+    const report = (await (await fetch(`${service.url}/drift`)).json()) as Report
+    t.equal(report.status, 'in_sync', `start ${time + 1}`)
+    // Moments of a cycle are told by what it asks.
+    const asked = sandbox.cloudRun.calls.all.length + (time % 4)
+    await until(() => sandbox.cloudRun.calls.all.length > asked)
+    process.kill(service.pid, 'SIGKILL')
+    t.equal(await service.ended, 'the service was ended by SIGKILL')
+  }
+})
+
+/** Asks for the metrics, and takes its time to read them. */
+function openSlowScrape({ url }: ServiceProcess) {
+  let begin = () => {}
+  const begun = new Promise<void>(resolve => {
+    begin = resolve
+  })
+  const answer = new Promise<string>((resolve, reject) => {
+    request(`${url}/metrics`, incoming => {
+      let text = ''
+      begin()
+      setTimeout(() => {
+        incoming
+          .on('data', chunk => {
+            text += chunk
+          })
+          .on('end', () => resolve(text))
+          .on('error', reject)
+      }, 1000)
+    })
+      .on('error', reject)
+      .end()
+  })
+  return { begun, answer }
+}
+
+function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
