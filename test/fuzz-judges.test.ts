@@ -92,31 +92,40 @@ const telemetry: fc.Arbitrary<Observed['telemetry']> = fc.option(
   }),
 )
 
+const held = { kind: 'digest', digest: `sha256:${'a'.repeat(64)}` } as const
+
 const presence = fc.constantFrom(
-  { kind: 'digest', digest: `sha256:${'a'.repeat(64)}` } as const,
+  held,
   { kind: 'absent' } as const,
   { kind: 'failed', code: 'UNAVAILABLE', message: 'gone' } as const,
 )
 
+const laneTags = [
+  { repository: repositories[0], tag: 'one' },
+  { repository: repositories[0], tag: 'two' },
+  { repository: repositories[1], tag: 'one' },
+] as const
+
+/** What a registry tells of one of them, mostly well. */
+const laneTag = (named: (typeof laneTags)[number]) =>
+  fc.record({
+    ...{ repository: fc.constant(named.repository), tag: fc.constant(named.tag), origin: fc.constant(null) },
+    answer: fc.oneof({ arbitrary: fc.constant(held), weight: 3 }, presence),
+    sightings: fc.array(
+      fc.record({
+        repository: fc.constantFrom(...repositories),
+        digest: fc.constant(held.digest),
+        answer: presence,
+      }),
+      { maxLength: 1 },
+    ),
+    doubts: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
+  })
+
 const lanes: fc.Arbitrary<Observed['lanes']> = fc.record({
-  tags: fc.uniqueArray(
-    fc.record({
-      repository: fc.constantFrom(...repositories),
-      tag: fc.constantFrom('one', 'two'),
-      answer: presence,
-      sightings: fc.array(
-        fc.record({
-          repository: fc.constantFrom(...repositories),
-          digest: fc.constant(`sha256:${'a'.repeat(64)}`),
-          answer: presence,
-        }),
-        { maxLength: 1 },
-      ),
-      doubts: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
-      origin: fc.constant(null),
-    }),
-    { selector: ({ repository, tag }) => `${repository}:${tag}` },
-  ),
+  tags: fc
+    .oneof({ arbitrary: fc.constant([...laneTags]), weight: 3 }, fc.subarray([...laneTags]))
+    .chain(named => fc.tuple(...named.map(laneTag))),
   named: fc.array(
     fc.record({
       path: fc.constantFrom('service.image' as const, 'job.image' as const),
