@@ -70,6 +70,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const channels = await openChannels({
     ...options,
     keepPolicies: options.keepPolicies ?? null,
+    stacks: () => watch.stacks(),
     onPublished: metrics.alertPublished,
     onState: () => view.touch(),
     onApiRequest: metrics.apiRequest,

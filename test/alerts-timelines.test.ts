@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import type { Incident } from '../sandbox/monitoring/incidents.ts'
 import type { Status } from '../src/checks/status.ts'
+import { type PlaceState, unlistedPlace } from '../src/drift/discovery.ts'
 import type { State } from '../src/drift/state.ts'
 import { createStore, type Snapshot } from '../src/drift/store.ts'
 import { buildAlertsConfig, buildPaging, incidentName, type Paging } from './helpers/paging.ts'
@@ -391,6 +392,31 @@ t.test('a stack that left while Driftwatch was down gets a last 0 too', async t 
   await paging.publish(snapshotOf({ status: 'drifted' }, ['runtime']))
   paging.pass(2 * minute)
   t.strictSame(paging.open(), ['runtime/job-image drifted'])
+})
+
+t.test('a new instance that cannot list where a discovered stack is closes none of its incidents', async t => {
+  const here = { project: 'acme-production', region: 'us-central1' }
+  const listed = (at: number): PlaceState => ({ ...unlistedPlace(here), observedAt: at, staleAt: at + 5 * minute })
+  const denied = { code: 'PERMISSION_DENIED', message: 'run.services.list denied', at: 0 } as const
+  const doubts: Record<string, (at: number) => PlaceState> = {
+    'never listed': () => ({ ...unlistedPlace(here), error: denied }),
+    'not listed any more': at => ({ ...listed(at), error: denied }),
+    'with labels that name it twice': at => ({ ...listed(at), problems: [{ stack: 'runtime', message: 'two of it' }] }),
+  }
+  for (const [title, doubt] of Object.entries(doubts)) {
+    const paging = await buildPaging(t)
+    await paging.apply()
+    await play(paging, 'S D D D D')
+    await paging.restart('instance-b')
+    const publish = async (place: PlaceState) => {
+      await paging.publish({ ...snapshotOf({}, []), discovery: [place] })
+      paging.pass(30 * second)
+    }
+    for (const _ of '0'.repeat(30)) await publish(doubt(paging.clock.now()))
+    t.strictSame(paging.open(), ['runtime/job-image drifted'], `${title}: it may be there`)
+    for (const _ of '0'.repeat(15)) await publish(listed(paging.clock.now()))
+    t.strictSame(paging.open(), [], `${title}, and then seen to be gone`)
+  }
 })
 
 t.test('a monitor that stays dead keeps its incidents for days, not for half an hour', async t => {

@@ -717,6 +717,21 @@ t.test('a look that failed at first hides no drift from the log', async t => {
   t.equal(lines.length, 1)
 })
 
+t.test('what is drifted when it comes back, or is another thing by then, is told to the log again', async t => {
+  const { lines, log } = captureLog()
+  const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
+  const drifted = [buildStackStates({ states: [buildDriftedState()] })]
+  channel.publish(freshSnapshot(drifted), [])
+  channel.publish(freshSnapshot(drifted), [])
+  channel.publish(freshSnapshot([]), [])
+  channel.publish(freshSnapshot(drifted), [])
+  t.equal(lines.length, 2, 'it left, and came back')
+  channel.publish(freshSnapshot(), [])
+  channel.publish(freshSnapshot(drifted), [])
+  t.equal(lines.length, 3, 'its state was begun anew, in sync and then drifted without a transition')
+  t.ok(lines.every(({ severity, from, to }) => severity === 'ERROR' && from === null && to === 'drifted'))
+})
+
 interface CliResult {
   readonly code: number
   readonly stdout: string

@@ -3,7 +3,8 @@ import { hostname } from 'node:os'
 import { within } from '../clients/attempts.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import type { PlaceState } from '../drift/discovery.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
@@ -18,6 +19,8 @@ export interface ChannelsOptions extends ChannelListeners {
   readonly log: Log
   /** What `alerts.policies: manage` does: whoever may write hands it in. Null where nobody may. */
   readonly keepPolicies: PolicyDuty | null
+  /** The stacks that are watched now, discovered ones too. */
+  stacks(): readonly Stack[]
   onApiRequest(api: string, method: string, code: 'OK' | ErrorCode): void
 }
 
@@ -56,13 +59,21 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return absentChannel(clock)
   const { createMonitoringClient } = await import('../clients/monitoring.ts')
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
-  const { startDuty, verifyPolicies } = await import('./policy-duty.ts')
+  const { createDuty, verifyPolicies, withWatched } = await import('./policy-duty.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
   const client = createMonitoringClient({ clock, emulatorHost, onRequest })
   const identify = await createIdentifier(options)
   const duty = { off: null, verify: verifyPolicies, manage: options.keepPolicies }[config.alerts.policies]
+  let places: readonly PlaceState[] | null = null
   const looking =
-    duty && startDuty({ duty, context: { client, config, clock, log, onRequest }, identify, onResult: onState })
+    duty &&
+    createDuty({
+      duty,
+      context: { client, clock, log, onRequest },
+      config: () => withWatched(config, options.stacks(), places),
+      identify,
+      onResult: onState,
+    })
   const channel = createCloudMonitoringChannel({
     ...options,
     client,
@@ -71,6 +82,12 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   })
   return {
     ...channel,
+    publish(snapshot, transitions) {
+      channel.publish(snapshot, transitions)
+      places = snapshot.discovery
+      // Which stacks there are is known after the first cycle only.
+      if (snapshot.cycle !== null) looking?.begin()
+    },
     async close() {
       await Promise.all([channel.close(), looking?.close(), client.close()])
     },

@@ -3,6 +3,7 @@ import type { MonitoringClient } from '../clients/monitoring.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import { longestGapMs } from '../config/schedule-gap.ts'
 import type { Config } from '../config/schema.ts'
+import { isKnownGone, type PlaceState } from '../drift/discovery.ts'
 import type { FailedLook } from '../drift/state.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
 import { alertMetrics } from './descriptors.ts'
@@ -23,12 +24,18 @@ export interface LeftBehindOptions {
   readonly clock: Clock
 }
 
+/** Where stacks are found by their labels; null where none are. */
+type Places = readonly PlaceState[] | null
+
 /** Checks that are watched no more, and whose incidents would stay open for days: missing data closes nothing. */
 export interface LeftBehind {
   /** Says what is watched from now on; returns what is owed a 0. */
   owed(watched: ReadonlyMap<string, CheckLabels>): CheckLabels[]
-  /** To be called when that is written: looks for more where it is time to. Returns what keeps it from looking, or null. */
-  look(identity: Identity, deadline: Deadline): Promise<FailedLook | null>
+  /**
+   * To be called when that is written: looks for more where it is time to. What may be in a place that could not be
+   * listed is owed nothing: being blind closes no incident. Returns what keeps it from looking, or null.
+   */
+  look(identity: Identity, places: Places, deadline: Deadline): Promise<FailedLook | null>
 }
 
 /**
@@ -58,15 +65,19 @@ export function createLeftBehind({ client, config, clock }: LeftBehindOptions): 
       return client.readSeries(project, { filter, from, to, groupBy }, deadline)
     }
     const series = [...(await read(alertMetrics.drifted)), ...(await read(alertMetrics.unknown))]
-    seenUpTo = to - visibleAfterMs
     return series
       .filter(({ value }) => value > 0)
       .map(({ metricLabels: { stack = '', check = '' } }) => ({ stack, check }))
   }
 
-  async function lookNow(identity: Identity, deadline: Deadline): Promise<number> {
+  async function lookNow(identity: Identity, places: Places, deadline: Deadline): Promise<number> {
+    const at = clock.now()
     try {
-      for (const labels of await readOthers(identity, deadline)) if (!known.has(checkKey(labels))) owe(labels)
+      const unwatched = (await readOthers(identity, deadline)).filter(labels => !known.has(checkKey(labels)))
+      const gone = unwatched.filter(({ stack }) => isKnownGone(places, stack))
+      for (const labels of gone) owe(labels)
+      // Of what may still be there it is asked again.
+      if (gone.length === unwatched.length) seenUpTo = at - visibleAfterMs
       notice = null
       return lookEveryMs
     } catch (thrown) {
@@ -83,9 +94,9 @@ export function createLeftBehind({ client, config, clock }: LeftBehindOptions): 
       known = watched
       return [...owed.values()].map(({ labels }) => labels)
     },
-    async look(identity, deadline) {
+    async look(identity, places, deadline) {
       for (const [key, { until }] of owed) if (until <= clock.now()) owed.delete(key)
-      if (clock.monotonic() >= nextLookAt) nextLookAt = clock.monotonic() + (await lookNow(identity, deadline))
+      if (clock.monotonic() >= nextLookAt) nextLookAt = clock.monotonic() + (await lookNow(identity, places, deadline))
       return notice
     },
   }

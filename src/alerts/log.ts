@@ -4,6 +4,7 @@ import type { Transition } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
+import { checkKey } from './points.ts'
 
 const name = 'log'
 
@@ -25,11 +26,11 @@ interface Told {
 }
 
 /**
- * One line for each change of status, and one for each check that is drifted when it is looked at first: a log-based
- * alert must not miss what was wrong before Driftwatch began.
+ * One line for each change of status, and one for each check that is drifted when it is looked at first, or again after
+ * it was gone: a log-based alert must not miss what was wrong before Driftwatch began to watch it.
  */
 export function createLogChannel(log: Log, clock: Clock, { onPublished, onState }: ChannelListeners): Channel {
-  const met = new Set<string>()
+  let before: ReadonlySet<string> = new Set()
   let publishedAt: EpochMs | null = null
 
   function tell({ since, ...told }: Told): void {
@@ -39,7 +40,10 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
   return {
     name,
     publish(snapshot, transitions) {
-      for (const told of firstFindings(snapshot, met)) tell(told)
+      const drifted = driftedChecks(snapshot)
+      const changed = new Set(transitions.map(checkKey))
+      for (const [key, told] of drifted) if (!before.has(key) && !changed.has(key)) tell(told)
+      before = new Set(drifted.keys())
       for (const { stack, check, from, to, since, differences } of transitions) {
         tell({ stack, check, from, to, since, differences })
       }
@@ -52,21 +56,14 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
   }
 }
 
-/** The drifts of checks that have not been `met` before; they are from now on. */
-function firstFindings({ stacks }: Snapshot, met: Set<string>): Told[] {
-  const judged = stacks.flatMap(({ name, states }) =>
-    states.filter(({ observedAt }) => observedAt !== null).map(state => ({ stack: name, ...state })),
+/** What is drifted now, by a key for each check. */
+function driftedChecks({ stacks }: Snapshot): Map<string, Told> {
+  const states = stacks.flatMap(({ name, states }) => states.map(state => ({ stack: name, ...state })))
+  const drifted = states.filter(({ status }) => status === 'drifted')
+  return new Map(
+    drifted.map(({ stack, check, status, since, differences }) => [
+      checkKey({ stack, check }),
+      { stack, check, from: null, to: status, since, differences },
+    ]),
   )
-  const fresh = judged.filter(({ stack, check }) => !met.has(`${stack}/${check}`))
-  for (const { stack, check } of fresh) met.add(`${stack}/${check}`)
-  return fresh
-    .filter(({ status }) => status === 'drifted')
-    .map(({ stack, check, status, since, differences }) => ({
-      stack,
-      check,
-      from: null,
-      to: status,
-      since,
-      differences,
-    }))
 }

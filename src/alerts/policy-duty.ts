@@ -1,9 +1,10 @@
 import { within } from '../clients/attempts.ts'
 import type { MonitoringClient } from '../clients/monitoring.ts'
 import type { Clock } from '../clock.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import { neverListed, type PlaceState } from '../drift/discovery.ts'
 import type { FailedLook } from '../drift/state.ts'
-import { asDriftwatchError, type ErrorCode } from '../errors.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Identity } from './identity.ts'
 import { type AlertsPlan, inspectAlerts } from './inspect.ts'
@@ -53,22 +54,25 @@ export function describePlan({ steps, problems }: AlertsPlan, failed: readonly s
 
 export interface DutyOptions {
   readonly duty: PolicyDuty
-  readonly context: Omit<DutyContext, 'identity' | 'signal'>
+  readonly context: Omit<DutyContext, 'config' | 'identity' | 'signal'>
+  /** The config as it is now, with every stack that is watched. May throw a coded error where that is not known. */
+  config(): Config
   identify(signal: AbortSignal): Promise<Identity>
   /** The result is there, or another one. */
   onResult(): void
 }
 
-/** Does the duty at once and then every hour; sooner where it failed. */
-export function startDuty({ duty, context, identify, onResult }: DutyOptions) {
+/** Does the duty once it is begun and then every hour; sooner where it failed. */
+export function createDuty({ duty, context, config, identify, onResult }: DutyOptions) {
   const { clock, log } = context
   const ending = new AbortController()
   let error: FailedLook | null = null
+  let running: Promise<void> | null = null
 
   async function once(): Promise<number> {
     const { signal } = ending
     try {
-      const { problem, again } = await duty({ ...context, identity: await identify(signal), signal })
+      const { problem, again } = await duty({ ...context, config: config(), identity: await identify(signal), signal })
       error = problem === null ? null : { code: 'POLICIES_DIFFER', message: problem, at: clock.now() }
       return again ? soonMs : hourMs
     } catch (thrown) {
@@ -90,8 +94,11 @@ export function startDuty({ duty, context, identify, onResult }: DutyOptions) {
     }
   }
 
-  const running = run()
   return {
+    /** From now on it is done; a second time nothing happens. */
+    begin() {
+      running ??= run()
+    },
     /** What is not right with the policies, or null. */
     error: () => error,
     async close() {
@@ -99,4 +106,16 @@ export function startDuty({ duty, context, identify, onResult }: DutyOptions) {
       await running
     },
   }
+}
+
+/**
+ * The config with every stack that is watched. Routes take stacks by their labels: where a place was never listed they
+ * would lose those that are there, and UNAVAILABLE, or what kept it from being listed, is thrown.
+ */
+export function withWatched(config: Config, stacks: readonly Stack[], places: readonly PlaceState[] | null): Config {
+  const unlisted = config.alerts.routes.length > 0 ? neverListed(places) : null
+  if (unlisted === null) return { ...config, stacks }
+  const { project, region, error } = unlisted
+  const why = error?.message ?? `nobody has looked into ${project}, ${region} yet`
+  throw new DriftwatchError(error?.code ?? 'UNAVAILABLE', `it is not known which stacks there are: ${why}`)
 }

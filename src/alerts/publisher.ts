@@ -61,7 +61,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         },
       )
       if (conflict) throw conflict
-      return within(clock, besidesTimeoutMs, ending, deadline => leftBehind.look(who, deadline))
+      return within(clock, besidesTimeoutMs, ending, deadline => leftBehind.look(who, snapshot.discovery, deadline))
     },
   }
 }

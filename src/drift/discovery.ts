@@ -31,6 +31,24 @@ export function placeStatus({ staleAt, problems }: PlaceState, now: EpochMs): Ex
   return staleAt !== null && now < staleAt && problems.length === 0 ? 'in_sync' : 'unknown'
 }
 
+/** What is known of a place before it was listed. */
+export function unlistedPlace({ project, region }: Pick<PlaceState, 'project' | 'region'>): PlaceState {
+  return { project, region, observedAt: null, staleAt: null, error: null, problems: [], stacks: 0 }
+}
+
+/** The first place whose stacks are not known, since it was never listed; null where they all are. */
+export function neverListed(places: readonly PlaceState[] | null): PlaceState | null {
+  return places?.find(({ observedAt }) => observedAt === null) ?? null
+}
+
+/** Whether a stack that is not watched is known to be gone: every place was listed just now, and no label names it. */
+export function isKnownGone(places: readonly PlaceState[] | null, stack: string): boolean {
+  return (places ?? []).every(
+    ({ observedAt, error, problems }) =>
+      observedAt !== null && error === null && problems.every(problem => problem.stack !== stack),
+  )
+}
+
 /** What is known of a place when the wall clock was set by `ms`. */
 export function movePlace(place: PlaceState, ms: number): PlaceState {
   const { observedAt, staleAt, error } = place

@@ -3,7 +3,7 @@ import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
-import { movePlace, type PlaceState } from './discovery.ts'
+import { movePlace, type PlaceState, unlistedPlace } from './discovery.ts'
 import {
   ageState,
   claimsAnything,
@@ -80,7 +80,7 @@ export interface Store {
 /** `checksOf` gives the checks of a stack that are judged. At first those that the config lists are watched. */
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
   let limits = config
-  let places: readonly PlaceState[] | null = null
+  let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
   let stacks = track(config.stacks, new Map(), startedAt)
   let cycle: CycleSummary | null = null
 
