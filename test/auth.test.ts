@@ -17,6 +17,7 @@ import { createLog } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { createRefresh } from '../src/schedule/refresh.ts'
 import { buildSnapshot, noon } from './helpers/states.ts'
+import { unhurriedLimits } from './helpers/unhurried-limits.ts'
 
 const token = 'canary-token-0123456789abcdef'
 const older = 'canary-older-0123456789abcdef'
@@ -44,6 +45,7 @@ async function serve(t: Test, auth: Auth | null) {
       return { id: 7, startedAt: noon, durationMs: 5 }
     },
     auth,
+    limits: unhurriedLimits,
     log: createLog({ level: 'trace', clock: systemClock, stream }),
   })
   t.teardown(() => app.close())

@@ -33,6 +33,7 @@ import {
   buildState,
   noon,
 } from './helpers/states.ts'
+import { unhurriedLimits } from './helpers/unhurried-limits.ts'
 import { until } from './helpers/until.ts'
 
 const render = createRenderer()
@@ -69,6 +70,7 @@ async function serve(t: Test, snapshot: Snapshot = mixed, override: Partial<AppD
     metrics: createMetrics({ build: { version, node: process.version } }),
     refresh: async () => ({ id: 7, startedAt: noon, durationMs: 5 }),
     auth: null,
+    limits: unhurriedLimits,
     log: createLog({ level: 'debug', clock: systemClock, stream }),
     ...override,
   })
