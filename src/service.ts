@@ -8,6 +8,7 @@ import type { Environment } from './config/environment.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
 import type { Config } from './config/schema.ts'
 import { createRenderer, type Rendered } from './drift/rendered.ts'
+import type { State } from './drift/state.ts'
 import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
@@ -48,6 +49,9 @@ export interface Service {
 
 /** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
 const longestJitterMs = 1000
+
+/** A fleet that is too big for one cycle is looked at on, whatever the schedule: by then there is leave for many calls. */
+const catchUpPauseMs = 20_000
 
 function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
   return createMetrics({
@@ -90,6 +94,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   })
   let closing = false
+  let cancelCatchUp = () => {}
   const view = createView(watch, channels, metrics.update)
   const scheduler = schedule({
     schedule: config.schedule,
@@ -99,8 +104,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     async run() {
       const cycle = await watch.runCycle()
       if (closing) return
+      const catchingUp = watch.isCatchingUp()
+      cancelCatchUp()
+      if (catchingUp) cancelCatchUp = clock.after(catchUpPauseMs, () => void scheduler.runNow())
       metrics.cycleCompleted(cycle.durationMs / 1000, clock.now())
-      log.info({ cycle: cycle.id, durationMs: cycle.durationMs, ...view.counts() }, 'cycle completed')
+      const { id, durationMs } = cycle
+      log.info({ cycle: id, durationMs, ...view.counts(), ...(catchingUp && { catchingUp }) }, 'cycle completed')
     },
   })
   const app = buildApp({
@@ -127,6 +136,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     refresh: scheduler.runNow,
     async close() {
       closing = true
+      cancelCatchUp()
       view.close()
       await Promise.all([app.close(), watch.close(), closeAll(channels), scheduler.stop(), begun])
     },
@@ -201,11 +211,18 @@ function countStatuses({ stacks }: Snapshot) {
   }
 }
 
-function readiness({ cycle }: Snapshot, scheduler: Scheduler, longestSilenceMs: number): Readiness {
+function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, longestSilenceMs: number): Readiness {
   if (cycle === null) return { ready: false, reason: 'the first cycle has not been completed' }
+  const waiting = stacks.filter(({ states }) => states.some(isWaiting)).length
+  if (waiting > 0) return { ready: false, reason: `${waiting} of ${stacks.length} stacks have not been looked at yet` }
   const silence = scheduler.sinceLastTick()
   if (silence <= longestSilenceMs) return { ready: true }
   return { ready: false, reason: `the last cycle began ${formatDuration(silence)} ago: the scheduler has stopped` }
+}
+
+/** The share of the quota was spent before it could be looked at for the first time. */
+function isWaiting({ observedAt, error }: State): boolean {
+  return observedAt === null && error?.code === 'QUOTA_SPENT'
 }
 
 function unavailable(thrown: unknown, host: string, port: number): DriftwatchError {

@@ -1,6 +1,7 @@
 import type { Check, CheckKind } from './checks/check.ts'
 import { checksOf } from './checks/checks.ts'
 import { type Deadline, startDeadline } from './clients/attempts.ts'
+import { type CallRates, createCallBudget } from './clients/call-budget.ts'
 import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run.ts'
 import { createCloudRunReaders } from './clients/cloud-run-reader.ts'
 import { createGoogleCredentials } from './clients/google-credentials.ts'
@@ -60,6 +61,8 @@ export interface Watch {
   runCycle(): Promise<CycleSummary>
   /** From the next cycle on this is the config. */
   use(config: Config): void
+  /** Whether the last cycle had to leave out looks because the quota's share was spent. */
+  isCatchingUp(): boolean
   /** Who is watched: at first those that the config lists, and from the first cycle on the discovered ones too. */
   stacks(): readonly Stack[]
   /** Turns unknown what is too old to be believed by now, and tells the listeners. */
@@ -88,8 +91,10 @@ export function createWatch(options: WatchOptions): Watch {
   const { onLook = () => {}, onApiRequest = () => {}, onChange = () => {} } = listeners
   let { config } = options
   let stacks = config.stacks
+  const budget = createCallBudget(clock, ratesOf(config))
   const cloudRun = createCloudRunClient({
     clock,
+    budget,
     emulatorHost: environment.cloudRunEmulatorHost,
     onRequest: (method, code) => onApiRequest('run', method, code),
   })
@@ -105,6 +110,7 @@ export function createWatch(options: WatchOptions): Watch {
   const discovery = createDiscovery({ clock, log })
   const ending = new AbortController()
   let cycles = 0
+  let leftOut = 0
 
   function openProbes(deadline: Deadline): OpenProbes {
     const reader = readers.open(deadline)
@@ -148,7 +154,7 @@ export function createWatch(options: WatchOptions): Watch {
       cycles += 1
       const id = cycles
       if (stacks.some(({ afterRollout }) => afterRollout)) await telemetry?.load()
-      return runCycle(id, {
+      const summary = await runCycle(id, {
         config,
         clock,
         log,
@@ -162,10 +168,14 @@ export function createWatch(options: WatchOptions): Watch {
         onLook,
         publish: onChange,
       })
+      leftOut = budget.roundOver()
+      return summary
     },
     use(next) {
       config = next
+      budget.use(ratesOf(next))
     },
+    isCatchingUp: () => leftOut > 0,
     stacks: () => stacks,
     age() {
       settleClock()
@@ -177,6 +187,11 @@ export function createWatch(options: WatchOptions): Watch {
       await Promise.all([cloudRun.close(), telemetry?.close(), databases.close()])
     },
   }
+}
+
+function ratesOf({ quota: { readsPerMinute, steadyPercent, catchUpPercent } }: Config): CallRates {
+  const share = (percent: number) => Math.max(1, Math.floor((readsPerMinute * percent) / 100))
+  return { steady: share(steadyPercent), catchUp: share(Math.max(steadyPercent, catchUpPercent)) }
 }
 
 /** With an emulator of Cloud Run and none of Cloud Monitoring, nobody is asked. */

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader'
 import { LRUCache } from 'lru-cache'
 import type { Clock, EpochMs } from '../clock.ts'
+import { asDriftwatchError } from '../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../release/cloud-run.ts'
 import type { Deadline } from './attempts.ts'
 import type { CloudRunClient } from './cloud-run.ts'
@@ -168,7 +169,12 @@ async function readRevision(
   const before = memory.revisions.get(key)
   const now = clock.monotonic()
   if (before && before.stamp === stamp && now - before.readAt < rereadAfterMs) return before.revision
-  const revision = await loader.load(key)
+  const revision = await loader.load(key).catch(thrown => {
+    // To look again at what should not have changed can wait.
+    if (before?.stamp === stamp && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return before.revision
+    throw thrown
+  })
+  if (revision === before?.revision) return revision
   if (revision && isReady(revision)) memory.revisions.set(key, { revision, stamp, readAt: now })
   else memory.revisions.delete(key)
   return revision

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { Deadline } from './attempts.ts'
+import type { CallBudget } from './call-budget.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from './google-client.ts'
 import { createGoogleCredentials } from './google-credentials.ts'
@@ -40,6 +41,8 @@ export interface CloudRunOptions {
   readonly clock: Clock
   /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
   readonly emulatorHost: string | null
+  /** Gives leave to each request; left out, all may be made. */
+  readonly budget?: CallBudget
   /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
   readonly onRequest?: (method: string, code: 'OK' | ErrorCode) => void
 }
@@ -70,7 +73,7 @@ interface VendorReads<M> {
   ): Promise<readonly [readonly M[], unknown, VendorPage]>
 }
 
-export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRunOptions): CloudRunClient {
+export function createCloudRunClient({ clock, emulatorHost, budget, onRequest }: CloudRunOptions): CloudRunClient {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
   // Each client changes the options that it is given: it gets its own.
@@ -78,7 +81,7 @@ export function createCloudRunClient({ clock, emulatorHost, onRequest }: CloudRu
   const revisions = createRenewable(() => new RevisionsClient(options()))
   const jobs = createRenewable(() => new JobsClient(options()))
   const executions = createRenewable(() => new ExecutionsClient(options()))
-  const caller = createCaller({ system: 'Cloud Run', clock, credentials, onRequest })
+  const caller = createCaller({ system: 'Cloud Run', clock, credentials, budget, onRequest })
   return {
     services: createReader('Service', toService, caller, {
       get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),

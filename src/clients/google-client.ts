@@ -2,6 +2,7 @@ import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
 import { attempt, type Deadline } from './attempts.ts'
+import type { CallBudget } from './call-budget.ts'
 import type { GoogleCredentials } from './google-credentials.ts'
 import { translateGrpcError } from './grpc-errors.ts'
 
@@ -25,20 +26,27 @@ export interface CallerOptions {
   readonly clock: Clock
   /** Looked for before each request, so that without them nothing is sent; null for an emulator. */
   readonly credentials: GoogleCredentials | null
+  /** Gives leave to each request; left out, all may be made. */
+  readonly budget?: CallBudget | undefined
   /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
 
-export function createCaller({ system, clock, credentials, onRequest = () => {} }: CallerOptions): Caller {
+export function createCaller({ system, clock, credentials, budget, onRequest = () => {} }: CallerOptions): Caller {
   return (method, resource, deadline, call) =>
     attempt(clock, deadline, async timeout => {
+      const where = `${system} ${method} ${resource}`
+      await budget?.take(resource, deadline).catch(thrown => {
+        // Nothing was asked: it counts as no request.
+        throw translateGrpcError(thrown, where)
+      })
       try {
         await credentials?.requestHeaders()
         const answer = await call({ timeout, retry: null })
         onRequest(method, 'OK')
         return answer
       } catch (thrown) {
-        const error = translateGrpcError(thrown, `${system} ${method} ${resource}`)
+        const error = translateGrpcError(thrown, where)
         onRequest(method, error.code)
         throw error
       }
