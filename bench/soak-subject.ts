@@ -58,7 +58,8 @@ async function main(): Promise<void> {
     nodeVersion: process.version,
     schedule(options) {
       run = options.run
-      return { start: run, runNow: run, stop: async () => {}, sinceLastTick: () => clock.monotonic() - lastTick }
+      const sinceLastTick = () => clock.monotonic() - lastTick
+      return { start: run, runNow: run, reschedule: () => {}, stop: async () => {}, sinceLastTick }
     },
   })
 

@@ -12,4 +12,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   clock: systemClock,
   nodeVersion: process.version,
   signal: ending.signal,
+  onHangup(listener) {
+    process.on('SIGHUP', listener)
+    return () => process.off('SIGHUP', listener)
+  },
 })

@@ -4,6 +4,7 @@ import { channelMethods, openChannels } from './alerts/channels.ts'
 import type { PolicyDuty } from './alerts/policy-duty.ts'
 import { worstStatus } from './checks/status.ts'
 import type { Clock } from './clock.ts'
+import type { ConfigState } from './config/config-source.ts'
 import type { Environment } from './config/environment.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
 import type { Config } from './config/schema.ts'
@@ -43,6 +44,8 @@ export interface Service {
   readonly port: number
   /** Runs a cycle now, or joins the one that is under way; resolves when it is over. */
   refresh(): Promise<void>
+  /** The config file was read again: what counts from now on, and how it stands. The next cycle begins at once. */
+  configRead(config: Config, state: ConfigState): void
   /** Answers what is under way, looks no more, and gives everything back. */
   close(): Promise<void>
 }
@@ -68,8 +71,9 @@ function countLook(look: Look<ProbeKind>, metrics: Metrics): void {
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { config, environment, clock, log, schedule = createScheduler } = options
-  const gapMs = longestGapMs(config.schedule)
+  const { environment, clock, log, schedule = createScheduler } = options
+  let { config } = options
+  let gapMs = longestGapMs(config.schedule)
   const metrics = createServiceMetrics(options)
   const channels = await openChannels({
     ...options,
@@ -134,6 +138,17 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   return {
     port,
     refresh: scheduler.runNow,
+    configRead(next, state) {
+      watch.store.configRead(state)
+      view.show(watch.store.snapshot(watch.clock.now()))
+      if (next === config) return
+      config = next
+      gapMs = longestGapMs(config.schedule)
+      watch.use(config)
+      scheduler.reschedule({ schedule: config.schedule, jitterMs: jitterOf(config, gapMs) })
+      // The run that is under way has the config of before.
+      void scheduler.runNow().then(() => (closing || watch.isCurrent() ? undefined : scheduler.runNow()))
+    },
     async close() {
       closing = true
       cancelCatchUp()

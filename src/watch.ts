@@ -61,6 +61,8 @@ export interface Watch {
   runCycle(): Promise<CycleSummary>
   /** From the next cycle on this is the config. */
   use(config: Config): void
+  /** Whether the last cycle was by the config that counts. */
+  isCurrent(): boolean
   /** Whether the last cycle had to leave out looks because the quota's share was spent. */
   isCatchingUp(): boolean
   /** Who is watched: at first those that the config lists, and from the first cycle on the discovered ones too. */
@@ -111,6 +113,7 @@ export function createWatch(options: WatchOptions): Watch {
   const ending = new AbortController()
   let cycles = 0
   let leftOut = 0
+  let used: Config | null = null
 
   function openProbes(deadline: Deadline): OpenProbes {
     const reader = readers.open(deadline)
@@ -154,6 +157,7 @@ export function createWatch(options: WatchOptions): Watch {
       cycles += 1
       const id = cycles
       if (stacks.some(({ afterRollout }) => afterRollout)) await telemetry?.load()
+      used = config
       const summary = await runCycle(id, {
         config,
         clock,
@@ -175,6 +179,7 @@ export function createWatch(options: WatchOptions): Watch {
       config = next
       budget.use(ratesOf(next))
     },
+    isCurrent: () => used === config,
     isCatchingUp: () => leftOut > 0,
     stacks: () => stacks,
     age() {

@@ -23,6 +23,8 @@ export interface CommandIo {
   readonly clock: Clock
   /** The version of Node.js, as `v24.1.0`. */
   readonly nodeVersion: string
+  /** Calls back when the process is asked to read its config again; returns what ends that. Left out: nobody asks. */
+  readonly onHangup?: (listener: () => void) => () => void
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
 }

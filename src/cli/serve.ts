@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { PolicyDuty } from '../alerts/policy-duty.ts'
+import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
-import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
 import { startService } from '../service.ts'
@@ -22,14 +22,24 @@ What does it do?
 Where does it listen?
   On $PORT (8080), at the config's host (0.0.0.0). A signal TERM or INT ends it: what is being answered is answered.
 
+How does it get another config?
+  It reads the file again when that has changed, and on a signal HUP. A broken one is refused, and what was, stays.
+
 What does it log?
   Lines of JSON on stderr, as Cloud Logging takes them; $LOG_LEVEL (info) says how many.
 `,
   options: {},
   async run(values, io) {
     const environment = readEnvironment(io.variables)
-    const config = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
     const log = createLog({ level: environment.logLevel, clock: io.clock })
+    const source = createConfigSource({
+      file: single(values, 'config') ?? environment.configFile,
+      environment,
+      clock: io.clock,
+      onRead: () => service.configRead(source.current(), source.state()),
+      log,
+    })
+    const config = source.current()
     for (const { name, notes } of config.stacks)
       for (const note of notes) log.info({ stack: name, note }, 'note on the config')
     const service = await startService({
@@ -40,7 +50,9 @@ What does it log?
       nodeVersion: io.nodeVersion,
       keepPolicies: await loadKeeper(config, environment),
     })
+    const stops = [source.follow(), io.onHangup?.(source.reload)]
     if (!io.signal.aborted) await once(io.signal, 'abort')
+    for (const stop of stops) stop?.()
     log.info('ending')
     await service.close()
     return 0

@@ -66,7 +66,8 @@ function invalid(fileName: string, source: YamlSource, problems: readonly Proble
   return new DriftwatchError('CONFIG_INVALID', lines.join('\n'))
 }
 
-function readText(file: string): string {
+/** The text of the config file; throws CONFIG_UNREADABLE. */
+export function readText(file: string): string {
   const unreadable = (why: string, cause?: unknown) =>
     new DriftwatchError('CONFIG_UNREADABLE', `cannot read the config file ${file}: ${why}`, { cause })
   let bytes: Buffer

@@ -80,7 +80,8 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
       error?.code,
       error?.message,
     ])
-    const content = [told, places, selection.stacks.map(selected => digestOf(selected, fragments))]
+    const config = snapshot.config && [snapshot.config.error?.message, snapshot.config.needRestart]
+    const content = [told, places, config, selection.stacks.map(selected => digestOf(selected, fragments))]
     return createPage({ status: head.status, format, body, content, last: selection.last })
   }
 

@@ -3,6 +3,7 @@ import { checkKinds } from '../checks/check.ts'
 import { differenceKinds } from '../checks/finding.ts'
 import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
+import type { ConfigState } from '../config/config-source.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type PlaceState, placeStatus } from './discovery.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
@@ -148,6 +149,21 @@ const placeSchema = {
   },
 } as const
 
+const configStateSchema = {
+  ...closed,
+  description: 'How the config file stands that is followed.',
+  required: ['loadedAt', 'error', 'needRestart'],
+  properties: {
+    loadedAt: { ...time, description: 'When what counts was read.' },
+    error: { ...nullableFailedLook, description: 'Why the file as it is now does not count; null where it does.' },
+    needRestart: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Keys that have changed and count after a restart.',
+    },
+  },
+} as const
+
 const apiVersion = { type: 'string', const: 'driftwatch/v1' } as const
 
 const generatedAt = { ...time, description: 'The moment that this describes.' } as const
@@ -168,6 +184,7 @@ export const reportSchema = {
     generatedAt,
     channels: { type: 'array', items: channelSchema },
     cycle: cycleSchema,
+    config: configStateSchema,
     discovery: { type: 'array', items: placeSchema, description: 'Only where the config has `discover`.' },
     stacks: { type: 'array', items: stackSchema, description: 'With a filter those that have a check that matches.' },
   },
@@ -230,6 +247,7 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
     generatedAt: formatTime(snapshot.takenAt),
     channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
+    ...(snapshot.config && { config: reportConfig(snapshot.config) }),
     ...(snapshot.discovery && { discovery: snapshot.discovery.map(place => reportPlace(place, snapshot.takenAt)) }),
   }
 }
@@ -314,6 +332,10 @@ export function reportState(state: State): ReportedCheck {
 
 function reportChannel({ channel, publishedAt, error }: ChannelState): Report['channels'][number] {
   return { channel, publishedAt: formatNullable(publishedAt), error: error && reportError(error) }
+}
+
+function reportConfig({ loadedAt, error, needRestart }: ConfigState): NonNullable<Report['config']> {
+  return { loadedAt: formatTime(loadedAt), error: error && reportError(error), needRestart: [...needRestart] }
 }
 
 function reportPlace(place: PlaceState, now: EpochMs): NonNullable<Report['discovery']>[number] {

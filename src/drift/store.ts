@@ -1,6 +1,7 @@
 import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
+import type { ConfigState } from '../config/config-source.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
 import { movePlace, type PlaceState, unlistedPlace } from './discovery.ts'
@@ -43,6 +44,8 @@ export interface Snapshot {
   readonly cycle: CycleSummary | null
   /** What is known of the places where stacks are found; null where nothing is discovered. */
   readonly discovery: readonly PlaceState[] | null
+  /** How the config file stands; null where it is not followed. */
+  readonly config: ConfigState | null
   readonly stacks: readonly StackStates[]
 }
 
@@ -71,6 +74,7 @@ export interface Store {
   /** The wall clock was set by `ms`: everything that is known stays as old as it is. */
   clockSet(ms: number): void
   cycleCompleted(cycle: CycleSummary): void
+  configRead(state: ConfigState): void
   /** What is to be believed at `now`. */
   snapshot(now: EpochMs): Snapshot
   /** When, after `now`, the next state or place goes stale, or null where none will. */
@@ -83,6 +87,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
   let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
   let stacks = track(config.stacks, new Map(), startedAt)
   let cycle: CycleSummary | null = null
+  let configState: ConfigState | null = null
 
   function track(watched: readonly Stack[], before: TrackedStacks, at: EpochMs): TrackedStacks {
     return new Map(watched.map(stack => [stack.name, trackStack(stack, checksOf(stack), before.get(stack.name), at)]))
@@ -119,9 +124,12 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     cycleCompleted(completed) {
       cycle = completed
     },
+    configRead(state) {
+      configState = state
+    },
     snapshot(now) {
       const states = [...stacks.values()].map(tracked => stackStates(tracked, now))
-      return { takenAt: now, cycle, discovery: places, stacks: states }
+      return { takenAt: now, cycle, discovery: places, config: configState, stacks: states }
     },
     nextStaleAt(now) {
       const believed = [...stacks.values()].flatMap(({ states }) => [...states.values()].filter(claimsAnything))

@@ -34,7 +34,8 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   const places = 'discovery' in report ? (report.discovery ?? []) : []
   const doubts = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
   const discovery = doubts.map(place => placeLines(place, report.generatedAt, paint))
-  return `${[[topLine(report, rows, paint)], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
+  const config = 'config' in report && report.config ? configLines(report.config, report.generatedAt, paint) : []
+  return `${[[topLine(report, rows, paint), ...config], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
 /** Text of vendors' made harmless for a terminal: what is invisible, moves or reorders is spelled out. */
@@ -66,6 +67,13 @@ function topLine(report: Report | StackReport | CheckReport, rows: readonly Row[
 
 function headLine(title: string, check: ReportedCheck, now: string, paint: Paint): string {
   return `${paintStatus(check.status, paint)}  ${title}  ${paint('dim', `since ${age(check.since, now)}`)}`
+}
+
+function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string, paint: Paint): string[] {
+  return [
+    ...(error ? proseLines('config', `refused ${age(error.at, now)}: ${error.message}`, paint) : []),
+    ...(needRestart.length > 0 ? proseLines('config', `${needRestart.join(', ')} count after a restart`, paint) : []),
+  ]
 }
 
 /** A place whose stacks are not all known for sure: above them, since nobody can see what is missing. */

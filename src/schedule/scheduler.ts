@@ -8,6 +8,8 @@ export interface Scheduler {
   start(): Promise<void>
   /** Runs once now, out of turn; while a run is under way it joins that one. Resolves when the run is over. */
   runNow(): Promise<void>
+  /** From now on runs are due by another schedule. */
+  reschedule(timing: Pick<SchedulerOptions, 'schedule' | 'jitterMs'>): void
   /** Runs nothing any more, and resolves when what was running is over. */
   stop(): Promise<void>
   /** How long ago, in milliseconds, a run was last begun; infinite before the first. */
@@ -25,7 +27,8 @@ export interface SchedulerOptions {
   run(): Promise<void>
 }
 
-export function createScheduler({ schedule, jitterMs, clock, log, run }: SchedulerOptions): Scheduler {
+export function createScheduler({ clock, log, run, ...initial }: SchedulerOptions): Scheduler {
+  let timing: Pick<SchedulerOptions, 'schedule' | 'jitterMs'> = initial
   let running: Promise<void> | null = null
   let lastTick = Number.NEGATIVE_INFINITY
 
@@ -47,8 +50,14 @@ export function createScheduler({ schedule, jitterMs, clock, log, run }: Schedul
   let timetable: Timetable | null = null
   return {
     async start() {
-      timetable = startTimetable({ schedule, jitterMs, onDue: () => void tick() })
+      timetable = startTimetable({ ...timing, onDue: () => void tick() })
       await tick()
+    },
+    reschedule(next) {
+      timing = next
+      if (timetable === null) return
+      timetable.close()
+      timetable = startTimetable({ ...timing, onDue: () => void tick() })
     },
     runNow: () => running ?? tick(),
     async stop() {

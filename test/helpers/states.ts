@@ -76,6 +76,7 @@ export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
     takenAt: noon,
     cycle: { id: 42, startedAt: noon - 1000, durationMs: 812 },
     discovery: null,
+    config: null,
     stacks: [buildStackStates()],
     ...override,
   }

@@ -42,6 +42,7 @@ async function build(
   }
   const config = {
     schedule: '* * * * * *',
+    quota: { readsPerMinute: 6000 },
     timeout: '25s',
     host: '127.0.0.1',
     alerts: { policies, notificationChannels: [onCall], ...alerts },
