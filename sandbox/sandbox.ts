@@ -14,6 +14,8 @@ export interface SandboxOptions {
   readonly port: number
   /** Of the service's log; default `warn`, since an info line tells of every cycle. */
   readonly logLevel?: string
+  /** The service's config in place of sandbox/driftwatch.yaml. */
+  readonly config?: string
   /** Cron expression and durations in place of those of sandbox/driftwatch.yaml. */
   readonly schedule?: string
   readonly timeout?: string
@@ -88,6 +90,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
   const service = await startService({
     port,
+    config: options.config,
     env: { ...env, ...serviceEnv(options) },
     onLog: options.onLog ?? (() => {}),
     signal,

@@ -8,6 +8,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 export interface ServiceOptions {
   readonly port: number
+  /** Its config; default sandbox/driftwatch.yaml. */
+  readonly config?: string | undefined
   /** On top of this process's own environment. */
   readonly env: Readonly<Record<string, string>>
   /** Gets every line that the service writes to its log. */
@@ -27,8 +29,9 @@ export interface ServiceProcess {
 }
 
 /** Starts `driftwatch serve` and waits until it is ready. Rejects with its own last words if it ends before. */
-export async function startService({ port, env, onLog, signal }: ServiceOptions): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', 'sandbox/driftwatch.yaml'], {
+export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
+  const { port, config = 'sandbox/driftwatch.yaml', env, onLog, signal } = options
+  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', config], {
     cwd: root,
     env: { ...process.env, ...env, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,11 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { isScalar, parse, parseDocument, visit } from 'yaml'
-import { type Sandbox, startSandbox } from '../sandbox/sandbox.ts'
+import { isScalar, parse, parseDocument, stringify, visit } from 'yaml'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/sandbox.ts'
 import { formatDuration, parseDuration } from '../src/duration.ts'
 import { metricDefinitions } from '../src/metrics/definitions.ts'
 import {
@@ -176,7 +177,7 @@ const mayFindNothing = new Map([
 ])
 
 t.test('every query of the rules and dashboards runs against what the service exposes', options, async t => {
-  const sandbox = await buildSandbox(t)
+  const sandbox = await buildSandbox(t, { config: await discovering(t) })
   const prometheus = await buildPrometheus(t, { target: hostOf(sandbox), rules: shortened(read(rulesFile)) })
   const scraped = await eventually('a scrape after the first cycle', async () => {
     const names = await prometheus.query('count by (__name__) ({job="driftwatch"})')
@@ -309,10 +310,21 @@ async function blindFor(prometheus: Prometheus, seconds: number): Promise<void> 
 }
 
 /** A sandbox that looks every second and believes a look for three. */
-async function buildSandbox(t: Test): Promise<Sandbox> {
-  const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *', timeout: '1s', staleAfter: '3s' })
+async function buildSandbox(t: Test, options: Pick<SandboxOptions, 'config'> = {}): Promise<Sandbox> {
+  const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *', timeout: '1s', staleAfter: '3s', ...options })
   t.teardown(sandbox.close)
   return sandbox
+}
+
+/** The sandbox's config, and stacks discovered besides: where none are there are no metrics of that. */
+async function discovering(t: Test): Promise<string> {
+  const directory = await openDirectory()
+  t.teardown(directory.remove)
+  const config = parse(readFileSync(new URL('../sandbox/driftwatch.yaml', import.meta.url), 'utf8'))
+  const file = join(directory.path, 'driftwatch.yaml')
+  const discover = [{ projects: ['openagentsgemini'], regions: ['us-central1'] }]
+  writeFileSync(file, stringify({ ...config, discover }))
+  return file
 }
 
 const hostOf = ({ url }: Sandbox) => new URL(url).host
