@@ -3,7 +3,25 @@ import { runCli } from './cli/cli.ts'
 import { systemClock } from './clock.ts'
 
 const ending = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort())
+const endingAtOnce = new AbortController()
+
+/** npm and some shells hand on the very Ctrl-C that the terminal has sent to everybody already. */
+const oneKeyPressMs = 200
+let askedAt = Number.POSITIVE_INFINITY
+
+/** The first signal asks the command to end; the next ends the process, as soon as the command has said what stands. */
+function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
+  const now = systemClock.monotonic()
+  if (!ending.signal.aborted) {
+    askedAt = now
+    ending.abort()
+  } else if (now - askedAt >= oneKeyPressMs) {
+    endingAtOnce.abort()
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  }
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,
@@ -16,4 +34,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
     process.on('SIGHUP', listener)
     return () => process.off('SIGHUP', listener)
   },
+  atOnce: endingAtOnce.signal,
 })

@@ -15,6 +15,7 @@ import { createTelemetryClient, type TelemetryClient, telemetryMethods } from '.
 import { createTelemetryReaders } from './clients/telemetry-reader.ts'
 import { type Clock, createSteadyClock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
+import { answerWithinMs } from './config/http-contract-schema.ts'
 import type { Config, Stack } from './config/schema.ts'
 import type { Transition } from './drift/state.ts'
 import { type CycleSummary, createStore, type Snapshot, type Store, type Watched } from './drift/store.ts'
@@ -84,9 +85,6 @@ export const apiMethods = {
 /** Registries are given up sooner than the probe, so that their silence is an answer and not a failed look. */
 const registryShare = 0.7
 
-/** Of a look's time, what the requests of a contract may take: that one is not answered is a finding, and no failed look. */
-const httpShare = 0.9
-
 export function createWatch(options: WatchOptions): Watch {
   const { environment, log, only = null, names = null, listeners = {} } = options
   const clock = createSteadyClock(options.clock)
@@ -127,7 +125,12 @@ export function createWatch(options: WatchOptions): Watch {
       createPostgresCatalogProbe(databases, config.timeoutMs),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
-      createHttpProbe({ client: http, tokens: identityTokens, clock, answerWithinMs: config.timeoutMs * httpShare }),
+      createHttpProbe({
+        client: http,
+        tokens: identityTokens,
+        clock,
+        answerWithinMs: answerWithinMs(config.timeoutMs),
+      }),
     ]
     return { reader, probes, close: asking.cancel }
   }

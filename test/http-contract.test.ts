@@ -496,6 +496,18 @@ t.test('the config', async t => {
   const shown = printConfig(buildConfig({ url, bearerToken: token }))
   t.notMatch(shown, token)
   t.match(shown, /bearerToken: "?\*\*\*/)
+  const latencyAt = (timeout: string) =>
+    parseConfig(
+      JSON.stringify({
+        timeout,
+        stacks: [
+          { name: 'a', project: 'acme', region: 'here', service: { name: 'a' }, httpContract: { url, requests } },
+        ],
+      }),
+      'test.yaml',
+      {},
+    ).stacks[0]?.httpContract?.requests[0]?.maxLatencyMs
+  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'left out, it is no longer than an answer is waited for')
   t.match(buildConfig({ url: '' }).stacks[0], { httpContract: null, notes: [/`httpContract\.url` is empty/] })
   const problem = (contract: object) => {
     try {
@@ -515,6 +527,11 @@ t.test('the config', async t => {
     [{ requests: [requests[0], requests[0]] }, /names must be unique/],
     [{ requests: [{ name: 'a', path: '//elsewhere.example' }] }, /must be a path/],
     [{ requests: [{ name: 'a', path: '/', status: 99 }] }, /must be an HTTP status/],
+    [
+      { requests: [{ name: 'a', path: '/', maxLatency: '9001ms' }] },
+      /requests\[0\]\.maxLatency: 9001ms is longer than nine tenths of timeout \(10s\).*: make it 9s at most/,
+    ],
+    [{ requests: [{ name: 'a', path: '/', maxLatency: '9s' }] }, /^none$/],
     [{ requests: [{ name: 'a', path: '/', expect: [{ at: 'paths' }] }] }, /must be a JSON Pointer/],
     [{ requests: [{ name: 'a', path: '/', expect: [{ at: '/~2' }] }] }, /must be a JSON Pointer/],
     [{ requests: [{ name: 'a', path: '/', expect: [{ at: '', matches: '(?=a)' }] }] }, /must be a regular expression/],

@@ -21,6 +21,7 @@ import {
   served,
   writes,
 } from './helpers/operate-bench.ts'
+import { until } from './helpers/until.ts'
 
 // As in .taprc, and more of it: every command is a cycle or two.
 t.setTimeout(300_000)
@@ -504,6 +505,34 @@ t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async
     stderr,
     /driftwatch: interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: {2}gcloud run jobs executions describe/,
   )
+})
+
+t.test('a second Ctrl-C ends the process at once, and it says what may stand and keeps the receipt', async t => {
+  const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
+  const receipt = join(t.testdir({}), 'receipt.json')
+  const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
+    cwd: new URL('..', import.meta.url),
+    env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  t.teardown(cloudRun.calls.onCall(({ method }) => method === 'RunJob' && child.kill('SIGINT')))
+  let stderr = ''
+  child.stderr.on('data', chunk => {
+    stderr += chunk
+  })
+  const exit = once(child, 'exit')
+  // The same key press may come twice, from npm too: what counts is one that comes later.
+  await until(() => {
+    if (stderr.includes('once more ends at once')) child.kill('SIGINT')
+    return child.signalCode !== null || child.exitCode !== null
+  })
+  t.strictSame(await exit, [null, 'SIGINT'], stderr)
+  t.match(
+    stderr,
+    /once more ends at once\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to see it: {2}gcloud run jobs executions list/,
+  )
+  t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })
 
 t.test('migrate adds little to the time that an execution takes', async t => {

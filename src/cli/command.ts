@@ -27,6 +27,8 @@ export interface CommandIo {
   readonly onHangup?: (listener: () => void) => () => void
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
+  /** Aborts when it is asked once more: the process ends as soon as the listeners have returned. Left out: it never is. */
+  readonly atOnce?: AbortSignal
 }
 
 /** Options as `parseArgs` of Node.js gives them. */

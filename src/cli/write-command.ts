@@ -85,13 +85,14 @@ export async function runWriteCommand(
   const say = (line: string) => io.stderr.write(`${printable(line)}\n`)
   io.signal.addEventListener('abort', () => say(ending), { once: true })
   const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
-  const ended = await operate(
+  const started = operate(
     {
       config,
       environment,
       stack,
       clock: io.clock,
       signal: io.signal,
+      keepsReceipt: request.receipt !== null,
       leaveOut: runbook.verifiesRoles ? [] : roles,
       dryRun,
       say,
@@ -99,10 +100,17 @@ export async function runWriteCommand(
     },
     command,
   )
-  const code = tell(ended, environment, io)
-  return request.receipt === null
-    ? code
-    : keepReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
+  const finish = (ended: Ended): number => {
+    const code = tell(ended, environment, io)
+    return request.receipt === null
+      ? code
+      : keepReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
+  }
+  const cut = () => finish(started.cut())
+  io.atOnce?.addEventListener('abort', cut, { once: true })
+  const ended = await started.ended
+  io.atOnce?.removeEventListener('abort', cut)
+  return finish(ended)
 }
 
 /** Which stack, and where: a slip of the pen is seen before anything is written. */

@@ -36,8 +36,14 @@ export interface CloudRunReaders {
   open(deadline: Deadline): CloudRunReader
 }
 
-/** Bounds of what is kept: a big fleet's worth. */
-const kept = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
+/** How many are kept of each, the last used. Their room is made at once. */
+export interface KeptBounds {
+  readonly revisions: number
+  readonly executions: number
+  readonly moments: number
+}
+
+const bigFleet: KeptBounds = { revisions: 20_000, executions: 20_000, moments: 5_000 }
 
 /** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
 const rereadAfterMs = 10 * 60_000
@@ -60,8 +66,15 @@ interface Memory {
   readonly moments: LRUCache<string, { readonly revision: Revision | null }>
 }
 
-export function createCloudRunReaders(options: { client: CloudRunClient; clock: Clock }): CloudRunReaders {
-  const { client, clock } = options
+export function createCloudRunReaders({
+  client,
+  clock,
+  kept = bigFleet,
+}: {
+  readonly client: CloudRunClient
+  readonly clock: Clock
+  readonly kept?: KeptBounds
+}): CloudRunReaders {
   const memory: Memory = {
     revisions: new LRUCache({ max: kept.revisions }),
     executions: new LRUCache({ max: kept.executions }),

@@ -4,7 +4,7 @@ import type { AlertsFile } from './alerts-schema.ts'
 import type { DatabaseFile } from './database-schema.ts'
 import { brokenDiscover } from './discover-schema.ts'
 import { exactDuration } from './exact-duration.ts'
-import { brokenHttpContract } from './http-contract-schema.ts'
+import { brokenHttpContract, brokenLatencies } from './http-contract-schema.ts'
 import { brokenLanes } from './lanes-schema.ts'
 import { maskText } from './mask.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from './problem.ts'
@@ -24,6 +24,7 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[], listed:
     : []
   const named = judged.slice(0, listed).filter(({ path }) => isSound([...path, 'name']))
   const firstOf = firstOfEachName(named)
+  const timeoutMs = isSound(['timeout']) ? parseDuration(file.timeout) : null
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
@@ -38,7 +39,10 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[], listed:
     ...judged.flatMap(({ stack: { lanes, httpContract }, path }) => [
       ...(lanes && isSound([...path, 'lanes']) ? brokenLanes(lanes, [...path, 'lanes']) : []),
       ...(httpContract && isSound([...path, 'httpContract'])
-        ? brokenHttpContract(httpContract, [...path, 'httpContract'])
+        ? [
+            ...brokenHttpContract(httpContract, [...path, 'httpContract']),
+            ...(timeoutMs === null ? [] : brokenLatencies(httpContract, [...path, 'httpContract'], timeoutMs)),
+          ]
         : []),
     ]),
   ]

@@ -1,5 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { durationPattern, parseDuration } from '../duration.ts'
+import { exactDuration } from './exact-duration.ts'
 import type { ConfigPath, Problem } from './problem.ts'
 import { createSecret, type Secret } from './secret.ts'
 
@@ -70,8 +71,8 @@ const requestSchema = {
       pattern: durationPattern,
       format: 'timeout',
       examples: ['2s'],
-      default: '5s',
-      description: 'How long the whole answer may take. One that takes longer is asked for once more.',
+      description:
+        'How long the whole answer may take: at most nine tenths of `timeout`. One that takes longer is asked for once more. Left out: 5s, or those nine tenths where they are less.',
     },
     expect: {
       type: 'array',
@@ -145,14 +146,22 @@ export interface HttpContractConfig {
   readonly requests: readonly HttpRequestConfig[]
 }
 
-export function resolveHttpContract(file: HttpContractFile): HttpContractConfig {
+const usualLatencyMs = 5000
+
+/** Of a look's time, what the requests of a contract may take: that one is not answered is a finding, and no failed look. */
+export function answerWithinMs(timeoutMs: number): number {
+  return Math.floor(timeoutMs * 0.9)
+}
+
+export function resolveHttpContract(file: HttpContractFile, timeoutMs: number): HttpContractConfig {
+  const defaultLatencyMs = Math.min(usualLatencyMs, answerWithinMs(timeoutMs))
   return {
     url: new URL(file.url).origin,
     bearerToken: file.bearerToken ? createSecret(file.bearerToken, '***') : null,
     identityTokenAudience: file.identityTokenAudience || null,
     requests: file.requests.map(({ maxLatency, expect, ...request }) => ({
       ...request,
-      maxLatencyMs: parseDuration(maxLatency) ?? 0,
+      maxLatencyMs: parseDuration(maxLatency ?? '') ?? defaultLatencyMs,
       expect: expect.map(({ at, present, type = null, equal = null, matches = null }) => ({
         at,
         present,
@@ -162,6 +171,16 @@ export function resolveHttpContract(file: HttpContractFile): HttpContractConfig 
       })),
     })),
   }
+}
+
+/** A limit that is reached only when nobody waits any longer would prove nothing. */
+export function brokenLatencies(file: HttpContractFile, path: ConfigPath, timeoutMs: number): Problem[] {
+  const longestMs = answerWithinMs(timeoutMs)
+  return file.requests.flatMap(({ maxLatency }, index): Problem[] => {
+    if (maxLatency === undefined || (parseDuration(maxLatency) ?? 0) <= longestMs) return []
+    const message = `${maxLatency} is longer than nine tenths of timeout (${exactDuration(timeoutMs)}), after which no answer is waited for: make it ${exactDuration(longestMs)} at most, or timeout longer`
+    return [{ path: [...path, 'requests', index, 'maxLatency'], at: 'value', message }]
+  })
 }
 
 /** Names tell findings apart, and there is one `Authorization`. */

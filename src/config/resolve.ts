@@ -14,36 +14,44 @@ import type { StackFile } from './stack-schema.ts'
  * file's `defaults` come to.
  */
 export function resolve(file: ConfigFile, listed: number): Config {
+  const timeoutMs = milliseconds(file.timeout)
   return {
     schedule: file.schedule,
-    timeoutMs: milliseconds(file.timeout),
+    timeoutMs,
     rolloutGraceMs: milliseconds(file.rolloutGrace),
     staleAfterMs: milliseconds(file.staleAfter),
     host: file.host,
     server: resolveServer(file.server),
     alerts: resolveAlerts(file.alerts),
     quota: file.quota,
-    discover: resolveDiscover(file.discover, file.stacks[listed]),
-    stacks: file.stacks.slice(0, listed).map(resolveStack),
+    discover: resolveDiscover(file.discover, file.stacks[listed], timeoutMs),
+    stacks: file.stacks.slice(0, listed).map(stack => resolveStack(stack, timeoutMs)),
   }
 }
 
 /** A function keeps what `defaults` hold, since secrets are in it. */
-function resolveDiscover(discover: DiscoverFile, defaults: StackFile | undefined): DiscoverConfig | null {
+function resolveDiscover(
+  discover: DiscoverFile,
+  defaults: StackFile | undefined,
+  timeoutMs: number,
+): DiscoverConfig | null {
   if (discover.length === 0 || !defaults) return null
   const { job: jobDefaults, ...rest } = defaults
   return {
     places: placesOf(discover),
     stackOf: ({ name, project, region, labels, service, job }) =>
-      resolveStack({
-        ...rest,
-        name,
-        project,
-        region,
-        labels: { ...defaults.labels, ...labels },
-        service: { ...defaults.service, name: service },
-        ...(job !== null && jobDefaults && { job: { ...jobDefaults, name: job } }),
-      }),
+      resolveStack(
+        {
+          ...rest,
+          name,
+          project,
+          region,
+          labels: { ...defaults.labels, ...labels },
+          service: { ...defaults.service, name: service },
+          ...(job !== null && jobDefaults && { job: { ...jobDefaults, name: job } }),
+        },
+        timeoutMs,
+      ),
   }
 }
 
@@ -58,7 +66,7 @@ function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }
   }
 }
 
-function resolveStack(file: StackFile): Stack {
+function resolveStack(file: StackFile, timeoutMs: number): Stack {
   const { name, project, region, labels, service, job, database, lanes, afterRollout, httpContract } = file
   return {
     name,
@@ -75,7 +83,7 @@ function resolveStack(file: StackFile): Stack {
     database: database?.url ? resolveDatabase(database) : null,
     lanes: lanes ?? null,
     afterRollout: afterRollout ? resolveAfterRollout(afterRollout, service.name) : null,
-    httpContract: httpContract?.url ? resolveHttpContract(httpContract) : null,
+    httpContract: httpContract?.url ? resolveHttpContract(httpContract, timeoutMs) : null,
     notes: [
       ...(database?.url === '' ? ['no database part: `database.url` is empty'] : []),
       ...(httpContract?.url === '' ? ['no HTTP contract: `httpContract.url` is empty'] : []),

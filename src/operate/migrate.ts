@@ -208,9 +208,9 @@ function resultOf(execution: Execution): string {
   return kind === 'cancelled' ? 'was cancelled' : 'has ended, and does not say how'
 }
 
-/** What is there before anything is written, and how it is judged. */
-export async function lookBefore({ look, judge, stack, record, dryRun }: Operation): Promise<Sight> {
-  const [sight, report] = await Promise.all([look(stack), dryRun ? null : judge()])
+/** What is there before anything is written, and for a receipt how it is judged. */
+export async function lookBefore({ look, judge, stack, record, dryRun, keepsReceipt }: Operation): Promise<Sight> {
+  const [sight, report] = await Promise.all([look(stack), dryRun || !keepsReceipt ? null : judge()])
   record.before = sight
   record.reportBefore = report
   return sight
@@ -221,7 +221,7 @@ const checkPauseMs = 5000
 
 /** Once more everything, from looks of now alone; while it is pending or unknown again and again, for so long at most. */
 export async function checkAgain(operation: Operation, waitMs = 0): Promise<void> {
-  const { clock, signal, record, stack, say } = operation
+  const { clock, signal, record, stack, say, keepsReceipt } = operation
   await operation.step('check', async () => {
     if (waitMs > 0) say(`check: waits up to ${formatDuration(waitMs)} while something is pending or unknown`)
     const { kind, seen } = await waitUntil(clock, signal, {
@@ -234,7 +234,7 @@ export async function checkAgain(operation: Operation, waitMs = 0): Promise<void
     record.reportAfter = seen
     if (kind === 'interrupted') throw interrupted()
     if (!seen) throw failed(`stack ${stack.name} could not be checked`)
-    record.after = await operation.look(stack)
+    if (keepsReceipt) record.after = await operation.look(stack)
     return `stack ${stack.name} is ${seen.status.replace('_', ' ')}`
   })
 }

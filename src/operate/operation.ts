@@ -21,6 +21,8 @@ export interface OperationOptions {
   readonly clock: Clock
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal
+  /** Whether a receipt tells what was there before and after: nobody waits for what nobody is told. */
+  readonly keepsReceipt: boolean
   /** Checks that are left out at the end. */
   readonly leaveOut: readonly CheckKind[]
   readonly dryRun: boolean
@@ -86,11 +88,16 @@ export interface Ended {
   readonly endedAt: EpochMs
 }
 
-/** Runs a command that writes; never rejects. A step that failed is proven drift, every other error a lack of knowledge. */
-export async function operate(
-  options: OperationOptions,
-  command: (operation: Operation) => Promise<number>,
-): Promise<Ended> {
+/** A command that was started. */
+export interface Started {
+  /** Never rejects. */
+  readonly ended: Promise<Ended>
+  /** How it would end if it was interrupted at this very moment. */
+  cut(): Ended
+}
+
+/** Runs a command that writes. A step that failed is proven drift, every other error a lack of knowledge. */
+export function operate(options: OperationOptions, command: (operation: Operation) => Promise<number>): Started {
   const { clock } = options
   const startedAt = clock.now()
   const operation = open(options)
@@ -102,15 +109,18 @@ export async function operate(
     startedAt,
     endedAt: clock.now(),
   })
-  try {
-    return end(await command(operation), null)
-  } catch (thrown) {
-    const error = withStanding(asDriftwatchError(thrown), operation)
-    if (error.code !== 'INTERRUPTED') await lookAfter(operation)
-    return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
-  } finally {
-    await Promise.all([operation.client.close(), operation.writer.close()])
+  const run = async () => {
+    try {
+      return end(await command(operation), null)
+    } catch (thrown) {
+      const error = withStanding(asDriftwatchError(thrown), operation)
+      if (error.code !== 'INTERRUPTED') await lookAfter(operation)
+      return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
+    } finally {
+      await Promise.all([operation.client.close(), operation.writer.close()])
+    }
   }
+  return { ended: run(), cut: () => end(1, withStanding(interrupted(), operation)) }
 }
 
 /** Nothing half-done is left unsaid. What is refused when something was changed already is a step that failed. */
@@ -124,8 +134,8 @@ function withStanding(error: DriftwatchError, { record, standing }: Operation): 
 }
 
 /** What stands after a step has failed belongs into the receipt, if it can be looked at. */
-async function lookAfter({ record, look, stack }: Operation): Promise<void> {
-  if (record.steps.length === 0 || record.after !== null) return
+async function lookAfter({ record, look, stack, keepsReceipt }: Operation): Promise<void> {
+  if (!keepsReceipt || record.steps.length === 0 || record.after !== null) return
   record.after = await look(stack).catch(() => null)
 }
 

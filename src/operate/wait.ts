@@ -18,7 +18,7 @@ export type Waited<T> = { readonly kind: 'done' | 'too-long' | 'interrupted'; re
 
 /** At most a tenth of the read requests that a project may make in a minute. */
 const longestPauseMs = 1000
-const shortestPauseMs = 250
+const shortestPauseMs = 100
 
 /** Looks again and again, the less often the longer it takes. Rejects where looking is refused for good. */
 export async function waitUntil<T>(clock: Clock, signal: AbortSignal, waiting: Waiting<T>): Promise<Waited<T>> {
