@@ -37,6 +37,7 @@ export const scenarioNames = [
   'table-missing',
   'grant-direct',
   'grant-to-public',
+  'grant-across-schemas',
   'grant-through-member',
   'grant-on-column',
   'table-owned-by-another',

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { evaluationCost } from '../docs/cost.ts'
 import { pagesWithExamples } from '../docs/examples.ts'
-import { isScenarioName } from '../sandbox/scenarios.ts'
+import { isScenarioName, readScenario } from '../sandbox/scenarios.ts'
 import { type CheckKind, checkKinds } from '../src/checks/check.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
@@ -204,6 +204,19 @@ t.test('commands in the pages exist', async t => {
     const { stdout } = await run(...name.split(' '), '--help')
     for (const [option] of options.matchAll(/--[a-z-]+/g)) t.match(stdout, option, command)
   }
+})
+
+t.test('each rule of the runbook has a check with a page, and scenarios in which that check drifts', async t => {
+  const [, part = ''] = read('docs/runbook.md').split('## Each rule, and what breaks it\n')
+  const [table = ''] = part.split('\n## ')
+  const rules = [...table.matchAll(/^\| (.+) \| (\[.+) \| (`.+) \|$/gm)]
+  const watching = rules.map(([, rule = '', watched = '', broken = '']) => {
+    const check = /^\[([a-z-]+)\]\(checks\/\1\.md\)/.exec(watched)?.[1] ?? ''
+    for (const [, name = ''] of broken.matchAll(/`([a-z-]+)`/g))
+      t.equal(isScenarioName(name) && readScenario(name).expect[check], 'drifted', `${rule} ${check}, ${name}`)
+    return check
+  })
+  t.strictSame([...new Set(watching)].sort(), [...checkKinds].sort(), 'and no check watches what is no rule')
 })
 
 t.test('what the pages quote of findings and logs is what the code says', async t => {
