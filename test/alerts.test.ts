@@ -195,6 +195,17 @@ t.test('of a batch that is refused in part only these series are named', async t
   t.strictSame(names('timeSeries[900]'), [0, 1, 2, 3, 4], 'a place that does not exist names nobody')
 })
 
+t.test('of a request that is malformed nothing is written, and every series is named', async t => {
+  const paging = await buildPaging(t)
+  const nowhere = paging.join('instance-b', { location: 'nowhere' })
+  t.equal(await paging.publish(freshSnapshot(), nowhere), 'failed')
+  t.strictSame(paging.monitoring.series(project, `metric.type = "${driftedMetric}"`), [])
+  t.match(
+    nowhere.state().error?.message,
+    /Unrecognized region.*not written: runtime\/service-image check_drifted, .*, runtime\/job-image check_unknown, heartbeat$/,
+  )
+})
+
 t.test('a series that another wrote a moment ago is refused alone', async t => {
   const paging = await buildPaging(t)
   await paging.publish(freshSnapshot())

@@ -47,7 +47,7 @@ export interface Paging {
   /** Incidents that are open, as `runtime/job-image drifted`. */
   open(): string[]
   /** Another instance of the same monitor, beside those that are there. */
-  join(instance: string): Channel
+  join(instance: string, who?: Partial<Identity>): Channel
   /** Another instance in the place of this one. */
   restart(instance: string): Promise<Channel>
 }
@@ -67,11 +67,11 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
   const log = options.log ?? createLog({ level: 'silent', clock })
   const published = new EventEmitter()
   const channels: Channel[] = []
-  const openChannel = (instance: string) => {
+  const openChannel = (instance: string, who: Partial<Identity> = {}) => {
     const channel = createCloudMonitoringChannel({
       client,
       config,
-      identify: async () => identityOf(instance),
+      identify: async () => ({ ...identityOf(instance), ...who }),
       clock,
       log,
       onPublished: (_, result) => published.emit('published', result),
