@@ -134,8 +134,10 @@ for (const [what, ms] of [
     const after = await drift(bench)
     t.equal(after.status, 'in_sync')
     const since = ({ stacks }: Report) => Date.parse(stacks[0]?.checks[0]?.since ?? '')
-    t.equal(since(after) - since(before), ms, 'what was noted before is as old as it was')
-    t.ok(bench.log.lines().some(({ message, setByMs }) => message === 'the wall clock was set' && setByMs === ms))
+    // The wall clock counts whole milliseconds, and the other one parts of them.
+    const isSet = (by: unknown) => Math.abs(Number(by) - ms) <= 1
+    t.ok(isSet(since(after) - since(before)), 'what was noted before is as old as it was')
+    t.ok(bench.log.lines().some(({ message, setByMs }) => message === 'the wall clock was set' && isSet(setByMs)))
     bench.clock.set(-ms)
     bench.clock.advance(20 * 60_000 - 5000)
     t.equal((await drift(bench)).status, 'in_sync', 'it is believed for as long as it was to be')
