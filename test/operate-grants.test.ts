@@ -165,6 +165,16 @@ t.test('the grants of a database', async t => {
     const dry = await run(config, [...apply, '--dry-run'], { variables: admin })
     t.match(dry, { code: 0, stdout: /REVOKE SELECT.*would \(nothing is changed\)/s, stderr: '' })
     await isUndone(t)
+    const asked = (variables: Record<string, string>) =>
+      run(config, [...apply, '--yes'], { variables: { ...admin, ...variables } })
+    t.strictSame(await asked({ DRY_RUN: '1', RUNTIME_RW_ROLE: 'oa_runtime_rw' }), dry, 'as the runbook says it')
+    t.match(await asked({ DRY_RUN: 'yes' }), { code: 1, stderr: /DRY_RUN is 1 or 0/ })
+    t.match(await asked({ CONTROL_RW_ROLE: 'other' }), {
+      code: 1,
+      stderr: /CONTROL_RW_ROLE is other, and stack runtime of the config has no such role/,
+    })
+    t.match(await asked({ DB_URL: 'postgres://elsewhere/app' }), { code: 1, stderr: /DB_URL is not the database of/ })
+    await isUndone(t)
     await heal()
   })
 

@@ -12,6 +12,7 @@ import { applyGrants } from '../operate/grants-apply.ts'
 import type { DatabaseStack, GrantsJob } from '../operate/grants-database.ts'
 import { counted, countStatements, operatorOf, planStackGrants } from '../operate/grants-plan.ts'
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants-snapshot.ts'
+import { readDryRun } from '../operate/runbook-variables.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, repeated, single } from './command.ts'
 import { askConsent } from './consent.ts'
 
@@ -65,7 +66,7 @@ What does it do?
   3. runs exactly these statements in one transaction. It is rolled back where the database has changed in between, where
      a statement fails, and where anything is left but what 1 said that the operator cannot do
   4. looks again, as the monitor, and fails if anything is left
-  --dry-run         stops after 1
+  --dry-run         stops after 1; DRY_RUN=1 means the same
   --yes             agrees beforehand
 
 Who is the operator?
@@ -94,7 +95,7 @@ How does it end?
         'USAGE',
         'grants apply: no URL of an operator: set DB_ADMIN_URL, or name a file with --admin-url-file',
       )
-    const dryRun = values['dry-run'] === true
+    const dryRun = readDryRun(environment.variables, job.stack) || values['dry-run'] === true
     const title = `driftwatch grants apply ${job.stack.name}`
     const results = dryRun ? io.stdout : io.stderr
     const left = await orFailedStep(

@@ -27,6 +27,9 @@ const places = {
 /** Values that hold a password are not shown. */
 const secret = new Set(['DB_URL'])
 
+/** The roles of the script that applied role isolation. A config names its roles as keys, which take no variables. */
+const roleVariables = ['RUNTIME_OWNER_ROLE', 'RUNTIME_RW_ROLE', 'SPACETIME_RO_ROLE', 'CONTROL_RW_ROLE'] as const
+
 const refusedVariables = {
   RUNTIME_DEPLOY_EXTRA_ARGS:
     'its words are arguments of gcloud, which is not called here: set on the service what they set (gcloud run services update), and unset it',
@@ -39,23 +42,33 @@ const refusedVariables = {
  */
 export function readRunbookVariables(variables: Variables, stack: Stack): RunbookVariables {
   const faults = [...refusals(variables), ...elsewhere(variables, stack)]
-  const flag = (name: string, fallback: boolean): boolean => {
-    const value = variables[name]
-    if (!value) return fallback
-    if (value === '1' || value === '0') return value === '1'
-    faults.push(`${name} is 1 or 0, not ${JSON.stringify(value)}`)
-    return fallback
-  }
-  const read = {
-    dryRun: flag('DRY_RUN', false),
+  return withoutFaults(faults, {
+    dryRun: readFlag('DRY_RUN', false, variables, faults),
     image: variables.IMAGE || null,
-    noTraffic: flag('DEPLOY_NO_TRAFFIC', false),
+    noTraffic: readFlag('DEPLOY_NO_TRAFFIC', false, variables, faults),
     receipt: variables.RECEIPT_PATH || null,
-    verifiesRoles: flag('VERIFY_DB_ROLE_ISOLATION', true),
-    verifiesImages: flag('VERIFY_IMAGE_ALIGNMENT', true),
-  }
+    verifiesRoles: readFlag('VERIFY_DB_ROLE_ISOLATION', true, variables, faults),
+    verifiesImages: readFlag('VERIFY_IMAGE_ALIGNMENT', true, variables, faults),
+  })
+}
+
+/** The same for a command that writes to the database alone: whether it is a dry run. */
+export function readDryRun(variables: Variables, stack: Stack): boolean {
+  const faults = elsewhere(variables, stack)
+  return withoutFaults(faults, readFlag('DRY_RUN', false, variables, faults))
+}
+
+function withoutFaults<T>(faults: readonly string[], read: T): T {
   if (faults.length > 0) throw new DriftwatchError('USAGE', faults.join('\n'))
   return read
+}
+
+function readFlag(name: string, fallback: boolean, variables: Variables, faults: string[]): boolean {
+  const value = variables[name]
+  if (!value) return fallback
+  if (value === '1' || value === '0') return value === '1'
+  faults.push(`${name} is 1 or 0, not ${JSON.stringify(value)}`)
+  return fallback
 }
 
 function refusals(variables: Variables): string[] {
@@ -65,6 +78,21 @@ function refusals(variables: Variables): string[] {
 }
 
 function elsewhere(variables: Variables, stack: Stack): string[] {
+  return [...otherPlaces(variables, stack), ...otherRoles(variables, stack)]
+}
+
+function otherRoles(variables: Variables, { name: stack, database }: Stack): string[] {
+  if (!database) return []
+  return roleVariables.flatMap(name => {
+    const role = variables[name]
+    if (!role || Object.hasOwn(database.roles, role)) return []
+    return [
+      `${name} is ${role}, and stack ${stack} of the config has no such role: name it in database.roles, or unset it`,
+    ]
+  })
+}
+
+function otherPlaces(variables: Variables, stack: Stack): string[] {
   return Object.entries(places).flatMap(([name, of]) => {
     const [asked, configured] = [variables[name], of(stack)]
     if (!asked || asked === configured) return []
