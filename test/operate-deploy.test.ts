@@ -392,6 +392,18 @@ t.test('deploy refuses what would drift or could not be migrated, before anythin
   t.strictSame(made(), {})
 })
 
+t.test('an image that is expected and does not serve is deployed by the command that also migrates', async t => {
+  const { run, cloudRun } = await bench(t)
+  const check = () => run(['check', '--only', 'service-image'], { variables: { EXPECTED_IMAGE: built ?? '' } })
+  t.match(await check(), { code: 2, stdout: `driftwatch deploy --stack runtime --image ${built}` })
+  cloudRun.setWorld(loadWorld(scenario('traffic-rolled-back')))
+  t.match(
+    await check(),
+    { code: 2, stdout: `gcloud run services update runtime --image ${built}` },
+    'traffic is pinned',
+  )
+})
+
 t.test('the variables of the runbook mean what they mean there, or are refused with a sentence', async t => {
   const { run, writes: made } = await bench(t)
   const image = `${lane}:c5a11fe`

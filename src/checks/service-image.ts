@@ -8,6 +8,7 @@ import { changedBy, explainable, type Grace, judgeContainer, judgeImages, judgeL
 import type { Difference, Finding } from './finding.ts'
 import {
   deployService,
+  deployStack,
   describeRevision,
   describeService,
   listRevisions,
@@ -146,13 +147,19 @@ function fixFor({ stack, observed }: Input, release: Release, differences: reado
   const differs = (path: string) => differences.some(difference => difference.path === path)
   const wanted = expectedSide(stack.service.expectedImage, release)
   if ((differs('service.repository') || differs('service.expectedImage')) && wanted)
-    return updateService(stack, pinnedImage(knownImage(wanted, observed.registry)))
+    return deployFix(stack, release, pinnedImage(knownImage(wanted, observed.registry)))
   if (differs('service.repository')) return listRevisions(stack)
   if (differs('service.rollout')) return fixRollout(stack, release, observed.registry)
   const notReady = differs('service.revision') ? release.serving.find(each => each.revision) : undefined
   if (notReady) return describeRevision(stack, notReady.name)
   if (differs('service.image') || differs('service.traffic')) return sendTrafficToLatest(stack)
   return describeService(stack)
+}
+
+/** A new image is migrated to as well; where traffic is pinned or a rollout is under way, `driftwatch deploy` would refuse. */
+function deployFix(stack: Input['stack'], { service }: Release, image: string): string {
+  const pinned = service.traffic.some(({ percent, type }) => percent > 0 && type !== 'latest')
+  return pinned || service.reconciling ? updateService(stack, image) : deployStack(stack, image)
 }
 
 /** After a failed rollout the template goes back to what serves. */
