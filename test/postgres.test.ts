@@ -112,8 +112,13 @@ t.test('a connection to a server', async t => {
       asked += 1
       throw new Error('no room')
     })
-    await t.rejects(failing, { message: /no room/ })
+    await t.rejects(failing, { code: 'BUG', message: /^no room$/ })
     t.equal(asked, 1, 'what failed is not asked again')
+    const broken = () => {
+      throw new TypeError('none of the database')
+    }
+    for (const work of [broken, async () => broken()])
+      await t.rejects(reader.read(soon(), work), { code: 'BUG', message: /^none of the database$/ })
     await t.rejects(
       reader.read(soon(), session => session.each('SELECT 1 / (2 - generate_series(1, 3))', [], () => {})),
       { code: 'INVALID_ARGUMENT', message: /division by zero/ },

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
-import { DriftwatchError } from '../errors.ts'
+import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { guardStream } from './postgres-guard.ts'
 import { describeTarget, type PostgresTarget } from './postgres-url.ts'
@@ -22,7 +22,8 @@ export interface PostgresSession {
 export interface PostgresConnection {
   /**
    * Runs work in a transaction that begins with `begin`, and commits. One at a time: others wait for their turn. When
-   * the signal aborts, the connection is cut and the work rejected with DEADLINE_EXCEEDED. Errors have our codes.
+   * the signal aborts, the connection is cut and the work rejected with DEADLINE_EXCEEDED. Errors have our codes: what
+   * the work throws of its own is a BUG.
    */
   transact<Value>(
     begin: string,
@@ -107,12 +108,21 @@ async function inTransaction<Value>(
   const { client } = line
   try {
     await client.query(begin)
-    const value = await work(sessionOf(client, target))
+    const value = await ofOurs(() => work(sessionOf(client, target)))
     await client.query('COMMIT')
     return value
   } catch (thrown) {
     await client.query('ROLLBACK').catch(() => line.cut())
     throw thrown
+  }
+}
+
+/** What fails here is neither the driver's nor the server's, whose errors the session has translated already. */
+async function ofOurs<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (thrown) {
+    throw asDriftwatchError(thrown)
   }
 }
 
@@ -146,17 +156,17 @@ async function eachRow<Row extends readonly unknown[]>(
 ): Promise<void> {
   const { default: pg } = await import('pg')
   await new Promise<void>((resolve, reject) => {
-    let failure: { readonly thrown: unknown } | null = null
+    let failure: DriftwatchError | null = null
     const running = new pg.Query<Row>(query)
     running.on('row', row => {
       try {
         if (!failure) take(row)
       } catch (thrown) {
-        failure = { thrown }
+        failure = asDriftwatchError(thrown)
       }
     })
     running.on('error', reject)
-    running.on('end', () => (failure ? reject(failure.thrown) : resolve()))
+    running.on('end', () => (failure ? reject(failure) : resolve()))
     client.query(running)
   })
 }
