@@ -17,7 +17,7 @@ import { createRenderer } from '../src/drift/rendered.ts'
 import { createStore } from '../src/drift/store.ts'
 import type { Catalog } from '../src/grants/catalog.ts'
 import type { Steps } from '../src/grants/steps.ts'
-import { readCatalog } from '../src/probes/read-catalog.ts'
+import { readCatalog, scopeOf } from '../src/probes/read-catalog.ts'
 import { createPace } from '../src/schedule/pace.ts'
 import { driftSql, policy, size, worldSql } from './grants-world.ts'
 
@@ -27,7 +27,7 @@ const rounds = 5
 const flags = process.execArgv
 /** A process grows until its garbage is collected. */
 const memoryRounds = 20
-const scope = { schemas: Object.keys(policy.schemas ?? {}), roles: Object.keys(policy.roles ?? {}) }
+const scope = scopeOf(policy)
 
 async function main(): Promise<void> {
   const [mode, url] = process.argv.slice(2)

@@ -1,6 +1,8 @@
 import { bootstrapSuperuser, type Membership, type Oid } from './catalog.ts'
 import { quoteIdentifier } from './identifiers.ts'
+import { moveDatabase } from './move-database.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { databaseOwnerRole } from './reach.ts'
 
 /**
  * Ends one step of a route: the last one that starts at a role which may not have what the route leads to. What comes
@@ -22,6 +24,7 @@ export function cutRoute(
 }
 
 function revokeMembership(role: Oid, member: Oid, context: PlanContext): Refusal {
+  if (context.draft.role(role)?.name === databaseOwnerRole) return moveDatabase(member, context)
   const edges = context.draft.memberships.filter(edge => edge.role === role && edge.member === member)
   return refusalOf(edges.map(edge => revokeEdge(edge, '', context)))
 }

@@ -68,7 +68,9 @@ export function createDraft(start: Catalog): Draft {
     defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
     inherited(role) {
       if (roles.get(role)?.superuser) return null
-      const known = reached.get(role) ?? closureOf(role, [...memberships, ...implicitMemberships(start)])
+      const known =
+        reached.get(role) ??
+        closureOf(role, [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })])
       reached.set(role, known)
       return known
     },
@@ -79,6 +81,7 @@ export function createDraft(start: Catalog): Draft {
     },
     setOwner(object, owner) {
       put(owned(current(object), owner, pool))
+      if (object.kind === 'database') reached.clear()
       if (classOf(object.kind) !== 'tables') return
       for (const other of family.sequences.get(object.oid) ?? []) put(owned(current(other), owner, pool))
     },

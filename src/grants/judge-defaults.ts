@@ -47,7 +47,10 @@ function expectDefaults({ wanted }: SchemaUnderJudgement, objects: DefaultClass,
   return { id: 0, direct, everybody }
 }
 
-/** What a role gives itself is its own as an owner; what PUBLIC has without any entry is no drift with one. */
+/**
+ * What a role gives itself, or those who may use it, is theirs as of the owner; what PUBLIC has without any entry is no
+ * drift with one.
+ */
 function unexpectedDefaults(
   schema: string,
   entry: DefaultAcl,
@@ -56,6 +59,7 @@ function unexpectedDefaults(
 ): DefaultDiscrepancy[] {
   const everywhere = entry.schema === null
   const expected = everywhere ? { ...wanted, everybody: wanted.everybody | builtInPublic[entry.objects] } : wanted
+  const isOwner = (role: Oid) => role === entry.role || bench.policy.mayUse(role).has(entry.role)
   const toOthers = entry.acl.filter(({ grantee }) => grantee !== entry.role)
   const about = {
     type: 'default',
@@ -67,7 +71,7 @@ function unexpectedDefaults(
   } as const
   return createAssessor({ objects: entry.objects, owner: null, expected }, bench)
     .excess(toOthers)
-    .filter(({ holder, route }) => holder !== entry.role && isToldHere(route.path, bench))
+    .filter(({ holder, route }) => !isOwner(holder) && isToldHere(route.path, bench))
     .map(({ holder, rights, route }) => ({ ...about, holder, rights, route }))
 }
 

@@ -9,15 +9,24 @@ import { everyRight, type Rights, rightOf, rightsOf, withOptions } from './privi
 /** What a view can lend of the rights of its owner. */
 const lendable = rightsOf(['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
 
-/** What beside the governed schemas, of listed roles, lets others reach into them: views, functions, parents of tables. */
+/**
+ * What beside the governed schemas, of listed roles and those who may use them, lets others reach into them: views,
+ * functions, parents of tables.
+ */
 export function judgeDoors(bench: Bench): RightDiscrepancy[] {
-  const doors = bench.catalog.doors.filter(({ object }) => bench.policy.listedByOid.has(object.owner))
+  const doors = bench.catalog.doors.filter(({ object }) => actedAs(object.owner, bench).length > 0)
   if (doors.length === 0) return []
   const governed = indexGoverned(bench)
   return doors.flatMap(door => {
     const isFunction = classOf(door.object.kind) === 'functions'
     return isFunction ? judgeFunction(door, governed, bench) : judgeRelation(door, governed, bench)
   })
+}
+
+/** The listed roles whose rights an owner of a door has by the policy, itself among them. Trusted ones are not judged. */
+function actedAs(owner: Oid, { policy }: Bench): readonly Oid[] {
+  if (policy.isTrusted(owner)) return []
+  return policy.listedByOid.has(owner) ? [owner, ...policy.mayUse(owner)] : [...policy.mayUse(owner)]
 }
 
 interface Governed {
@@ -64,13 +73,16 @@ function allowedBehind(role: Oid, { object, expected }: Governed, { policy }: Be
   return role === PUBLIC ? expected.everybody : allowedRights(role, expected, object.owner, policy)
 }
 
-/** A function does not say what it reaches: it counts when its owner holds anything in a governed schema. */
+/** A function does not say what it reaches: it counts when its owner holds anything in a governed schema that others do not. */
 function judgeFunction({ object }: Door, governed: ReadonlyMap<Oid, Governed>, bench: Bench): RightDiscrepancy[] {
   const leadsIn = [...governed.values()].some(
     ({ object: reached }) => reached.owner === object.owner || ownRights(object.owner, reached, bench) !== 0,
   )
   if (!leadsIn) return []
-  return judgeDoor(object, (_, rights) => rights, `acts as ${nameOf(object.owner, bench)}`, bench)
+  const acted = actedAs(object.owner, bench)
+  const gainsNothing = (role: Oid) => acted.every(used => used === role || bench.policy.mayUse(role).has(used))
+  const beyond = (role: Oid, rights: Rights) => (gainsNothing(role) ? 0 : rights)
+  return judgeDoor(object, beyond, `acts as ${nameOf(object.owner, bench)}`, bench)
 }
 
 /** What a role holds that not everybody holds. */

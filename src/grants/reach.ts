@@ -55,9 +55,12 @@ export function computeReach(catalog: Catalog, policy: ResolvedPolicy): Reach {
   }
 }
 
-/** The owner of the database is a member of a role of PostgreSQL's own, which the catalog does not say. */
+/** The role of PostgreSQL's own whose only member is the owner of the database. */
+export const databaseOwnerRole = 'pg_database_owner'
+
+/** That membership, which the catalog does not say. */
 export function implicitMemberships({ roles, database }: Pick<Catalog, 'roles' | 'database'>): Membership[] {
-  const owners = roles.find(({ name }) => name === 'pg_database_owner')
+  const owners = roles.find(({ name }) => name === databaseOwnerRole)
   if (!owners) return []
   const edge = { role: owners.oid, member: database.owner, grantor: bootstrapSuperuser }
   return [{ ...edge, inherit: true, set: true, admin: false }]

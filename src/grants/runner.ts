@@ -24,6 +24,8 @@ export interface Runner {
   /** Why a role cannot be given to, or taken from, members. */
   manageMembers(role: Oid): string | null
   createInDatabase(): string | null
+  /** Why the database cannot get another owner, whoever that is. */
+  moveDatabase(): string | null
   /** Why the objects of a schema cannot be named. */
   useSchema(name: string): string | null
   /** The memberships that were taken and are to be given back. */
@@ -60,6 +62,7 @@ export function superuserRunner(): Runner {
     createRole: can,
     manageMembers: can,
     createInDatabase: can,
+    moveDatabase: can,
     useSchema: can,
     taken: [],
     madeRole: () => null,
@@ -131,6 +134,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     createInDatabase() {
       return holds(draft.database(), rightOf('CREATE')) ? null : `${who} has no CREATE on the database`
     },
+    moveDatabase: () => (self?.createDb ? null : `${who} has no CREATEDB`),
     madeRole(role) {
       if (!isModern) return null
       return { role, member: input.role, grantor: bootstrapSuperuser, inherit: false, set: false, admin: true }

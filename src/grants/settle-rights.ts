@@ -4,6 +4,7 @@ import { cutRoute } from './cut-route.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, expectGrants } from './expectation.ts'
 import { quoteIdentifier } from './identifiers.ts'
+import { moveDatabase } from './move-database.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
 import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
 import {
@@ -42,7 +43,7 @@ export function settleRight(found: RightDiscrepancy, context: PlanContext): Refu
   const holder = path.at(-1) ?? found.holder
   const { policy } = context.comparison.bench
   const isOwnGrant = path.length === 0 || (source === 'grant' && !policy.isJudged(holder) && !policy.isTrusted(holder))
-  if (source === 'owner' && path.length === 0) return moveDatabase(found, context)
+  if (source === 'owner' && path.length === 0) return moveDatabase(found.holder, context)
   if (isOwnGrant && (source === 'grant' || source === 'public'))
     return changeAll(found, context, object => context.privileges.revoke(object, holder, found.rights, found.columns))
   if (policy.isJudged(holder) && !isEntitled(holder, found, context)) return null
@@ -111,20 +112,6 @@ function isEntitled(role: Oid, found: RightDiscrepancy, { comparison, policy }: 
   const wanted = policy.schemas?.[found.schema] ?? {}
   const expected = expectGrants(wanted, classOf(object.kind), bench.policy, bench.catalog.serverVersion).of(object)
   return (found.rights & ~allowedRights(role, expected, object.owner, bench.policy)) === 0
-}
-
-/** A listed role that owns the database hands it to a trusted one. */
-function moveDatabase({ targets }: RightDiscrepancy, context: PlanContext): Refusal {
-  const { policy, draft, runner, emit, nameOf } = context
-  const [database] = targets.flat()
-  if (!database) return null
-  const heir = (policy.trustedRoles ?? []).flatMap(name => draft.roleNamed(name) ?? [])[0]
-  if (!heir) return 'the database needs another owner, and there is no trusted role to take it'
-  const problem = runner.actAs([draft.object(database).owner, heir.oid])
-  if (problem) return problem
-  emit([`ALTER DATABASE ${objectName(database)} OWNER TO ${quoteIdentifier(nameOf(heir.oid))}`])
-  draft.setOwner(database, heir.oid)
-  return null
 }
 
 export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): Refusal {

@@ -9,7 +9,7 @@ import { describeDiscrepancy, describeInLine } from '../grants/describe.ts'
 import { printable } from '../grants/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../grants/identity.ts'
 import { type GrantsPlan, planGrants, renderPlan } from '../grants/plan.ts'
-import { readCatalog } from '../probes/read-catalog.ts'
+import { readCatalog, scopeOf } from '../probes/read-catalog.ts'
 import { readIdentity } from '../probes/read-identity.ts'
 import {
   type DatabaseStack,
@@ -18,7 +18,6 @@ import {
   interrupted,
   lookAt,
   readGoverned,
-  scopeOf,
 } from './grants-database.ts'
 import { counted, countStatements } from './grants-plan.ts'
 import type { PlannedStep } from './plan.ts'
@@ -56,7 +55,7 @@ export async function applyGrants(request: ApplyRequest): Promise<Leftover> {
     lookAt(stack.database.url, request, readIdentity),
     lookAt(adminUrl, request, async session => ({
       identity: await readIdentity(session),
-      catalog: await readCatalog(session, scopeOf(stack)),
+      catalog: await readCatalog(session, scopeOf(stack.database)),
     })),
   ])
   assertSame(watched, identity, request)
@@ -125,14 +124,14 @@ async function converge(session: PostgresSession, plan: GrantsPlan, { stack }: A
   const [row] = await session.rows<[boolean]>(`SELECT pg_catalog.pg_try_advisory_xact_lock(${advisoryLock})`)
   if (!row?.[0])
     throw new DriftwatchError('CONFLICT', 'another `grants apply` is at work on this database: nothing was changed')
-  const before = await readCatalog(session, scopeOf(stack))
+  const before = await readCatalog(session, scopeOf(stack.database))
   if (renderPlan(planFor(stack, before)) !== renderPlan(plan))
     throw new DriftwatchError(
       'CONFLICT',
       'the database changed while you read the plan: nothing was changed; run it again',
     )
   for (const { statements } of plan.steps) for (const sql of statements) await runStatement(session, sql)
-  const left = differences(stack, await readCatalog(session, scopeOf(stack)))
+  const left = differences(stack, await readCatalog(session, scopeOf(stack.database)))
   const unforeseen = left.filter(line => !plan.left.includes(line))
   if (unforeseen.length > 0)
     throw new DriftwatchError(

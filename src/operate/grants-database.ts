@@ -7,7 +7,7 @@ import type { DatabaseConfig, Stack } from '../config/schema.ts'
 import type { Secret } from '../config/secret.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Catalog } from '../grants/catalog.ts'
-import { type CatalogScope, readCatalog } from '../probes/read-catalog.ts'
+import { readCatalog, scopeOf } from '../probes/read-catalog.ts'
 
 export type DatabaseStack = Stack & { readonly database: DatabaseConfig }
 
@@ -41,11 +41,7 @@ export async function lookAt<Value>(
 }
 
 export function readGoverned(url: Secret, job: GrantsJob): Promise<Catalog> {
-  return lookAt(url, job, session => readCatalog(session, scopeOf(job.stack)))
-}
-
-export function scopeOf({ database }: DatabaseStack): CatalogScope {
-  return { schemas: Object.keys(database.schemas), roles: Object.keys(database.roles) }
+  return lookAt(url, job, session => readCatalog(session, scopeOf(job.stack.database)))
 }
 
 /** Where a URL leads and as whom, without its password. */

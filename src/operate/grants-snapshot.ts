@@ -3,7 +3,7 @@ import { escapeInterpolation } from '../config/interpolate.ts'
 import { DriftwatchError } from '../errors.ts'
 import { showIdentifier } from '../grants/identifiers.ts'
 import { type GrantsSnapshot, snapshotGrants } from '../grants/snapshot.ts'
-import { readCatalog, readSchemaNames } from '../probes/read-catalog.ts'
+import { readCatalog, readSchemaNames, scopeOf } from '../probes/read-catalog.ts'
 import { type GrantsJob, lookAt } from './grants-database.ts'
 
 /** The policy that a stack's database has. Without `schemas` it is of those that the config names, else of all there are. */
@@ -21,8 +21,7 @@ export function snapshotStackGrants(job: GrantsJob, schemas: readonly string[]):
     const wanted = [schemas, governed, there].find(names => names.length > 0) ?? []
     const first = snapshotGrants(await readCatalog(session, { schemas: wanted, roles: [] }))
     // Whose views and functions elsewhere count as doors is known only now.
-    const roles = Object.keys(first.policy.roles ?? {})
-    return snapshotGrants(await readCatalog(session, { schemas: wanted, roles }))
+    return snapshotGrants(await readCatalog(session, { ...scopeOf(first.policy), schemas: wanted }))
   })
 }
 

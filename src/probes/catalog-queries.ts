@@ -93,7 +93,8 @@ const lends = (relation: string) => `${relation}.relkind IN ('v', 'm') AND NOT E
 
 /**
  * $1: OIDs of the governed schemas, $2: OIDs of the roles whose views count. A row for each governed relation that a view
- * reads, itself or through other views, and the owner of the view that reads it.
+ * reads, itself or through other views, and the owner of the view that reads it. What is read through a parent is read as
+ * its own owner would.
  */
 export const viewDoorsQuery = `
   WITH RECURSIVE outside AS (
@@ -111,12 +112,18 @@ export const viewDoorsQuery = `
     UNION
     SELECT r.door, g.relation FROM reached r JOIN reading g ON g.view = r.view
     WHERE g.relation IN (SELECT oid FROM outside)
+  ), above (parent, relation) AS (
+    SELECT t.oid, t.oid FROM pg_catalog.pg_class t WHERE t.relnamespace = ANY ($1::oid[])
+    UNION
+    SELECT i.inhparent, a.relation FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.parent
   )
-  SELECT DISTINCT o.oid, o.nspname, o.relname, o.relkind, o.relowner, o.relacl::text, g.relation, v.relowner
+  SELECT DISTINCT o.oid, o.nspname, o.relname, o.relkind, o.relowner, o.relacl::text, t.oid,
+    CASE WHEN p.relnamespace = ANY ($1::oid[]) THEN v.relowner ELSE t.relowner END
   FROM reached r JOIN outside o ON o.oid = r.door JOIN outside v ON v.oid = r.view JOIN reading g ON g.view = r.view
-  JOIN pg_catalog.pg_class t ON t.oid = g.relation
-  WHERE t.relnamespace = ANY ($1::oid[])
-  ORDER BY o.nspname, o.relname, g.relation`
+  JOIN above a ON a.parent = g.relation JOIN pg_catalog.pg_class t ON t.oid = a.relation
+  JOIN pg_catalog.pg_class p ON p.oid = g.relation
+  WHERE a.relation = a.parent OR NOT p.relnamespace = ANY ($1::oid[])
+  ORDER BY o.nspname, o.relname, t.oid`
 export type ViewDoorRow = [number, string, string, string, number, string | null, number, number]
 
 /** The schemas of a database that are nobody's but its users'. */

@@ -1,7 +1,6 @@
 import type { PostgresReaders } from '../clients/postgres-readers.ts'
-import type { DatabaseConfig } from '../config/schema.ts'
 import type { Probe } from './probe.ts'
-import { readCatalog } from './read-catalog.ts'
+import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
 
 /** What of the time for a look the ledger may take: the catalog is read before it, and must not be lost by it. */
@@ -23,8 +22,4 @@ export function createPostgresCatalogProbe(readers: PostgresReaders, timeoutMs: 
       })
     },
   }
-}
-
-function scopeOf({ schemas, roles }: DatabaseConfig) {
-  return { schemas: Object.keys(schemas), roles: Object.keys(roles) }
 }

@@ -14,6 +14,7 @@ import {
   routineKinds,
 } from '../grants/catalog.ts'
 import { classOf } from '../grants/expectation.ts'
+import type { GrantsPolicy } from '../grants/policy.ts'
 import {
   type ColumnRow,
   columnsQuery,
@@ -44,6 +45,12 @@ export interface CatalogScope {
   readonly schemas: readonly string[]
   /** The roles whose views, parent tables and functions elsewhere count as doors. */
   readonly roles: readonly string[]
+}
+
+/** What a policy is about. Members hold what their roles do, and so their doors count too. */
+export function scopeOf({ schemas = {}, roles = {} }: GrantsPolicy): CatalogScope {
+  const members = Object.values(roles).flatMap(role => role.members ?? [])
+  return { schemas: Object.keys(schemas), roles: [...new Set([...Object.keys(roles), ...members])] }
 }
 
 /** The oldest server whose catalog is known here. */

@@ -443,6 +443,15 @@ export const drifts: readonly Drift[] = [
     told: [/mallory: SELECT on table runtime\.accounts \(via member of pg_database_owner\)/],
     cleanup: 'ALTER DATABASE base OWNER TO postgres',
   },
+  {
+    title: 'the owner of the database as the owner of a schema, and of what is in it',
+    sql: 'ALTER SCHEMA control OWNER TO pg_database_owner; ALTER TABLE control.leases OWNER TO pg_database_owner; ALTER DATABASE base OWNER TO mallory',
+    told: [
+      /mallory: USAGE.* on schema control \(via member of pg_database_owner, the owner\)/,
+      /mallory: SELECT.* on table control\.leases \(via member of pg_database_owner, the owner\)/,
+    ],
+    cleanup: 'ALTER SCHEMA control OWNER TO postgres; ALTER TABLE control.leases OWNER TO postgres',
+  },
   // Predefined roles, superusers, attributes.
   {
     title: 'pg_read_all_data',
@@ -710,6 +719,21 @@ export const drifts: readonly Drift[] = [
     told: [/mallory: EXECUTE on function other\.look\(\).*via member of team/],
     cleanup: 'DROP FUNCTION other.look(); REVOKE team FROM mallory',
   },
+  {
+    title: 'a view elsewhere that reads a parent there',
+    sql: "CREATE TABLE other.orders (id int, region text) PARTITION BY LIST (region); CREATE TABLE runtime.orders_eu PARTITION OF other.orders FOR VALUES IN ('eu'); ALTER TABLE runtime.orders_eu OWNER TO oa_runtime_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON runtime.orders_eu TO oa_runtime_rw; GRANT SELECT ON other.orders TO oa_runtime_owner; CREATE VIEW other.peek AS SELECT id FROM other.orders; ALTER VIEW other.peek OWNER TO oa_runtime_owner; GRANT SELECT ON other.peek TO mallory, oa_runtime_rw",
+    told: [/^unexpected: mallory: SELECT on view other\.peek, which reads runtime\.orders_eu as oa_runtime_owner/],
+    cleanup: 'DROP VIEW other.peek; DROP TABLE other.orders',
+  },
+  {
+    title: 'what a member that is not listed itself opens elsewhere',
+    sql: "CREATE PROCEDURE other.serve() LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; ALTER PROCEDURE other.serve() OWNER TO app; CREATE VIEW other.peek AS SELECT secret FROM runtime.accounts; ALTER VIEW other.peek OWNER TO app; GRANT SELECT ON other.peek TO mallory",
+    told: [
+      /^unexpected: PUBLIC: EXECUTE on procedure other\.serve\(\), which acts as app \(via PUBLIC\)$/,
+      /^unexpected: mallory: SELECT on view other\.peek, which reads runtime\.accounts as app/,
+    ],
+    cleanup: 'DROP PROCEDURE other.serve(); DROP VIEW other.peek',
+  },
   // Hostile names.
   {
     title: 'names with quotes, spaces, dots, semicolons, line ends and 63 bytes',
@@ -834,6 +858,17 @@ export const benign: readonly {
     sql: 'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA other GRANT ALL ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE mallory GRANT ALL ON TABLES TO PUBLIC',
     cleanup:
       'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA other REVOKE ALL ON TABLES FROM PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE mallory REVOKE ALL ON TABLES FROM PUBLIC',
+  },
+  {
+    title: 'what a member opens elsewhere to those who may do what it may',
+    sql: "CREATE FUNCTION other.serve() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION other.serve() FROM PUBLIC; ALTER FUNCTION other.serve() OWNER TO app; GRANT EXECUTE ON FUNCTION other.serve() TO oa_runtime_rw",
+    cleanup: 'DROP FUNCTION other.serve()',
+  },
+  {
+    title: 'default privileges of the owner for who may act as it',
+    sql: 'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA runtime GRANT TRUNCATE ON TABLES TO deploy; ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner GRANT SELECT ON SEQUENCES TO deploy',
+    cleanup:
+      'ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA runtime REVOKE TRUNCATE ON TABLES FROM deploy; ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner REVOKE SELECT ON SEQUENCES FROM deploy',
   },
   {
     title: 'types and domains',

@@ -4,7 +4,7 @@ import { compareGrants } from '../../src/grants/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../../src/grants/describe.ts'
 import { planGrants, renderPlan } from '../../src/grants/plan.ts'
 import type { GrantsPolicy } from '../../src/grants/policy.ts'
-import { readCatalog } from '../../src/probes/read-catalog.ts'
+import { readCatalog, scopeOf } from '../../src/probes/read-catalog.ts'
 import type { PostgresServer } from './postgres-server.ts'
 
 /** The runbook's policy, with members, and with a kind of every object in its schemas. */
@@ -115,10 +115,8 @@ export interface GovernedDatabase {
 export function govern(server: PostgresServer, database: string, standard: GrantsPolicy = policy): GovernedDatabase {
   const url = server.url('monitor', database)
   const reader = createPostgresReader({ url, statementTimeoutMs: 10_000, lockTimeoutMs: 2000 })
-  const read = (by: GrantsPolicy) => {
-    const scope = { schemas: Object.keys(by.schemas ?? {}), roles: Object.keys(by.roles ?? {}) }
-    return reader.read(AbortSignal.timeout(20_000), session => readCatalog(session, scope))
-  }
+  const read = (by: GrantsPolicy) =>
+    reader.read(AbortSignal.timeout(20_000), session => readCatalog(session, scopeOf(by)))
   return {
     catalog: () => read(standard),
     async judge(by = standard, operator = null) {
