@@ -47,7 +47,7 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
     const privileges = createPrivilegePlanner({
       draft,
       isJudged: role => comparison.bench.policy.isJudged(role),
-      mayGiveTo: role => runner.actAs([role]) === null,
+      mayGiveTo: (role, schema) => runner.giveTo(role, schema) === null,
     })
     const before = steps.length
     const reason = settle(found, {

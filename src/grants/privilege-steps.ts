@@ -34,8 +34,8 @@ export interface PrivilegePlanner {
 interface PlannerInput {
   readonly draft: Draft
   isJudged(role: Oid): boolean
-  /** Whether an object may be given to a role for a moment. */
-  mayGiveTo(role: Oid): boolean
+  /** Whether an object of a schema may be given to a role for a moment. */
+  mayGiveTo(role: Oid, schema: string): boolean
 }
 
 export function createPrivilegePlanner(input: PlannerInput): PrivilegePlanner {
@@ -151,7 +151,7 @@ function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights:
 function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
   const movable = object.ownedBy === null ? object : draft.tableOf(object)
   const { owner } = draft.object(object)
-  if (!movable || !mayGiveTo(grantor)) return []
+  if (!movable || ![grantor, owner].every(role => mayGiveTo(role, object.schema))) return []
   return [grantor, owner].map(next => {
     draft.setOwner(movable, next)
     return step(

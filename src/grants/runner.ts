@@ -8,6 +8,7 @@ import {
   type RoleAttribute,
 } from './catalog.ts'
 import type { Draft } from './draft.ts'
+import { showIdentifier } from './identifiers.ts'
 import { type Rights, rightOf } from './privileges.ts'
 
 /** Who will run a plan: a superuser, or a managed server's admin that has to take the roles that it acts as. */
@@ -28,6 +29,8 @@ export interface Runner {
   moveDatabase(): string | null
   /** Why the objects of a schema cannot be named. */
   useSchema(name: string): string | null
+  /** Why an object of a schema cannot be given to a role: that needs its own CREATE there, except from a superuser. */
+  giveTo(role: Oid, schema: string): string | null
   /** The memberships that were taken and are to be given back. */
   readonly taken: readonly Taken[]
   /** Notes that the runner made the role, and thereby administers it (16 and later). */
@@ -64,6 +67,7 @@ export function superuserRunner(): Runner {
     createInDatabase: can,
     moveDatabase: can,
     useSchema: can,
+    giveTo: can,
     taken: [],
     madeRole: () => null,
   }
@@ -105,8 +109,8 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     }
     return null
   }
-  const holds = ({ acl }: Pick<CatalogObject, 'acl'>, right: Rights) => {
-    const held = inherited()
+  const holds = ({ acl }: Pick<CatalogObject, 'acl'>, right: Rights, held: ReadonlySet<Oid> | null = inherited()) => {
+    if (held === null) return true
     return acl.some(({ grantee, rights }) => (grantee === PUBLIC || held.has(grantee)) && (rights & right) !== 0)
   }
   return {
@@ -117,6 +121,12 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
     useSchema(name) {
       const schema = draft.schema(name)
       return !schema || holds(schema, rightOf('USAGE')) ? null : actAs([schema.owner])
+    },
+    giveTo(role, name) {
+      const problem = actAs([role])
+      const schema = draft.schema(name)
+      if (problem || !schema || holds(schema, rightOf('CREATE'), draft.inherited(role))) return problem
+      return `${nameOf(role)} has no CREATE on schema ${showIdentifier(name)}`
     },
     alterRole(role, attribute) {
       if (role.superuser || attribute === 'superuser')
@@ -132,7 +142,9 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
       )
     },
     createInDatabase() {
-      return holds(draft.database(), rightOf('CREATE')) ? null : `${who} has no CREATE on the database`
+      const [database, create] = [draft.database(), rightOf('CREATE')]
+      const can = holds(database, create) || (actAs([database.owner]) === null && holds(database, create))
+      return can ? null : `${who} has no CREATE on the database`
     },
     moveDatabase: () => (self?.createDb ? null : `${who} has no CREATEDB`),
     madeRole(role) {

@@ -28,7 +28,8 @@ export function settleOwner(found: OwnerDiscrepancy, context: PlanContext): Refu
   const movable = targets.filter(object => object.ownedBy === null && draft.object(object).owner !== expected)
   const problem = runner.actAs([actual, expected])
   if (problem || movable.length === 0) return problem
-  const lacks = objects === 'schema' ? runner.createInDatabase() : runner.useSchema(schema)
+  const lacks =
+    objects === 'schema' ? runner.createInDatabase() : (runner.useSchema(schema) ?? runner.giveTo(expected, schema))
   if (lacks) return lacks
   for (const object of movable) draft.setOwner(object, expected)
   const owner = quoteIdentifier(nameOf(expected))

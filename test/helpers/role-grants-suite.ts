@@ -118,6 +118,35 @@ export function testRoleGrants(t: Test, major: number): void {
       t.same(await server.sql('managed', heldByAdmin(major)), [], 'what was taken has been given back')
     })
 
+    t.test('takes the database from a role that must not own it', async t => {
+      for (const owner of ['oa_control_rw', 'mallory']) {
+        await server.sql('managed', `ALTER DATABASE managed OWNER TO ${owner}; ALTER SCHEMA runtime OWNER TO team`)
+        const { plan, impossible } = await database.judge(policy, 'admin')
+        t.same(impossible, [])
+        await asAdmin(plan)
+        t.same(await database.judge(policy, 'admin'), { drift: [], plan: '', impossible: [] }, owner, { plan })
+      }
+      await server.sql('managed', 'ALTER DATABASE managed OWNER TO oa_control_rw; ALTER ROLE admin NOCREATEDB')
+      t.match((await database.judge(policy, 'admin')).impossible, [/CREATE.* on database.*: admin has no CREATEDB$/])
+      await server.sql('managed', 'ALTER DATABASE managed OWNER TO admin; ALTER ROLE admin CREATEDB')
+    })
+
+    t.test('gives nothing to an owner that may not create in the schema', async t => {
+      await server.sql('managed', 'ALTER SCHEMA runtime OWNER TO postgres; GRANT USAGE ON SCHEMA runtime TO admin')
+      await server.sql('managed', 'ALTER TABLE runtime.accounts OWNER TO team')
+      const { plan, impossible } = await database.judge(policy, 'admin')
+      const reason = /team owns table runtime\.accounts: oa_runtime_owner has no CREATE on schema runtime$/
+      t.ok(
+        impossible.some(line => reason.test(line)),
+        'and says so',
+        { impossible },
+      )
+      await asAdmin(plan)
+      await server.sql('managed', 'ALTER SCHEMA runtime OWNER TO oa_runtime_owner')
+      await asAdmin((await database.judge(policy, 'admin')).plan)
+      t.same(await database.judge(policy, 'admin'), { drift: [], plan: '', impossible: [] })
+    })
+
     t.test('says what such an admin cannot do, and does the rest', async t => {
       await server.sql('managed', 'CREATE TABLE runtime.stray (id int); GRANT SELECT ON runtime.accounts TO mallory')
       await server.sql('managed', 'ALTER ROLE oa_control_rw SUPERUSER; GRANT oa_runtime_rw TO postgres')
