@@ -7,11 +7,11 @@ import { startRegistry } from '../sandbox/registry.ts'
 import { isScenarioName, readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
 import { loadWorld } from '../sandbox/world.ts'
 import { type Clock, systemClock } from '../src/clock.ts'
+import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { buildReport, type Report } from '../src/drift/report.ts'
 import { renderText } from '../src/drift/text.ts'
-import { createLog } from '../src/log.ts'
 import { createWatch } from '../src/watch.ts'
 
 const top = new URL('../', import.meta.url)

@@ -4,6 +4,7 @@ import { channelMethods, openChannels } from './alerts/channels.ts'
 import type { PolicyDuty } from './alerts/policy-duty.ts'
 import { worstStatus } from './checks/status.ts'
 import type { Clock } from './clock.ts'
+import type { CloudLog } from './cloud-log.ts'
 import type { ConfigState } from './config/config-source.ts'
 import type { Environment } from './config/environment.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
@@ -16,7 +17,6 @@ import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import { openAuth } from './http/auth.ts'
 import type { Readiness } from './http/health.ts'
-import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { Look } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
@@ -31,7 +31,7 @@ export interface ServiceOptions {
   readonly keepPolicies?: PolicyDuty | null
   readonly environment: Environment
   readonly clock: Clock
-  readonly log: Log
+  readonly log: CloudLog
   /** The version of Node.js that runs it, as `v24.1.0`. */
   readonly nodeVersion: string
   /** What begins the cycles; the config's schedule unless said. */

@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { buildReport, type Report } from '../drift/report.ts'
 import { renderText } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { silentLog } from '../log.ts'
 import { toFound } from '../operate/found.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
 import { lookAtAll } from '../operate/sight.ts'
@@ -66,7 +66,7 @@ How do I keep what was found?
     const receipt = single(values, 'receipt')
     if (receipt !== null) assertWritable(receipt)
     for (const { name, notes } of config.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
-    const log = createLog({ level: 'silent', clock: io.clock })
+    const log = silentLog
     const startedAt = io.clock.now()
     const watch = createWatch({
       config,

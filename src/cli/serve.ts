@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import type { PolicyDuty } from '../alerts/policy-duty.ts'
+import { createLog } from '../cloud-log.ts'
 import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
-import { createLog } from '../log.ts'
 import { startService } from '../service.ts'
 import { type Command, single } from './command.ts'
 

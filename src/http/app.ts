@@ -1,7 +1,7 @@
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { CloudLog } from '../cloud-log.ts'
 import type { Rendered } from '../drift/rendered.ts'
 import { DriftwatchError } from '../errors.ts'
-import type { Log } from '../log.ts'
 import { type Auth, requireAuth } from './auth.ts'
 import { addDriftRoutes } from './drift.ts'
 import { createBodySender } from './encoding.ts'
@@ -25,7 +25,7 @@ export interface AppDependencies {
   /** Null: whoever reaches the port may read, and nobody may act. */
   readonly auth: Auth | null
   readonly limits?: Limits
-  readonly log: Log
+  readonly log: CloudLog
 }
 
 /** Everything that Driftwatch answers over HTTP. Never listens: that, and closing it, is the caller's. */

@@ -6,7 +6,7 @@ import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { FailedLook } from '../drift/state.ts'
 import { DriftwatchError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { silentLog } from '../log.ts'
 import { absenceReasons, createDiscovery, type WatchedStacks } from '../schedule/discovery.ts'
 
 /** A config that lists what it would discover. */
@@ -29,7 +29,7 @@ export async function discoverOnce(
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
     const reader = createCloudRunReaders({ client, clock }).open(deadline)
-    const discovery = createDiscovery({ clock, log: createLog({ level: 'silent', clock }) })
+    const discovery = createDiscovery({ clock, log: silentLog })
     const found = await discovery.look(config, reader, deadline)
     const unlisted = found.places?.find(({ error }) => error !== null)?.error ?? null
     return {

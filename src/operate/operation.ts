@@ -7,7 +7,7 @@ import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { buildReport, type Report } from '../drift/report.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { silentLog } from '../log.ts'
 import type { Execution } from '../release/cloud-run.ts'
 import { createWatch } from '../watch.ts'
 import type { PlannedStep } from './plan.ts'
@@ -213,7 +213,7 @@ export function interrupted(): DriftwatchError {
 
 async function judge({ config, environment, clock, stack, leaveOut }: OperationOptions): Promise<Report> {
   const only = checksOf(stack).flatMap(({ kind }) => (leaveOut.includes(kind) ? [] : [kind]))
-  const watch = createWatch({ config, environment, clock, log: createLog({ level: 'silent', clock }), only })
+  const watch = createWatch({ config, environment, clock, log: silentLog, only })
   try {
     await watch.runCycle()
     return buildReport(watch.store.snapshot(clock.now()))
