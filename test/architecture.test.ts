@@ -28,8 +28,8 @@ function moduleOf(path: string): string {
 /** The rank of each module by the line in docs/architecture.md: what stands in braces shares one. */
 function readRanks(page: string): Map<string, number> {
   const line = /```\n(errors .*? main)\n```/s.exec(page)?.[1] ?? ''
-  const words = line.match(/\{[^}]*\}|[a-z]+/g) ?? []
-  return new Map(words.flatMap((word, rank) => (word.match(/[a-z]+/g) ?? []).map(name => [name, rank] as const)))
+  const words = line.match(/\{[^}]*\}|[a-z]+(-[a-z]+)*/g) ?? []
+  return new Map(words.flatMap((word, rank) => (word.match(/[a-z]+(-[a-z]+)*/g) ?? []).map(name => [name, rank] as const)))
 }
 
 const ranks = readRanks(read('docs/architecture.md'))
