@@ -1,6 +1,11 @@
 #!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=20
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { runCli } from './cli/cli.ts'
 import { systemClock } from './clock.ts'
+
+// Compiled once for each installation; where nothing can be written there, as always.
+enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/driftwatch'))
 
 const ending = new AbortController()
 const endingAtOnce = new AbortController()

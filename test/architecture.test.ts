@@ -29,7 +29,9 @@ function moduleOf(path: string): string {
 function readRanks(page: string): Map<string, number> {
   const line = /```\n(errors .*? main)\n```/s.exec(page)?.[1] ?? ''
   const words = line.match(/\{[^}]*\}|[a-z]+(-[a-z]+)*/g) ?? []
-  return new Map(words.flatMap((word, rank) => (word.match(/[a-z]+(-[a-z]+)*/g) ?? []).map(name => [name, rank] as const)))
+  return new Map(
+    words.flatMap((word, rank) => (word.match(/[a-z]+(-[a-z]+)*/g) ?? []).map(name => [name, rank] as const)),
+  )
 }
 
 const ranks = readRanks(read('docs/architecture.md'))

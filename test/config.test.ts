@@ -15,7 +15,7 @@ import { maskText, printConfig } from '../src/config/mask.ts'
 import { longestGapMs, usualGapMs } from '../src/config/schedule-gap.ts'
 import { type Config, configSchema } from '../src/config/schema.ts'
 import { suggestion } from '../src/config/suggestion.ts'
-import { ajvOptions } from '../src/config/validate.ts'
+import { ajvOptions } from '../src/config/validator.ts'
 import { parseDuration } from '../src/duration.ts'
 import { DriftwatchError, type ErrorCode } from '../src/errors.ts'
 

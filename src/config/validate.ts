@@ -1,10 +1,10 @@
-import { Ajv, type ErrorObject, type Options } from 'ajv'
-import { formats } from './formats.ts'
+import type { ErrorObject } from 'ajv'
 import { isInterpolated } from './interpolate.ts'
 import { maskText } from './mask.ts'
 import type { ConfigPath, Problem } from './problem.ts'
-import { type ConfigFile, configSchema } from './schema.ts'
+import type { ConfigFile } from './schema.ts'
 import { suggestion } from './suggestion.ts'
+import { createValidator } from './validator.ts'
 
 /** What of a schema a message speaks of. */
 interface Annotated {
@@ -15,16 +15,6 @@ interface Annotated {
   /** The value is a secret. */
   readonly writeOnly?: boolean
 }
-
-/** How the schema is meant to be read. `validate` leaves out what only costs time: the tests check the schema itself. */
-export const ajvOptions = {
-  allErrors: true,
-  verbose: true,
-  useDefaults: true,
-  coerceTypes: true,
-  allowUnionTypes: true,
-  formats,
-} as const satisfies Options
 
 /** A text as the file has it, variables not resolved; null where there is no text. */
 type Written = (path: ConfigPath) => string | null
@@ -37,9 +27,8 @@ export function validate(
   { data }: { readonly data: unknown },
   written: Written,
 ): { readonly file: ConfigFile; readonly problems: readonly Problem[] } {
-  const ajv = new Ajv({ ...ajvOptions, meta: false, validateSchema: false, code: { optimize: false } })
   const file = structuredClone(data)
-  const valid = ajv.compile(configSchema)
+  const valid = createValidator()
   valid(file)
   const problems = (valid.errors ?? []).map(error => toProblem(error, pathOf(error.instancePath, file), written))
   return { file: file as ConfigFile, problems }
