@@ -33,6 +33,7 @@ import { createServiceProbe } from './probes/service.ts'
 import { createTelemetryProbe } from './probes/telemetry.ts'
 import { type OpenProbes, runCycle } from './schedule/cycle.ts'
 import { createDiscovery } from './schedule/discovery.ts'
+import { createJudge } from './schedule/judge.ts'
 
 /** Whoever wants to know what is looked at and what comes of it. */
 export interface WatchListeners {
@@ -108,6 +109,7 @@ export function createWatch(options: WatchOptions): Watch {
   const databases = createPostgresReaders(config.timeoutMs)
   const store = createStore(config, wanted, clock.now())
   const discovery = createDiscovery({ clock, log })
+  const judge = createJudge()
   const ending = new AbortController()
   let cycles = 0
   let leftOut = 0
@@ -171,6 +173,7 @@ export function createWatch(options: WatchOptions): Watch {
         watchStacks,
         ending: ending.signal,
         checksOf: wanted,
+        judge,
         openProbes,
         onLook,
         publish: onChange,

@@ -10,11 +10,13 @@ import { migrationExecution } from '../src/checks/migration-execution.ts'
 import { serviceImage } from '../src/checks/service-image.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Config, Stack } from '../src/config/schema.ts'
+import { finish } from '../src/grants/steps.ts'
 import type { Observed } from '../src/probes/probe.ts'
 import { pickContainer } from '../src/release/container.ts'
 import { parseImage } from '../src/release/image.ts'
 import { servingRevisions } from '../src/release/serving.ts'
-import { holds, must } from './helpers/fuzz.ts'
+import { createJudge } from '../src/schedule/judge.ts'
+import { holds, holdsAsync, must } from './helpers/fuzz.ts'
 import {
   job,
   observedAt,
@@ -248,6 +250,51 @@ t.test('equal input, equal finding, in whatever order it comes', async t => {
       }),
     )
   }
+})
+
+/** What is seen in cycle after cycle: mostly the same, at times something else, and time goes by. */
+const history = fc
+  .tuple(fc.array(observed, { minLength: 1, maxLength: 3 }), fc.tuple(config, config))
+  .chain(([worlds, configs]) =>
+    fc.array(
+      fc.record({
+        seen: fc.constantFrom(...worlds),
+        config: fc.constantFrom(configs[0], configs[0], configs[0], configs[1]),
+        minutes: fc.nat(20),
+      }),
+      { minLength: 2, maxLength: 8 },
+    ),
+  )
+
+t.test('along any history of looks, what is not judged again is what judging again would find', async t => {
+  let spared = 0
+  for (const check of judged) {
+    const property = fc.asyncProperty(history, async looks => {
+      const judgeOnceOnly = createJudge()
+      let asked = 0
+      const counted: Check = {
+        ...check,
+        judge(input) {
+          asked += 1
+          return check.judge(input)
+        },
+      }
+      let at = observedAt
+      for (const { seen, config, minutes } of looks) {
+        at += minutes * 60_000
+        const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
+        // Equal, and nowhere the same object.
+        const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
+        const found = await judgeOnceOnly(counted, input, async steps => finish(steps))
+        const again = check.judge(input)
+        must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
+      }
+      must(check.inSyncLasts || asked === looks.length, 'it does not say that in sync lasts', check.kind)
+      spared += looks.length - asked
+    })
+    await holdsAsync(t, check.kind, property, 300)
+  }
+  t.ok(spared > 0, `${spared} times nothing was judged again: the property says something`)
 })
 
 /** Every list that has no order, from its end to its beginning. */

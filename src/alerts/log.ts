@@ -58,8 +58,9 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
 
 /** What is drifted now, by a key for each check. */
 function driftedChecks({ stacks }: Snapshot): Map<string, Told> {
-  const states = stacks.flatMap(({ name, states }) => states.map(state => ({ stack: name, ...state })))
-  const drifted = states.filter(({ status }) => status === 'drifted')
+  const drifted = stacks.flatMap(({ name, states }) =>
+    states.filter(({ status }) => status === 'drifted').map(state => ({ stack: name, ...state })),
+  )
   return new Map(
     drifted.map(({ stack, check, status, since, differences }) => [
       checkKey({ stack, check }),

@@ -41,6 +41,8 @@ export interface Check<
   readonly uses?: readonly Used[]
   /** Whether the config asks for this check. */
   appliesTo(stack: Stack): boolean
+  /** Whether time alone makes nothing else of what it finds in sync, as long as the same is seen. */
+  readonly inSyncLasts?: true
   /** Judges one invariant. Pure: the same input gives the same finding. */
   judge(input: CheckInput<Needed, Used>): Finding
   /** The same in steps of a few milliseconds at most, of a check that may have much to judge. */

@@ -20,6 +20,7 @@ type JobStack = Stack & { readonly job: JobConfig }
 export const jobImage: Check<'service' | 'job' | 'registry'> = {
   kind: 'job-image',
   needs: ['service', 'job', 'registry'],
+  inSyncLasts: true,
   appliesTo: stack => stack.job !== null,
   judge(input) {
     const { service: observed, job } = input.observed

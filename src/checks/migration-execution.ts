@@ -50,6 +50,7 @@ interface Latest {
 export const migrationExecution: Check<'service' | 'job' | 'execution' | 'registry'> = {
   kind: 'migration-execution',
   needs: ['service', 'job', 'execution', 'registry'],
+  inSyncLasts: true,
   appliesTo: stack => stack.job !== null,
   judge(input) {
     const stack = input.stack as JobStack

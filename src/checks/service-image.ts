@@ -27,6 +27,7 @@ type Input = CheckInput<'service' | 'registry'>
 export const serviceImage: Check<'service' | 'registry'> = {
   kind: 'service-image',
   needs: ['service', 'registry'],
+  inSyncLasts: true,
   appliesTo: () => true,
   judge(input) {
     const observed = input.observed.service

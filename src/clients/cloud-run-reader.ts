@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import DataLoader from 'dataloader'
 import { LRUCache } from 'lru-cache'
 import type { Clock, EpochMs } from '../clock.ts'
@@ -38,12 +39,14 @@ export interface CloudRunReaders {
 
 /** How many are kept of each, the last used. Their room is made at once. */
 export interface KeptBounds {
+  /** Of services and of jobs. */
+  readonly listed: number
   readonly revisions: number
   readonly executions: number
   readonly moments: number
 }
 
-const bigFleet: KeptBounds = { revisions: 20_000, executions: 20_000, moments: 5_000 }
+const bigFleet: KeptBounds = { listed: 20_000, revisions: 20_000, executions: 20_000, moments: 5_000 }
 
 /** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
 const rereadAfterMs = 10 * 60_000
@@ -60,6 +63,8 @@ interface KeptRevision {
 }
 
 interface Memory {
+  readonly services: LRUCache<string, Service>
+  readonly jobs: LRUCache<string, Job>
   readonly revisions: LRUCache<string, KeptRevision>
   readonly executions: LRUCache<string, Execution>
   /** The newest revision of a service at a moment, or that none is kept. */
@@ -76,6 +81,8 @@ export function createCloudRunReaders({
   readonly kept?: KeptBounds
 }): CloudRunReaders {
   const memory: Memory = {
+    services: new LRUCache({ max: kept.listed }),
+    jobs: new LRUCache({ max: kept.listed }),
     revisions: new LRUCache({ max: kept.revisions }),
     executions: new LRUCache({ max: kept.executions }),
     moments: new LRUCache({ max: kept.moments }),
@@ -103,13 +110,13 @@ interface Cycle {
 }
 
 function openReader(cycle: Cycle): CloudRunReader {
-  const { fleets, deadline } = cycle
+  const { fleets, memory, deadline } = cycle
   const loaders = {
     revisions: createLoader(names => fleets.revisions.read(names, deadline)),
     executions: createLoader(names => fleets.executions.read(names, deadline)),
   }
-  const services = createListedReads('services', fleets.services, deadline)
-  const jobs = createListedReads('jobs', fleets.jobs, deadline)
+  const services = createListedReads('services', fleets.services, memory.services, deadline)
+  const jobs = createListedReads('jobs', fleets.jobs, memory.jobs, deadline)
   return {
     services: services.all,
     jobs: jobs.all,
@@ -127,8 +134,10 @@ function openReader(cycle: Cycle): CloudRunReader {
 function createListedReads<T extends { readonly name: string }>(
   collection: 'services' | 'jobs',
   fleet: FleetReads<T>,
+  kept: LRUCache<string, T>,
   deadline: Deadline,
 ) {
+  const asked = new Map<string, Promise<T | null>>()
   const lists = new Map<string, Promise<ReadonlyMap<string, T>>>()
   const cheapest = createLoader(names => fleet.read(names, deadline))
   const byGet = createLoader(names => fleet.each(names, deadline))
@@ -138,6 +147,14 @@ function createListedReads<T extends { readonly name: string }>(
     return new Map([...items.values()].map(item => [item.name, item]))
   }
 
+  /** From the list of its place where there is one: what that does not hold is believed to be gone only by a `get`. */
+  async function read(location: string, name: string, key: string): Promise<T | null> {
+    const listed = await lists.get(location)?.catch(() => null)
+    const reader = listed ? byGet : cheapest
+    const found = listed?.get(name) ?? (await reader.load(key))
+    return found && sameAsKept(kept, key, found)
+  }
+
   return {
     all(place: Place) {
       const location = locationOf(place)
@@ -145,14 +162,22 @@ function createListedReads<T extends { readonly name: string }>(
       lists.set(location, listed)
       return listed
     },
-    /** From the list of its place where there is one: what that does not hold is believed to be gone only by a `get`. */
-    async one(place: Place, name: string): Promise<T | null> {
+    one(place: Place, name: string): Promise<T | null> {
       const location = locationOf(place)
-      const listed = await lists.get(location)?.catch(() => null)
-      const reader = listed ? byGet : cheapest
-      return listed?.get(name) ?? reader.load(`${location}/${collection}/${name}`)
+      const key = `${location}/${collection}/${name}`
+      const answer = asked.get(key) ?? read(location, name, key)
+      asked.set(key, answer)
+      return answer
     },
   }
+}
+
+/** What is as it was in the cycle before is the very object of then: whoever compares need not look into it. */
+function sameAsKept<T extends object>(kept: LRUCache<string, T>, key: string, found: T): T {
+  const before = kept.get(key)
+  if (before !== undefined && isDeepStrictEqual(before, found)) return before
+  kept.set(key, found)
+  return found
 }
 
 /** Reads together what is asked for in one turn; each answer is waited for by whoever asked for it alone. */

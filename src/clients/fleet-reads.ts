@@ -165,12 +165,22 @@ async function* pagesOf<T>(reader: ResourceReader<T>, parent: string, deadline: 
  * service or job there.
  */
 function listParent(name: string): string {
-  const [projects, project, locations, location, collection, ...below] = name.split('/')
-  const place = [projects, project, locations, location].join('/')
-  return below.length > 1 ? `${place}/${collection}/-` : place
+  const place = locationEnd(name)
+  const collection = name.indexOf('/', place + 1)
+  return name.includes('/', collection + 1) ? `${name.slice(0, collection)}/-` : name.slice(0, place)
 }
 
 /** The name without its project, which Cloud Run may show by number: unique within what one list covers. */
 function belowLocation(name: string): string {
-  return name.split('/').slice(4).join('/')
+  return name.slice(locationEnd(name) + 1)
+}
+
+/** Where the location ends in a full resource name: at the fourth slash. */
+function locationEnd(name: string): number {
+  let at = -1
+  for (let slash = 0; slash < 4; slash += 1) {
+    at = name.indexOf('/', at + 1)
+    if (at === -1) return name.length
+  }
+  return at
 }

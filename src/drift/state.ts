@@ -157,6 +157,7 @@ export function transitionOf(stack: string, before: TrackedState, after: Tracked
  * and never healed, and it is drifted when it has been pending for too long. What is only doubted becomes unknown.
  */
 function withoutHiding(before: TrackedState, finding: Finding, observedAt: EpochMs, longestPendingMs: number): Finding {
+  if (finding.status === 'in_sync') return finding
   const paths = finding.differences.map(difference => difference.path)
   const unhealed = paths.filter(path => before.proven.includes(path))
   // What is in doubt has not been seen healed.

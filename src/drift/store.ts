@@ -100,8 +100,9 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       stacks = track(watched.stacks, stacks, now)
     },
     observedAt(stack) {
-      const states = [...(stacks.get(stack)?.states.values() ?? [])]
-      return Math.min(...states.map(({ observedAt }) => observedAt ?? 0))
+      let oldest = Number.POSITIVE_INFINITY
+      for (const { observedAt } of stacks.get(stack)?.states.values() ?? []) oldest = Math.min(oldest, observedAt ?? 0)
+      return oldest
     },
     record(stackName, check, outcome) {
       const tracked = stacks.get(stackName)
@@ -132,10 +133,12 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       return { takenAt: now, cycle, discovery: places, config: configState, stacks: states }
     },
     nextStaleAt(now) {
-      const believed = [...stacks.values()].flatMap(({ states }) => [...states.values()].filter(claimsAnything))
-      const fresh = (places ?? []).filter(({ staleAt }) => staleAt !== null && staleAt > now)
-      const moments = [...believed, ...fresh].flatMap(({ staleAt }) => staleAt ?? [])
-      return moments.reduce<EpochMs | null>((next, at) => (next === null || at < next ? at : next), null)
+      let next = Number.POSITIVE_INFINITY
+      for (const { states } of stacks.values()) {
+        for (const state of states.values()) if (claimsAnything(state)) next = Math.min(next, state.staleAt ?? next)
+      }
+      for (const { staleAt } of places ?? []) if (staleAt !== null && staleAt > now) next = Math.min(next, staleAt)
+      return Number.isFinite(next) ? next : null
     },
   }
 }
@@ -153,6 +156,7 @@ function trackStack(
   before: TrackedStack | undefined,
   at: EpochMs,
 ): TrackedStack {
+  if (before?.stack === stack) return before
   const states = checks.map(check => {
     const known = before && subjectOf(before.stack, check) === subjectOf(stack, check) ? before.states : null
     return [check.kind, known?.get(check.kind) ?? initialState(check.kind, at)] as const

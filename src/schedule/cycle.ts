@@ -1,7 +1,7 @@
-import type { Check, CheckInput } from '../checks/check.ts'
+import type { Check } from '../checks/check.ts'
 import { type Deadline, startDeadline } from '../clients/attempts.ts'
 import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
-import { type Clock, type EpochMs, formatTime } from '../clock.ts'
+import { type Clock, formatTime } from '../clock.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
@@ -11,6 +11,7 @@ import { type Look, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import { type Pulse, startPulse } from '../probes/pulse.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from './discovery.ts'
+import type { Judge } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
 
 export interface OpenProbes {
@@ -33,6 +34,8 @@ export interface CycleDependencies {
   watchStacks(watched: Watched): void
   /** The checks of a stack. */
   checksOf(stack: Stack): readonly Check[]
+  /** Judges in every cycle of a watch. */
+  readonly judge: Judge
   /** The probes of one cycle: what they read together is read once. */
   openProbes(deadline: Deadline): OpenProbes
   /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
@@ -56,9 +59,11 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     if (!ending.aborted) watchStacks({ config, ...stacks })
     const pace = createPace(clock)
     // Where not all can be looked at in time, those come first that have waited longest.
-    const inTurn = stacks.stacks.toSorted((one, other) => store.observedAt(one.name) - store.observedAt(other.name))
+    const inTurn = stacks.stacks
+      .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
+      .sort((one, other) => one.observedAt - other.observedAt)
     const judged = await Promise.all(
-      inTurn.map(stack => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
+      inTurn.map(({ stack }) => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
     )
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
@@ -102,18 +107,17 @@ async function watchStack(
   { pace, pulse, deadline }: { readonly pace: Pace; readonly pulse: Pulse; readonly deadline: Deadline },
   dependencies: CycleDependencies,
 ): Promise<StackLooks> {
-  const { config, clock, log, store, ending, checksOf, onLook } = dependencies
+  const { config, clock, store, ending, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
-  const wanted = new Set(checks.flatMap(({ needs, uses = [] }) => [...needs, ...uses]))
   const looks = await Promise.all(
     probes
-      .filter(probe => wanted.has(probe.kind))
+      .filter(({ kind }) => checks.some(check => regards(check, kind)))
       .map(probe => observe(probe, stack, { clock, deadline, timeoutMs: config.timeoutMs, ending, pulse })),
   )
   for (const look of looks) onLook(look)
   const transitions: Transition[] = []
   for (const check of checks) {
-    const outcome = await judge(check, stack, looks, { config, log, pace, now: clock.now() })
+    const outcome = await judgeLooks(check, stack, looks, pace, dependencies)
     const transition = store.record(stack.name, check.kind, outcome)
     if (transition) transitions.push(transition)
   }
@@ -124,30 +128,38 @@ async function watchStack(
  * A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones.
  * What it only uses is left out where that did not answer.
  */
-async function judge(
+async function judgeLooks(
   check: Check,
   stack: Stack,
   looks: readonly Look<ProbeKind>[],
-  context: { readonly config: Config; readonly log: Log; readonly pace: Pace; readonly now: EpochMs },
+  pace: Pace,
+  { config, clock, log, judge }: CycleDependencies,
 ): Promise<Outcome> {
-  const { config, log, pace, now } = context
-  const { needs, uses = [] } = check
-  const failed = looks.filter(look => needs.includes(look.kind)).find(look => look.outcome === 'failed')
-  if (failed)
-    return { kind: 'failure', error: { code: failed.error.code, message: failed.error.message, at: failed.at } }
-  const regarded = looks.filter(look => [...needs, ...uses].includes(look.kind))
-  const observations = regarded.flatMap(look => (look.outcome === 'answered' ? [look] : []))
-  const observedAt = Math.min(...observations.map(look => look.at))
-  const observed: Observed = Object.assign({}, ...observations.map(look => ({ [look.kind]: look.value })))
+  const now = clock.now()
+  const observed: Partial<Record<ProbeKind, unknown>> = {}
+  let observedAt = Number.POSITIVE_INFINITY
+  for (const look of looks) {
+    if (!regards(check, look.kind)) continue
+    if (look.outcome === 'answered') {
+      observed[look.kind] = look.value
+      observedAt = Math.min(observedAt, look.at)
+    } else if (check.needs.includes(look.kind)) {
+      const { code, message } = look.error
+      return { kind: 'failure', error: { code, message, at: look.at } }
+    }
+  }
   try {
-    const input = { stack, config, observed, observedAt } satisfies CheckInput<ProbeKind>
-    const finding = check.judgeInSteps ? await pace(check.judgeInSteps(input)) : check.judge(input)
+    const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, pace)
     return { kind: 'finding', finding, observedAt }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'a check could not judge what it was given')
     return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
   }
+}
+
+function regards({ needs, uses }: Check, kind: ProbeKind): boolean {
+  return needs.includes(kind) || (uses?.includes(kind) ?? false)
 }
 
 /** One line for all looks that failed alike: a fleet behind a broken API is one problem. */

@@ -8,23 +8,25 @@ const longestStretchMs = 10
 /** Drives work in steps, one after another, and lets everything else go first in between. */
 export type Pace = <Value>(steps: Steps<Value>) => Promise<Value>
 
-/** Whatever is driven by the same pace waits for its turn: several stretches in one turn of the event loop would add up. */
+/** Whatever is driven by the same pace waits for its turn, and shares the stretches: several in one turn of the event loop would add up. */
 export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
   let turn: Promise<unknown> = Promise.resolve()
-  return steps => {
-    const mine = turn.then(() => drive(steps, clock))
-    turn = mine.catch(() => undefined)
-    return mine
-  }
-}
+  let begin = Number.NEGATIVE_INFINITY
 
-async function drive<Value>(steps: Steps<Value>, clock: Pick<Clock, 'monotonic'>): Promise<Value> {
-  for (;;) {
-    await letOthersGoFirst()
-    const begin = clock.monotonic()
-    do {
+  async function drive<Value>(steps: Steps<Value>): Promise<Value> {
+    for (;;) {
+      if (clock.monotonic() - begin >= longestStretchMs) {
+        await letOthersGoFirst()
+        begin = clock.monotonic()
+      }
       const step = steps.next()
       if (step.done) return step.value
-    } while (clock.monotonic() - begin < longestStretchMs)
+    }
+  }
+
+  return steps => {
+    const mine = turn.then(() => drive(steps))
+    turn = mine.catch(() => undefined)
+    return mine
   }
 }

@@ -1,0 +1,55 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Check, CheckInput, CheckKind } from '../checks/check.ts'
+import type { Finding } from '../checks/finding.ts'
+import type { Config, Stack } from '../config/schema.ts'
+import type { Steps } from '../grants/steps.ts'
+import type { ProbeKind } from '../probes/probe.ts'
+import type { Pace } from './pace.ts'
+
+/** Judges a check of a stack; rejects with whatever the check throws. */
+export type Judge = (check: Check, input: CheckInput<ProbeKind>, pace: Pace) => Promise<Finding>
+
+/** What a check was given last, and what it found. */
+interface Judged {
+  readonly config: Config
+  readonly observed: CheckInput<ProbeKind>['observed']
+  readonly finding: Finding
+}
+
+/**
+ * Judges, and does not judge again what is sure to come to the same: a check that found all in sync, of which time alone
+ * makes nothing else, and that is given what it was given before. A config that was read again is another one.
+ */
+export function createJudge(): Judge {
+  const kept = new WeakMap<Stack, Map<CheckKind, Judged>>()
+
+  function keptOf(stack: Stack): Map<CheckKind, Judged> {
+    const before = kept.get(stack)
+    if (before) return before
+    const none = new Map<CheckKind, Judged>()
+    kept.set(stack, none)
+    return none
+  }
+
+  return async (check, input, pace) => {
+    if (!check.inSyncLasts) return judgeNow(check, input, pace)
+    const { stack, config, observed } = input
+    const judged = keptOf(stack)
+    const before = judged.get(check.kind)
+    if (before?.config === config && isDeepStrictEqual(before.observed, observed)) return before.finding
+    const finding = await judgeNow(check, input, pace)
+    if (finding.status === 'in_sync') judged.set(check.kind, { config, observed, finding })
+    else judged.delete(check.kind)
+    return finding
+  }
+}
+
+function judgeNow(check: Check, input: CheckInput<ProbeKind>, pace: Pace): Promise<Finding> {
+  return pace(check.judgeInSteps?.(input) ?? atOnce(check, input))
+}
+
+/** As one step, which waits for its turn like others. */
+// biome-ignore lint/correctness/useYield: nothing of it can be interrupted.
+function* atOnce(check: Check, input: CheckInput<ProbeKind>): Steps<Finding> {
+  return check.judge(input)
+}
