@@ -49,7 +49,7 @@ export const errorTable = {
   ALREADY_EXISTS: look(false, 'The system already has something of that name.'),
   UNIMPLEMENTED: look(false, 'The system does not know this request.'),
   QUOTA_SPENT: look(false, 'The share of the quota that Driftwatch may use is spent: it looks again in a later cycle.'),
-  MALFORMED_RESPONSE: look(false, 'The answer could not be understood.'),
+  MALFORMED_RESPONSE: look(false, 'The answer could not be understood, or is longer than any right one.'),
 
   // The look succeeded, and still does not prove anything.
   IMAGE_UNRESOLVED: verdict(

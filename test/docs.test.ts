@@ -12,6 +12,7 @@ import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
 import { reportSchema } from '../src/drift/report.ts'
 import { errorTable } from '../src/errors.ts'
+import { faultedSystems } from './helpers/fault-table.ts'
 
 const top = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string) => readFileSync(join(top, path), 'utf8')
@@ -180,6 +181,19 @@ t.test('the tests that docs/reliability.md and SECURITY.md name exist', async t 
       for (const [, title = ''] of titles.matchAll(/\*([^*]+)\*/g))
         t.ok(read(file).includes(title), `${file}: ${title}`)
   }
+})
+
+t.test('docs/reliability-matrix.md has a row for each fault, and each of them holds', async t => {
+  const page = read('docs/reliability-matrix.md')
+  for (const { name, rows } of faultedSystems) {
+    const table = page.slice(page.indexOf(`<!-- ${name} -->`), page.indexOf(`<!-- /${name} -->`)).split('\n')
+    const faults = table.slice(3, -1).map(row => row.split('|')[1]?.trim())
+    t.strictSame(
+      faults,
+      rows.map(({ fault }) => fault),
+    )
+  }
+  t.notMatch(page, /does not hold|not run/)
 })
 
 t.test('commands in the pages exist', async t => {

@@ -1,4 +1,5 @@
 import { type EpochMs, formatTime } from '../clock.ts'
+import { maskText } from '../config/mask.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
@@ -125,7 +126,7 @@ export function judgeImages(
   }
 }
 
-/** A command or its args as one exact list. */
+/** A command or its args as one exact list. They are shown as they are, but for passwords that are written as such. */
 export function judgeWords(
   lists: { readonly expected: readonly string[]; readonly actual: readonly string[] },
   words: {
@@ -138,6 +139,7 @@ export function judgeWords(
 ): Part {
   const [expected, actual] = [JSON.stringify(lists.expected), JSON.stringify(lists.actual)]
   if (expected === actual) return inSync
-  const summary = `${words.subject} has the ${words.what} ${actual} instead of ${expected}`
-  return differs(status, summary, { path: words.path, kind: 'changed', expected, actual, via: words.via })
+  const shown = { expected: maskText(expected), actual: maskText(actual) }
+  const summary = `${words.subject} has the ${words.what} ${shown.actual} instead of ${shown.expected}`
+  return differs(status, summary, { path: words.path, kind: 'changed', ...shown, via: words.via })
 }

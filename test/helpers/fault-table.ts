@@ -8,20 +8,24 @@ import type { GrpcFault } from './grpc-proxy.ts'
 import type { TcpFault } from './tcp-proxy.ts'
 
 /** Puts a fault on; what it resolves with takes it off again. */
-type Break = (bench: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
+export type Break = (bench: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
 
 /** One row of the matrix: how a system fails, and what is to be said of it. */
 export interface FaultRow {
   readonly fault: string
   /** What the failed looks are called; null: they succeed all the same. `absent`: the answer is believed. */
   readonly code: ErrorCode | 'absent' | null
+  /** What is written arrives all the same, and whoever writes it again is told so. */
+  readonly arrives?: true
   /** For one stack of three, or why that cannot be. */
   readonly one: Break | string
   readonly all: Break | string
 }
 
+export type Outcome = 'holds' | 'does not hold'
+
 export interface FaultedSystem {
-  readonly name: string
+  readonly name: 'Cloud Run' | 'Monitoring' | 'PostgreSQL'
   /** The probes that look at it, and the checks that need them. */
   readonly probes: readonly ProbeKind[]
   readonly checks: readonly CheckKind[]
@@ -31,9 +35,12 @@ export interface FaultedSystem {
 type Api = 'cloudRun' | 'monitoring'
 
 const oneEndpoint = 'one endpoint serves every stack'
+/** 50 MiB. */
+const pieces = 800
+
 const noTls = 'the emulators speak no TLS'
-const notSettled = 'seen as RESOURCE_EXHAUSTED, MALFORMED_RESPONSE is wanted'
-const oneProcess = 'here one process plays both sides, and is busy sending 150 MiB'
+
+const both = (fault: Break) => ({ one: fault, all: fault })
 
 const tcp =
   (api: Api, fault: TcpFault): Break =>
@@ -59,11 +66,10 @@ const answered =
   }
 
 function googleRows(api: Api): FaultRow[] {
-  const both = (fault: Break) => ({ one: fault, all: fault })
   return [
     { fault: 'refused', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'refused') },
     { fault: 'connection reset mid-answer', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'reset') },
-    { fault: 'stream reset mid-answer', code: 'INTERNAL', ...both(grpc(api, 'reset')) },
+    { fault: 'stream reset mid-answer', code: 'INTERNAL', arrives: true, ...both(grpc(api, 'reset')) },
     {
       fault: 'hang before the first byte',
       code: 'DEADLINE_EXCEEDED',
@@ -87,7 +93,7 @@ function googleRows(api: Api): FaultRow[] {
     { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'garbage')) },
     { fault: 'truncated message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'cut')) },
     { fault: 'no gRPC at all', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'garbage') },
-    { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', one: notSettled, all: notSettled },
+    { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'huge')) },
     { fault: 'server restart', code: null, one: oneEndpoint, all: restarted(api) },
     { fault: 'out of connections', code: 'UNAVAILABLE', ...both(grpc(api, 'refused')) },
   ]
@@ -150,17 +156,18 @@ function errorOf(sqlState: string, message: string): Buffer {
   return Buffer.concat([head, fields, Buffer.from([0x5a, 0, 0, 0, 5, 0x45])])
 }
 
-/** One row of one column. */
-function rowOf(bytes: number): Buffer {
+/** One row of one column, in pieces. */
+function* hugeRow(): Generator<Buffer> {
+  const piece = Buffer.alloc(64 * 1024, 0x61)
+  const bytes = pieces * piece.length
   const head = Buffer.alloc(11)
   head.write('D')
   head.writeUInt32BE(bytes + 10, 1)
   head.writeUInt16BE(1, 5)
   head.writeUInt32BE(bytes, 7)
-  return Buffer.concat([head, Buffer.alloc(bytes, 0x61)])
+  yield head
+  for (let sent = 0; sent < pieces; sent++) yield piece
 }
-
-const both = (fault: Break) => ({ one: fault, all: fault })
 
 const postgresRows: FaultRow[] = [
   { fault: 'refused', code: 'UNAVAILABLE', ...both(line('refused')) },
@@ -209,26 +216,21 @@ const postgresRows: FaultRow[] = [
   {
     fault: 'quota',
     code: 'RESOURCE_EXHAUSTED',
-    ...both(line({ answer: errorOf('53400', 'configuration limit exceeded') })),
+    ...both(line({ answer: () => [errorOf('53400', 'configuration limit exceeded')] })),
   },
   {
     fault: '500: an error of its own',
     code: 'INTERNAL',
-    ...both(line({ answer: errorOf('XX000', 'cache lookup failed') })),
+    ...both(line({ answer: () => [errorOf('XX000', 'cache lookup failed')] })),
   },
   { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(line('garbage')) },
   {
     fault: 'malformed message',
     code: 'MALFORMED_RESPONSE',
-    ...both(line({ answer: Buffer.from('T\0\0\0\x06\x7f\xff', 'latin1') })),
+    ...both(line({ answer: () => [Buffer.from('T\0\0\0\x06\x7f\xff', 'latin1')] })),
   },
   { fault: 'truncated message', code: 'UNAVAILABLE', ...both(line('cut')) },
-  {
-    fault: 'an answer of 50 MiB',
-    code: 'MALFORMED_RESPONSE',
-    one: line({ answer: rowOf(50 * 1024 * 1024) }),
-    all: oneProcess,
-  },
+  { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(line({ answer: hugeRow })) },
   { fault: 'server down', code: 'UNAVAILABLE', ...both(down) },
   { fault: 'server restart', code: null, ...both(restartedServer) },
   {
@@ -254,7 +256,6 @@ export const faultedSystems: readonly FaultedSystem[] = [
   { name: 'PostgreSQL', probes: ['postgres-catalog'], checks: ['role-grants', 'schema'], rows: postgresRows },
 ]
 
-export const scopes = {
-  one: ['beta'],
-  all: stackNames,
-} as const satisfies Record<string, readonly StackName[]>
+export type Scope = 'one' | 'all'
+
+export const scopes: Readonly<Record<Scope, readonly StackName[]>> = { one: ['beta'], all: stackNames }

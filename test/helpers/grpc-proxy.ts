@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { pipeline, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 
 /** What befalls an answer on its way. */
@@ -46,7 +47,13 @@ interface Answer {
 }
 
 const dripMs = 100
-const huge = framed(Buffer.alloc(50 * 1024 * 1024))
+
+/** 50 MiB in pieces: what nobody reads is not kept in memory. */
+function* hugeMessage(): Generator<Buffer> {
+  const piece = Buffer.alloc(64 * 1024)
+  yield headOf(800 * piece.length)
+  for (let sent = 0; sent < 800; sent++) yield piece
+}
 
 export async function startGrpcProxy(upstream: () => string): Promise<GrpcProxy> {
   const sessions = new Set<ServerHttp2Session>()
@@ -145,16 +152,20 @@ function befall(stream: ServerHttp2Stream, { headers, body, trailers }: Answer, 
       stream.end(framed(Buffer.alloc(64, 0xff)))
       break
     case 'huge':
-      stream.end(huge)
+      pipeline(Readable.from(hugeMessage()), stream, () => {})
       break
   }
 }
 
 /** A message as gRPC sends it: not compressed, its length, its bytes. */
 function framed(message: Buffer): Buffer {
+  return Buffer.concat([headOf(message.length), message])
+}
+
+function headOf(bytes: number): Buffer {
   const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
+  head.writeUInt32BE(bytes, 1)
+  return head
 }
 
 function drip(stream: ServerHttp2Stream, bytes: Buffer): void {

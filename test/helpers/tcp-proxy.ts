@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Certificate } from './certificate.ts'
 
@@ -21,8 +22,8 @@ export type TcpFault =
   | 'garbage'
   /** The certificate is one that nobody trusts. */
   | 'untrusted'
-  /** Each answer is this in place of the real one. */
-  | { readonly answer: Buffer }
+  /** Each answer is this in place of the real one: pieces, of which none is made before the one before it is taken. */
+  | { readonly answer: () => Iterable<Buffer> }
 
 /** A proxy on 127.0.0.1 in front of a port there. What a fault has befallen stays so: a connection never recovers. */
 export interface TcpProxy {
@@ -124,7 +125,7 @@ function befall(
   first: boolean,
 ): void {
   if (typeof fault === 'object') {
-    client.write(fault.answer)
+    Readable.from(fault.answer()).pipe(client, { end: false })
     return
   }
   const half = chunk.subarray(0, Math.ceil(chunk.length / 2))

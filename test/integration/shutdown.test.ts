@@ -1,6 +1,4 @@
-// It starts the real process again and again, and so is run by hand: `node test/integration/shutdown.ts`.
 import { Agent, request } from 'node:http'
-import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
@@ -8,10 +6,12 @@ import { startSandbox } from '../../sandbox/sandbox.ts'
 import { type ServiceProcess, startService } from '../../sandbox/service-process.ts'
 import { loadWorld } from '../../sandbox/world.ts'
 import type { Report } from '../../src/drift/report.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { until } from '../helpers/until.ts'
 
 /** Cloud Run kills 10 s after it asked. */
 const patienceMs = 8000
+const timeoutMs = 5000
 const project = 'openagentsgemini'
 const kills = Number(process.env.KILLS ?? 10)
 
@@ -20,7 +20,7 @@ await sandbox.service.stop()
 t.teardown(() => sandbox.close())
 
 async function start(t: Test): Promise<ServiceProcess> {
-  const env = { ...sandbox.env, SANDBOX_SCHEDULE: '* * * * * *', SANDBOX_TIMEOUT: '5s' }
+  const env = { ...sandbox.env, SANDBOX_SCHEDULE: '* * * * * *', SANDBOX_TIMEOUT: `${timeoutMs}ms` }
   const service = await startService({ port: await freePort(), env, onLog: () => {} })
   t.teardown(() => service.stop())
   return service
@@ -98,15 +98,50 @@ t.test('SIGINT is heard as SIGTERM is', async t => {
 t.test(`SIGKILL at any moment, ${kills} times: the next start is right`, async t => {
   for (let time = 0; time < kills; time++) {
     const service = await start(t)
-    const report = (await (await fetch(`${service.url}/drift`)).json()) as Report
-    t.equal(report.status, 'in_sync', `start ${time + 1}`)
-    // Moments of a cycle are told by what it asks.
-    const asked = sandbox.cloudRun.calls.all.length + (time % 4)
+    t.strictSame(await statusesUntil(service, ({ status }) => status === 'in_sync'), [], `start ${time + 1}`)
+    // Moments of a cycle are told by what it asks, those between and after by the time.
+    const asked = sandbox.cloudRun.calls.all.length + (time % 3)
     await until(() => sandbox.cloudRun.calls.all.length > asked)
+    await delay((time * 97) % 1000)
     process.kill(service.pid, 'SIGKILL')
     t.equal(await service.ended, 'the service was ended by SIGKILL')
   }
 })
+
+t.test('a process that was stopped in the middle of a look says so, and calls nothing drifted', async t => {
+  const service = await start(t)
+  await statusesUntil(service, ({ status }) => status === 'in_sync')
+  sandbox.cloudRun.setWorld({ ...loadWorld(), faults: [{ latencyMs: 500 }] })
+  t.teardown(() => sandbox.cloudRun.setWorld(loadWorld()))
+  const asked = sandbox.cloudRun.calls.all.length
+  await until(() => sandbox.cloudRun.calls.all.length > asked)
+  process.kill(service.pid, 'SIGSTOP')
+  await delay(timeoutMs)
+  process.kill(service.pid, 'SIGCONT')
+  const blocked = await until(async () => {
+    const answer = await fetch(`${service.url}/metrics`)
+    return (await answer.text()).match(/^driftwatch_probe_errors_total\{.*code="LOOP_BLOCKED"\} [1-9]/m)
+  })
+  t.ok(blocked)
+  t.strictSame(await statusesUntil(service, isWithoutError), [])
+})
+
+/** What else was answered until a report came that is as wanted: what is not known yet apart. */
+async function statusesUntil({ url }: ServiceProcess, isWanted: (report: Report) => boolean): Promise<string[]> {
+  const others: string[] = []
+  await until(async () => {
+    const answer = await fetch(`${url}/drift`)
+    const report = (await answer.json()) as Report
+    if (!answer.ok) return false
+    if (!['in_sync', 'unknown'].includes(report.status)) others.push(JSON.stringify(report))
+    return isWanted(report)
+  })
+  return others
+}
+
+function isWithoutError({ status, stacks }: Report): boolean {
+  return status === 'in_sync' && stacks.every(({ checks }) => checks.every(({ error }) => error === null))
+}
 
 /** Asks for the metrics, and takes its time to read them. */
 function openSlowScrape({ url }: ServiceProcess) {
@@ -131,13 +166,4 @@ function openSlowScrape({ url }: ServiceProcess) {
       .end()
   })
   return { begun, answer }
-}
-
-function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }

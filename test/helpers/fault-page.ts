@@ -1,0 +1,37 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import type { FaultedSystem, Outcome } from './fault-table.ts'
+
+/**
+ * Renders what came of a system's faults. Where FAULT_MATRIX_FILE names a page, the table takes the place between the
+ * system's markers there.
+ */
+export function writeFaultTable(system: FaultedSystem, outcomes: ReadonlyMap<string, Outcome>): string[] {
+  const table = [
+    '| fault | told as | one stack of three | all stacks |',
+    '|---|---|---|---|',
+    ...system.rows.map(row => {
+      const cell = (scope: 'one' | 'all') => {
+        const fault = row[scope]
+        return typeof fault === 'string'
+          ? `not possible: ${fault}`
+          : (outcomes.get(`${row.fault} ${scope}`) ?? 'not run')
+      }
+      return `| ${row.fault} | ${toldAs(row.code)} | ${cell('one')} | ${cell('all')} |`
+    }),
+  ]
+  const file = process.env.FAULT_MATRIX_FILE
+  if (file) writeFileSync(file, putIn(readFileSync(file, 'utf8'), system.name, table.join('\n')))
+  return table
+}
+
+function toldAs(code: FaultedSystem['rows'][number]['code']): string {
+  if (code === null) return 'nothing: it is looked at'
+  return code === 'absent' ? 'drifted: missing' : `\`${code}\``
+}
+
+function putIn(page: string, name: string, table: string): string {
+  const [begin, end] = [`<!-- ${name} -->\n`, `\n<!-- /${name} -->`]
+  const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)]
+  if (from < begin.length || to < from) throw new Error(`the page has no place for ${name}`)
+  return page.slice(0, from) + table + page.slice(to)
+}

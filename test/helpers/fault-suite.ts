@@ -1,0 +1,210 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+import type { Report } from '../../src/drift/report.ts'
+import { canaryForms } from './canaries.ts'
+import { canaries, type FaultBench, openFaultBench, type StackName, stackNames, staleAfterMs } from './fault-bench.ts'
+import { writeFaultTable } from './fault-page.ts'
+import { type Break, type FaultedSystem, type FaultRow, faultedSystems, type Outcome, scopes } from './fault-table.ts'
+import { until } from './until.ts'
+
+type ReportedCheck = Report['stacks'][number]['checks'][number]
+
+/** Longer than two publishings have to be apart. */
+const publishGapMs = 11_000
+
+/** gRPC closes what nobody uses any more every 10 s. */
+const settleMs = 30_000
+
+/** All that may befall one system, in every scope, on a bench of its own; prints the table, and puts it on its page. */
+export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<void> {
+  const system = faultedSystems.find(each => each.name === name) as FaultedSystem
+  const bench = await openFaultBench()
+  t.teardown(() => bench.close())
+  await warmUp(bench)
+  const idle = bench.connections()
+  const truth = createTruth(bench)
+  const outcomes = new Map<string, Outcome>()
+  for (const row of system.rows) {
+    for (const scope of ['one', 'all'] as const) {
+      const fault = row[scope]
+      if (typeof fault === 'string') continue
+      await t.test(`${row.fault}, ${scope === 'one' ? 'one stack of three' : 'all stacks'}`, async t => {
+        const wrong = await meet({ bench, truth, system, row, affected: scopes[scope], fault })
+        outcomes.set(`${row.fault} ${scope}`, wrong.length === 0 ? 'holds' : 'does not hold')
+        t.strictSame(wrong, [])
+      })
+    }
+  }
+
+  t.test('no connection is left behind', async t => {
+    const settleBy = Date.now() + settleMs
+    await until(() => bench.connections() <= idle || Date.now() > settleBy)
+    t.ok(bench.connections() <= idle, `${bench.connections()} connections, ${idle} when all was well`)
+  })
+
+  t.test('what is told of the faults holds no secret', async t => {
+    const told = bench.output()
+    for (const secret of Object.values(canaries)) for (const form of canaryForms(secret)) t.notOk(told.includes(form))
+  })
+
+  t.test('the table', async t => {
+    for (const line of writeFaultTable(system, outcomes)) t.comment(line)
+  })
+}
+
+/** The first cycles load what they need, and the first publishing describes the metrics. */
+async function warmUp(bench: FaultBench): Promise<void> {
+  await until(async () => {
+    await bench.service.refresh()
+    bench.clock.advance(publishGapMs)
+    const { status, channels } = await bench.report()
+    return status === 'in_sync' && channels.every(({ publishedAt }) => publishedAt !== null)
+  })
+}
+
+interface Cell {
+  readonly bench: FaultBench
+  readonly truth: Truth
+  readonly system: FaultedSystem
+  readonly row: FaultRow
+  readonly affected: readonly StackName[]
+  readonly fault: Break
+}
+
+/** One cell: the fault, a cycle in it, the time after which nothing is believed, and the cycle after it. What is wrong. */
+async function meet({ bench, truth, system, row, affected, fault }: Cell): Promise<string[]> {
+  const { code } = row
+  const failed = code !== null && code !== 'absent'
+  const wrong: string[] = []
+  const expect = (what: string, actual: unknown, wanted: unknown) => {
+    if (JSON.stringify(actual) === JSON.stringify(wanted)) return
+    wrong.push(`${what}: ${JSON.stringify(actual)} in place of ${JSON.stringify(wanted)}`)
+  }
+  const before = await bench.report()
+  const mend = await fault(bench, affected)
+  await truth.change(system, affected)
+
+  const { report: during, errors } = await lookAwake(bench)
+  for (const [stack, check, state] of statesOf(during)) {
+    const where = `in the fault, ${stack} ${check}`
+    const touched = affected.includes(stack) && system.checks.includes(check)
+    if (!touched || code === null) {
+      expect(`${where} is right`, [state.status, state.error], [truth.of(stack, check), null])
+      if ((state.observedAt ?? '') < (during.cycle?.startedAt ?? '~'))
+        wrong.push(`${where} is late: ${state.observedAt}`)
+    } else if (code === 'absent') {
+      expect(`${where} is told to be missing`, state.status === 'drifted' || state.error?.code === 'DEPENDS_ON', true)
+    } else {
+      const known = stateOf(before, stack, check)
+      expect(`${where} stays what it was`, [state.status, state.observedAt], [known?.status, known?.observedAt])
+      expect(`${where} says why: ${state.error?.message}`, state.error?.code, code)
+    }
+  }
+  const counted = failed ? system.probes.map(probe => [`${probe} ${code}`, affected.length] as const) : []
+  expect('metrics count the same', errors, Object.fromEntries(counted.toSorted()))
+
+  bench.clock.advance(staleAfterMs)
+  if (failed) {
+    const aged = await bench.report()
+    for (const [stack, check, state] of statesOf(aged)) {
+      if (!affected.includes(stack) || !system.checks.includes(check)) continue
+      expect(`${stack} ${check} is not believed for ever`, [state.status, state.error?.code], ['unknown', code])
+    }
+  }
+
+  if (system.name === 'Monitoring') {
+    const told = await published(bench, before, code === 'DEADLINE_EXCEEDED' ? 1000 : 0)
+    // The series of one stack are written together with those of the others.
+    if (affected === scopes.all) expect('publishing', told, failed && !row.arrives ? code : null)
+  }
+
+  await mend()
+  const mended = await bench.report()
+  for (const [stack, check, state] of statesOf((await lookAwake(bench)).report))
+    expect(`in the next cycle, ${stack} ${check}`, [state.status, state.error], [truth.of(stack, check), null])
+  if (system.name === 'Monitoring') {
+    bench.clock.advance(publishGapMs)
+    expect('publishing again', await published(bench, mended, 0), null)
+  }
+  expect('sessions in each database', await sessions(bench), { alpha: 1, beta: 1, gamma: 1 })
+  return wrong
+}
+
+/** Waits for the next publishing since a report; the code that it failed with, or null. Time passes by so much a look. */
+async function published(bench: FaultBench, since: Report, stepMs: number): Promise<string | null> {
+  const channelOf = ({ channels }: Report) => channels.find(({ channel }) => channel === 'cloud-monitoring')
+  const momentOf = (report: Report) => {
+    const channel = channelOf(report)
+    return `${channel?.publishedAt} ${channel?.error?.at}`
+  }
+  for (;;) {
+    const report = await bench.report()
+    if (momentOf(report) !== momentOf(since)) return channelOf(report)?.error?.code ?? null
+    bench.clock.advance(stepMs)
+    await delay(20)
+  }
+}
+
+/** A cycle in which this machine, which runs more than this, did not stand still itself. */
+async function lookAwake(bench: FaultBench): Promise<{ report: Report; errors: Record<string, number> }> {
+  for (let tries = 1; ; tries++) {
+    const before = await bench.probeErrors()
+    await bench.service.refresh()
+    const report = await bench.report()
+    const asleep = statesOf(report).some(([, , state]) => state.error?.code === 'LOOP_BLOCKED')
+    if (!asleep || tries === 3) return { report, errors: grownSince(before, await bench.probeErrors()) }
+  }
+}
+
+function grownSince(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): Record<string, number> {
+  const grown = [...after].map(([key, count]) => [key, count - (before.get(key) ?? 0)] as const)
+  return Object.fromEntries(grown.filter(([, count]) => count > 0).sort())
+}
+
+async function sessions({ databases }: FaultBench): Promise<Record<string, number>> {
+  const ask = async (name: StackName) => {
+    const rows = await databases[name].server.sql(
+      'postgres',
+      `SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'monitor_${name}'`,
+    )
+    return [name, Number(rows[0]?.[0])] as const
+  }
+  return Object.fromEntries(await Promise.all(stackNames.map(ask)))
+}
+
+function statesOf(report: Report): (readonly [StackName, ReportedCheck['check'], ReportedCheck])[] {
+  return report.stacks.flatMap(({ name, checks }) =>
+    checks.map(state => [name as StackName, state.check, state] as const),
+  )
+}
+
+function stateOf(report: Report, stack: string, check: string): ReportedCheck | undefined {
+  return report.stacks.find(({ name }) => name === stack)?.checks.find(state => state.check === check)
+}
+
+type Truth = ReturnType<typeof createTruth>
+
+/** What is really so, and changes under every fault, so that nothing can be right by having stayed as it was. */
+function createTruth({ cloudRun, databases }: FaultBench) {
+  const leftBehind = new Set<StackName>()
+  const opened = new Set<StackName>()
+  const toggle = (set: Set<StackName>, stack: StackName) => (set.delete(stack) ? false : Boolean(set.add(stack)))
+  return {
+    async change(system: FaultedSystem, stacks: readonly StackName[]): Promise<void> {
+      if (system.name === 'Cloud Run') {
+        for (const stack of stacks) toggle(leftBehind, stack)
+        cloudRun.setDrifted([...leftBehind])
+      }
+      if (system.name !== 'PostgreSQL') return
+      for (const stack of stacks) {
+        const change = toggle(opened, stack) ? `GRANT SELECT ON runtime.events TO` : `REVOKE ALL ON runtime.events FROM`
+        // A server that is down cannot be changed.
+        await databases[stack].server.sql(stack, `${change} reader_${stack}`).catch(() => toggle(opened, stack))
+      }
+    },
+    of(stack: StackName, check: string): string {
+      const drifted = (check === 'job-image' && leftBehind.has(stack)) || (check === 'role-grants' && opened.has(stack))
+      return drifted ? 'drifted' : 'in_sync'
+    },
+  }
+}

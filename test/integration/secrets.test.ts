@@ -1,0 +1,159 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { runSql } from '../../sandbox/postgres/sql.ts'
+import { startSandbox } from '../../sandbox/sandbox.ts'
+import { startService } from '../../sandbox/service-process.ts'
+import { loadWorld, type Resources, type World } from '../../sandbox/world.ts'
+import { alertMetrics } from '../../src/alerts/descriptors.ts'
+import { canaryForms } from '../helpers/canaries.ts'
+import { freePort } from '../helpers/free-port.ts'
+import { until } from '../helpers/until.ts'
+
+/** Each is planted in another place, so that what leaks says where from. */
+const canaries = {
+  password: 'canary-pa55:word/@?#%&=',
+  'parameter of the URL': 'canary-parameter/+value',
+  environment: 'canary-environment-value/+?',
+  argument: 'canary-argument-value/+?',
+} as const
+
+const project = 'openagentsgemini'
+const run = promisify(execFile)
+
+const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *' })
+await sandbox.service.stop()
+t.teardown(() => sandbox.close())
+await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD '${canaries.password}'`)
+const env = {
+  ...sandbox.env,
+  DB_URL: plantedUrl(sandbox.postgres.url),
+  SANDBOX_SCHEDULE: '* * * * * *',
+  SANDBOX_TIMEOUT: '10s',
+}
+
+t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t => {
+  const told: [where: string, text: string][] = []
+  const service = await startService({
+    port: await freePort(),
+    env: { ...env, LOG_LEVEL: 'trace' },
+    onLog: line => told.push(['the log', line]),
+  })
+  t.teardown(() => service.stop())
+  const cycles = () => told.filter(([, line]) => line.includes('"cycle completed"')).length
+  const nextCycle = async () => {
+    // The one that is under way may have begun before.
+    const before = cycles()
+    await until(() => cycles() >= before + 2)
+  }
+  const paths = ['/', '/drift', '/drift?format=text', '/drift/gate', '/metrics', '/openapi.json', '/docs/', '/nothing']
+  const ask = async (when: string) => {
+    for (const path of paths) {
+      const answer = await fetch(`${service.url}${path}`)
+      told.push([`${path} ${when}`, `${JSON.stringify([...answer.headers])}\n${await answer.text()}`])
+    }
+  }
+  const command = async (when: string, ...words: string[]) => {
+    const argv = ['src/main.ts', ...words, '--config', 'sandbox/driftwatch.yaml']
+    const { stdout, stderr } = await run(process.execPath, argv, {
+      env: { ...process.env, ...env, LOG_LEVEL: 'trace' },
+      maxBuffer: 64 * 1024 * 1024,
+    }).catch(error => error as { stdout: string; stderr: string })
+    told.push([`${words.join(' ')} ${when}`, stdout + stderr])
+    return stdout
+  }
+
+  sandbox.cloudRun.setWorld(plant(loadWorld()))
+  await nextCycle()
+  await ask('in peace')
+  t.match(await command('in peace', 'config'), /\*\*\*/)
+  t.match(await command('in peace', 'check', '--format', 'json'), /"status":\s*"in_sync"/)
+
+  // The job would run another image, other words, and in a container more; the database refuses its password.
+  sandbox.cloudRun.setWorld(plant(loadWorld(drifted)))
+  await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD 'another'`)
+  await nextCycle()
+  await ask('in drift')
+  t.match(await command('in drift', 'check', '--format', 'json'), /"status":\s*"drifted"/)
+
+  for (const fault of [{ code: 'INTERNAL' }, { code: 'PERMISSION_DENIED' }, { empty: true }] as const) {
+    sandbox.cloudRun.setWorld(plant({ ...loadWorld(), faults: [{ ...fault, message: 'no' }] }))
+    await nextCycle()
+    await ask(JSON.stringify(fault))
+  }
+  await service.stop()
+  t.ok(told.length > 50)
+  for (const metric of Object.values(alertMetrics)) {
+    const series = sandbox.monitoring.series(project, `metric.type = "${metric}"`)
+    t.ok(series.length > 0, metric)
+    told.push([metric, JSON.stringify(series)])
+  }
+  t.ok(sandbox.monitoring.policies().length > 0)
+  told.push(['alert policies', JSON.stringify(sandbox.monitoring.policies())])
+
+  const leaks = told.flatMap(([where, text]) =>
+    Object.entries(canaries).flatMap(([name, secret]) =>
+      canaryForms(secret).flatMap(form =>
+        text.includes(form) ? [`${name} as ${form} in ${where}: ${around(text, form)}`] : [],
+      ),
+    ),
+  )
+  t.strictSame([...new Set(leaks)], [])
+})
+
+/** The password, and another in a parameter that is read by nobody. */
+function plantedUrl(url: string): string {
+  const planted = new URL(url)
+  planted.password = ''
+  const credentials = `${planted.username}:${encodeURIComponent(canaries.password)}`
+  return `postgres://${credentials}@${planted.host}${planted.pathname}?options=${encodeURIComponent(canaries['parameter of the URL'])}`
+}
+
+/** What the job's arguments hold when they are not as they should be: they are shown, but for the password of a URL. */
+const drifted = {
+  jobs: {
+    'runtime-migrate': {
+      template: {
+        template: {
+          containers: {
+            'runtime-migrate-1': {
+              args: ['--database', `postgres://me:${encodeURIComponent(canaries.argument)}@host/db`],
+            },
+          },
+        },
+      },
+    },
+  },
+}
+
+/** Secrets in every container that is looked at: in its environment, and in arguments where nobody judges them. */
+function plant(world: World): World {
+  const planted = (resources: Resources, args: readonly string[] | null) =>
+    mapContainers(resources, container => ({
+      ...container,
+      ...(args && { args }),
+      env: [{ name: 'SECRET', value: canaries.environment }],
+    })) as Resources
+  const args = ['--token', canaries.argument]
+  return {
+    ...world,
+    services: planted(world.services, args),
+    revisions: planted(world.revisions, args),
+    jobs: planted(world.jobs, null),
+    executions: planted(world.executions, null),
+  }
+}
+
+function mapContainers(value: unknown, change: (container: object) => object): unknown {
+  if (Array.isArray(value)) return value.map(part => mapContainers(part, change))
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, part]) =>
+    key === 'containers' && Array.isArray(part) ? [key, part.map(change)] : [key, mapContainers(part, change)],
+  )
+  return Object.fromEntries(entries)
+}
+
+function around(text: string, found: string): string {
+  const at = text.indexOf(found)
+  return text.slice(Math.max(0, at - 80), at + found.length + 20)
+}
