@@ -6,12 +6,13 @@ import type { Config, DatabaseConfig, Stack } from '../src/config/schema.ts'
 import { createSecret } from '../src/config/secret.ts'
 import { builtInAcl, parseAcl } from '../src/grants/acl.ts'
 import type { Catalog, CatalogObject, CatalogRole } from '../src/grants/catalog.ts'
-import { printable, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
+import { quoteArguments, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../src/grants/identity.ts'
 import { compilePattern, literalName, patternOf } from '../src/grants/name-pattern.ts'
 import { renderPlan } from '../src/grants/plan.ts'
 import { type GrantsPolicy, policyProblems } from '../src/grants/policy.ts'
 import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../src/grants/privileges.ts'
+import { printable } from '../src/printable.ts'
 import type { LedgerAnswer } from '../src/probes/probe.ts'
 import { createPace } from '../src/schedule/pace.ts'
 
@@ -66,9 +67,11 @@ t.test('a pattern matches whole names, and a name can be made a pattern', async 
 t.test('identifiers are shown on one line and quoted for SQL', async t => {
   t.equal(showIdentifier('sync_events'), 'sync_events')
   t.equal(showIdentifier('PUBLIC'), '"PUBLIC"')
-  t.equal(showIdentifier('a"b\nc'), '"a""b\\u000ac"')
-  t.equal(quoteIdentifier('a"b\nc'), '"a""b\nc"')
-  t.equal(printable('\u001b[31m\u202e'), '\\u001b[31m\\u202e')
+  t.equal(showIdentifier('a"b\nc'), '"a""b\\nc"')
+  t.equal(quoteIdentifier('a"b c'), '"a""b c"')
+  t.equal(quoteIdentifier('a"b\n\\c\u{e0001}'), 'U&"a""b\\+00000a\\\\c\\+0e0001"')
+  t.equal(quoteArguments('integer, VARIADIC other."t\u001b"[]'), 'integer, VARIADIC other.U&"t\\+00001b"[]')
+  t.equal(printable('\u001b[31m\u202e'), '\\u{1b}[31m\\u{202e}')
 })
 
 t.test('privileges are those of the server', async t => {

@@ -15,7 +15,8 @@ import {
 } from '../src/drift/report.ts'
 import type { State } from '../src/drift/state.ts'
 import type { Snapshot } from '../src/drift/store.ts'
-import { printable, renderText } from '../src/drift/text.ts'
+import { renderText } from '../src/drift/text.ts'
+import { printable } from '../src/printable.ts'
 import {
   buildDifference,
   buildDriftedState,

@@ -17,6 +17,9 @@ export interface Difference {
   readonly objects?: readonly string[]
 }
 
+/** How many differences a finding tells one by one. */
+export const mostDifferences = 1000
+
 /** What a check says. */
 export interface Finding {
   readonly status: Status

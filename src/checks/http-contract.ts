@@ -1,7 +1,7 @@
 import type { Assertion, HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { matchesPattern } from '../config/pattern.ts'
 import { formatDuration } from '../duration.ts'
-import { printable } from '../grants/identifiers.ts'
+import { printable } from '../printable.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'
 import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'

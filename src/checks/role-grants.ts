@@ -4,11 +4,9 @@ import { describeDiscrepancy, describeInLine, showObject, showRole } from '../gr
 import { showIdentifier } from '../grants/identifiers.ts'
 import { finish, type Steps } from '../grants/steps.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Difference, Finding } from './finding.ts'
+import { type Difference, type Finding, mostDifferences } from './finding.ts'
 import { commandLine } from './fix.ts'
 
-/** How many differences a finding tells one by one. */
-export const mostDifferences = 1000
 /** How many objects a difference that stands for many names, and all of a finding together. */
 export const mostObjects = { aDifference: 1000, aFinding: 5000 } as const
 

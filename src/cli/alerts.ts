@@ -6,6 +6,7 @@ import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts.ts'
 import type { FailedStep } from '../operate/apply-alerts.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
+import { shown } from '../printable.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
 import { assertAgreed } from './consent.ts'
 
@@ -81,7 +82,7 @@ const noTerminal =
 async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
   if (plan.steps.length > 0) {
     if (values.yes !== true) await assertAgreed(io, noTerminal)
-    const tell = (line: string) => void io.stderr.write(`${line}\n`)
+    const tell = (line: string) => void io.stderr.write(`${shown(line)}\n`)
     const failed = await operation.apply(plan, tell)
     // Another one may have made the same at the same time: what is twice there goes.
     const after = await operation.plan()
@@ -94,7 +95,7 @@ async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: O
 }
 
 function failureText(failed: readonly FailedStep[], steps: number): string {
-  const lines = failed.flatMap(({ step, error }) => [`  ${step.title}`, `      ${error.message}`])
+  const lines = failed.flatMap(({ step, error }) => [`  ${shown(step.title)}`, `      ${shown(error.message)}`])
   return [`${failed.length} of ${steps} could not be done`, ...lines, ''].join('\n')
 }
 
@@ -106,12 +107,17 @@ function checkedService(values: OptionValues): string | null {
 }
 
 function planText({ project, monitor, steps, problems, notes }: AlertsPlan): string {
-  const todo = steps.flatMap(({ title, details }) => [`  ${title}`, ...details.map(detail => `      ${detail}`)])
+  const todo = steps.flatMap(({ title, details }) => [
+    `  ${shown(title)}`,
+    ...details.map(detail => `      ${shown(detail)}`),
+  ])
   return [
     `alerts of the monitor ${monitor} in the project ${project}`,
     ...(steps.length > 0 ? ['to do', ...todo] : ['nothing to do']),
-    ...(problems.length > 0 ? ['wrong, and not mended by this', ...problems.map(problem => `  ${problem}`)] : []),
-    ...(notes.length > 0 ? ['to know', ...notes.map(note => `  ${note}`)] : []),
+    ...(problems.length > 0
+      ? ['wrong, and not mended by this', ...problems.map(problem => `  ${shown(problem)}`)]
+      : []),
+    ...(notes.length > 0 ? ['to know', ...notes.map(note => `  ${shown(note)}`)] : []),
     '',
   ].join('\n')
 }

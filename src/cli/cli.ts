@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { version } from '../version.ts'
-import { bugReport, type Command, type CommandGroup, type CommandIo } from './command.ts'
+import { type Command, type CommandGroup, type CommandIo, tellError } from './command.ts'
 
 /** Each command is loaded when it is called: none pays for another. */
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
@@ -46,9 +46,7 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
     if (!load) throw new DriftwatchError('USAGE', unknownCommand(name))
     return await run(name, await load(), rest, io)
   } catch (thrown) {
-    const error = asDriftwatchError(thrown)
-    io.stderr.write(`driftwatch: ${error.message.trimEnd()}\n`)
-    if (error.code === 'BUG') io.stderr.write(bugReport(error))
+    tellError(io, asDriftwatchError(thrown))
     return 1
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Variables } from '../config/interpolate.ts'
 import { parseDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
+import { shownLines } from '../printable.ts'
 
 /** Where text goes. */
 export interface TextStream {
@@ -48,9 +49,13 @@ export interface CommandGroup {
   readonly commands: Readonly<Record<string, Command>>
 }
 
-/** What is added where Driftwatch itself failed: where, and what to do with it. */
-export function bugReport({ stack, cause }: Error): string {
-  return `${cause instanceof Error ? cause.stack : stack}\nThis is a bug of Driftwatch: please report it.\n`
+/** Tells of an error; where Driftwatch itself failed also where, and what to do with it. */
+export function tellError({ stderr }: Pick<CommandIo, 'stderr'>, error: DriftwatchError): void {
+  stderr.write(`driftwatch: ${shownLines(error.message.trimEnd())}\n`)
+  if (error.code !== 'BUG') return
+  const { stack, cause } = error
+  const trace = cause instanceof Error ? cause.stack : stack
+  stderr.write(`${shownLines(trace ?? '')}\nThis is a bug of Driftwatch: please report it.\n`)
 }
 
 /** The values of an option that may be repeated. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
-import { printable } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { PlannedStep } from '../operate/plan.ts'
+import { shown } from '../printable.ts'
 import type { CommandIo } from './command.ts'
 
 /**
@@ -19,16 +19,16 @@ export async function askConsent(
   }: { readonly io: CommandIo; readonly title: string; readonly dryRun: boolean; readonly yes: boolean },
 ): Promise<void> {
   const width = Math.max(...steps.map(({ name }) => name.length))
-  const lines = steps.map(({ name, text }, at) => `  ${at + 1}. ${name.padEnd(width)}  ${printable(text)}`)
+  const lines = steps.map(({ name, text }, at) => `  ${at + 1}. ${name.padEnd(width)}  ${shown(text)}`)
   const written = [...new Set(steps.flatMap(({ writes }) => writes ?? []))]
-  const shown = [
+  const text = [
     `${title}${dryRun ? ' would (nothing is changed):' : ':'}`,
     ...lines,
-    ...(written.length > 0 ? [`  writes to: ${printable(written.join(', '))}`] : []),
+    ...(written.length > 0 ? [`  writes to: ${shown(written.join(', '))}`] : []),
     '',
   ].join('\n')
-  if (dryRun) io.stdout.write(shown)
-  else io.stderr.write(shown)
+  if (dryRun) io.stdout.write(text)
+  else io.stderr.write(text)
   if (dryRun || yes) return
   await assertAgreed(
     io,

@@ -4,7 +4,6 @@ import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { maskUrl } from '../config/mask.ts'
 import { createSecret, type Secret } from '../config/secret.ts'
-import { printable } from '../drift/text.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type GrantsPlan, renderPlan } from '../grants/plan.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
@@ -13,7 +12,16 @@ import type { DatabaseStack, GrantsJob } from '../operate/grants-database.ts'
 import { counted, countStatements, operatorOf, planStackGrants } from '../operate/grants-plan.ts'
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants-snapshot.ts'
 import { readDryRun } from '../operate/runbook-variables.ts'
-import { type Command, type CommandGroup, type CommandIo, type OptionValues, repeated, single } from './command.ts'
+import { shown } from '../printable.ts'
+import {
+  type Command,
+  type CommandGroup,
+  type CommandIo,
+  type OptionValues,
+  repeated,
+  single,
+  tellError,
+} from './command.ts'
 import { askConsent } from './consent.ts'
 
 const exits = { done: 0, left: 2 } as const
@@ -105,7 +113,7 @@ How does it end?
         dryRun,
         show: made => results.write(renderPlan(made) || `${job.stack.name}: ${summarise(made)}\n`),
         agree: steps => askConsent(steps, { io, title, dryRun, yes: values.yes === true }),
-        say: line => io.stderr.write(`${printable(line)}\n`),
+        say: line => io.stderr.write(`${shown(line)}\n`),
       }),
       io,
     )
@@ -205,12 +213,12 @@ function readAdminUrl(values: OptionValues, { adminUrl }: Environment): Secret |
 }
 
 /** A step that failed is proven, and no lack of knowledge. */
-async function orFailedStep<Value>(done: Promise<Value>, { stderr }: CommandIo): Promise<Value | null> {
+async function orFailedStep<Value>(done: Promise<Value>, io: CommandIo): Promise<Value | null> {
   try {
     return await done
   } catch (thrown) {
     if (!(thrown instanceof DriftwatchError) || thrown.code !== 'STEP_FAILED') throw thrown
-    stderr.write(`driftwatch: ${thrown.message}\n`)
+    tellError(io, thrown)
     return null
   }
 }

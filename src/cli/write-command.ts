@@ -3,13 +3,14 @@ import { type CheckKind, checkKinds } from '../checks/check.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import type { Config, Stack } from '../config/schema.ts'
-import { printable, renderText } from '../drift/text.ts'
+import { renderText } from '../drift/text.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { toFound } from '../operate/found.ts'
 import { type Ended, type Operation, operate } from '../operate/operation.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/receipt.ts'
 import { type RunbookVariables, readRunbookVariables } from '../operate/runbook-variables.ts'
-import { bugReport, type CommandIo, type OptionValues, single } from './command.ts'
+import { shown } from '../printable.ts'
+import { type CommandIo, type OptionValues, single, tellError } from './command.ts'
 import { askConsent } from './consent.ts'
 import { keepReceipt } from './keep-receipt.ts'
 
@@ -82,7 +83,7 @@ export async function runWriteCommand(
   command: (operation: Operation) => Promise<number>,
 ): Promise<number> {
   const { config, environment, stack, dryRun, yes, runbook } = request
-  const say = (line: string) => io.stderr.write(`${printable(line)}\n`)
+  const say = (line: string) => io.stderr.write(`${shown(line)}\n`)
   io.signal.addEventListener('abort', () => say(ending), { once: true })
   const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
   const started = operate(
@@ -139,7 +140,6 @@ function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' 
 function tell({ record, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
   if (record.reportAfter)
     io.stdout.write(renderText(record.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
-  if (error) io.stderr.write(`driftwatch: ${error.message.split('\n').map(printable).join('\n')}\n`)
-  if (error?.code === 'BUG') io.stderr.write(bugReport(error))
+  if (error) tellError(io, error)
   return exitCode
 }

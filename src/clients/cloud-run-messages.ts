@@ -14,6 +14,7 @@ import type {
   TrafficTarget,
   Unrecognized,
 } from '../release/cloud-run.ts'
+import { vendorName, vendorProse } from './vendor-text.ts'
 
 type VendorService = protos.google.cloud.run.v2.IService
 type VendorRevision = protos.google.cloud.run.v2.IRevision
@@ -54,7 +55,7 @@ const completionStatuses: Readonly<Record<string, CompletionStatus>> = {
 export function toService(message: VendorService): Service {
   return {
     name: requiredName(message.name),
-    labels: message.labels ?? {},
+    labels: toLabels(message.labels),
     etag: message.etag ?? '',
     reconciling: message.reconciling ?? false,
     ...authorship(message),
@@ -80,7 +81,7 @@ export function toRevision(message: VendorRevision): Revision {
 export function toJob(message: VendorJob): Job {
   return {
     name: requiredName(message.name),
-    labels: message.labels ?? {},
+    labels: toLabels(message.labels),
     etag: message.etag ?? '',
     reconciling: message.reconciling ?? false,
     ...authorship(message),
@@ -97,7 +98,7 @@ export function toExecution(message: VendorExecution): Execution {
     job: shortName(message.job) ?? '',
     createTime: toMoment(message.createTime),
     completionTime: toMoment(message.completionTime),
-    creator: message.creator || null,
+    creator: message.creator ? vendorProse(message.creator) : null,
     containers: (message.template?.containers ?? []).map(toContainer),
     conditions: (message.conditions ?? []).map(toCondition),
     taskCount: message.taskCount ?? 0,
@@ -106,6 +107,10 @@ export function toExecution(message: VendorExecution): Execution {
     cancelledCount: message.cancelledCount ?? 0,
     retriedCount: message.retriedCount ?? 0,
   }
+}
+
+function toLabels(labels: Readonly<Record<string, string>> | null | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels ?? {}).map(pair => pair.map(vendorName) as [string, string]))
 }
 
 function toReference(message: VendorReference | null | undefined): ExecutionReference | null {
@@ -123,15 +128,15 @@ function toCondition(message: VendorCondition): Condition {
   return {
     type: message.type ?? '',
     state: recognize(message.state, conditionStates, 'unspecified'),
-    message: message.message ?? '',
-    reason: reason ? String(reason) : null,
+    message: vendorProse(message.message ?? ''),
+    reason: reason ? vendorName(String(reason)) : null,
     since: toMoment(message.lastTransitionTime),
   }
 }
 
 function toContainer(message: VendorContainer): Container {
   return {
-    name: message.name ?? '',
+    name: vendorName(message.name ?? ''),
     image: message.image ?? '',
     command: message.command ?? [],
     args: message.args ?? [],
@@ -144,7 +149,7 @@ function toTarget(message: VendorTarget): TrafficTarget {
     type: recognize(message.type, targetTypes, 'unspecified'),
     revision: shortName(message.revision),
     percent: message.percent ?? 0,
-    tag: message.tag || null,
+    tag: message.tag ? vendorName(message.tag) : null,
   }
 }
 
@@ -152,8 +157,8 @@ function authorship(message: VendorService | VendorJob) {
   const client = [message.client, message.clientVersion].filter(word => word).join(' ')
   return {
     updateTime: toMoment(message.updateTime),
-    lastModifier: message.lastModifier || null,
-    client: client || null,
+    lastModifier: message.lastModifier ? vendorProse(message.lastModifier) : null,
+    client: client ? vendorProse(client) : null,
   }
 }
 
@@ -173,7 +178,7 @@ function toMoment(time: VendorTime | null | undefined): EpochMs | null {
 }
 
 function shortName(name: string | null | undefined): string | null {
-  return name?.slice(name.lastIndexOf('/') + 1) || null
+  return name ? vendorName(name.slice(name.lastIndexOf('/') + 1)) || null : null
 }
 
 function requiredName(name: string | null | undefined): string {

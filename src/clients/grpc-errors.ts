@@ -1,4 +1,5 @@
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
+import { prose } from '../printable.ts'
 
 /** gRPC's status codes that have a code of ours; the others are errors of the system itself. */
 const codes: Readonly<Record<number, ErrorCode>> = {
@@ -26,7 +27,7 @@ export function translateGrpcError(thrown: unknown, where: string): DriftwatchEr
   if (thrown instanceof DriftwatchError)
     return new DriftwatchError(thrown.code, `${where}: ${thrown.message}`, { cause: thrown })
   const { code, details, message } = describe(thrown)
-  const text = (details || message).replace(credentialsPrefix, '').replace(/\s+/g, ' ').slice(0, longestQuote)
+  const text = prose((details || message).replace(credentialsPrefix, ''), longestQuote)
   return new DriftwatchError(ourCode(code, text), `${where}: ${text}`, { cause: thrown })
 }
 

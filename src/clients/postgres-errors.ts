@@ -1,6 +1,6 @@
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
-import { printable } from '../grants/identifiers.ts'
 import { describeTarget, type PostgresTarget } from './postgres-url.ts'
+import { vendorProse } from './vendor-text.ts'
 
 /** SQLSTATEs with a meaning of their own, before their classes. */
 const codes: Readonly<Record<string, ErrorCode>> = {
@@ -37,7 +37,7 @@ export function translatePostgresError(thrown: unknown, target: PostgresTarget):
   if (thrown instanceof DriftwatchError) return thrown
   const { code, message } = readThrown(thrown)
   const words = withoutPassword(`${describeTarget(target)}: ${message}${hintOf(code)}`, target)
-  return new DriftwatchError(codeOf(code, message), printable(words))
+  return new DriftwatchError(codeOf(code, message), vendorProse(words))
 }
 
 function readThrown(thrown: unknown): { code: string; message: string } {

@@ -1,10 +1,10 @@
-import { Document, isScalar, visit } from 'yaml'
 import type { AfterRolloutConfig } from './after-rollout-schema.ts'
 import type { AlertsConfig } from './alerts-schema.ts'
 import type { DiscoverConfig } from './discover-schema.ts'
 import { exactDuration } from './exact-duration.ts'
 import type { HttpContractConfig } from './http-contract-schema.ts'
 import { escapeInterpolation } from './interpolate.ts'
+import { printYaml } from './print-yaml.ts'
 import type { Config, Stack } from './schema.ts'
 import type { AuthConfig } from './server-schema.ts'
 
@@ -34,13 +34,7 @@ export function maskUrl(url: string): string {
 /** The config as a YAML file says it: resolved, every default written out, secrets masked. */
 export function printConfig(config: Config): string {
   const notes = config.stacks.flatMap(({ name, notes }) => notes.map(note => `# ${name}: ${note}\n`))
-  const document = new Document(maskValues(toFile(config)))
-  visit(document, {
-    Seq(_, list) {
-      list.flow = list.items.every(isScalar)
-    },
-  })
-  return notes.join('') + document.toString({ lineWidth: 120, flowCollectionPadding: false })
+  return notes.join('') + printYaml(maskValues(toFile(config)))
 }
 
 /** The config with the file's own keys. */

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Status } from '../checks/status.ts'
+import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck } from './report.ts'
 import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
-import { printable } from './text.ts'
 
 type Difference = ReportedCheck['differences'][number]
 

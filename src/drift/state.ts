@@ -4,6 +4,8 @@ import type { Status } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
+import { prose } from '../printable.ts'
+import { showable } from './showable.ts'
 
 /** The last look that failed, or that proved nothing. */
 export interface FailedLook {
@@ -80,7 +82,12 @@ export function recordFinding(
   limits: StateLimits,
 ): TrackedState {
   const spell = pendingSpell(before, observedAt)
-  const finding = withoutHiding({ ...before, pendingSince: spell }, judged, observedAt, limits.longestPendingMs)
+  const finding = withoutHiding(
+    { ...before, pendingSince: spell },
+    showable(judged),
+    observedAt,
+    limits.longestPendingMs,
+  )
   return {
     check: before.check,
     status: finding.status,
@@ -98,7 +105,8 @@ export function recordFinding(
 }
 
 /** The state after a look that failed: the last finding stays until it is stale, with the error. */
-export function recordFailure(before: TrackedState, error: FailedLook): TrackedState {
+export function recordFailure(before: TrackedState, failed: FailedLook): TrackedState {
+  const error = { ...failed, message: prose(failed.message) }
   if (before.staleAt !== null && error.at < before.staleAt) return { ...before, error }
   const aged = ageState(before, error.at)
   return { ...aged, error, summary: `could not look: ${error.message}` }

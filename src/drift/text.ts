@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { Status } from '../checks/status.ts'
+import { printable, prose } from '../printable.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
 import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
 
@@ -36,20 +37,6 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   const discovery = doubts.map(place => placeLines(place, report.generatedAt, paint))
   const config = 'config' in report && report.config ? configLines(report.config, report.generatedAt, paint) : []
   return `${[[topLine(report, rows, paint), ...config], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
-}
-
-/** Text of vendors' made harmless for a terminal: what is invisible, moves or reorders is spelled out. */
-export function printable(text: string): string {
-  // Nearly every text is plain, and the classes of Unicode cost much.
-  if (/^[ -~]*$/.test(text)) return text
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, character =>
-    character === '\n' ? '\\n' : `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  )
-}
-
-/** Prose of vendors' on one line. */
-function prose(text: string): string {
-  return printable(text.replaceAll(/\s+/g, ' ').trim())
 }
 
 const styles = {

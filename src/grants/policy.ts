@@ -1,5 +1,6 @@
+import { printable } from '../printable.ts'
 import { type RoleAttribute, roleAttributes } from './catalog.ts'
-import { printable, showIdentifier } from './identifiers.ts'
+import { showIdentifier } from './identifiers.ts'
 import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
 
 /** What a listed role is: the attributes and rights on the database that are not named are not allowed. */

@@ -1,13 +1,13 @@
 import type { CatalogObject } from './catalog.ts'
 import { classOf } from './expectation.ts'
-import { quoteIdentifier } from './identifiers.ts'
+import { quoteArguments, quoteIdentifier } from './identifiers.ts'
 import type { ObjectClass } from './privileges.ts'
 
 /** An object as SQL names it, after the word for its kind. */
 export function objectName(object: CatalogObject): string {
   if (object.kind === 'schema' || object.kind === 'database') return quoteIdentifier(object.name)
   const name = `${quoteIdentifier(object.schema)}.${quoteIdentifier(object.name)}`
-  return object.args === null ? name : `${name}(${object.args})`
+  return object.args === null ? name : `${name}(${quoteArguments(object.args)})`
 }
 
 /** The word for a class of objects in GRANT and REVOKE. */

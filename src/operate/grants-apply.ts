@@ -6,9 +6,9 @@ import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts
 import type { Catalog } from '../grants/catalog.ts'
 import { compareGrants } from '../grants/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../grants/describe.ts'
-import { printable } from '../grants/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../grants/identity.ts'
 import { type GrantsPlan, planGrants, renderPlan } from '../grants/plan.ts'
+import { printable } from '../printable.ts'
 import { readCatalog, scopeOf } from '../probes/read-catalog.ts'
 import { readIdentity } from '../probes/read-identity.ts'
 import {

@@ -1,8 +1,9 @@
-import { Document, isScalar, visit } from 'yaml'
 import { escapeInterpolation } from '../config/interpolate.ts'
+import { printYaml } from '../config/print-yaml.ts'
 import { DriftwatchError } from '../errors.ts'
 import { showIdentifier } from '../grants/identifiers.ts'
 import { type GrantsSnapshot, snapshotGrants } from '../grants/snapshot.ts'
+import { printable } from '../printable.ts'
 import { readCatalog, readSchemaNames, scopeOf } from '../probes/read-catalog.ts'
 import { type GrantsJob, lookAt } from './grants-database.ts'
 
@@ -27,14 +28,8 @@ export function snapshotStackGrants(job: GrantsJob, schemas: readonly string[]):
 
 /** The policy as it stands under `database` in a config. */
 export function renderSnapshot({ policy, unsayable }: GrantsSnapshot): string {
-  const document = new Document(escapeValues(policy))
-  visit(document, {
-    Seq(_, list) {
-      list.flow = list.items.every(isScalar)
-    },
-  })
-  const notes = unsayable.map(line => `# cannot be said in a policy, and is drift by it: ${line}\n`).join('')
-  return notes + document.toString({ lineWidth: 120, flowCollectionPadding: false })
+  const notes = unsayable.map(line => `# cannot be said in a policy, and is drift by it: ${printable(line)}\n`).join('')
+  return notes + printYaml(escapeValues(policy))
 }
 
 function escapeValues(value: unknown): unknown {

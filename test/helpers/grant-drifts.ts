@@ -742,7 +742,7 @@ export const drifts: readonly Drift[] = [
  line" TO "x""; DROP TABLE runtime.accounts; --", "ü.Ω 🦆 PUBLIC", "PUBLIC", "=arwd/postgres", "${'n'.repeat(63)}"; GRANT SELECT ("a ""b"", c;") ON runtime."sync_""; DROP SCHEMA control; --
  line" TO "x""; DROP TABLE runtime.accounts; --"; GRANT oa_runtime_rw TO "ü.Ω 🦆 PUBLIC"`,
     told: [
-      /"x""; DROP TABLE runtime\.accounts; --": SELECT on table runtime\."sync_""; DROP SCHEMA control; --\\u000a line"/,
+      /"x""; DROP TABLE runtime\.accounts; --": SELECT on table runtime\."sync_""; DROP SCHEMA control; --\\n line"/,
       /"PUBLIC": SELECT/,
       /"ü\.Ω 🦆 PUBLIC" is a member of oa_runtime_rw/,
       /"=arwd\/postgres": SELECT/,

@@ -26,13 +26,15 @@ export interface PromtoolResult {
   readonly output: string
 }
 
-/** Runs `promtool` and waits for its end. */
-export function runPromtool(args: readonly string[]): Promise<PromtoolResult> {
+/** Runs `promtool`, with this on stdin, and waits for its end. */
+export function runPromtool(args: readonly string[], input = ''): Promise<PromtoolResult> {
   return new Promise((resolve, reject) => {
-    execFile(promtool, args, (error, stdout, stderr) => {
+    const child = execFile(promtool, args, (error, stdout, stderr) => {
       if (error && typeof error.code !== 'number') reject(error)
       else resolve({ code: Number(error?.code ?? 0), output: stdout + stderr })
     })
+    // It may end before it has read everything.
+    child.stdin?.on('error', () => {}).end(input)
   })
 }
 
