@@ -263,6 +263,13 @@ t.test('the decision records say what one must', async t => {
     [...new Set(records.map(number))].sort((one, other) => one - other),
     'each with a number of its own',
   )
+  const linked = read('docs/architecture.md').matchAll(/\]\((decisions\/[^)]+)\)/g)
+  const index = new Set([...linked].map(([, path]) => `docs/${path}`))
+  t.strictSame(
+    records.filter(path => !index.has(path)),
+    [],
+    'each is linked from docs/architecture.md',
+  )
   for (const path of records) {
     const parts = [...read(path).matchAll(/^\*\*(\w+)\.\*\*/gm)].map(([, part]) => part)
     t.strictSame(parts, ['Context', 'Decision', 'Consequences', 'Alternatives'], path)
