@@ -2,6 +2,7 @@ import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_clie
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
+import type { grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
@@ -41,6 +42,8 @@ export interface CloudRunOptions {
   readonly clock: Clock
   /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
   readonly emulatorHost: string | null
+  /** How the emulator is reached, in place of that. */
+  readonly channel?: grpc.ChannelCredentials
   /** Gives leave to each request; left out, all may be made. */
   readonly budget?: CallBudget
   /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
@@ -73,9 +76,15 @@ interface VendorReads<M> {
   ): Promise<readonly [readonly M[], unknown, VendorPage]>
 }
 
-export function createCloudRunClient({ clock, emulatorHost, budget, onRequest }: CloudRunOptions): CloudRunClient {
+export function createCloudRunClient({
+  clock,
+  emulatorHost,
+  channel,
+  budget,
+  onRequest,
+}: CloudRunOptions): CloudRunClient {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
   // Each client changes the options that it is given: it gets its own.
   const services = createRenewable(() => new ServicesClient(options()))
   const revisions = createRenewable(() => new RevisionsClient(options()))

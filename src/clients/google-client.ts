@@ -55,12 +55,13 @@ export function createCaller({ system, clock, credentials, budget, onRequest = (
 
 /**
  * Options for one of Google's clients, new ones for each, since it changes them. `emulatorHost` is `host:port`, reached
- * without TLS and without credentials; null is Google Cloud.
+ * without TLS, unless `channel` says how, and without credentials; null is Google Cloud.
  */
 export function clientOptions(
   emulatorHost: string | null,
   longestAnswerBytes: number,
   credentials: GoogleCredentials | null,
+  channel: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
 ): ClientOptions {
   // Clients would share one connection, and a new client be given the old one's.
   const limits = { 'grpc.max_receive_message_length': longestAnswerBytes, 'grpc.use_local_subchannel_pool': 1 }
@@ -70,7 +71,7 @@ export function clientOptions(
     ...limits,
     apiEndpoint: emulatorHost.slice(0, colon),
     port: Number(emulatorHost.slice(colon + 1)),
-    sslCreds: grpc.credentials.createInsecure(),
+    sslCreds: channel,
     // Without one the client looks for credentials although it needs none.
     authClient: new googleAuthLibrary.PassThroughClient(),
     projectId: 'emulator',
