@@ -1,8 +1,8 @@
 // What `driftwatch serve` is, from the built files: its config, its log, its service. A cycle out of turn is its work.
 import { systemClock } from '../../dist/clock.js'
+import { createLog } from '../../dist/cloud-log.js'
 import { readEnvironment } from '../../dist/config/environment.js'
 import { loadConfig } from '../../dist/config/load.js'
-import { createLog } from '../../dist/log.js'
 import { startService } from '../../dist/service.js'
 
 const environment = readEnvironment()
