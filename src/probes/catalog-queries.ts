@@ -112,17 +112,17 @@ export const viewDoorsQuery = `
     UNION
     SELECT r.door, g.relation FROM reached r JOIN reading g ON g.view = r.view
     WHERE g.relation IN (SELECT oid FROM outside)
-  ), above (parent, relation) AS (
-    SELECT t.oid, t.oid FROM pg_catalog.pg_class t WHERE t.relnamespace = ANY ($1::oid[])
+  ), below (parent, relation) AS (
+    SELECT relation, relation FROM reading
     UNION
-    SELECT i.inhparent, a.relation FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.parent
+    SELECT b.parent, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relation
   )
   SELECT DISTINCT o.oid, o.nspname, o.relname, o.relkind, o.relowner, o.relacl::text, t.oid,
     CASE WHEN p.relnamespace = ANY ($1::oid[]) THEN v.relowner ELSE t.relowner END
   FROM reached r JOIN outside o ON o.oid = r.door JOIN outside v ON v.oid = r.view JOIN reading g ON g.view = r.view
-  JOIN above a ON a.parent = g.relation JOIN pg_catalog.pg_class t ON t.oid = a.relation
   JOIN pg_catalog.pg_class p ON p.oid = g.relation
-  WHERE a.relation = a.parent OR NOT p.relnamespace = ANY ($1::oid[])
+  JOIN below b ON b.parent = p.oid JOIN pg_catalog.pg_class t ON t.oid = b.relation
+  WHERE t.relnamespace = ANY ($1::oid[]) AND (t.oid = p.oid OR NOT p.relnamespace = ANY ($1::oid[]))
   ORDER BY o.nspname, o.relname, t.oid`
 export type ViewDoorRow = [number, string, string, string, number, string | null, number, number]
 
