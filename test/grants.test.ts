@@ -64,6 +64,14 @@ t.test('a pattern matches whole names, and a name can be made a pattern', async 
   t.ok(compilePattern('*'.repeat(60))('x'.repeat(63)), 'many stars cost no time')
 })
 
+t.test('a privilege that is newer than Driftwatch is not taken for none', async t => {
+  const error = { code: 'UNRECOGNIZED_VALUE', message: /privilege "q"/ }
+  t.throws(() => parseAcl('{me=rq/me}', () => 1), error)
+  t.throws(() => parseAcl('{me=q*/me}', () => 1), error)
+  // Those of PostgreSQL 14 to 18 on what is read; `s` and `A` are of parameters alone.
+  t.equal(parseAcl('{me=arwdDxtmUCXcT/me}', () => 1).length, 1)
+})
+
 t.test('identifiers are shown on one line and quoted for SQL', async t => {
   t.equal(showIdentifier('sync_events'), 'sync_events')
   t.equal(showIdentifier('PUBLIC'), '"PUBLIC"')

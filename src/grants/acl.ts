@@ -76,7 +76,8 @@ type OidOf = (roleName: string) => Oid | undefined
 /**
  * The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten
  * thousand of them, so the common case takes no copy of an item: an item is quoted only where it holds anything special.
- * Throws MALFORMED_RESPONSE for what is no such text.
+ * Throws MALFORMED_RESPONSE for what is no such text, and UNRECOGNIZED_VALUE for a privilege that is newer than this
+ * Driftwatch: whoever holds it holds more than can be judged.
  */
 export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
   const entries: AclEntry[] = []
@@ -133,6 +134,11 @@ function malformed(): DriftwatchError {
   return new DriftwatchError('MALFORMED_RESPONSE', 'the database shows privileges in a form that is none of PostgreSQL')
 }
 
+function unrecognized(letter: string): DriftwatchError {
+  const message = `the database shows a privilege ${JSON.stringify(letter)}, which this Driftwatch does not know`
+  return new DriftwatchError('UNRECOGNIZED_VALUE', message)
+}
+
 /** A role that was dropped without its grants shows as its OID. */
 function resolve(name: string, oidOf: OidOf): Oid {
   return oidOf(name) ?? (/^\d+$/.test(name) ? Number(name) : -1)
@@ -141,7 +147,10 @@ function resolve(name: string, oidOf: OidOf): Oid {
 function readRights(text: string, start: number, end: number): Rights {
   let rights = 0
   for (let at = start; at < end; at++) {
-    const right = rightOfLetter(text.charAt(at))
+    const letter = text.charAt(at)
+    if (letter === '*') continue
+    const right = rightOfLetter(letter)
+    if (right === undefined) throw unrecognized(letter)
     rights |= text[at + 1] === '*' ? withOptions(right) : right
   }
   return rights

@@ -60,9 +60,9 @@ export function rightOf(word: PrivilegeWord): Rights {
 
 const bitOfLetter = new Map(Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]))
 
-/** The bit of a letter in an ACL; 0 for one that is newer than this list. */
-export function rightOfLetter(letter: string): Rights {
-  return bitOfLetter.get(letter) ?? 0
+/** The bit of a letter in an ACL; undefined for one that is newer than this list. */
+export function rightOfLetter(letter: string): Rights | undefined {
+  return bitOfLetter.get(letter)
 }
 
 /** The set that the words name; a word that is no privilege adds nothing. */
