@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts'
 import type { CloudLog } from './cloud-log.ts'
 import type { ConfigState } from './config/config-source.ts'
 import type { Environment } from './config/environment.ts'
+import { longestCycleMs } from './config/longest-cycle.ts'
 import { longestGapMs } from './config/schedule-gap.ts'
 import type { Config } from './config/schema.ts'
 import { createRenderer, type Rendered } from './drift/rendered.ts'
@@ -119,7 +120,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const app = buildApp({
     rendered: view.rendered,
     readiness: () =>
-      readiness(watch.store.snapshot(watch.clock.now()), scheduler, gapMs + config.timeoutMs + longestJitterMs),
+      readiness(
+        watch.store.snapshot(watch.clock.now()),
+        scheduler,
+        gapMs + longestCycleMs(config.timeoutMs) + longestJitterMs,
+      ),
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
     auth: openAuth(config.server.auth),

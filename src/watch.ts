@@ -13,6 +13,7 @@ import { registryMethods } from './clients/registry-http.ts'
 import { openRegistryReader } from './clients/registry-reader.ts'
 import { createTelemetryClient, type TelemetryClient, telemetryMethods } from './clients/telemetry.ts'
 import { createTelemetryReaders } from './clients/telemetry-reader.ts'
+import { createTurns } from './clients/turns.ts'
 import { type Clock, createSteadyClock } from './clock.ts'
 import type { Environment } from './config/environment.ts'
 import { answerWithinMs } from './config/http-contract-schema.ts'
@@ -107,6 +108,7 @@ export function createWatch(options: WatchOptions): Watch {
   const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const databases = createPostgresReaders(config.timeoutMs)
+  const turns = { databases: createTurns(clock), contracts: createTurns(clock) }
   const store = createStore(config, wanted, clock.now())
   const discovery = createDiscovery({ clock, log })
   const judge = createJudge()
@@ -124,7 +126,7 @@ export function createWatch(options: WatchOptions): Watch {
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
-      createPostgresCatalogProbe(databases, config.timeoutMs),
+      createPostgresCatalogProbe(databases, config.timeoutMs, turns.databases),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe({
@@ -132,6 +134,7 @@ export function createWatch(options: WatchOptions): Watch {
         tokens: identityTokens,
         clock,
         answerWithinMs: answerWithinMs(config.timeoutMs),
+        turns: turns.contracts,
       }),
     ]
     return { reader, probes, close: asking.cancel }

@@ -70,7 +70,9 @@ t.test('another config counts at once, as a whole, and what is watched on keeps 
 })
 
 t.test('a broken config is refused and said, and what was before still counts', async t => {
-  const { link, source, report } = await build(t)
+  const { link, source, get, report } = await build(t)
+  const refused = async () => /^driftwatch_config_reload_failed (.)$/m.exec(await (await get('/metrics')).text())?.[1]
+  t.equal(await refused(), '0')
   const before = source.current()
   writeFileSync(`${link}/driftwatch.yaml`, configOf(['a', 'a']))
   source.reload()
@@ -80,8 +82,10 @@ t.test('a broken config is refused and said, and what was before still counts', 
     stacks: [{ name: 'a' }],
     config: { error: { code: 'CONFIG_INVALID', message: /stacks\[1\]\.name: stacks\[0\] is named "a" already/ } },
   })
+  t.equal(await refused(), '1')
   writeFileSync(`${link}/driftwatch.yaml`, configOf(['a'], { host: 'localhost' }))
   source.reload()
+  t.equal(await refused(), '0')
   t.match(
     (await report()).config,
     { error: null, needRestart: ['host'] },

@@ -11,9 +11,11 @@ import type { Config } from '../src/config/schema.ts'
 import { buildReport, type Report } from '../src/drift/report.ts'
 import { renderText } from '../src/drift/text.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
+import { startService } from '../src/service.ts'
 import { createWatch, type Watch } from '../src/watch.ts'
 import { type AdvancedClock, createAdvancedClock } from './helpers/clock.ts'
 import { type FleetStack, fleetSince, fleetWorld, labelsOf, project, region } from './helpers/fleet.ts'
+import { until } from './helpers/until.ts'
 
 interface Bench {
   readonly watch: Watch
@@ -321,7 +323,8 @@ t.test('two stacks with one name: neither of two new ones is watched, and the kn
   t.match(report(), { status: 'in_sync', stacks: [{ name: 'same', region: 'europe-west1' }] })
   become(both)
   await cycle()
-  t.match(report(), { status: 'unknown', stacks: [{ name: 'same', region: 'europe-west1', status: 'in_sync' }] })
+  t.match(report(), { status: 'unknown', stacks: [{ name: 'same', region: 'europe-west1', status: 'unknown' }] })
+  t.strictSame([...new Set(report().stacks[0]?.checks.map(({ status }) => status))], ['in_sync'])
 })
 
 t.test('a listed stack is filled in from the labels of its service, and its own keys win', async t => {
@@ -386,4 +389,81 @@ t.test('the commands find a stack by its labels', async t => {
     code: 1,
     stderr: /no stack "three": it has one, two/,
   })
+})
+
+t.test('over HTTP all that is wrong is named, closes the gates that it concerns, and the rest goes on', async t => {
+  const [here, there, closed, endless] = [region, 'europe-west1', 'asia-east1', 'europe-north1'] as const
+  const fleet: FleetStack[] = [
+    { name: 'fine' },
+    { name: 'alone', hasJob: false },
+    { name: 'one', serviceLabels: labelsOf('twice', 'service'), jobLabels: labelsOf('twice', 'migrate') },
+    { name: 'other', serviceLabels: labelsOf('twice', 'service'), hasJob: false },
+    { name: 'same' },
+    { name: 'same', region: there },
+    { name: 'abroad', region: there },
+  ]
+  const faults = [
+    { code: 'UNAVAILABLE', resource: `*${closed}*` },
+    { method: 'ListServices', endless: true, resource: `*${endless}*` },
+  ]
+  const emulator = await startCloudRun({ world: loadWorld({ ...fleetWorld(fleet), faults }, fleetSince) })
+  const yearly = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '20s', host: '127.0.0.1' }
+  const service = await startService({
+    config: buildConfig({ ...yearly, discover: [{ projects: [project], regions: [here, there, closed, endless] }] }),
+    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: '0' }),
+    clock: systemClock,
+    log: createLog({ level: 'silent', clock: systemClock }),
+    nodeVersion: process.version,
+  })
+  t.teardown(async () => {
+    await service.close()
+    await emulator.close()
+  })
+  const get = (path: string) => fetch(`http://127.0.0.1:${service.port}${path}`)
+  const report = await until(async () => {
+    const now = (await (await get('/drift')).json()) as Report
+    return now.cycle !== null && now
+  })
+  t.equal(report.status, 'unknown')
+  t.strictSame(Object.fromEntries(report.stacks.map(({ name, status }) => [name, status])), {
+    fine: 'in_sync',
+    abroad: 'in_sync',
+    alone: 'unknown',
+  })
+  const places = Object.fromEntries((report.discovery ?? []).map(place => [place.region, place]))
+  t.match(places[closed], { status: 'unknown', observedAt: null, error: { code: 'UNAVAILABLE' } })
+  t.match(places[endless], { status: 'unknown', observedAt: null, error: { code: 'MALFORMED_RESPONSE' } })
+  t.match(places[there], { status: 'unknown', error: null, problems: [{ stack: 'same' }] })
+  const problems = Object.fromEntries((places[here]?.problems ?? []).map(({ stack, message }) => [stack, message]))
+  t.match(problems, {
+    alone: /service alone carries it, and no job does/,
+    twice: /services one and other carry it, and one is meant/,
+    same: /a stack of that name is labelled in openagentsgemini, europe-west1 too/,
+  })
+
+  const gates = { '': 503, fine: 200, abroad: 200, alone: 503, twice: 404, same: 404 }
+  for (const [stack, code] of Object.entries(gates)) {
+    const answer = await get(stack === '' ? '/drift/gate' : `/drift/${stack}/gate`)
+    t.equal(answer.status, code, `the gate of ${stack || 'all'}`)
+    await answer.body?.cancel()
+  }
+  t.match(await (await get('/drift/alone?format=text')).text(), /^UNKNOWN[^\n]*\n {2}problem .*no\s+job does/)
+  const text = await (await get('/drift?format=text')).text()
+  for (const [place, word] of [
+    [here, 'problem'],
+    [there, 'problem'],
+    [closed, 'UNAVAILABLE'],
+    [endless, 'MALFORMED'],
+  ])
+    t.match(text, new RegExp(`UNKNOWN {2}discovery in ${project}, ${place} [^]*${word}`))
+  const browser = { headers: { accept: 'text/html' } }
+  const page = await (await fetch(`http://127.0.0.1:${service.port}/`, browser)).text()
+  t.match(page, `discovery in ${project}, ${endless}<br>MALFORMED_RESPONSE`)
+
+  const metrics = await (await get('/metrics')).text()
+  const at = (place: string) => `{project="${project}",region="${place}"}`
+  for (const place of [here, there, closed, endless]) t.match(metrics, `driftwatch_discovery_unknown${at(place)} 1\n`)
+  t.match(metrics, `driftwatch_discovery_problems${at(here)} 3\n`)
+  t.match(metrics, `driftwatch_discovered_stacks${at(here)} 2\n`)
+  t.match(metrics, 'driftwatch_config_reload_failed 0\n')
 })

@@ -95,6 +95,7 @@ const contract = `
 | driftwatch_discovered_stacks | gauge | project, region |
 | driftwatch_discovery_problems | gauge | project, region |
 | driftwatch_discovery_unknown | gauge | project, region |
+| driftwatch_config_reload_failed | gauge | |
 | driftwatch_build_info | gauge | version, node |
 `
 

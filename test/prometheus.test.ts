@@ -174,6 +174,7 @@ const mayFindNothing = new Map([
   ['rules, DriftwatchCycleStale', 'the service looks every second'],
   ['rules, DriftwatchDown', 'the service is there'],
   ['rules, DriftwatchPublishFailing', 'no channel fails'],
+  ['rules, DriftwatchConfigRefused', 'the config passes'],
 ])
 
 t.test('every query of the rules and dashboards runs against what the service exposes', options, async t => {

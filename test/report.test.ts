@@ -392,3 +392,57 @@ t.test('the ETag leaves out when was looked, and nothing else', async t => {
     )
   }
 })
+
+t.test('problems with the labels of a stack are in its own part, in every form', t => {
+  const problems = ['driftwatch-stack=runtime: service runtime carries it, and no job does']
+  const place = { project: 'acme', region: 'us-central1', observedAt: noon, staleAt: noon + 1, error: null, stacks: 2 }
+  const snapshot = buildSnapshot({
+    discovery: [{ ...place, problems: problems.map(message => ({ stack: 'runtime', message })) }],
+    stacks: [buildStackStates({ problems }), buildStackStates({ name: 'other' })],
+  })
+  t.match(buildReport(snapshot), {
+    status: 'unknown',
+    stacks: [
+      { name: 'runtime', status: 'unknown', problems },
+      { name: 'other', status: 'in_sync' },
+    ],
+  })
+  t.match(buildStackReport(snapshot, 'runtime'), { status: 'unknown', problems })
+  t.notOk('problems' in (buildStackReport(snapshot, 'other') ?? {}))
+  const render = createRenderer()
+  const rendered = render(snapshot)
+  t.match(JSON.parse(String(rendered.report('json').body)), { stacks: [{ problems }, { status: 'in_sync' }] })
+  t.match(String(rendered.stack('runtime', 'text')?.body), /^UNKNOWN[^\n]*\n {2}problem +driftwatch-stack=runtime/)
+  const mended = render({ ...snapshot, stacks: [buildStackStates(), buildStackStates({ name: 'other' })] })
+  t.equal(mended.stack('runtime', 'json')?.status, 'in_sync')
+  t.not(mended.stack('runtime', 'json')?.etag, rendered.stack('runtime', 'json')?.etag)
+  t.end()
+})
+
+t.test('the page for a browser says above all what is wrong with places and with the config', t => {
+  const place = { project: 'acme', observedAt: noon, staleAt: noon + 1, error: null, stacks: 2, problems: [] }
+  const denied = { code: 'PERMISSION_DENIED', message: 'listing <b>denied</b>', at: noon } as const
+  const page = String(
+    createRenderer()(
+      buildSnapshot({
+        discovery: [
+          { ...place, region: 'fine' },
+          { ...place, region: 'odd', problems: [{ stack: 'one', message: 'two services carry it' }] },
+          { ...place, region: 'closed', observedAt: null, staleAt: null, error: denied },
+        ],
+        config: {
+          loadedAt: noon,
+          error: { code: 'CONFIG_INVALID', message: 'driftwatch.yaml:3: no such key', at: noon },
+          needRestart: ['host'],
+        },
+      }),
+    ).html(),
+  )
+  const [header = ''] = /<header>.*<\/header>/s.exec(page) ?? []
+  t.match(header, 'discovery in acme, odd<br>two services carry it')
+  t.match(header, 'discovery in acme, closed<br>PERMISSION_DENIED: listing &lt;b&gt;denied&lt;/b&gt;<br>never listed')
+  t.notMatch(header, 'acme, fine')
+  t.match(header, 'config refused: CONFIG_INVALID: driftwatch.yaml:3: no such key')
+  t.match(header, 'config: host count after a restart')
+  t.end()
+})

@@ -1,14 +1,20 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { buildFleet } from '../sandbox/fleet.ts'
 import { startRegistry } from '../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { startDeadline } from '../src/clients/attempts.ts'
+import { createTurns } from '../src/clients/turns.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Config } from '../src/config/schema.ts'
 import { createWatch, type Watch, type WatchListeners } from '../src/watch.ts'
+import { startPostgres } from './helpers/postgres-server.ts'
+import { createVirtualClock } from './helpers/virtual-clock.ts'
 
 const repository = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
 
@@ -151,4 +157,101 @@ t.test('transitions are told with the cycle that found them, and first findings 
   )
   await cycle()
   t.strictSame(told, ['', 'job-image in_sync drifted'])
+})
+
+/** A port that takes every connection and says nothing. */
+async function listenInSilence(t: Test): Promise<number> {
+  const server = createServer(socket => socket.on('error', () => {}).resume())
+  const sockets = new Set<{ destroy(): void }>()
+  server.on('connection', socket => sockets.add(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+t.test('databases that hang keep no other from being looked at in the same cycle', async t => {
+  const postgres = await startPostgres(18, { options: ['-c', 'max_connections=120'] })
+  t.teardown(() => postgres.stop())
+  const silent = await listenInSilence(t)
+  const good = new URL(postgres.url('postgres', 'postgres'))
+  for (const hanging of [30, 70]) {
+    const stacks = Array.from({ length: 100 }, (_, index) => {
+      const url = new URL(good)
+      if (index < hanging) url.port = String(silent)
+      // A reader is kept for each URL: these are a hundred databases to it.
+      url.searchParams.set('application_name', `app-${index}`)
+      return {
+        name: `app-${index}`,
+        project: 'openagentsgemini',
+        region: 'us-central1',
+        service: { name: `app-${index}` },
+        database: { url: url.href, schemas: { public: { relations: [] } } },
+      }
+    })
+    const watch = createWatch({
+      config: parseConfig(JSON.stringify({ timeout: '6s', stacks }), 'test.yaml', {}),
+      environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: '127.0.0.1:1' }),
+      clock: systemClock,
+      log: createLog({ level: 'silent', clock: systemClock }),
+      only: ['role-grants'],
+    })
+    t.teardown(() => watch.close())
+    for (const cycle of [1, 2]) {
+      await watch.runCycle()
+      const states = watch.store.snapshot(systemClock.now()).stacks.flatMap(stack => stack.states)
+      const errors = states.map(({ error }) => error?.code ?? null)
+      t.strictSame(errors.slice(hanging), Array(100 - hanging).fill(null), `${hanging} hang, cycle ${cycle}`)
+      t.strictSame(errors.slice(0, hanging), Array(hanging).fill('DEADLINE_EXCEEDED'))
+      t.notMatch(JSON.stringify(states), 'its turn did not come')
+    }
+    await watch.close()
+  }
+})
+
+t.test('turns: a few work at once, and nobody is passed over twice', async t => {
+  const clock = createVirtualClock(0)
+  const turns = createTurns(clock)
+  const everybody = Array.from({ length: 100 }, (_, index) => `who-${index}`)
+  /** Those who had a turn in a round in which all work hangs, and then time runs out. */
+  async function round(turnsOfTime: number): Promise<string[]> {
+    const until = startDeadline(clock, turnsOfTime * 1000)
+    const begun: string[] = []
+    const all = everybody.map(who =>
+      turns.take({ who, until, turnMs: 1000 }, async () => {
+        begun.push(who)
+        await until.over
+      }),
+    )
+    const settled = Promise.allSettled(all)
+    const atOnce: number[] = []
+    for (let turn = 0; turn < turnsOfTime; turn++) {
+      await new Promise(resolve => setImmediate(resolve))
+      atOnce.push(begun.length)
+      clock.advance(1000)
+    }
+    await settled
+    t.strictSame(atOnce, [32], 'a few at once')
+    return begun
+  }
+  const rounds = [await round(1), await round(1), await round(1), await round(1)]
+  t.equal(new Set(rounds.flat()).size, 100, 'all come in turn')
+  t.strictSame(rounds[3]?.slice(4), everybody.slice(0, 28), 'who has waited longest comes first')
+
+  const until = startDeadline(clock, 60_000)
+  const order: string[] = []
+  const hanging = Array.from({ length: 64 }, (_, index) =>
+    turns.take({ who: `hangs-${index}`, until, turnMs: 1000 }, () => until.over),
+  )
+  const prompt = turns.take({ who: 'prompt', until, turnMs: 1000 }, async () => order.push('prompt'))
+  for (let turn = 0; turn < 2; turn++) {
+    await new Promise(resolve => setImmediate(resolve))
+    clock.advance(1000)
+  }
+  await prompt
+  t.strictSame(order, ['prompt'], 'what hangs lets the next begin beside it')
+  clock.advance(60_000)
+  t.ok((await Promise.allSettled(hanging)).every(({ status }) => status === 'rejected'))
 })

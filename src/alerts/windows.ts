@@ -1,3 +1,4 @@
+import { longestCycleMs } from '../config/longest-cycle.ts'
 import { longestGapMs, usualGapMs } from '../config/schedule-gap.ts'
 import type { Config } from '../config/schema.ts'
 
@@ -16,7 +17,7 @@ const shortestSilenceMs = 3 * minuteMs
  */
 export function lookWindowMs({ schedule, timeoutMs }: Config): number {
   const gapMs = usualGapMs(schedule)
-  return gapMs <= minuteMs ? minuteMs : Math.min(longestHoldMs, wholeMinutes(gapMs + timeoutMs))
+  return gapMs <= minuteMs ? minuteMs : Math.min(longestHoldMs, wholeMinutes(gapMs + longestCycleMs(timeoutMs)))
 }
 
 /** How long a check is unknown before somebody is told: what the config says, and never on one look alone. */
@@ -26,7 +27,7 @@ export function unknownAfterMs(config: Config): number {
 
 /** How long the monitor may be silent: two rounds missed, or a restart. */
 export function silentAfterMs({ schedule, timeoutMs }: Config): number {
-  const missed = wholeMinutes(2 * longestGapMs(schedule) + timeoutMs)
+  const missed = wholeMinutes(2 * longestGapMs(schedule) + longestCycleMs(timeoutMs))
   return Math.min(longestHoldMs, Math.max(shortestSilenceMs, missed))
 }
 

@@ -3,6 +3,7 @@ import pRetry from 'p-retry'
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../release/registry-answers.ts'
+import { abortion } from './attempts.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import { createFlights } from './registry-flights.ts'
 import {
@@ -15,6 +16,7 @@ import {
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
 import { configDigest, describeOrigin, holdsNothing, uploadTime } from './registry-origin.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface RegistryClient {
   /**
@@ -41,6 +43,9 @@ const firstBackoffMs = 200
 /** In digests: some ten megabytes at most. */
 const maxKept = 100_000
 
+/** A question that takes longer lets the next one to its registry be asked beside it. */
+const turnMs = 1000
+
 /** What is as it should be is not asked again so soon. */
 const believedForMs = 10 * 60_000
 
@@ -51,6 +56,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const kept = new LRUCache<string, RegistryAnswer>({ maxSize: maxKept, sizeCalculation: sizeOf })
   const believed = new LRUCache<string, { readonly answer: RegistryAnswer; readonly until: number }>({ max: maxKept })
   const flights = createFlights<RegistryAnswer>()
+  /** By registry: one that hangs keeps no other waiting. */
+  const hosts = new Map<string, Turns>()
 
   async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
     checkQuestion(question)
@@ -73,9 +80,18 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   }
 
   async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
-    const answer = await flights.join(key, signal, shared => persist(question, shared))
+    const answer = await flights.join(key, signal, shared => askInTurn(question, key, shared))
     if (expectedAnswer(question) !== null) believed.set(key, { answer, until: clock.monotonic() + believedForMs })
     return answer
+  }
+
+  function askInTurn(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
+    const [host = ''] = question.repository.split('/')
+    const turns = hosts.get(host) ?? createTurns(clock)
+    hosts.set(host, turns)
+    const over = abortion(signal)
+    over.catch(() => {})
+    return turns.take({ who: key, until: { signal, over }, turnMs }, () => persist(question, signal))
   }
 
   function persist(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {

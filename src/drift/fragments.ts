@@ -120,6 +120,7 @@ function writeCheck(state: State): string {
 /** Whether two states of a stack differ in nothing but the times of the cycle. */
 function saysTheSame(one: StackStates, other: StackStates): boolean {
   if (one.project !== other.project || one.region !== other.region) return false
+  if (!isEqualList(one.problems, other.problems)) return false
   return one.states.length === other.states.length && one.states.every((state, at) => isAlike(state, other.states[at]))
 }
 

@@ -5,6 +5,8 @@ import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck } from './report.ts'
 import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
 
+type Place = NonNullable<Report['discovery']>[number]
+
 type Difference = ReportedCheck['differences'][number]
 
 export interface PageOptions {
@@ -55,6 +57,8 @@ export function renderHtml(report: Report, { version, refreshSeconds }: PageOpti
 <h1>${badge(report.status)} ${countRows(rows)}</h1>
 <p class="quiet">${now}, ${report.cycle ? `cycle ${report.cycle.id}` : 'no cycle has completed yet'}</p>
 ${report.channels.map(channelLine)}
+${report.config ? configLines(report.config) : null}
+${(report.discovery ?? []).map(placeLines)}
 </header>
 <main>
 ${wrong.map(row => article(row, now))}
@@ -73,6 +77,25 @@ Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">
 
 function channelLine({ channel, error }: Report['channels'][number]): Markup | null {
   return error && html`<p>alerts by ${printable(channel)}: ${error.code}: ${printable(error.message)}</p>`
+}
+
+function configLines({ error, needRestart }: NonNullable<Report['config']>): Markup[] {
+  return [
+    ...(error ? [html`<p>config refused: ${error.code}: ${printable(error.message)}</p>`] : []),
+    ...(needRestart.length > 0 ? [html`<p>config: ${needRestart.join(', ')} count after a restart</p>`] : []),
+  ]
+}
+
+/** What keeps it from being known which stacks there are in a place. */
+function placeLines({ project, region, status, observedAt, problems, error }: Place): Markup | null {
+  if (status === 'in_sync' && error === null) return null
+  const where = html`${badge(status)} discovery in ${printable(project)}, ${printable(region)}`
+  const lines = [
+    ...problems.map(({ message }) => message),
+    ...(error ? [`${error.code}: ${error.message}`] : []),
+    ...(observedAt === null ? ['never listed'] : []),
+  ]
+  return html`<p>${where}${lines.map(line => html`<br>${printable(line)}`)}</p>`
 }
 
 function article({ stack, check }: Row, now: string): Markup {

@@ -79,9 +79,17 @@ const checkStateSchema = {
 
 const stackProperties = {
   name: { type: 'string', description: 'The name of the stack in the config.' },
-  status: { ...status, description: 'The worst status of all its checks, filters or not.' },
+  status: {
+    ...status,
+    description: 'The worst status of all its checks, filters or not; unknown at best where its labels have problems.',
+  },
   project: { type: 'string' },
   region: { type: 'string' },
+  problems: {
+    type: 'array',
+    items: { type: 'string' },
+    description: 'What is wrong with the labels that name it; only where something is.',
+  },
   checks: { type: 'array', items: checkStateSchema, description: 'Its checks; with a filter those that match.' },
 } as const
 
@@ -253,17 +261,24 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
 }
 
 /** A stack of the report without its checks, which come after it. */
-export function buildStackHead({ name, project, region, states }: StackStates): Omit<ReportedStack, 'checks'> {
-  return { name, status: statusOfStack(states), project, region }
+export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'> {
+  const { name, project, region, problems } = stack
+  return {
+    name,
+    status: statusOfStack(stack),
+    project,
+    region,
+    ...(problems.length > 0 && { problems: [...problems] }),
+  }
 }
 
 /** One stack's part of the report, or null where there is no such stack. */
 export function buildStackReport(snapshot: Snapshot, stackName: string): StackReport | null {
   const stack = findStack(snapshot, stackName)
   if (stack === undefined) return null
-  const { name, status, project, region } = buildStackHead(stack)
+  const { status, ...head } = buildStackHead(stack)
   const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
-  return { apiVersion, status, generatedAt, cycle, name, project, region, checks: stack.states.map(reportState) }
+  return { apiVersion, status, generatedAt, cycle, ...head, checks: stack.states.map(reportState) }
 }
 
 /** One check's part of the report, or null where there is no such stack, or it has no such check. */
@@ -303,8 +318,9 @@ function reportStack(stack: StackStates, states: readonly State[]): ReportedStac
   return { ...buildStackHead(stack), checks: states.map(reportState) }
 }
 
-function statusOfStack(states: readonly State[]): Status {
-  return worstStatus(states.map(({ status }) => status))
+/** Where its labels are not understood, what is looked at may be something else. */
+function statusOfStack({ states, problems }: StackStates): Status {
+  return worstStatus([...states.map(({ status }) => status), ...problems.map(() => 'unknown' as const)])
 }
 
 /** A check of the report. */

@@ -4,7 +4,7 @@ import type { EpochMs } from '../clock.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
-import { movePlace, type PlaceState, unlistedPlace } from './discovery.ts'
+import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './discovery.ts'
 import {
   ageState,
   claimsAnything,
@@ -27,6 +27,8 @@ export interface StackStates {
   readonly service: string
   /** Null where the stack has no migration job. */
   readonly job: string | null
+  /** What is wrong with the labels that name it, in sentences: it may not be what they mean. */
+  readonly problems: readonly string[]
   readonly states: readonly State[]
 }
 
@@ -129,7 +131,8 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       configState = state
     },
     snapshot(now) {
-      const states = [...stacks.values()].map(tracked => stackStates(tracked, now))
+      const problems = Map.groupBy(places?.flatMap(place => place.problems) ?? [], ({ stack }) => stack)
+      const states = [...stacks.values()].map(tracked => stackStates(tracked, problems, now))
       return { takenAt: now, cycle, discovery: places, config: configState, stacks: states }
     },
     nextStaleAt(now) {
@@ -191,13 +194,18 @@ function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {
   })
 }
 
-function stackStates({ stack, states }: TrackedStack, now: EpochMs): StackStates {
+function stackStates(
+  { stack, states }: TrackedStack,
+  problems: ReadonlyMap<string, readonly LabelProblem[]>,
+  now: EpochMs,
+): StackStates {
   return {
     name: stack.name,
     project: stack.project,
     region: stack.region,
     service: stack.service.name,
     job: stack.job?.name ?? null,
+    problems: problems.get(stack.name)?.map(({ message }) => message) ?? [],
     states: [...states.values()].map(state => ageState(state, now)),
   }
 }

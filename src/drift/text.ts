@@ -36,7 +36,9 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   const doubts = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
   const discovery = doubts.map(place => placeLines(place, report.generatedAt, paint))
   const config = 'config' in report && report.config ? configLines(report.config, report.generatedAt, paint) : []
-  return `${[[topLine(report, rows, paint), ...config], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
+  const problems = 'problems' in report ? (report.problems ?? []) : []
+  const labels = problems.flatMap(message => proseLines('problem', message, paint))
+  return `${[[topLine(report, rows, paint), ...config, ...labels], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
 const styles = {

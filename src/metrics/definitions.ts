@@ -92,6 +92,12 @@ export const metricDefinitions = {
     labels: ['project', 'region'],
     help: 'Whether it is unknown which stacks there are: 1 where a place could not be listed for too long, or has problems, else 0.',
   },
+  configRefused: {
+    name: 'driftwatch_config_reload_failed',
+    type: 'gauge',
+    labels: [],
+    help: 'Whether the config file as it is now was refused, and one from before still counts: 1, else 0.',
+  },
   buildInfo: {
     name: 'driftwatch_build_info',
     type: 'gauge',

@@ -1,4 +1,5 @@
 import type { Snapshot } from '../drift/store.ts'
+import { renderConfigMetric } from './config-state.ts'
 import { renderDiscoveryMetrics } from './discovery.ts'
 import { createDriftMetrics, renderBuildInfo } from './drift.ts'
 import { createRegistry } from './registry.ts'
@@ -34,7 +35,10 @@ export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
     },
     drift() {
       drift ??= snapshot
-        ? Buffer.concat([renderDrift(snapshot), Buffer.from(renderDiscoveryMetrics(snapshot))])
+        ? Buffer.concat([
+            renderDrift(snapshot),
+            Buffer.from(renderDiscoveryMetrics(snapshot) + renderConfigMetric(snapshot)),
+          ])
         : Buffer.alloc(0)
       return drift
     },

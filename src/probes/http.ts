@@ -1,6 +1,7 @@
 import { within } from '../clients/attempts.ts'
 import type { HttpClient } from '../clients/http.ts'
 import type { IdentityTokens } from '../clients/identity-tokens.ts'
+import type { Turns } from '../clients/turns.ts'
 import type { Clock } from '../clock.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
@@ -13,12 +14,14 @@ export interface HttpProbeParts {
   readonly clock: Clock
   /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
   readonly answerWithinMs: number
+  readonly turns?: Turns
 }
 
 /** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
-export function createHttpProbe({ client, tokens, clock, answerWithinMs }: HttpProbeParts): Probe<'http'> {
+export function createHttpProbe({ client, tokens, clock, answerWithinMs, turns }: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
+    ...(turns && { turns }),
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return within(clock, answerWithinMs, signal, async deadline => {

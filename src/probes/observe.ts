@@ -1,4 +1,5 @@
-import type { Deadline } from '../clients/attempts.ts'
+import { type Deadline, within } from '../clients/attempts.ts'
+import type { Turns } from '../clients/turns.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
@@ -20,8 +21,11 @@ export type Look<K extends ProbeKind> = {
 
 export interface ObserveOptions {
   readonly clock: Clock
+  /** Of the cycle: who has had no turn by then has none in it. */
   readonly deadline: Deadline
-  /** How long a look may take; `deadline` keeps it. */
+  /** On the monotonic clock: when every look is over, also one whose turn came late. */
+  readonly overAt: number
+  /** How long a look may take: from the beginning of the cycle, or from its turn. */
   readonly timeoutMs: number
   readonly ending: AbortSignal
   readonly pulse: Pulse
@@ -30,11 +34,51 @@ export interface ObserveOptions {
 /** A look that was robbed of more than this share of its time proves nothing: silence may be our own standing still. */
 const mostStoodStill = 0.5
 
+/** The share of its time after which a look lets the next one begin beside it. */
+const turnShare = 0.1
+
+/** Looks at once, or when its turn comes where looks take turns. Never rejects. */
+export async function observe<K extends ProbeKind>(
+  probe: Probe<K>,
+  stack: Stack,
+  options: ObserveOptions,
+): Promise<Look<K>> {
+  const { turns } = probe
+  return turns ? observeInTurn({ ...probe, turns }, stack, options) : observeNow(probe, stack, options)
+}
+
+async function observeInTurn<K extends ProbeKind>(
+  probe: Probe<K> & { readonly turns: Turns },
+  stack: Stack,
+  options: ObserveOptions,
+): Promise<Look<K>> {
+  const { clock, deadline, overAt, timeoutMs, ending } = options
+  const turn = { who: stack.name, until: deadline, turnMs: timeoutMs * turnShare }
+  const look = () =>
+    within(clock, Math.min(timeoutMs, overAt - clock.monotonic()), ending, own =>
+      observeNow(probe, stack, { ...options, deadline: own }),
+    )
+  try {
+    return await probe.turns.take(turn, look)
+  } catch (thrown) {
+    const error = ending.aborted ? asDriftwatchError(thrown) : noTurn(timeoutMs)
+    return { kind: probe.kind, stack: stack.name, at: clock.now(), durationMs: 0, outcome: 'failed', error }
+  }
+}
+
+function noTurn(timeoutMs: number): DriftwatchError {
+  const within = formatDuration(timeoutMs)
+  return new DriftwatchError(
+    'DEADLINE_EXCEEDED',
+    `its turn did not come within ${within}: many other looks take long, and in the next cycle it comes before them`,
+  )
+}
+
 /**
  * The harness of every probe: it bounds the look and times it. What is not over by the deadline has failed, whatever the
  * probe still does; so has what this process slept through. Never rejects.
  */
-export async function observe<K extends ProbeKind>(
+async function observeNow<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
   { clock, deadline, timeoutMs, ending, pulse }: ObserveOptions,

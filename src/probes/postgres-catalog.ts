@@ -1,4 +1,5 @@
 import type { PostgresReaders } from '../clients/postgres-readers.ts'
+import type { Turns } from '../clients/turns.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
@@ -10,9 +11,14 @@ const ledgerShare = 0.25
  * Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. `timeoutMs` bounds
  * one look.
  */
-export function createPostgresCatalogProbe(readers: PostgresReaders, timeoutMs: number): Probe<'postgres-catalog'> {
+export function createPostgresCatalogProbe(
+  readers: PostgresReaders,
+  timeoutMs: number,
+  turns: Turns,
+): Probe<'postgres-catalog'> {
   return {
     kind: 'postgres-catalog',
+    turns,
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {

@@ -1,3 +1,4 @@
+import type { Turns } from '../clients/turns.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Catalog } from '../grants/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
@@ -66,6 +67,8 @@ export interface ProbeContext {
 
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
+  /** Where each stack is asked at an address of its own: a few are at once, and the time for a look begins with its turn. */
+  readonly turns?: Turns
   /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
   observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
 }

@@ -2,14 +2,15 @@ import type { Check } from '../checks/check.ts'
 import { type Deadline, startDeadline } from '../clients/attempts.ts'
 import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
+import { longestCycleMs } from '../config/longest-cycle.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type Look, observe } from '../probes/observe.ts'
+import { type Look, type ObserveOptions, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
-import { type Pulse, startPulse } from '../probes/pulse.ts'
+import { startPulse } from '../probes/pulse.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from './discovery.ts'
 import type { Judge } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
@@ -58,12 +59,13 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     const stacks = await findStacks(reader, dependencies)
     if (!ending.aborted) watchStacks({ config, ...stacks })
     const pace = createPace(clock)
+    const overAt = begin + longestCycleMs(config.timeoutMs)
     // Where not all can be looked at in time, those come first that have waited longest.
     const inTurn = stacks.stacks
       .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
       .sort((one, other) => one.observedAt - other.observedAt)
     const judged = await Promise.all(
-      inTurn.map(({ stack }) => watchStack(stack, probes, { pace, pulse, deadline }, dependencies)),
+      inTurn.map(({ stack }) => watchStack(stack, probes, { pace, pulse, deadline, overAt }, dependencies)),
     )
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
@@ -101,10 +103,15 @@ interface StackLooks {
   readonly transitions: readonly Transition[]
 }
 
+/** What the stacks of one cycle share. */
+interface CycleParts extends Pick<ObserveOptions, 'pulse' | 'deadline' | 'overAt'> {
+  readonly pace: Pace
+}
+
 async function watchStack(
   stack: Stack,
   probes: readonly Probe<ProbeKind>[],
-  { pace, pulse, deadline }: { readonly pace: Pace; readonly pulse: Pulse; readonly deadline: Deadline },
+  { pace, ...limits }: CycleParts,
   dependencies: CycleDependencies,
 ): Promise<StackLooks> {
   const { config, clock, store, ending, checksOf, onLook } = dependencies
@@ -112,7 +119,7 @@ async function watchStack(
   const looks = await Promise.all(
     probes
       .filter(({ kind }) => checks.some(check => regards(check, kind)))
-      .map(probe => observe(probe, stack, { clock, deadline, timeoutMs: config.timeoutMs, ending, pulse })),
+      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending, ...limits })),
   )
   for (const look of looks) onLook(look)
   const transitions: Transition[] = []

@@ -66,6 +66,7 @@ export function buildStackStates(override: Partial<StackStates> = {}): StackStat
     region: 'us-central1',
     service: 'runtime',
     job: 'runtime-migrate',
+    problems: [],
     states: [buildState({ check: 'service-image' }), buildState({ check: 'job-image' })],
     ...override,
   }
