@@ -103,7 +103,7 @@ export function createWatch(options: WatchOptions): Watch {
   const readers = createCloudRunReaders({ client: cloudRun, clock })
   const registry = createRegistry(environment, clock, onApiRequest)
   const telemetry = createTelemetry(environment, clock, onApiRequest)
-  const telemetryReaders = telemetry && createTelemetryReaders(telemetry)
+  const telemetryReaders = telemetry && createTelemetryReaders(telemetry, clock)
   const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
   const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))

@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader'
 import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
 import type { ServiceCounts, Window } from '../release/telemetry.ts'
 import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
@@ -33,7 +34,10 @@ const mostServices = 100
 /** What Cloud Run itself logs of each request: what failed there is counted by its response. */
 const requestLog = 'run.googleapis.com/requests'
 
-export function createTelemetryReaders(client: TelemetryClient): TelemetryReaders {
+/** Services are found one by one, some a request later than others: so long is waited for those that can be read together. */
+const gatherMs = 100
+
+export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Clock, 'after'>): TelemetryReaders {
   const kept = new LRUCache<string, ServiceCounts>({ max: mostKept })
 
   /** What ends together is read together, over the longest of the windows. */
@@ -68,7 +72,10 @@ export function createTelemetryReaders(client: TelemetryClient): TelemetryReader
 
   return {
     open(deadline) {
-      const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), { cacheKeyFn: keyOf })
+      const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), {
+        cacheKeyFn: keyOf,
+        batchScheduleFn: read => clock.after(gatherMs, read),
+      })
       return { counts: wanted => loader.load(wanted) }
     },
   }
