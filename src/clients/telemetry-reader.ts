@@ -37,7 +37,7 @@ const requestLog = 'run.googleapis.com/requests'
 /** Services are found one by one, some a request later than others: so long is waited for those that can be read together. */
 const gatherMs = 100
 
-export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Clock, 'after'>): TelemetryReaders {
+export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Clock, 'sleep'>): TelemetryReaders {
   const kept = new LRUCache<string, ServiceCounts>({ max: mostKept })
 
   /** What ends together is read together, over the longest of the windows. */
@@ -74,7 +74,7 @@ export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Cloc
     open(deadline) {
       const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), {
         cacheKeyFn: keyOf,
-        batchScheduleFn: read => clock.after(gatherMs, read),
+        batchScheduleFn: read => void clock.sleep(gatherMs).then(read),
       })
       return { counts: wanted => loader.load(wanted) }
     },
