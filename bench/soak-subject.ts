@@ -73,7 +73,7 @@ async function main(): Promise<void> {
     const patience = setInterval(() => isOver || clock.advance(1000), patienceMs)
     await running
     clearInterval(patience)
-    if (plant.includes('memory')) leaked.push(new Array(20_000).fill(leaked.length))
+    if (plant.includes('memory')) leaked.push(new Array(60_000).fill(leaked.length))
     if (plant.includes('handles')) leaked.push(connect(service.port, '127.0.0.1'))
   }
 
