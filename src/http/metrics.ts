@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { preferredEncoding } from './encoding.ts'
 import { createGzipParts } from './gzip-parts.ts'
@@ -37,7 +38,7 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
     const [drift, runtime] = [metrics.drift(), await metrics.runtime()]
     reply.type(metrics.contentType).header('vary', 'accept-encoding')
     const encoding = preferredEncoding(request.headers['accept-encoding'], ['gzip'])
-    if (encoding === null) reply.send(Buffer.concat([drift, runtime]))
+    if (encoding === null) reply.send(Readable.from([drift, runtime]))
     else reply.header('content-encoding', encoding).send(await gzip(drift, runtime))
   }
 }

@@ -5,40 +5,39 @@ import { cutStencil, type Stencil } from '../drift/stencil.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
 
-/** What is known of every check, in the exposition format. */
-export type DriftMetrics = (snapshot: Snapshot) => Buffer
+/** What is known of every check, in the exposition format: parts that follow one another, of which some are written anew next time. */
+export type DriftMetrics = (snapshot: Snapshot) => readonly Buffer[]
 
 /**
  * Renders one snapshot after another. Written out by hand, and the lines of a stack are kept for as long as they would be
  * the same, so that it costs little in a fleet. A stack that has left the config leaves nothing behind.
  */
 export function createDriftMetrics(): DriftMetrics {
-  let kept: ReadonlyMap<string, StackLines> = new Map()
+  let kept: ReadonlyMap<string, Kept> = new Map()
+  let lines: readonly StackLines[] = []
+  let steady = joinSteady(lines)
   return snapshot => {
-    const stacks = snapshot.stacks.map(stack => renewLines(stack, kept.get(stack.name)))
-    kept = new Map(stacks.map(lines => [lines.stack.name, lines]))
-    return Buffer.concat([
-      ...family(
-        metricDefinitions.checkStatus,
-        stacks.map(({ status }) => status),
-      ),
-      ...family(
-        metricDefinitions.checkDifferences,
-        stacks.map(({ differences }) => differences),
-      ),
-      ...family(
-        metricDefinitions.checkSince,
-        stacks.map(({ since }) => since),
-      ),
-      ...family(
-        metricDefinitions.checkObserved,
-        stacks.map(({ observed }) => observed.bytes),
-      ),
-      ...family(
-        metricDefinitions.stackInfo,
-        stacks.map(({ info }) => info),
-      ),
-    ])
+    kept = new Map(snapshot.stacks.map(stack => [stack.name, renew(stack, kept.get(stack.name))]))
+    const before = lines
+    lines = [...kept.values()].map(each => each.lines)
+    if (!haveSameElements(before, lines)) steady = joinSteady(lines)
+    fillMoments(kept.values())
+    const observed = lines.map(each => each.observed.bytes)
+    return [steady.first, ...family(metricDefinitions.checkObserved, observed), steady.last]
+  }
+}
+
+/** What stands before and after the metric that changes with every cycle. */
+function joinSteady(lines: readonly StackLines[]): { readonly first: Buffer; readonly last: Buffer } {
+  const { checkStatus, checkDifferences, checkSince, stackInfo } = metricDefinitions
+  const all = (definition: MetricDefinition, of: (lines: StackLines) => Buffer) => family(definition, lines.map(of))
+  return {
+    first: Buffer.concat([
+      ...all(checkStatus, ({ status }) => status),
+      ...all(checkDifferences, ({ differences }) => differences),
+      ...all(checkSince, ({ since }) => since),
+    ]),
+    last: Buffer.concat(all(stackInfo, ({ info }) => info)),
   }
 }
 
@@ -53,9 +52,14 @@ export function toSeconds(moment: EpochMs): number {
   return moment / 1000
 }
 
+/** A stack as it was shown last, and how. */
+interface Kept {
+  readonly stack: StackStates
+  readonly lines: StackLines
+}
+
 /** The lines of a stack, by metric. */
 interface StackLines {
-  readonly stack: StackStates
   readonly status: Buffer
   readonly differences: Buffer
   readonly since: Buffer
@@ -67,11 +71,26 @@ interface StackLines {
 /** `1762171190.000`: as wide until the year 2286. */
 const secondsWidth = 14
 
-function renewLines(stack: StackStates, before?: StackLines): StackLines {
-  const lines = before && showsTheSame(before.stack, stack) ? { ...before, stack } : writeLines(stack)
-  const moments = stack.states.flatMap(({ observedAt }) => observedAt ?? [])
-  for (const [hole, moment] of moments.entries()) lines.observed.fill(hole, toSeconds(moment).toFixed(3))
-  return lines
+function renew(stack: StackStates, before?: Kept): Kept {
+  return { stack, lines: before && showsTheSame(before.stack, stack) ? before.lines : writeLines(stack) }
+}
+
+function fillMoments(stacks: Iterable<Kept>): void {
+  // Many are of one moment.
+  const texts = new Map<EpochMs, string>()
+  for (const { stack, lines } of stacks) {
+    let hole = 0
+    for (const { observedAt } of stack.states) {
+      if (observedAt === null) continue
+      const text = texts.get(observedAt) ?? toSeconds(observedAt).toFixed(3)
+      texts.set(observedAt, text)
+      lines.observed.fill(hole++, text)
+    }
+  }
+}
+
+function haveSameElements<Value>(one: readonly Value[], other: readonly Value[]): boolean {
+  return one.length === other.length && one.every((value, at) => value === other[at])
 }
 
 /** Whether two states of a stack differ in nothing but when was looked. */
@@ -98,7 +117,6 @@ function writeLines(stack: StackStates): StackLines {
   const told = checks.filter(({ state }) => state.status !== 'unknown')
   const seen = checks.filter(({ state }) => state.observedAt !== null)
   return {
-    stack,
     status: join(checks.flatMap(({ labels, state }) => statusSamples(labels, state))),
     differences: join(told.map(({ labels, state }) => sample(checkDifferences, labels, state.differences.length))),
     since: join(checks.map(({ labels, state }) => sample(checkSince, labels, toSeconds(state.since)))),

@@ -6,9 +6,9 @@ import { createRegistry } from './registry.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
 export interface Metrics extends RuntimeMetrics {
-  /** What is known of every check from now on: after a cycle, and when a state goes stale. */
+  /** What is known of every check from now on: after a cycle, and when a state goes stale. Rendered now, and not at a scrape. */
   update(snapshot: Snapshot): void
-  /** The metrics of checks and stacks: the same bytes from one update to the next, made when they are asked for first. */
+  /** The metrics of checks and stacks: the same bytes from one update to the next. */
   drift(): Buffer
   /** The metrics of Driftwatch itself, as they are now. They come after the others. */
   runtime(): Promise<Buffer>
@@ -24,24 +24,15 @@ export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
   const registry = createRegistry()
   const buildInfo = renderBuildInfo(build)
   const renderDrift = createDriftMetrics()
-  let snapshot: Snapshot | null = null
-  let drift: Buffer | null = null
+  let drift = Buffer.alloc(0)
   return {
     ...createRuntimeMetrics(registry, known),
     contentType: registry.contentType,
-    update(next) {
-      snapshot = next
-      drift = null
+    update(snapshot) {
+      const others = Buffer.from(renderDiscoveryMetrics(snapshot) + renderConfigMetric(snapshot))
+      drift = Buffer.concat([...renderDrift(snapshot), others])
     },
-    drift() {
-      drift ??= snapshot
-        ? Buffer.concat([
-            renderDrift(snapshot),
-            Buffer.from(renderDiscoveryMetrics(snapshot) + renderConfigMetric(snapshot)),
-          ])
-        : Buffer.alloc(0)
-      return drift
-    },
+    drift: () => drift,
     runtime: async () => Buffer.concat([buildInfo, Buffer.from(await registry.text())]),
   }
 }
