@@ -1,13 +1,16 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import { createServer } from 'node:tls'
+import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
 import { grpc } from 'google-gax'
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import { attempt, startDeadline } from '../src/clients/attempts.ts'
-import { createCloudRunClient } from '../src/clients/cloud-run.ts'
+import { createCloudRunClient, longestAnswerBytes } from '../src/clients/cloud-run.ts'
 import { type CloudRunReader, createCloudRunReaders } from '../src/clients/cloud-run-reader.ts'
+import { clientOptions } from '../src/clients/google-client.ts'
+import { type Arrival, createKeptAnswers } from '../src/clients/kept-answers.ts'
 import { systemClock } from '../src/clock.ts'
 import { DriftwatchError } from '../src/errors.ts'
 import type { Service } from '../src/release/cloud-run.ts'
@@ -105,6 +108,69 @@ t.test('a few of many are read one by one, since that costs less than their list
   t.strictSame(counts(), { GetService: 4 }, 'and then it is known')
   await readAll(open(), names)
   t.strictSame(counts(), { ListServices: 12, GetService: 1 }, 'more of them are worth a list again')
+})
+
+t.test('what comes in the same bytes as before is the very object of before, by list and by get', async t => {
+  const { patch, names } = fleet(30)
+  const { emulator, open } = await build(t, patch, { maxPageSize: 10, order: 'shuffled' })
+  const readBoth = async () => {
+    const [services, jobs] = await Promise.all([open().services(place), open().jobs(place)])
+    return { services, jobs }
+  }
+  const before = await readBoth()
+  const still = await readBoth()
+  t.ok(names.every(name => still.services.get(name) === before.services.get(name)))
+  t.ok(names.every(name => still.jobs.get(`${name}`) === before.jobs.get(`${name}`)))
+  t.equal(await open().service(place, 'app-4'), before.services.get('app-4'), 'a get too')
+
+  const services = patch.services as Record<string, object>
+  const changed = { 'app-3': { ...services['app-3'], etag: '"another"' }, 'app-5': null, late: services['app-6'] }
+  emulator.setWorld(loadWorld({ ...patch, services: { ...services, ...changed } } as WorldPatch))
+  const after = await readBoth()
+  t.equal(after.services.get('app-3')?.etag, '"another"')
+  t.notOk(after.services.has('app-5'))
+  t.ok(after.services.has('late'))
+  const untouched = names.filter(name => name !== 'app-3' && name !== 'app-5')
+  t.ok(untouched.every(name => after.services.get(name) === before.services.get(name)))
+  const fresh = createCloudRunClient({ clock: systemClock, emulatorHost: emulator.host })
+  t.teardown(() => fresh.close())
+  const anew = createCloudRunReaders({ client: fresh, clock: systemClock }).open(startDeadline(systemClock, 5000))
+  t.strictSame(
+    sorted(after.services),
+    sorted(await anew.services(place)),
+    'and all is what a client sees that keeps nothing',
+  )
+})
+
+t.test('what is known is not translated again, whatever else is on its page', async t => {
+  const { patch, names } = fleet(12)
+  const services: Record<string, object | null> = { ...(patch.services as Record<string, object>), runtime: null }
+  const { emulator } = await build(t, { services } as WorldPatch)
+  const client = new ServicesClient(clientOptions(emulator.host, longestAnswerBytes, null))
+  t.teardown(() => client.close())
+  const translated: string[] = []
+  const answers = createKeptAnswers({
+    field: 'services',
+    max: 100,
+    translate({ name, etag }: { name?: string | null; etag?: string | null }) {
+      translated.push(name?.split('/').at(-1) ?? '')
+      return { etag }
+    },
+  })
+  const parent = 'projects/openagentsgemini/locations/us-central1'
+  async function read() {
+    const [arrivals, , page] = await client.listServices({ parent }, { ...answers.page(), autoPaginate: false })
+    for (const { take } of arrivals as unknown as Arrival<object>[]) take()
+    t.equal((page as { nextPageToken?: string }).nextPageToken, '')
+    return translated.splice(0).toSorted()
+  }
+  t.strictSame(await read(), names.toSorted())
+  t.strictSame(await read(), [])
+  const changed = { 'app-7': { ...services['app-7'], etag: '"1"' } }
+  emulator.setWorld(loadWorld({ services: { ...services, ...changed } } as WorldPatch))
+  t.strictSame(await read(), ['app-7'])
+  await client.getService({ name: `${parent}/services/app-8` }, answers.one())
+  t.strictSame(translated, [])
 })
 
 t.test('what a list does not hold is absent only when a get says so', async t => {
@@ -282,3 +348,7 @@ t.test('an API that nobody vouches for is UNAVAILABLE, and told nothing', { skip
   t.strictSame(emulator.calls.counts(), {})
   t.match(await look(grpc.credentials.createSsl(Buffer.from(ca))), { name: 'runtime' })
 })
+
+function sorted<T>(found: ReadonlyMap<string, T>): (readonly [string, T])[] {
+  return [...found].toSorted(([one], [other]) => (one < other ? -1 : 1))
+}

@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from 'node:util'
 import DataLoader from 'dataloader'
+import isEqual from 'fast-deep-equal/es6/index.js'
 import { LRUCache } from 'lru-cache'
 import type { Clock, EpochMs } from '../clock.ts'
 import { asDriftwatchError } from '../errors.ts'
@@ -39,14 +39,12 @@ export interface CloudRunReaders {
 
 /** How many are kept of each, the last used. Their room is made at once. */
 export interface KeptBounds {
-  /** Of services and of jobs. */
-  readonly listed: number
   readonly revisions: number
   readonly executions: number
   readonly moments: number
 }
 
-const bigFleet: KeptBounds = { listed: 20_000, revisions: 20_000, executions: 20_000, moments: 5_000 }
+const bigFleet: KeptBounds = { revisions: 20_000, executions: 20_000, moments: 5_000 }
 
 /** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
 const rereadAfterMs = 10 * 60_000
@@ -56,15 +54,13 @@ const historyCosts = 5
 
 interface KeptRevision {
   readonly revision: Revision
-  /** The state of the service under which its conditions hold. */
-  readonly stamp: string
+  /** The service under which its conditions hold. */
+  readonly service: Service
   /** When it was read, on the monotonic clock. */
   readonly readAt: number
 }
 
 interface Memory {
-  readonly services: LRUCache<string, Service>
-  readonly jobs: LRUCache<string, Job>
   readonly revisions: LRUCache<string, KeptRevision>
   readonly executions: LRUCache<string, Execution>
   /** The newest revision of a service at a moment, or that none is kept. */
@@ -81,8 +77,6 @@ export function createCloudRunReaders({
   readonly kept?: KeptBounds
 }): CloudRunReaders {
   const memory: Memory = {
-    services: new LRUCache({ max: kept.listed }),
-    jobs: new LRUCache({ max: kept.listed }),
     revisions: new LRUCache({ max: kept.revisions }),
     executions: new LRUCache({ max: kept.executions }),
     moments: new LRUCache({ max: kept.moments }),
@@ -110,13 +104,13 @@ interface Cycle {
 }
 
 function openReader(cycle: Cycle): CloudRunReader {
-  const { fleets, memory, deadline } = cycle
+  const { fleets, deadline } = cycle
   const loaders = {
     revisions: createLoader(names => fleets.revisions.read(names, deadline)),
     executions: createLoader(names => fleets.executions.read(names, deadline)),
   }
-  const services = createListedReads('services', fleets.services, memory.services, deadline)
-  const jobs = createListedReads('jobs', fleets.jobs, memory.jobs, deadline)
+  const services = createListedReads('services', fleets.services, deadline)
+  const jobs = createListedReads('jobs', fleets.jobs, deadline)
   return {
     services: services.all,
     jobs: jobs.all,
@@ -134,7 +128,6 @@ function openReader(cycle: Cycle): CloudRunReader {
 function createListedReads<T extends { readonly name: string }>(
   collection: 'services' | 'jobs',
   fleet: FleetReads<T>,
-  kept: LRUCache<string, T>,
   deadline: Deadline,
 ) {
   const asked = new Map<string, Promise<T | null>>()
@@ -151,8 +144,7 @@ function createListedReads<T extends { readonly name: string }>(
   async function read(location: string, name: string, key: string): Promise<T | null> {
     const listed = await lists.get(location)?.catch(() => null)
     const reader = listed ? byGet : cheapest
-    const found = listed?.get(name) ?? (await reader.load(key))
-    return found && sameAsKept(kept, key, found)
+    return listed?.get(name) ?? reader.load(key)
   }
 
   return {
@@ -170,14 +162,6 @@ function createListedReads<T extends { readonly name: string }>(
       return answer
     },
   }
-}
-
-/** What is as it was in the cycle before is the very object of then: whoever compares need not look into it. */
-function sameAsKept<T extends object>(kept: LRUCache<string, T>, key: string, found: T): T {
-  const before = kept.get(key)
-  if (before !== undefined && isDeepStrictEqual(before, found)) return before
-  kept.set(key, found)
-  return found
 }
 
 /** Reads together what is asked for in one turn; each answer is waited for by whoever asked for it alone. */
@@ -203,19 +187,24 @@ async function readRevision(
   name: string,
 ): Promise<Revision | null> {
   const key = `${locationOf(place)}/services/${service.name}/revisions/${name}`
-  const stamp = JSON.stringify([service.etag, service.terminalCondition])
   const before = memory.revisions.get(key)
+  const holds = before !== undefined && isAsBefore(service, before.service)
   const now = clock.monotonic()
-  if (before && before.stamp === stamp && now - before.readAt < rereadAfterMs) return before.revision
+  if (holds && now - before.readAt < rereadAfterMs) return before.revision
   const revision = await loader.load(key).catch(thrown => {
     // To look again at what should not have changed can wait.
-    if (before?.stamp === stamp && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return before.revision
+    if (holds && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return before.revision
     throw thrown
   })
   if (revision === before?.revision) return revision
-  if (revision && isReady(revision)) memory.revisions.set(key, { revision, stamp, readAt: now })
+  if (revision && isReady(revision)) memory.revisions.set(key, { revision, service, readAt: now })
   else memory.revisions.delete(key)
   return revision
+}
+
+function isAsBefore(service: Service, before: Service): boolean {
+  if (service === before) return true
+  return service.etag === before.etag && isEqual(service.terminalCondition, before.terminalCondition)
 }
 
 function isReady({ conditions }: Revision): boolean {

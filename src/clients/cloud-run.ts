@@ -11,6 +11,7 @@ import type { CallBudget } from './call-budget.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from './google-client.ts'
 import { createGoogleCredentials } from './google-credentials.ts'
+import { type Arrival, createKeptAnswers } from './kept-answers.ts'
 import { createRenewable } from './renewable.ts'
 
 /** Some resources of a list, by full resource name. */
@@ -67,14 +68,17 @@ interface VendorPage {
   readonly unreachable?: readonly string[] | null
 }
 
-/** The two requests of a vendor's client that read one kind of resource. */
-interface VendorReads<M> {
-  get(request: { name: string }, options: CallOptions): Promise<readonly [M, ...unknown[]]>
+/** The two requests of a vendor's client that read one kind of resource. What they resolve with is an `Arrival`. */
+interface VendorReads {
+  get(request: { name: string }, options: CallOptions): Promise<readonly unknown[]>
   list(
     request: { parent: string; pageToken: string; pageSize: number },
     options: CallOptions & { readonly autoPaginate: false },
-  ): Promise<readonly [readonly M[], unknown, VendorPage]>
+  ): Promise<readonly [readonly unknown[], unknown, VendorPage]>
 }
+
+/** How many resources are kept of each kind, the last used: of past ones nobody asks twice. */
+const kept = { current: 20_000, past: 1_000 }
 
 export function createCloudRunClient({
   clock,
@@ -92,19 +96,19 @@ export function createCloudRunClient({
   const executions = createRenewable(() => new ExecutionsClient(options()))
   const caller = createCaller({ system: 'Cloud Run', clock, credentials, budget, onRequest })
   return {
-    services: createReader('Service', toService, caller, {
+    services: createReader('Service', toService, kept.current, caller, {
       get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),
       list: (request, callOptions) => services.call(client => client.listServices(request, callOptions)),
     }),
-    revisions: createReader('Revision', toRevision, caller, {
+    revisions: createReader('Revision', toRevision, kept.past, caller, {
       get: (request, callOptions) => revisions.call(client => client.getRevision(request, callOptions)),
       list: (request, callOptions) => revisions.call(client => client.listRevisions(request, callOptions)),
     }),
-    jobs: createReader('Job', toJob, caller, {
+    jobs: createReader('Job', toJob, kept.current, caller, {
       get: (request, callOptions) => jobs.call(client => client.getJob(request, callOptions)),
       list: (request, callOptions) => jobs.call(client => client.listJobs(request, callOptions)),
     }),
-    executions: createReader('Execution', toExecution, caller, {
+    executions: createReader('Execution', toExecution, kept.past, caller, {
       get: (request, callOptions) => executions.call(client => client.getExecution(request, callOptions)),
       list: (request, callOptions) => executions.call(client => client.listExecutions(request, callOptions)),
     }),
@@ -114,18 +118,20 @@ export function createCloudRunClient({
   }
 }
 
-function createReader<M extends { name?: string | null }, T>(
+function createReader<M extends { name?: string | null }, T extends object>(
   noun: string,
   translate: (message: M) => T,
+  max: number,
   caller: Caller,
-  reads: VendorReads<M>,
+  reads: VendorReads,
 ): ResourceReader<T> {
+  const answers = createKeptAnswers({ field: `${noun.toLowerCase()}s`, translate, max })
   return {
     async get(name, deadline) {
       try {
         return await caller(`Get${noun}`, name, deadline, async options => {
-          const [message] = await reads.get({ name }, options)
-          return translate(message)
+          const [arrival] = await reads.get({ name }, { ...options, ...answers.one() })
+          return (arrival as Arrival<T>).take()
         })
       } catch (error) {
         if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
@@ -135,10 +141,11 @@ function createReader<M extends { name?: string | null }, T>(
     list: (parent, pageToken, deadline) =>
       caller(`List${noun}s`, parent, deadline, async options => {
         const request = { parent, pageToken, pageSize }
-        const [messages, , response] = await reads.list(request, { ...options, autoPaginate: false })
+        const callOptions = { ...options, ...answers.page(), autoPaginate: false as const }
+        const [arrivals, , response] = await reads.list(request, callOptions)
         // One without a name cannot be what anybody asks for.
-        const named = messages.flatMap(message => (message.name ? [[message.name, translate(message)] as const] : []))
-        const items = new Map(named)
+        const named = (arrivals as Arrival<T>[]).filter(({ name }) => name !== '')
+        const items = new Map(named.map(({ name, take }) => [name, take()]))
         return { items, nextPageToken: response.nextPageToken ?? '', unreachable: response.unreachable ?? [] }
       }),
   }

@@ -92,7 +92,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
   let configState: ConfigState | null = null
 
   function track(watched: readonly Stack[], before: TrackedStacks, at: EpochMs): TrackedStacks {
-    return new Map(watched.map(stack => [stack.name, trackStack(stack, checksOf(stack), before.get(stack.name), at)]))
+    return new Map(watched.map(stack => [stack.name, trackStack(stack, checksOf, before.get(stack.name), at)]))
   }
 
   return {
@@ -155,12 +155,12 @@ interface TrackedStack {
 
 function trackStack(
   stack: Stack,
-  checks: readonly Check[],
+  checksOf: (stack: Stack) => readonly Check[],
   before: TrackedStack | undefined,
   at: EpochMs,
 ): TrackedStack {
   if (before?.stack === stack) return before
-  const states = checks.map(check => {
+  const states = checksOf(stack).map(check => {
     const known = before && subjectOf(before.stack, check) === subjectOf(stack, check) ? before.states : null
     return [check.kind, known?.get(check.kind) ?? initialState(check.kind, at)] as const
   })

@@ -23,7 +23,7 @@ export interface Sight {
 }
 
 /** A stack has no more revisions that serve: room for a fleet would take longer to make than the look. */
-const oneLook = { listed: 100, revisions: 100, executions: 100, moments: 100 } as const
+const oneLook = { revisions: 100, executions: 100, moments: 100 } as const
 
 /** Looks at a stack anew each time; rejects with a coded error where it could not look. */
 export type Look = (stack: Stack) => Promise<Sight>

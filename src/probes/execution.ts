@@ -21,16 +21,12 @@ export async function observeExecution(reader: CloudRunReader, stack: Stack): Pr
 }
 
 async function revisionThen(reader: CloudRunReader, stack: Stack, execution: Execution): Promise<Revision | null> {
+  if (execution.createTime === null || !showsOnlyTag(execution, stack)) return null
   // A service that cannot be looked at is the failed look of another probe.
   const observed = await observeService(reader, stack).catch(() => null)
-  if (!observed || execution.createTime === null) return null
+  if (!observed) return null
   const release = readRelease(observed.service, observed.revisions, stack.service.container)
-  const sighting = sightExecution(execution, release, null, {
-    job: stack.job?.container ?? null,
-    service: stack.service.container,
-  })
-  const showsDigest = sighting.kind !== 'seen' || sighting.side.image.digest !== null
-  if (showsDigest || !isOlderThanServing(execution.createTime, release)) return null
+  if (!isOlderThanServing(execution.createTime, release)) return null
   try {
     return await reader.newestRevisionAt(stack, stack.service.name, execution.createTime)
   } catch (error) {
@@ -38,4 +34,10 @@ async function revisionThen(reader: CloudRunReader, stack: Stack, execution: Exe
     if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return null
     throw error
   }
+}
+
+function showsOnlyTag(execution: Execution, { job, service }: Stack): boolean {
+  const containers = { job: job?.container ?? null, service: service.container }
+  const sighting = sightExecution(execution, null, null, containers)
+  return sighting.kind === 'seen' && sighting.side.image.digest === null
 }

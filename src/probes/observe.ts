@@ -83,18 +83,23 @@ async function observeNow<K extends ProbeKind>(
   stack: Stack,
   { clock, deadline, timeoutMs, ending, pulse }: ObserveOptions,
 ): Promise<Look<K>> {
-  const [at, begin, stoodStill] = [clock.now(), clock.monotonic(), pulse.stoodStillMs()]
-  const look = () => ({ kind: probe.kind, stack: stack.name, at, durationMs: clock.monotonic() - begin })
-  const sleptThrough = () => {
+  const { kind } = probe
+  const at = clock.now()
+  const begin = clock.monotonic()
+  const stoodStill = pulse.stoodStillMs()
+  const failed = (error: DriftwatchError): Look<K> => {
+    return { kind, stack: stack.name, at, durationMs: clock.monotonic() - begin, outcome: 'failed', error }
+  }
+  const sleptThrough = (): Look<K> | null => {
     const lostMs = pulse.stoodStillMs() - stoodStill
-    if (ending.aborted || lostMs <= timeoutMs * mostStoodStill) return null
-    return { ...look(), outcome: 'failed', error: loopBlocked(lostMs, timeoutMs) } as const
+    return ending.aborted || lostMs <= timeoutMs * mostStoodStill ? null : failed(loopBlocked(lostMs, timeoutMs))
   }
   try {
-    const value = await Promise.race([probe.observe(stack, { signal: deadline.signal }), deadline.over])
-    return sleptThrough() ?? { ...look(), outcome: 'answered', value }
+    const value = await Promise.race([probe.observe(stack, deadline), deadline.over])
+    const durationMs = clock.monotonic() - begin
+    return sleptThrough() ?? { kind, stack: stack.name, at, durationMs, outcome: 'answered', value }
   } catch (thrown) {
-    return sleptThrough() ?? { ...look(), outcome: 'failed', error: asDriftwatchError(thrown) }
+    return sleptThrough() ?? failed(asDriftwatchError(thrown))
   }
 }
 

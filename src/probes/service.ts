@@ -1,5 +1,6 @@
 import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
 import type { Stack } from '../config/schema.ts'
+import type { Service } from '../release/cloud-run.ts'
 import { servingRevisions } from '../release/serving.ts'
 import type { ObservedService, Probe } from './probe.ts'
 
@@ -8,7 +9,18 @@ export function createServiceProbe(reader: CloudRunReader): Probe<'service'> {
   return { kind: 'service', observe: stack => observeService(reader, stack) }
 }
 
-export async function observeService(reader: CloudRunReader, stack: Stack): Promise<ObservedService | null> {
+/** What was asked in the cycle of a reader: several probes need it. */
+const asked = new WeakMap<CloudRunReader, Map<Stack, Promise<ObservedService | null>>>()
+
+export function observeService(reader: CloudRunReader, stack: Stack): Promise<ObservedService | null> {
+  const ofCycle = asked.get(reader) ?? new Map<Stack, Promise<ObservedService | null>>()
+  asked.set(reader, ofCycle)
+  const answer = ofCycle.get(stack) ?? lookAtService(reader, stack)
+  ofCycle.set(stack, answer)
+  return answer
+}
+
+async function lookAtService(reader: CloudRunReader, stack: Stack): Promise<ObservedService | null> {
   const service = await reader.service(stack, stack.service.name)
   if (!service) return null
   const serving = servingRevisions(service)
@@ -17,5 +29,19 @@ export async function observeService(reader: CloudRunReader, stack: Stack): Prom
   const revisions = await Promise.all(
     [...names].map(async name => [name, await reader.revision(stack, service, name)] as const),
   )
-  return { service, revisions: new Map(revisions) }
+  return asSeenBefore({ service, revisions: new Map(revisions) })
+}
+
+const seen = new WeakMap<Service, ObservedService>()
+
+/** Where the service and each revision are the objects of before, so is this: whoever compares need not look into it. */
+function asSeenBefore(observed: ObservedService): ObservedService {
+  const before = seen.get(observed.service)
+  if (before && haveSameEntries(before.revisions, observed.revisions)) return before
+  seen.set(observed.service, observed)
+  return observed
+}
+
+function haveSameEntries<Key, Value>(one: ReadonlyMap<Key, Value>, other: ReadonlyMap<Key, Value>): boolean {
+  return one.size === other.size && [...one].every(([key, value]) => other.get(key) === value)
 }

@@ -40,12 +40,21 @@ interface TemplatePair {
   readonly digest: string | null
 }
 
+type Revisions = ReadonlyMap<string, Revision | null>
+
+/** What was read last of the same objects: probes and checks ask for it, in every cycle. */
+const kept = new WeakMap<Revisions, { readonly container: string | null; readonly release: Release }>()
+
 /** Reads a service and its revisions (by short name) as a release. `container` is the configured name, or null. */
-export function readRelease(
-  service: Service,
-  revisions: ReadonlyMap<string, Revision | null>,
-  container: string | null,
-): Release {
+export function readRelease(service: Service, revisions: Revisions, container: string | null): Release {
+  const before = kept.get(revisions)
+  if (before?.container === container && before.release.service === service) return before.release
+  const release = readAnew(service, revisions, container)
+  kept.set(revisions, { container, release })
+  return release
+}
+
+function readAnew(service: Service, revisions: Revisions, container: string | null): Release {
   const madeFromTemplate = revisionOfTemplate(service, revisions)
   const pair = templatePair(service, madeFromTemplate, container)
   const serving = servingRevisions(service)
@@ -136,7 +145,7 @@ export function rolloutOf({ service, serving }: Release): Rollout | null {
  * `latestCreatedRevision` was made from the template that is there now, unless an update is under way or failed before
  * it made a revision: then the revision is older than the update.
  */
-function revisionOfTemplate(service: Service, revisions: ReadonlyMap<string, Revision | null>): Revision | null {
+function revisionOfTemplate(service: Service, revisions: Revisions): Revision | null {
   const { latestCreatedRevision: name, templateRevision } = service
   const revision = name === null ? null : (revisions.get(name) ?? null)
   if (!revision || (templateRevision !== null && templateRevision !== name)) return null

@@ -58,15 +58,14 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     const aged = store.age(startedAt)
     const stacks = await findStacks(reader, dependencies)
     if (!ending.aborted) watchStacks({ config, ...stacks })
-    const pace = createPace(clock)
-    const overAt = begin + longestCycleMs(config.timeoutMs)
+    const { timeoutMs } = config
+    const overAt = begin + longestCycleMs(timeoutMs)
+    const parts = { pace: createPace(clock), looks: { clock, timeoutMs, ending, deadline, overAt, pulse } }
     // Where not all can be looked at in time, those come first that have waited longest.
     const inTurn = stacks.stacks
       .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
       .sort((one, other) => one.observedAt - other.observedAt)
-    const judged = await Promise.all(
-      inTurn.map(({ stack }) => watchStack(stack, probes, { pace, pulse, deadline, overAt }, dependencies)),
-    )
+    const judged = await Promise.all(inTurn.map(({ stack }) => watchStack(stack, probes, parts, dependencies)))
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
@@ -104,27 +103,28 @@ interface StackLooks {
 }
 
 /** What the stacks of one cycle share. */
-interface CycleParts extends Pick<ObserveOptions, 'pulse' | 'deadline' | 'overAt'> {
+interface CycleParts {
   readonly pace: Pace
+  readonly looks: ObserveOptions
 }
 
 async function watchStack(
   stack: Stack,
   probes: readonly Probe<ProbeKind>[],
-  { pace, ...limits }: CycleParts,
+  parts: CycleParts,
   dependencies: CycleDependencies,
 ): Promise<StackLooks> {
-  const { config, clock, store, ending, checksOf, onLook } = dependencies
+  const { store, checksOf, onLook } = dependencies
   const checks = checksOf(stack)
   const looks = await Promise.all(
     probes
       .filter(({ kind }) => checks.some(check => regards(check, kind)))
-      .map(probe => observe(probe, stack, { clock, timeoutMs: config.timeoutMs, ending, ...limits })),
+      .map(probe => observe(probe, stack, parts.looks)),
   )
   for (const look of looks) onLook(look)
   const transitions: Transition[] = []
   for (const check of checks) {
-    const outcome = await judgeLooks(check, stack, looks, pace, dependencies)
+    const outcome = await judgeLooks(check, stack, looks, parts.pace, dependencies)
     const transition = store.record(stack.name, check.kind, outcome)
     if (transition) transitions.push(transition)
   }
