@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
+  type Metadata,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
@@ -10,7 +11,7 @@ import {
 import { fromJSON } from '@grpc/proto-loader'
 import { type CallLog, createCallLog } from './cloud-run/calls.ts'
 import { type Fault, faultPicker, refusalOf } from './cloud-run/faults.ts'
-import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
+import { codeName, isRefusal, refusal, usualDetails } from './cloud-run/refusal.ts'
 import { createIncidents, type Incident } from './monitoring/incidents.ts'
 import { createPolicyStore, type Policy, type PolicyStore } from './monitoring/policies.ts'
 import { assertAllowed, type Role } from './monitoring/roles.ts'
@@ -26,6 +27,8 @@ export interface MonitoringOptions {
   readonly now?: () => number
   /** What whoever calls may do; default everything. */
   readonly roles?: readonly Role[]
+  /** The access token that whoever calls must show; default: none is asked for. */
+  readonly token?: string
   /** Full resource names of those that exist. */
   readonly notificationChannels?: readonly string[]
   /** What the Cloud Run services of every project and region do. */
@@ -38,7 +41,7 @@ export interface MonitoringOptions {
 
 /**
  * A running emulator of Cloud Monitoring: metrics, alert policies, notification channels and uptime checks over gRPC,
- * without TLS and credentials, on 127.0.0.1. It evaluates the policies on the series that it receives.
+ * without TLS, on 127.0.0.1, for anybody unless it is given a token. It evaluates the policies on the series that it receives.
  */
 export interface Monitoring {
   /** `127.0.0.1:PORT`, for MONITORING_EMULATOR_HOST. */
@@ -113,11 +116,12 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
 
   const server = serve(
     methodsOf(series, telemetry, policies, channels, uptimeChecks),
-    async (name, method, { request }, reply) => {
+    async (name, method, { request, metadata }, reply) => {
       const call = { method: name, resource: resourceOf(request), pageSize: 0, pageToken: '', code: null as never }
       calls.record(call)
       const set = (code: string) => Object.assign(call, { code })
       try {
+        assertKnown(metadata, options.token)
         const message = await answer(name, request, method)
         set('OK')
         reply(null, message)
@@ -153,6 +157,11 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
       await closed
     },
   }
+}
+
+function assertKnown(metadata: Metadata, token: string | undefined): void {
+  if (token === undefined || metadata.get('authorization').includes(`Bearer ${token}`)) return
+  throw refusal('UNAUTHENTICATED', usualDetails('UNAUTHENTICATED', '', ''))
 }
 
 function resourceOf({ name, parent, alertPolicy, uptimeCheckConfig }: Message): string {

@@ -1,16 +1,26 @@
+import type { grpc } from 'google-gax'
 import t, { type Test } from 'tap'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
 import type { JsonObject } from '../sandbox/merge-patch.ts'
 import { type Monitoring, startMonitoring } from '../sandbox/monitoring.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
+import { within } from '../src/clients/attempts.ts'
+import { createCloudRunClient } from '../src/clients/cloud-run.ts'
+import { createCloudRunReaders } from '../src/clients/cloud-run-reader.ts'
+import { createTelemetryClient } from '../src/clients/telemetry.ts'
+import { createTelemetryReaders } from '../src/clients/telemetry-reader.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
+import type { Stack } from '../src/config/schema.ts'
 import { buildReport, type ReportedCheck } from '../src/drift/report.ts'
+import { createTelemetryProbe } from '../src/probes/telemetry.ts'
 import { windowsOf } from '../src/release/telemetry.ts'
 import { createWatch, type Watch } from '../src/watch.ts'
+import { noOpenssl } from './helpers/certificate.ts'
 import { createAdvancedClock } from './helpers/clock.ts'
+import { startTlsEndpoint } from './helpers/tls-endpoint.ts'
 
 const minute = 60_000
 const services = ['runtime', 'openagents-control-service']
@@ -340,4 +350,35 @@ t.test('what Cloud Monitoring refuses is an error of the look', async t => {
 t.test('where Cloud Monitoring cannot be asked it is unknown', async t => {
   const { look } = await build(t, { withoutMonitoring: true })
   t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
+})
+
+t.test('a Cloud Monitoring that nobody vouches for, or that refuses the credentials, counts for nothing', async t => {
+  const token = 'an-access-token'
+  const world = loadWorld()
+  const [cloudRun, monitoring] = await Promise.all([
+    startCloudRun({ world }),
+    startMonitoring({ telemetry: world.telemetry, token }),
+  ])
+  const client = createCloudRunClient({ clock: systemClock, emulatorHost: cloudRun.host })
+  t.teardown(async () => {
+    await client.close()
+    await Promise.all([cloudRun.close(), monitoring.close()])
+  })
+  const [stack] = buildConfig().stacks as [Stack]
+  const look = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
+    within(systemClock, 10_000, undefined, async deadline => {
+      const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
+      const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
+      const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)
+      const probe = createTelemetryProbe(reader, counts, systemClock)
+      return probe.observe(stack, deadline).finally(() => telemetry.close())
+    })
+  await t.test('over TLS', { skip: noOpenssl }, async t => {
+    const { host, untrusted, trusted } = await startTlsEndpoint(t, monitoring.host)
+    await t.rejects(look(host, untrusted), { code: 'UNAVAILABLE', message: /ListTimeSeries.*certificate/ })
+    t.strictSame(monitoring.calls.counts(), {}, 'it was told nothing')
+    await t.rejects(look(host, trusted()), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    await t.rejects(look(host, trusted('of-another')), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    t.match(await look(host, trusted(token)), { services: [{ service: 'runtime' }, {}] })
+  })
 })

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
+import type { grpc } from 'google-gax'
 import t, { type Test } from 'tap'
 import { type Monitoring, type MonitoringOptions, startMonitoring } from '../sandbox/monitoring.ts'
 import { readIdentity } from '../src/alerts/identity.ts'
@@ -13,14 +14,17 @@ import { type DutyContext, verifyPolicies } from '../src/alerts/policy-duty.ts'
 import { refusedPoints } from '../src/alerts/refused-points.ts'
 import { silentAfterMs } from '../src/alerts/windows.ts'
 import { runCli } from '../src/cli/cli.ts'
-import type { AlertPolicy } from '../src/clients/alert-policy.ts'
+import type { AlertPolicy, WantedPolicy } from '../src/clients/alert-policy.ts'
+import { startDeadline } from '../src/clients/attempts.ts'
 import { createMetadataServer } from '../src/clients/metadata.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
-import { DriftwatchError } from '../src/errors.ts'
+import { DriftwatchError, type ErrorCode } from '../src/errors.ts'
 import { createPolicyKeeper } from '../src/operate/keep-policies.ts'
+import { noOpenssl } from './helpers/certificate.ts'
 import { buildAlertsConfig, buildPaging, identityOf, onCall, type Paging, project } from './helpers/paging.ts'
 import { buildDriftedState, buildSnapshot, buildStackStates, buildState, noon } from './helpers/states.ts'
+import { startTlsEndpoint, type TlsEndpoint } from './helpers/tls-endpoint.ts'
 
 const minute = 60_000
 const who = { project, monitor: 'driftwatch' }
@@ -266,6 +270,70 @@ t.test('without any right it says so, and goes on trying', async t => {
   paging.clock.advance(minute)
   t.equal(await paging.publish(freshSnapshot()), 'ok')
   t.equal(paging.channel.state().error, null)
+})
+
+t.test('nothing reaches a Cloud Monitoring that nobody vouches for, and nothing counts as published', async t => {
+  const token = 'an-access-token'
+  const ways: readonly (readonly [string, ErrorCode | null, (endpoint: TlsEndpoint) => grpc.ChannelCredentials])[] = [
+    ['a certificate that nobody vouches for', 'UNAVAILABLE', ({ untrusted }) => untrusted],
+    ['no credentials', 'UNAUTHENTICATED', ({ trusted }) => trusted()],
+    ['wrong credentials', 'UNAUTHENTICATED', ({ trusted }) => trusted('of-another')],
+    ['the right ones', null, ({ trusted }) => trusted(token)],
+  ]
+  for (const [way, code, channelOf] of ways) {
+    await t.test(way, { skip: noOpenssl }, async t => {
+      const paging = await buildPaging(t, {
+        token,
+        async way({ host }) {
+          const endpoint = await startTlsEndpoint(t, host)
+          return { emulatorHost: endpoint.host, channel: channelOf(endpoint) }
+        },
+      })
+      const { monitoring, channel, writer, clock } = paging
+      t.equal(await paging.publish(freshSnapshot()), code ? 'failed' : 'ok')
+      t.match(channel.state(), code ? { publishedAt: null, error: { code } } : { publishedAt: Number, error: null })
+      const [policy] = wantedAlerts(paging.config, who).policies
+      const deadline = startDeadline(clock, 10_000)
+      const created = await writer.createPolicy(project, policy as WantedPolicy, deadline).catch(thrown => thrown)
+      deadline.cancel()
+      t.match(created, code ? { code } : undefined)
+      t.equal(monitoring.series(project, `metric.type = "${driftedMetric}"`).length, code ? 0 : 2)
+      t.equal(monitoring.policies().length, code ? 0 : 1)
+      if (code !== 'UNAVAILABLE') return
+      t.match(channel.state().error?.message, /certificate/)
+      t.strictSame(monitoring.calls.counts(), {}, 'it was told nothing')
+    })
+  }
+})
+
+t.test("without Google's credentials nothing leaves for Cloud Monitoring", async t => {
+  const environment = { ...process.env }
+  let connections = 0
+  const proxy = createServer().on('connection', () => ++connections)
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => {
+    process.env = environment
+    proxy.close()
+  })
+  // Whatever would leave would come by here.
+  const way = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const credentials = { HOME: t.testdir(), CLOUDSDK_CONFIG: t.testdir(), GOOGLE_APPLICATION_CREDENTIALS: '' }
+  process.env = {
+    ...environment,
+    ...credentials,
+    METADATA_SERVER_DETECTION: 'none',
+    grpc_proxy: way,
+    https_proxy: way,
+    http_proxy: way,
+  }
+  const paging = await buildPaging(t, { way: async () => ({ emulatorHost: null }) })
+  t.equal(await paging.publish(freshSnapshot()), 'failed')
+  t.match(paging.channel.state(), {
+    publishedAt: null,
+    error: { code: 'UNAUTHENTICATED', message: /no Google credentials that work/ },
+  })
+  t.equal(connections, 0)
 })
 
 t.test('a metric of another kind is named, and what it is not is not overwritten', async t => {

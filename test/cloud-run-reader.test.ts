@@ -1,8 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect } from 'node:net'
-import { createServer } from 'node:tls'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
-import { grpc } from 'google-gax'
+import type { grpc } from 'google-gax'
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
@@ -14,7 +11,8 @@ import { type Arrival, createKeptAnswers } from '../src/clients/kept-answers.ts'
 import { systemClock } from '../src/clock.ts'
 import { DriftwatchError } from '../src/errors.ts'
 import type { Service } from '../src/release/cloud-run.ts'
-import { makeCertificate, noOpenssl } from './helpers/certificate.ts'
+import { noOpenssl } from './helpers/certificate.ts'
+import { startTlsEndpoint } from './helpers/tls-endpoint.ts'
 import { createVirtualClock } from './helpers/virtual-clock.ts'
 
 const place = { project: 'openagentsgemini', region: 'us-central1' }
@@ -324,29 +322,17 @@ t.test('a call that hears no signal is given up at its deadline, and when Driftw
 })
 
 t.test('an API that nobody vouches for is UNAVAILABLE, and told nothing', { skip: noOpenssl }, async t => {
-  const { ca, key, cert } = await makeCertificate(t.testdir())
   const emulator = await startCloudRun()
-  const [, port = ''] = emulator.host.split(':')
-  const endpoint = createServer({ key, cert, ALPNProtocols: ['h2'] }, encrypted => {
-    const plain = connect(Number(port), '127.0.0.1')
-    plain.on('error', () => encrypted.destroy())
-    encrypted.on('error', () => plain.destroy())
-    plain.pipe(encrypted).pipe(plain)
-  }).listen(0, 'localhost')
-  await once(endpoint, 'listening')
+  t.teardown(() => emulator.close())
+  const { host: emulatorHost, untrusted, trusted } = await startTlsEndpoint(t, emulator.host)
   const look = async (channel: grpc.ChannelCredentials) => {
-    const emulatorHost = `localhost:${(endpoint.address() as AddressInfo).port}`
     const client = createCloudRunClient({ clock: systemClock, emulatorHost, channel })
     const name = `projects/${place.project}/locations/${place.region}/services/runtime`
     return client.services.get(name, startDeadline(systemClock, 10_000)).finally(() => client.close())
   }
-  t.teardown(async () => {
-    endpoint.close()
-    await emulator.close()
-  })
-  await t.rejects(look(grpc.credentials.createSsl()), { code: 'UNAVAILABLE', message: /certificate/ })
+  await t.rejects(look(untrusted), { code: 'UNAVAILABLE', message: /certificate/ })
   t.strictSame(emulator.calls.counts(), {})
-  t.match(await look(grpc.credentials.createSsl(Buffer.from(ca))), { name: 'runtime' })
+  t.match(await look(trusted()), { name: 'runtime' })
 })
 
 function sorted<T>(found: ReadonlyMap<string, T>): (readonly [string, T])[] {

@@ -24,9 +24,14 @@ export interface MonitoringWriter {
 
 const longestAnswerBytes = 4 * 1024 * 1024
 
-export function createMonitoringWriter({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringWriter {
+export function createMonitoringWriter({
+  clock,
+  emulatorHost,
+  channel,
+  onRequest,
+}: MonitoringOptions): MonitoringWriter {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
   const policies = new AlertPolicyServiceClient(options())
   const uptime = new UptimeCheckServiceClient(options())
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })

@@ -2,6 +2,7 @@ import { AlertPolicyServiceClient } from '@google-cloud/monitoring/build/src/v3/
 import { MetricServiceClient } from '@google-cloud/monitoring/build/src/v3/metric_service_client.js'
 import { NotificationChannelServiceClient } from '@google-cloud/monitoring/build/src/v3/notification_channel_service_client.js'
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
+import type { grpc } from 'google-gax'
 import type { Clock, EpochMs } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
@@ -60,6 +61,8 @@ export interface MonitoringOptions {
   readonly clock: Clock
   /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
   readonly emulatorHost: string | null
+  /** How the emulator is reached, in place of that. */
+  readonly channel?: grpc.ChannelCredentials
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
 
@@ -70,9 +73,14 @@ const pageSize = 1000
 
 const longestAnswerBytes = 16 * 1024 * 1024
 
-export function createMonitoringClient({ clock, emulatorHost, onRequest }: MonitoringOptions): MonitoringClient {
+export function createMonitoringClient({
+  clock,
+  emulatorHost,
+  channel,
+  onRequest,
+}: MonitoringOptions): MonitoringClient {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials)
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
   const metrics = createRenewable(() => new MetricServiceClient(options()))
   const policies = createRenewable(() => new AlertPolicyServiceClient(options()))
   const channels = createRenewable(() => new NotificationChannelServiceClient(options()))

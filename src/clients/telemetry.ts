@@ -1,12 +1,13 @@
 import type { protos } from '@google-cloud/monitoring'
 import type { MetricServiceClient } from '@google-cloud/monitoring/build/src/v3/metric_service_client.js'
+import type { ClientOptions, grpc } from 'google-gax'
 import type { Clock, EpochMs } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Window } from '../release/telemetry.ts'
 import type { Deadline } from './attempts.ts'
 import type { Place } from './cloud-run-reader.ts'
 import { clientOptions, createCaller } from './google-client.ts'
-import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
+import { createGoogleCredentials } from './google-credentials.ts'
 import { createRenewable, type Renewable } from './renewable.ts'
 
 type VendorSeries = protos.google.monitoring.v3.ITimeSeries
@@ -44,6 +45,8 @@ export interface TelemetryOptions {
   readonly clock: Clock
   /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
   readonly emulatorHost: string | null
+  /** How the emulator is reached, in place of that. */
+  readonly channel?: grpc.ChannelCredentials
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
 
@@ -57,10 +60,11 @@ const longestAnswerBytes = 16 * 1024 * 1024
 const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
 /** Google's library is loaded when it is needed first: most stacks need none. */
-export function createTelemetryClient({ clock, emulatorHost, onRequest }: TelemetryOptions): TelemetryClient {
+export function createTelemetryClient({ clock, emulatorHost, channel, onRequest }: TelemetryOptions): TelemetryClient {
   let source: Promise<Renewable<MetricServiceClient>> | null = null
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
+  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
 
   async function list(
     query: TelemetryQuery,
@@ -70,7 +74,7 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   ): Promise<MinuteCount[]> {
     const name = `projects/${query.project}`
     const request = { name, ...seriesRequest(query, filter, label), pageSize }
-    source ??= load(emulatorHost, credentials)
+    source ??= open(options)
     const client = await source
     const all: MinuteCount[] = []
     let pageToken = ''
@@ -90,7 +94,7 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
 
   return {
     async load() {
-      source ??= load(emulatorHost, credentials)
+      source ??= open(options)
       await source
     },
     requests: (query, deadline) =>
@@ -104,12 +108,9 @@ export function createTelemetryClient({ clock, emulatorHost, onRequest }: Teleme
   }
 }
 
-async function load(
-  emulatorHost: string | null,
-  credentials: GoogleCredentials | null,
-): Promise<Renewable<MetricServiceClient>> {
+async function open(options: () => ClientOptions): Promise<Renewable<MetricServiceClient>> {
   const { MetricServiceClient } = await import('@google-cloud/monitoring/build/src/v3/metric_service_client.js')
-  return createRenewable(() => new MetricServiceClient(clientOptions(emulatorHost, longestAnswerBytes, credentials)))
+  return createRenewable(() => new MetricServiceClient(options()))
 }
 
 function filterOf({ region, services }: TelemetryQuery, metric: string): string {

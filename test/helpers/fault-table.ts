@@ -38,7 +38,7 @@ const oneEndpoint = 'one endpoint serves every stack'
 /** 50 MiB. */
 const pieces = 800
 
-const noTls = 'the emulators speak no TLS'
+const noTls = 'the emulators speak no TLS; tested with the clients'
 
 const both = (fault: Break) => ({ one: fault, all: fault })
 

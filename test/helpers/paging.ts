@@ -7,8 +7,12 @@ import { createCloudMonitoringChannel } from '../../src/alerts/cloud-monitoring.
 import type { Identity } from '../../src/alerts/identity.ts'
 import { inspectAlerts } from '../../src/alerts/inspect.ts'
 import { startDeadline } from '../../src/clients/attempts.ts'
-import { createMonitoringClient, type MonitoringClient } from '../../src/clients/monitoring.ts'
-import { createMonitoringWriter } from '../../src/clients/monitoring-writer.ts'
+import {
+  type MonitoringOptions as ClientOptions,
+  createMonitoringClient,
+  type MonitoringClient,
+} from '../../src/clients/monitoring.ts'
+import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring-writer.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -36,6 +40,7 @@ export function buildAlertsConfig(
 export interface Paging {
   readonly monitoring: Monitoring
   readonly client: MonitoringClient
+  readonly writer: MonitoringWriter
   readonly clock: VirtualClock
   readonly config: Config
   readonly channel: Channel
@@ -56,14 +61,17 @@ export interface Paging {
 export interface PagingOptions extends MonitoringOptions {
   readonly config?: Config
   readonly log?: Log
+  /** How Cloud Monitoring is reached; default as an emulator is. */
+  way?(monitoring: Monitoring): Promise<Pick<ClientOptions, 'emulatorHost' | 'channel'>>
 }
 
 export async function buildPaging(t: Test, options: PagingOptions = {}): Promise<Paging> {
   // Not in step with Cloud Monitoring, which looks at each half minute.
   const clock = createVirtualClock(noon + 7000)
   const monitoring = await startMonitoring({ now: clock.now, notificationChannels: [onCall], ...options })
-  const client = createMonitoringClient({ clock, emulatorHost: monitoring.host })
-  const writer = createMonitoringWriter({ clock, emulatorHost: monitoring.host })
+  const way = (await options.way?.(monitoring)) ?? { emulatorHost: monitoring.host }
+  const client = createMonitoringClient({ clock, ...way })
+  const writer = createMonitoringWriter({ clock, ...way })
   const config = options.config ?? buildAlertsConfig()
   const log = options.log ?? createLog({ level: 'silent', clock })
   const published = new EventEmitter()
@@ -88,6 +96,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
   const bench = {
     monitoring,
     client,
+    writer,
     clock,
     config,
     channel: openChannel('instance-a'),
