@@ -56,7 +56,11 @@ export function createRenewable<Client extends { close(): Promise<void> }>(open:
   }
 }
 
+/** What gRPC says of a stream that is ended with ENHANCE_YOUR_CALM. A quota is a status that the server sends, in its own words. */
+const toldToBeCalm = 'Bandwidth exhausted or memory limit exceeded'
+
 function isUnanswered(thrown: unknown): boolean {
-  const { code } = (thrown ?? {}) as { code?: unknown }
+  const { code, details } = (thrown ?? {}) as { code?: unknown; details?: unknown }
+  if (code === grpc.status.RESOURCE_EXHAUSTED) return details === toldToBeCalm
   return code === grpc.status.UNAVAILABLE || code === grpc.status.DEADLINE_EXCEEDED
 }
