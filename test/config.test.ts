@@ -175,7 +175,7 @@ t.test('the config of the runbook takes the variables of its scripts', async t =
     RUNTIME_SERVICE: 'serves',
     MIGRATE_JOB: 'migrates',
     EXPECTED_IMAGE: 'acme.dev/runtime:v1',
-    DATABASE_URL: 'postgres://db/name',
+    DATABASE_URL: 'postgres://me@db/name',
   })
   t.match(stack, {
     project: 'acme',
@@ -183,10 +183,10 @@ t.test('the config of the runbook takes the variables of its scripts', async t =
     service: { name: 'serves', expectedImage: 'acme.dev/runtime:v1' },
   })
   t.match(stack, { job: { name: 'migrates', command: ['runtime-migrate'], args: [] }, notes: [] })
-  t.equal(stack?.database?.url.reveal(), 'postgres://db/name')
+  t.equal(stack?.database?.url.reveal(), 'postgres://me@db/name')
   t.equal(
-    load({ DB_URL: 'postgres://first', DATABASE_URL: 'postgres://second' })?.database?.url.reveal(),
-    'postgres://first',
+    load({ DB_URL: 'postgres://me@first', DATABASE_URL: 'postgres://me@second' })?.database?.url.reveal(),
+    'postgres://me@first',
   )
 })
 
@@ -238,7 +238,8 @@ t.test('what the file leaves out has its default', async t => {
     bypassRls: false,
   }
   t.match(
-    parseConfig(buildConfig({ database: { url: 'postgres://db', roles: { rw: { login: true } } } }), '', {}).stacks[0],
+    parseConfig(buildConfig({ database: { url: 'postgres://me@db', roles: { rw: { login: true } } } }), '', {})
+      .stacks[0],
     {
       job: null,
       database: { roles: { rw: { ...role, members: [], database: [] } }, trustedRoles: [], schemas: {} },
@@ -262,7 +263,7 @@ stacks:
     region: us-central1
     service: { name: runtime, container: 1.10, expectedImage: null }
     job: { name: no, container: ~, command: [true, 0x10, null], args: ["null"] }
-    database: { url: postgres://db, roles: { rw: { login: ${ref('LOGIN')}, superuser: "true" } } }
+    database: { url: postgres://me@db, roles: { rw: { login: ${ref('LOGIN')}, superuser: "true" } } }
 `
   const config = parseConfig(text, 'driftwatch.yaml', { LOGIN: 'true' })
   t.match(config, {
@@ -347,17 +348,19 @@ stacks:
 })
 
 t.test('a password in a URL is shown nowhere', async t => {
-  const password = fc.string({ unit: fc.constantFrom(...'abc019-._~!$&()*+,;=:%'), minLength: 6 })
+  const password = fc.string({ unit: fc.constantFrom(...'abc019-._~!$&()*+,;=:', '%25'), minLength: 6 })
   const urls = fc.constantFrom<(secret: string) => string>(
     secret => `postgres://admin:${secret}@db:5432/name?sslmode=require`,
-    secret => `postgresql://:${secret}@db`,
+    secret => `postgresql://me:${secret}@db`,
     secret => `postgres://admin:${secret}@/name?host=/cloudsql/acme:us-central1:db`,
     secret => `postgres://db/name?user=admin&password=${encodeURIComponent(secret)}`,
-    secret => `postgres://db/name?p%61ssword=${encodeURIComponent(secret)}&${encodeURIComponent(secret)}`,
+    secret => `postgres://me@db/name?p%61ssword=${encodeURIComponent(secret)}&${encodeURIComponent(secret)}=1`,
   )
   const isHidden = (secret: string, url: string) => {
     const config = parseConfig(buildConfig({ database: { url: escapeInterpolation(url) } }), '', {})
     const database = config.stacks[0]?.database
+    // What is shown is a config too.
+    parseConfig(printConfig(config), '', {})
     const shown = [
       printConfig(config),
       JSON.stringify(config),
@@ -424,7 +427,7 @@ t.test('what stacks share is in every stack that does not say otherwise', async 
         labels: { tier: 'two' },
         service: { name: 'own', repositories: ['acme.dev/c'] },
         job: { name: 'own-migrate', args: ['up'] },
-        database: { url: 'postgres://db', roles: { owner: { login: true } } },
+        database: { url: 'postgres://me@db', roles: { owner: { login: true } } },
       },
     ],
   }
@@ -505,14 +508,18 @@ t.test('a printed config is a config again, and the same', async t => {
       maxDuration: '1d2h3m4s5ms',
     },
   }
-  const database = { url: 'postgres://db/name?host=/tmp', schemas: { 'odd name': {} }, roles: { '*': { login: true } } }
+  const database = {
+    url: 'postgres://me@db/name?host=/tmp',
+    schemas: { 'odd name': {} },
+    roles: { '*': { login: true } },
+  }
   for (const text of [
     read('deploy/openagents-runtime.yaml'),
     buildConfig(odd, { rolloutGrace: '0s', staleAfter: '90061001ms', host: '::1' }),
     buildConfig({ database }),
   ]) {
     const config = parseConfig(text, 'driftwatch.yaml', {
-      DB_URL: 'postgres://db',
+      DB_URL: 'postgres://me@db',
       RUNTIME_BASE_URL: 'https://runtime.example',
     })
     const again = parseConfig(printConfig(config), 'printed.yaml', {})

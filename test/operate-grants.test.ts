@@ -173,7 +173,10 @@ t.test('the grants of a database', async t => {
       code: 1,
       stderr: /CONTROL_RW_ROLE is other, and stack runtime of the config has no such role/,
     })
-    t.match(await asked({ DB_URL: 'postgres://elsewhere/app' }), { code: 1, stderr: /DB_URL is not the database of/ })
+    t.match(await asked({ DB_URL: 'postgres://me@elsewhere/app' }), {
+      code: 1,
+      stderr: /DB_URL is not the database of/,
+    })
     await isUndone(t)
     await heal()
   })

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
+import { describeTarget, type PostgresTarget } from '../config/postgres-url.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { guardStream } from './postgres-guard.ts'
-import { describeTarget, type PostgresTarget } from './postgres-url.ts'
 
 /** A connection within a transaction. */
 export interface PostgresSession {

@@ -1,5 +1,5 @@
+import { describeTarget, type PostgresTarget } from '../config/postgres-url.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
-import { describeTarget, type PostgresTarget } from './postgres-url.ts'
 import { vendorProse } from './vendor-text.ts'
 
 /** SQLSTATEs with a meaning of their own, before their classes. */

@@ -1,6 +1,6 @@
+import { parsePostgresUrl } from '../config/postgres-url.ts'
 import { type PostgresOptions, settings } from './postgres.ts'
 import { createPostgresConnection, type PostgresSession } from './postgres-connection.ts'
-import { parsePostgresUrl } from './postgres-url.ts'
 
 /** A database that is changed, by an operator's command only. */
 export interface PostgresWriter {

@@ -1,5 +1,5 @@
+import { parsePostgresUrl } from '../config/postgres-url.ts'
 import { createPostgresConnection, type PostgresSession } from './postgres-connection.ts'
-import { parsePostgresUrl } from './postgres-url.ts'
 
 /** A database that is only read. */
 export interface PostgresReader {

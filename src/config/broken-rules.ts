@@ -1,4 +1,5 @@
 import { parseDuration } from '../duration.ts'
+import { asDriftwatchError } from '../errors.ts'
 import { isPublic, type PolicyProblem, policyProblems } from '../grants/policy.ts'
 import type { AlertsFile } from './alerts-schema.ts'
 import type { DatabaseFile } from './database-schema.ts'
@@ -7,6 +8,7 @@ import { exactDuration } from './exact-duration.ts'
 import { brokenHttpContract, brokenLatencies } from './http-contract-schema.ts'
 import { brokenLanes } from './lanes-schema.ts'
 import { maskText } from './mask.ts'
+import { parsePostgresUrl } from './postgres-url.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from './problem.ts'
 import { longestGapMs } from './schedule-gap.ts'
 import type { ConfigFile } from './schema.ts'
@@ -33,6 +35,9 @@ export function brokenRules(file: ConfigFile, known: readonly Problem[], listed:
     ...(isSound(['discover']) ? brokenDiscover(file.discover) : []),
     ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
     ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, firstOf(stack.name))),
+    ...judged.flatMap(({ stack: { database }, path }) =>
+      database && isSound([...path, 'database', 'url']) ? brokenUrl(database.url, [...path, 'database', 'url']) : [],
+    ),
     ...governed.flatMap(({ stack, path }) =>
       stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
     ),
@@ -103,6 +108,16 @@ function brokenName(name: string, path: ConfigPath, first: ConfigPath = path): P
   if (name === 'gate') return [{ ...at, message: '"gate" is taken, by the path /drift/gate: choose another name' }]
   if (first === path) return []
   return [{ ...at, message: `${formatPath(first)} is named "${name}" already: names must be unique` }]
+}
+
+/** What no client could connect with. Empty: as if there were no database. */
+function brokenUrl(url: string, path: ConfigPath): Problem[] {
+  try {
+    if (url !== '') parsePostgresUrl(url)
+    return []
+  } catch (thrown) {
+    return [{ path, at: 'value', message: asDriftwatchError(thrown).message }]
+  }
 }
 
 /** What makes no sense in a policy whatever its database looks like, and names that no role of the policy has. */

@@ -21,12 +21,15 @@ export function maskText(text: string): string {
   return withoutUrls.replace(/(password\s*[=:]\s*)[^\s&"',]+/gi, `$1${masked}`)
 }
 
+/** Those that hold no secret, and without which a URL could not be read. */
+const shownParameters = /^(host|port|user|sslmode|sslrootcert|application_name)$/
+
 /** A database's URL without its password, and without the parameters that may hold another. */
 export function maskUrl(url: string): string {
   const [address = '', query] = url.split('?')
   const shown = query?.split('&').map(parameter => {
     const [key = ''] = parameter.split('=')
-    return /^(host|port|sslmode|application_name)$/.test(key) ? parameter : `${masked}`
+    return shownParameters.test(key) ? parameter : `${masked}=${masked}`
   })
   return maskText(address) + (shown ? `?${shown.join('&')}` : '')
 }

@@ -1,4 +1,4 @@
-import { parsePostgresUrl } from '../clients/postgres-url.ts'
+import { parsePostgresUrl } from '../config/postgres-url.ts'
 import type { Secret } from '../config/secret.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Catalog, Oid } from '../grants/catalog.ts'

@@ -29,7 +29,7 @@ export function parsePostgresUrl(url: string): PostgresTarget {
   const parameters = readParameters(query)
   const colon = credentials.indexOf(':')
   const user = parameters.user ?? decode(colon < 0 ? credentials : credentials.slice(0, colon), 'user')
-  if (user === '') throw invalid('names no user')
+  if (user === '') throw invalid('names no user: write postgres://USER@HOST:PORT/DATABASE')
   const written = colon < 0 ? null : decode(credentials.slice(colon + 1), 'password')
   const { host, port } = readAuthority(authority)
   return {
