@@ -138,6 +138,27 @@ t.test('the checks on a database', async t => {
       outcome: 'failed',
       doubt: { message: /more than 10000 versions/ },
     })
+    const long = async (versions: string) => {
+      await server.sql('app', `DROP TABLE IF EXISTS runtime.long; CREATE TABLE runtime.long AS ${versions}`)
+      await server.sql('app', 'GRANT SELECT ON runtime.long TO monitor')
+      return read('runtime.long', 'version')
+    }
+    t.match(await long("SELECT repeat('é', 256) AS version"), { outcome: 'read', versions: ['é'.repeat(256)] })
+    t.match(
+      await long("SELECT repeat('é', 257) AS version"),
+      { outcome: 'failed', doubt: { code: 'UNRECOGNIZED_VALUE', message: /a version of more than 256 characters$/ } },
+      'what is cut is not taken for another version',
+    )
+    t.match(
+      await long("SELECT repeat('x', 20000000) AS version"),
+      { outcome: 'failed', doubt: { message: /256 characters/ } },
+      'and one of 20 MB does not end the connection',
+    )
+    t.match(await long("SELECT n || repeat('𝟘', 250) AS version FROM generate_series(1, 10000) n"), {
+      outcome: 'failed',
+      doubt: { code: 'UNRECOGNIZED_VALUE', message: /versions of more than 2097152 bytes$/ },
+    })
+    await server.sql('app', 'DROP TABLE runtime.long')
   })
 
   t.test('a ledger that cannot be read leaves role-grants what it is', async t => {
