@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
@@ -198,6 +200,39 @@ t.test('the checks on a database', async t => {
     )
     t.match(await look(), blind('INVALID_ARGUMENT', /division by zero/))
     await server.sql('app', 'DROP VIEW runtime.versions; ALTER TABLE runtime.kept RENAME TO versions')
+  })
+
+  t.test('a privilege newer than Driftwatch leaves schema what it is, and role-grants unknown', async t => {
+    await server.sql('app', 'DELETE FROM runtime.versions WHERE version > 2')
+    const { hostname, port } = new URL(url)
+    const newer = createServer(client => {
+      const database = connect(Number(port), hostname).on('error', () => client.destroy())
+      client.on('error', () => database.destroy()).pipe(database)
+      // As a server shows it that knows a privilege `q`, which monitor has on the schema.
+      database.on('data', bytes =>
+        client.write(bytes.toString('latin1').replaceAll('monitor=U/', 'monitor=q/'), 'latin1'),
+      )
+      database.on('end', () => client.end())
+    })
+    await once(newer.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => void newer.close())
+    const database = {
+      url: url.replace(`:${port}/`, `:${(newer.address() as AddressInfo).port}/`),
+      ledger: { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2'] },
+      schemas: { runtime: { relations: ['events'] } },
+      trustedRoles: ['postgres', 'owner', 'monitor'],
+    }
+    const only = ['--only', 'schema', '--only', 'role-grants']
+    const { of } = await check(database, null, ...only)
+    t.match(of('schema'), { status: 'in_sync', error: null })
+    t.match(of('role-grants'), {
+      status: 'unknown',
+      differences: [],
+      fix: null,
+      error: { code: 'UNRECOGNIZED_VALUE', message: /privilege "q", which this Driftwatch does not know/ },
+    })
+    const missing = await check({ ...database, schemas: { runtime: { relations: ['gone'] } } }, null, ...only)
+    t.match(missing.of('schema'), { status: 'drifted', differences: [{ path: 'schemas.runtime.relations.gone' }] })
   })
 
   t.test('what an extension brought is nobody’s drift', async t => {

@@ -174,9 +174,11 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   ),
 )
 
-const database = ledger.map(seen => ({ catalog: { schemas: new Map() }, ledger: seen })) as unknown as fc.Arbitrary<
-  Observed['postgres-catalog']
->
+const database = ledger.map(seen => ({
+  catalog: { schemas: new Map() },
+  rightsDoubt: null,
+  ledger: seen,
+})) as unknown as fc.Arbitrary<Observed['postgres-catalog']>
 
 const observed: fc.Arbitrary<Observed> = fc.record({
   service: observedService,

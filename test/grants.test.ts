@@ -225,7 +225,7 @@ const ownerRole = {
 
 function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
-    'postgres-catalog': { catalog, ledger },
+    'postgres-catalog': { catalog, rightsDoubt: null, ledger },
     service: null,
     job: null,
     execution: null,

@@ -6,6 +6,7 @@ import { finish, type Steps } from '../grants/steps.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, mostDifferences } from './finding.ts'
 import { commandLine } from './fix.ts'
+import { conclude as concludeParts, unproven } from './part.ts'
 
 /** How many objects a difference that stands for many names, and all of a finding together. */
 export const mostObjects = { aDifference: 1000, aFinding: 5000 } as const
@@ -24,6 +25,7 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Ste
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('a stack with a database was looked at as if it had none')
+  if (seen.rightsDoubt) return concludeParts([unproven(seen.rightsDoubt)], { inSync: '', fix: () => null })
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
   return yield* conclude(stack, comparison)
 }

@@ -29,7 +29,8 @@ export interface AclPool {
   intern(entries: readonly AclEntry[]): Acl
 }
 
-export function createAclPool(serverVersion: number, oidOf: OidOf): AclPool {
+/** An ACL that holds a privilege newer than this Driftwatch is told to `onUnknown`, which throws or makes it one without entries. */
+export function createAclPool(serverVersion: number, oidOf: OidOf, onUnknown: OnUnknown = refuse): AclPool {
   const byText = new Map<string, Acl>()
   const byEntries = new Map<string, Acl>()
   const intern = (entries: readonly AclEntry[]): Acl => {
@@ -37,12 +38,21 @@ export function createAclPool(serverVersion: number, oidOf: OidOf): AclPool {
     const key = held.map(({ grantee, grantor, rights }) => `${grantee}/${grantor}/${rights}`).join()
     return keep(byEntries, key, () => held)
   }
+  const parseKnown = (text: string): readonly AclEntry[] => {
+    try {
+      return parseAcl(text, oidOf)
+    } catch (thrown) {
+      if (!(thrown instanceof DriftwatchError) || thrown.code !== 'UNRECOGNIZED_VALUE') throw thrown
+      onUnknown(thrown)
+      return []
+    }
+  }
   return {
     intern,
     read: (text, objects, owner) =>
       text === null
         ? keep(byText, `${objects} ${owner}`, () => intern(builtInAcl(objects, owner, serverVersion)))
-        : keep(byText, text, () => intern(parseAcl(text, oidOf))),
+        : keep(byText, text, () => intern(parseKnown(text))),
   }
 }
 
@@ -72,6 +82,13 @@ export const builtInPublic: Readonly<Record<ObjectClass, Rights>> = {
 }
 
 type OidOf = (roleName: string) => Oid | undefined
+
+/** Told of a privilege that is newer than this Driftwatch. */
+export type OnUnknown = (error: DriftwatchError) => void
+
+function refuse(error: DriftwatchError): never {
+  throw error
+}
 
 /**
  * The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten

@@ -1,5 +1,6 @@
 import type { PostgresReaders } from '../clients/postgres-readers.ts'
 import type { Turns } from '../clients/turns.ts'
+import type { Doubt } from '../release/doubt.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
@@ -22,9 +23,12 @@ export function createPostgresCatalogProbe(
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {
-        const catalog = await readCatalog(session, scopeOf(database))
+        let rightsDoubt: Doubt | null = null
+        const catalog = await readCatalog(session, scopeOf(database), ({ code, message }) => {
+          rightsDoubt ??= { code, message }
+        })
         const ledger = database.ledger ? await readLedger(session, database.ledger, timeoutMs * ledgerShare) : null
-        return { catalog, ledger }
+        return { catalog, rightsDoubt, ledger }
       })
     },
   }

@@ -26,6 +26,8 @@ export interface ObservedExecution {
 /** The catalog of a stack's database, and the migrations that it has recorded. */
 export interface ObservedDatabase {
   readonly catalog: Catalog
+  /** Why the rights in the catalog cannot be judged although all else can; null where they can. */
+  readonly rightsDoubt: Doubt | null
   /** Null where the config names no ledger. */
   readonly ledger: LedgerAnswer | null
 }

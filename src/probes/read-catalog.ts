@@ -1,6 +1,6 @@
 import type { PostgresSession } from '../clients/postgres-connection.ts'
 import { DriftwatchError } from '../errors.ts'
-import { type Acl, type AclPool, createAclPool } from '../grants/acl.ts'
+import { type Acl, type AclPool, createAclPool, type OnUnknown } from '../grants/acl.ts'
 import {
   type Catalog,
   type CatalogObject,
@@ -56,12 +56,19 @@ export function scopeOf({ schemas = {}, roles = {} }: GrantsPolicy): CatalogScop
 /** The oldest server whose catalog is known here. */
 export const oldestServer = 140000
 
-/** Reads what the policy is about, within the session's transaction. */
-export async function readCatalog(session: PostgresSession, scope: CatalogScope): Promise<Catalog> {
+/**
+ * Reads what the policy is about, within the session's transaction. Rejects with UNRECOGNIZED_VALUE where a privilege is
+ * newer than this Driftwatch, unless `onUnknown` bears it: then the catalog is good for all but its rights.
+ */
+export async function readCatalog(
+  session: PostgresSession,
+  scope: CatalogScope,
+  onUnknown?: OnUnknown,
+): Promise<Catalog> {
   const { server, currentRole } = await readServer(session)
   const roles = (await session.rows<RoleRow>(rolesQuery)).map(readRole)
   const oids = new Map(roles.map(({ name, oid }) => [name, oid]))
-  const pool = createAclPool(server.version, name => oids.get(name))
+  const pool = createAclPool(server.version, name => oids.get(name), onUnknown)
   const memberships = (await session.rows<MembershipRow>(membershipsQuery(server.version))).map(readMembership)
   const schemas = await session.rows<SchemaRow>(schemasQuery, [scope.schemas])
   const governed = schemas.map(([oid]) => oid)
