@@ -1,10 +1,11 @@
 import DataLoader from 'dataloader'
 import isEqual from 'fast-deep-equal/es6/index.js'
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
 import type { Clock, EpochMs } from '../clock.ts'
 import { asDriftwatchError } from '../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../release/cloud-run.ts'
 import type { Deadline } from './attempts.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createFleetReads, type FleetReads } from './fleet-reads.ts'
 
@@ -37,14 +38,8 @@ export interface CloudRunReaders {
   open(deadline: Deadline): CloudRunReader
 }
 
-/** How many are kept of each, the last used. Their room is made at once. */
-export interface KeptBounds {
-  readonly revisions: number
-  readonly executions: number
-  readonly moments: number
-}
-
-const bigFleet: KeptBounds = { revisions: 20_000, executions: 20_000, moments: 5_000 }
+/** How many are kept of each, the last used. */
+const kept = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
 
 /** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
 const rereadAfterMs = 10 * 60_000
@@ -70,16 +65,14 @@ interface Memory {
 export function createCloudRunReaders({
   client,
   clock,
-  kept = bigFleet,
 }: {
   readonly client: CloudRunClient
   readonly clock: Clock
-  readonly kept?: KeptBounds
 }): CloudRunReaders {
   const memory: Memory = {
-    revisions: new LRUCache({ max: kept.revisions }),
-    executions: new LRUCache({ max: kept.executions }),
-    moments: new LRUCache({ max: kept.moments }),
+    revisions: createBoundedCache(kept.revisions),
+    executions: createBoundedCache(kept.executions),
+    moments: createBoundedCache(kept.moments),
   }
   const fleets = {
     services: createFleetReads(client.services, clock),

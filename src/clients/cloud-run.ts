@@ -77,8 +77,8 @@ interface VendorReads {
   ): Promise<readonly [readonly unknown[], unknown, VendorPage]>
 }
 
-/** How many resources are kept of each kind, the last used: of past ones nobody asks twice. */
-const kept = { current: 20_000, past: 1_000 }
+/** How many bytes are kept of each kind of resource: some ten thousand, and less of those that are past, since few of them are asked for twice. */
+const keptBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
 
 export function createCloudRunClient({
   clock,
@@ -96,19 +96,19 @@ export function createCloudRunClient({
   const executions = createRenewable(() => new ExecutionsClient(options()))
   const caller = createCaller({ system: 'Cloud Run', clock, credentials, budget, onRequest })
   return {
-    services: createReader('Service', toService, kept.current, caller, {
+    services: createReader('Service', toService, keptBytes.current, caller, {
       get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),
       list: (request, callOptions) => services.call(client => client.listServices(request, callOptions)),
     }),
-    revisions: createReader('Revision', toRevision, kept.past, caller, {
+    revisions: createReader('Revision', toRevision, keptBytes.past, caller, {
       get: (request, callOptions) => revisions.call(client => client.getRevision(request, callOptions)),
       list: (request, callOptions) => revisions.call(client => client.listRevisions(request, callOptions)),
     }),
-    jobs: createReader('Job', toJob, kept.current, caller, {
+    jobs: createReader('Job', toJob, keptBytes.current, caller, {
       get: (request, callOptions) => jobs.call(client => client.getJob(request, callOptions)),
       list: (request, callOptions) => jobs.call(client => client.listJobs(request, callOptions)),
     }),
-    executions: createReader('Execution', toExecution, kept.past, caller, {
+    executions: createReader('Execution', toExecution, keptBytes.past, caller, {
       get: (request, callOptions) => executions.call(client => client.getExecution(request, callOptions)),
       list: (request, callOptions) => executions.call(client => client.listExecutions(request, callOptions)),
     }),
@@ -121,11 +121,11 @@ export function createCloudRunClient({
 function createReader<M extends { name?: string | null }, T extends object>(
   noun: string,
   translate: (message: M) => T,
-  max: number,
+  maxBytes: number,
   caller: Caller,
   reads: VendorReads,
 ): ResourceReader<T> {
-  const answers = createKeptAnswers({ field: `${noun.toLowerCase()}s`, translate, max })
+  const answers = createKeptAnswers({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
   return {
     async get(name, deadline) {
       try {

@@ -1,6 +1,6 @@
 import isEqual from 'fast-deep-equal/es6/index.js'
 import { type CallOptions, type grpc, protobuf } from 'google-gax'
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from './bounded-cache.ts'
 
 /** A resource of an answer. */
 export interface Arrival<T> {
@@ -28,8 +28,8 @@ export interface KeptAnswersOptions<M, T> {
   /** The field of a page that holds its resources; by its number it is the first. */
   readonly field: string
   readonly translate: (message: M) => T
-  /** How many resources are kept, the last used. */
-  readonly max: number
+  /** The bytes of so many resources are kept, of those that were used last. */
+  readonly maxBytes: number
 }
 
 type Deserialize = (bytes: Buffer) => unknown
@@ -42,9 +42,9 @@ interface Kept<T> {
 export function createKeptAnswers<M extends { name?: string | null }, T extends object>({
   field,
   translate,
-  max,
+  maxBytes,
 }: KeptAnswersOptions<M, T>): KeptAnswers {
-  const kept = new LRUCache<string, Kept<T>>({ max })
+  const kept = createBoundedCache<Kept<T>>(maxBytes, ({ bytes }) => bytes.length)
 
   function recall(bytes: Buffer): Arrival<T> | null {
     const name = nameIn(bytes)

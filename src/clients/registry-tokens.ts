@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { DriftwatchError } from '../errors.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import { isGoogleRegistry, type RepositoryAddress } from './registry-address.ts'
 import { createFlights } from './registry-flights.ts'
 import { type RegistryHttp, refusalCode } from './registry-http.ts'
@@ -42,7 +42,7 @@ export function createRegistryTokens(options: {
   readonly clock: Clock
 }): RegistryTokens {
   const { http, clock } = options
-  const tokens = new LRUCache<string, HeldToken>({ max: 1000 })
+  const tokens = createBoundedCache<HeldToken>(1000)
   const exchanges = createFlights<string>()
 
   async function authorization(address: RepositoryAddress): Promise<Record<string, string>> {

@@ -1,9 +1,9 @@
-import { LRUCache } from 'lru-cache'
 import pRetry from 'p-retry'
 import type { Clock } from '../clock.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../release/registry-answers.ts'
 import { abortion } from './attempts.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import { createFlights } from './registry-flights.ts'
 import {
@@ -53,8 +53,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
   const http = createRegistryHttp({ fetch, onRequest })
   const read = repositoryReader(http, createRegistryTokens({ http, credentials, clock }))
-  const kept = new LRUCache<string, RegistryAnswer>({ maxSize: maxKept, sizeCalculation: sizeOf })
-  const believed = new LRUCache<string, { readonly answer: RegistryAnswer; readonly until: number }>({ max: maxKept })
+  const kept = createBoundedCache<RegistryAnswer>(maxKept, sizeOf)
+  const believed = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxKept)
   const flights = createFlights<RegistryAnswer>()
   /** By registry: one that hangs keeps no other waiting. */
   const hosts = new Map<string, Turns>()

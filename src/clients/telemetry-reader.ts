@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader'
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import type { ServiceCounts, Window } from '../release/telemetry.ts'
 import type { Deadline } from './attempts.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 import type { Place } from './cloud-run-reader.ts'
 import type { MinuteCount, TelemetryClient } from './telemetry.ts'
 
@@ -38,7 +38,7 @@ const requestLog = 'run.googleapis.com/requests'
 const gatherMs = 100
 
 export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Clock, 'sleep'>): TelemetryReaders {
-  const kept = new LRUCache<string, ServiceCounts>({ max: mostKept })
+  const kept = createBoundedCache<ServiceCounts>(mostKept)
 
   /** What ends together is read together, over the longest of the windows. */
   async function readGroup(group: readonly Wanted[], deadline: Deadline): Promise<Map<string, ServiceCounts | Error>> {

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import type { Deadline } from './attempts.ts'
+import { createBoundedCache } from './bounded-cache.ts'
 
 /** Lets a few work at once. Who has waited longest since its last turn comes first, whatever became of that. */
 export interface Turns {
@@ -29,7 +29,7 @@ const mostAtOnce = 32
 const mostRemembered = 10_000
 
 export function createTurns(clock: Pick<Clock, 'after'>): Turns {
-  const lastTurns = new LRUCache<string, number>({ max: mostRemembered })
+  const lastTurns = createBoundedCache<number>(mostRemembered)
   let waiting: Waiting[] = []
   let count = 0
   let free = mostAtOnce

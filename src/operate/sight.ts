@@ -22,9 +22,6 @@ export interface Sight {
   readonly executions: readonly Execution[]
 }
 
-/** A stack has no more revisions that serve: room for a fleet would take longer to make than the look. */
-const oneLook = { revisions: 100, executions: 100, moments: 100 } as const
-
 /** Looks at a stack anew each time; rejects with a coded error where it could not look. */
 export type Look = (stack: Stack) => Promise<Sight>
 
@@ -32,7 +29,7 @@ export function createLook(client: CloudRunClient, clock: Clock, timeoutMs: numb
   return async stack => {
     const deadline = startDeadline(clock, timeoutMs)
     // What a reader keeps is for a fleet that is looked at for days: here nothing may be older than the look.
-    const reader = createCloudRunReaders({ client, clock, kept: oneLook }).open(deadline)
+    const reader = createCloudRunReaders({ client, clock }).open(deadline)
     try {
       const [observed, job] = await Promise.all([observeService(reader, stack), observeJob(reader, stack)])
       const [service, revisions] = [observed?.service ?? null, observed?.revisions ?? new Map()]
