@@ -32,6 +32,13 @@ export interface KeptAnswersOptions<M, T> {
   readonly maxBytes: number
 }
 
+/** With memory of its own: a part of a page, or of the pool that Node.js cuts small buffers from, would keep all of that. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
+}
+
 type Deserialize = (bytes: Buffer) => unknown
 
 interface Kept<T> {
@@ -61,8 +68,7 @@ export function createKeptAnswers<M extends { name?: string | null }, T extends 
   function keep(name: string, bytes: Buffer, fresh: T): T {
     const before = kept.get(name)?.value
     const value = before !== undefined && isEqual(before, fresh) ? before : fresh
-    // A copy: the bytes are part of a whole page.
-    kept.set(name, { bytes: Buffer.from(bytes), value })
+    kept.set(name, { bytes: copyOf(bytes), value })
     return value
   }
 
