@@ -1,10 +1,35 @@
+import { parseArgs } from 'node:util'
 import { type Control, startControl } from './control.ts'
 import { readableLogLine, withoutRepeats } from './log-lines.ts'
 import { readableIncident } from './monitoring/readable-incident.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
-/** `npm run sandbox`: the emulators, a PostgreSQL and the real service, until Ctrl-C. */
-async function main(): Promise<void> {
+const help = `Usage
+  npm run sandbox
+
+What does it do?
+  It starts emulators of Google's APIs, a PostgreSQL and the real service, which watches the stack of the runbook, and
+  says what to try. Ctrl-C ends it all.
+
+Which variables does it take?
+  PORT                    of the service (8080)
+  LOG_LEVEL               of the service (warn)
+  DRIFTWATCH_SANDBOX_PG   a superuser's URL of a PostgreSQL that runs already, in place of one of its own
+`
+
+async function main(args: readonly string[]): Promise<void> {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { help: { type: 'boolean', short: 'h' } } })
+    if (values.help) console.log(help)
+    else await runSandbox()
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = 1
+  }
+}
+
+/** The emulators, a PostgreSQL and the real service, until Ctrl-C. */
+async function runSandbox(): Promise<void> {
   const { PORT = '8080', LOG_LEVEL = 'warn', DRIFTWATCH_SANDBOX_PG } = process.env
   const stop = stopSignal()
   const log = withoutRepeats(line => console.log(readableLogLine(line)))
@@ -32,9 +57,7 @@ async function main(): Promise<void> {
     if (end !== null) throw new Error(`The sandbox stops, since ${end}.`)
     console.log('\nStopping ...')
   } catch (error) {
-    if (stop.aborted) return
-    console.error((error as Error).message)
-    process.exitCode = 1
+    if (!stop.aborted) throw error
   } finally {
     await control?.close()
     await sandbox?.close()
@@ -102,4 +125,4 @@ Ctrl-C ends it all.
 `
 }
 
-await main()
+await main(process.argv.slice(2))

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
 import type { Report } from '../../src/drift/report.ts'
+import { freePort } from '../helpers/free-port.ts'
 
 /** `npm run sandbox`, by its own command line. */
-function runSandbox(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['sandbox/main.ts'], { env: { ...process.env, ...env } })
+function runSandbox(env: Record<string, string>, ...args: readonly string[]) {
+  const child = spawn(process.execPath, ['sandbox/main.ts', ...args], { env: { ...process.env, ...env } })
   const exited = once(child, 'close') as Promise<[number]>
   const stderr = text(child.stderr)
   let stdout = ''
@@ -25,17 +25,8 @@ function runSandbox(env: Record<string, string>) {
   return { child, exited, stderr, printed }
 }
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return String(typeof address === 'object' ? address?.port : 0)
-}
-
 t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves nothing', async t => {
-  const env = { PORT: await freePort() }
+  const env = { PORT: String(await freePort()) }
   const { child, exited, printed } = runSandbox(env)
   t.teardown(() => child.kill('SIGKILL'))
   const url = `http://127.0.0.1:${env.PORT}`
@@ -70,6 +61,15 @@ t.test('what does not start says why, and leaves nothing', async t => {
   const wrongPort = runSandbox({ PORT: 'web' })
   t.equal(await wrongPort.stderr, 'PORT is web: expected 0 to 65535\n')
   t.strictSame(await wrongPort.exited, [1, null])
+  const wrongOption = runSandbox({}, '--port')
+  t.match(await wrongOption.stderr, "Unknown option '--port'")
+  t.strictSame(await wrongOption.exited, [1, null])
+})
+
+t.test('--help says what it takes, and starts nothing', async t => {
+  const { printed, exited } = runSandbox({}, '--help')
+  t.match(await printed('DRIFTWATCH_SANDBOX_PG'), 'npm run sandbox')
+  t.strictSame(await exited, [0, null])
 })
 
 t.test('a service that dies is noticed', async t => {
