@@ -95,6 +95,13 @@ const rolledOut = (ago: string): WorldPatch => ({
   revisions: { 'runtime-00042-kxb': { createTime: ago } },
 })
 
+const halfTraffic = ['runtime-00041-wpz', 'runtime-00042-kxb'].map(revision => ({
+  type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION',
+  revision,
+  percent: 50,
+}))
+const split: WorldPatch = { services: { runtime: { traffic: halfTraffic, trafficStatuses: halfTraffic } } }
+
 interface Case {
   readonly patch?: WorldPatch
   readonly config?: object
@@ -239,6 +246,19 @@ const cases: Record<string, Case> = {
     patch: { services: { runtime: null } } as unknown as WorldPatch,
     finding: { status: 'unknown', error: { code: 'DEPENDS_ON' } },
   },
+  'two revisions serve, and one does not say its age: it may be the newer one': {
+    patch: {
+      ...split,
+      ...runtimeFrom('-1h', { requests: { '2xx': 100 } }),
+      revisions: { 'runtime-00041-wpz': { createTime: null } },
+    },
+    finding: { status: 'unknown', differences: [] },
+  },
+  'two revisions serve, and one is no longer kept: it may be the newer one': {
+    patch: { ...split, revisions: { 'runtime-00041-wpz': null } } as unknown as WorldPatch,
+    finding: { status: 'unknown', differences: [] },
+  },
+  'two revisions serve that say their age': { patch: split, finding: { status: 'in_sync', differences: [] } },
   'nobody serves': {
     patch: { services: { runtime: { latestReadyRevision: '' } } },
     finding: { status: 'unknown', error: { code: 'DEPENDS_ON' } },

@@ -2,8 +2,8 @@ import type { Stack } from '../config/schema.ts'
 import type { Revision } from '../release/cloud-run.ts'
 import type { ImageSide } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
-import { formatImage, type Image } from '../release/image.ts'
-import type { Release, ServingRevision } from '../release/release.ts'
+import type { Image } from '../release/image.ts'
+import { agelessOf, isNewestImageKnown, type Release } from '../release/release.ts'
 
 /** The image that serves, against which job and execution are judged. */
 export type WhatServes =
@@ -19,8 +19,8 @@ export function whatServes(stack: Stack, release: Release | null): WhatServes {
   if (!newest) return dependsOn(`no revision of service ${name} takes traffic`)
   // Without its age, a revision that is no longer kept may be the newest.
   const { sighting } = release.serving.find(each => each.revision === null) ?? newest
-  const ageless = release.serving.find(({ revision }) => revision?.createTime === null)
-  if (ageless && release.serving.length > 1 && !serveOneImage(release.serving)) {
+  const ageless = agelessOf(release)
+  if (ageless?.revision && !isNewestImageKnown(release)) {
     const message = `revision ${ageless.name} does not say when it was made: it may be the newest of those that serve`
     return { kind: 'doubt', doubt: { code: 'CONDITION_ABSENT', message } }
   }
@@ -32,11 +32,6 @@ export function whatServes(stack: Stack, release: Release | null): WhatServes {
 /** Whether the service may run it: a job is never told to run an image that the service may not. */
 export function isAllowedImage({ service }: Stack, image: Image): boolean {
   return service.repositories.length === 0 || service.repositories.includes(image.repository)
-}
-
-function serveOneImage(serving: readonly ServingRevision[]): boolean {
-  const images = serving.map(({ sighting }) => (sighting.kind === 'seen' ? formatImage(sighting.side.image) : null))
-  return images[0] !== null && images.every(image => image === images[0])
 }
 
 function dependsOn(what: string): WhatServes {

@@ -1,6 +1,6 @@
 import { type ImageSide, openQuestions } from './compare-images.ts'
 import { questionKey, type RegistryAnswers, type RegistryQuestion } from './registry-answers.ts'
-import type { Release, Sighting } from './release.ts'
+import { isNewestImageKnown, type Release, type Sighting } from './release.ts'
 
 /** Two sides that a check will hold against each other. */
 type Pair = readonly [ImageSide, ImageSide]
@@ -35,6 +35,8 @@ function comparedPairs(
   if (newest.revision !== release.madeFromTemplate && release.template.kind === 'seen') {
     pairs.push([release.template.side, newest.side])
   }
+  // Job and execution are held against the newest alone.
+  if (!isNewestImageKnown(release)) return pairs
   for (const other of [job, execution]) if (other?.kind === 'seen') pairs.push([other.side, newest.side])
   return pairs
 }

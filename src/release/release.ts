@@ -3,7 +3,7 @@ import type { Container, Execution, Job, Revision, Service } from './cloud-run.t
 import type { ImageSide } from './compare-images.ts'
 import { pickContainer } from './container.ts'
 import type { Doubt } from './doubt.ts'
-import { type Image, parseImage } from './image.ts'
+import { formatImage, type Image, parseImage } from './image.ts'
 import { laterOf } from './rollout.ts'
 import { servingRevisions } from './serving.ts'
 import type { Rollout } from './telemetry.ts'
@@ -113,6 +113,19 @@ export function expectedSide(expected: string | null, release: Release): ImageSi
   return image && { image, tagMeans: 'now', standsFor: standsForAsTemplate(image, release) }
 }
 
+/** Of several revisions that serve one that is no longer kept, or does not say its age: it may be the newest. */
+export function agelessOf({ serving }: Release): ServingRevision | undefined {
+  return serving.length > 1 ? serving.find(({ revision }) => (revision?.createTime ?? null) === null) : undefined
+}
+
+/** Whether the image of the newest revision that serves is known: which one that is, or that all of them show the same. */
+export function isNewestImageKnown(release: Release): boolean {
+  const images = release.serving.map(({ sighting }) =>
+    sighting.kind === 'seen' ? formatImage(sighting.side.image) : null,
+  )
+  return !agelessOf(release) || (images[0] !== null && images.every(image => image === images[0]))
+}
+
 /** Whether something made at `createTime` is older than the newest revision that serves. */
 export function isOlderThanServing(createTime: EpochMs | null, release: Release): boolean {
   return isOlderThan(createTime, release.serving[0]?.revision ?? null)
@@ -128,10 +141,11 @@ export function serviceChangedAt(release: Release, revision: Revision | null): E
   return laterOf(release.service.updateTime, revision?.createTime ?? null)
 }
 
-/** When what serves came to serve; null where nobody does, or nothing tells. */
-export function rolloutOf({ service, serving }: Release): Rollout | null {
+/** When what serves came to serve; null where nobody does, or nothing tells, such as which of several is the newest. */
+export function rolloutOf(release: Release): Rollout | null {
+  const { service, serving } = release
   const [newest] = serving
-  if (!newest) return null
+  if (!newest || agelessOf(release)) return null
   const { revision } = newest
   // Of a revision that is no longer kept only the last change of the service is known.
   const madeAt = revision?.createTime ?? service.updateTime
