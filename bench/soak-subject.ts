@@ -82,6 +82,8 @@ async function main(): Promise<void> {
     else if (order.kind === 'measure') void measure().then(reply)
     else void service.close().then(() => process.disconnect())
   })
+  // Also where the soak was killed.
+  process.on('disconnect', () => process.exit())
   reply({ kind: 'listening', port: service.port, now: clock.now() })
 }
 
