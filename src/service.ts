@@ -54,6 +54,10 @@ export interface Service {
 /** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
 const longestJitterMs = 1000
 
+/** What is under way may be answered for so long: a client that sends or reads nothing would hold the end up past Cloud Run's ten seconds. */
+const lastAnswersMs = 5000
+const cutAgainMs = 100
+
 /** A fleet that is too big for one cycle is looked at on, whatever the schedule: by then there is leave for many calls. */
 const catchUpPauseMs = 20_000
 
@@ -158,7 +162,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       closing = true
       cancelCatchUp()
       view.close()
+      let cancelCut = clock.after(lastAnswersMs, function cut() {
+        app.server.closeAllConnections()
+        // Somebody may have come meanwhile.
+        cancelCut = clock.after(cutAgainMs, cut)
+      })
       await Promise.all([app.close(), watch.close(), closeAll(channels), scheduler.stop(), begun])
+      cancelCut()
     },
   }
 }

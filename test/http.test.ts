@@ -807,6 +807,18 @@ t.test('a connection that is kept alive does not hold up the closing', async t =
   await closed
 })
 
+t.test('a long scrape is read to its end, although the closing began meanwhile', async t => {
+  const long = Buffer.alloc(64 * 2 ** 20, '# a line of the metrics\n')
+  const { app, url } = await serve(t, mixed, { metrics: scraped(async () => long) })
+  const [message] = (await once(httpRequest(`${url}/metrics`).end(), 'response')) as [IncomingMessage]
+  const closed = app.close()
+  for (let turns = 0; turns < 100; turns++) await new Promise(resolve => setImmediate(resolve))
+  let bytes = 0
+  for await (const chunk of message) bytes += (chunk as Buffer).length
+  t.equal(bytes, long.length)
+  await closed
+})
+
 t.test('a request that was on its way when the closing began is answered as ever', async t => {
   const { app, url } = await serve(t)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

@@ -3,6 +3,7 @@ import type { CloudLog } from '../cloud-log.ts'
 import type { Rendered } from '../drift/rendered.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type Auth, requireAuth } from './auth.ts'
+import { closeGently } from './closing.ts'
 import { addDriftRoutes } from './drift.ts'
 import { createBodySender } from './encoding.ts'
 import { replyToBrokenConnection, replyWithError } from './error-replies.ts'
@@ -38,7 +39,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
     ajv: { customOptions: { removeAdditional: false } },
-    // What is answered is rendered already, and errors are small: a compiled serializer for each route would double the start.
+    // What is answered is rendered already, and errors are small: a serializer that is compiled for each route serves nobody.
     schemaController: { compilersFactory: { buildSerializer: () => () => body => JSON.stringify(body) } },
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
@@ -53,6 +54,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     throw new DriftwatchError('ROUTE_NOT_FOUND', `there is no ${JSON.stringify(url)}: GET / lists the paths there are`)
   })
   setHeaders(app)
+  closeGently(app)
   applyLimits(app, limits)
   refuseMethods(app)
   refuseBodies(app)

@@ -14,17 +14,10 @@ export function setDefaultHeaders(reply: FastifyReply): void {
   }
 }
 
-/** Sets the headers of every answer; while the server closes, also the one that lets it close. */
+/** Sets the headers of every answer. */
 export function setHeaders(app: FastifyInstance): void {
-  let closing = false
-  app.addHook('preClose', done => {
-    closing = true
-    done()
-  })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     setDefaultHeaders(reply)
-    // A connection that is kept alive would hold the server open for its whole idle time.
-    if (closing) reply.header('connection', 'close')
     done()
   })
 }
