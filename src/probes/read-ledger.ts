@@ -22,10 +22,10 @@ export async function readLedger(session: PostgresSession, ledger: LedgerFile, l
     const [columns] = found
     if (!columns.includes(versionColumn)) return failed('NOT_FOUND', ledger, noColumn(ledger, columns))
     await session.run(settings(limitMs))
-    const rows = await session.rows<[string]>(versionsQuery(ledger))
-    const versions = rows.map(([version]) => version)
-    const excess = excessOf(versions)
-    return excess === null ? { outcome: 'read', versions } : failed('UNRECOGNIZED_VALUE', ledger, `holds ${excess}`)
+    const rows = await session.rows<VersionRow>(versionsQuery(ledger))
+    const excess = excessOf(rows)
+    if (excess !== null) return failed('UNRECOGNIZED_VALUE', ledger, `holds ${excess}`)
+    return { outcome: 'read', versions: rows.map(([version]) => version) }
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
     // It was there a moment ago.
@@ -40,27 +40,30 @@ function settings(limitMs: number): string {
   return `SET LOCAL statement_timeout = ${statement}; SET LOCAL lock_timeout = ${lock}; SET LOCAL row_security = off`
 }
 
+/** A version, and whether the bytes of the versions up to it are too many. */
+type VersionRow = [version: string, isOver: boolean]
+
 /** Cut by the server, one more of each kind than may be: what is too much is noticed, and never sent. */
 function versionsQuery(ledger: LedgerFile): string {
   const column = quoteIdentifier(ledger.versionColumn)
   const table = splitName(ledger).map(quoteIdentifier).join('.')
   const bytes = 'pg_catalog.octet_length(version)'
   return `
-    SELECT version FROM (
-      SELECT version, pg_catalog.sum(${bytes}) OVER (ROWS UNBOUNDED PRECEDING) - ${bytes} AS before FROM (
+    SELECT version, total > ${mostBytes} FROM (
+      SELECT version, ${bytes} AS bytes, pg_catalog.sum(${bytes}) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (
         SELECT pg_catalog.left(${column}::pg_catalog.text, ${longestVersion + 1}) AS version
         FROM ${table} WHERE ${column} IS NOT NULL LIMIT ${mostVersions + 1}
       ) cut
-    ) counted WHERE before <= ${mostBytes}`
+    ) counted WHERE total - bytes <= ${mostBytes}`
 }
 
 /** Of what there is too much, or null. */
-function excessOf(versions: readonly string[]): string | null {
-  const isLong = (version: string) => version.length > longestVersion && [...version].length > longestVersion
-  if (versions.some(isLong)) return `a version of more than ${longestVersion} characters`
-  if (versions.length > mostVersions) return `more than ${mostVersions} versions`
-  const bytes = versions.reduce((sum, version) => sum + Buffer.byteLength(version), 0)
-  return bytes > mostBytes ? `versions of more than ${mostBytes} bytes` : null
+function excessOf(rows: readonly VersionRow[]): string | null {
+  const isLong = ([version]: VersionRow) => version.length > longestVersion && [...version].length > longestVersion
+  if (rows.some(isLong)) return `a version of more than ${longestVersion} characters`
+  if (rows.length > mostVersions) return `more than ${mostVersions} versions`
+  // The server cuts by the bytes of its own encoding.
+  return rows.some(([, isOver]) => isOver) ? `versions of more than ${mostBytes} bytes` : null
 }
 
 function splitName({ table }: LedgerFile): [schema: string, name: string] {
