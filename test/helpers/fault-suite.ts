@@ -21,7 +21,7 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
   const bench = await openFaultBench()
   t.teardown(() => bench.close())
   await warmUp(bench)
-  const idle = bench.connections()
+  const [idle, idleResources] = [bench.connections(), activeResources()]
   const truth = createTruth(bench)
   const outcomes = new Map<string, Outcome>()
   for (const row of system.rows) {
@@ -40,6 +40,8 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
     const settleBy = Date.now() + settleMs
     await until(() => bench.connections() <= idle || Date.now() > settleBy)
     t.ok(bench.connections() <= idle, `${bench.connections()} connections, ${idle} when all was well`)
+    await until(() => isWithin(activeResources(), idleResources) || Date.now() > settleBy)
+    t.ok(isWithin(activeResources(), idleResources), `${JSON.stringify([activeResources(), idleResources])}`)
   })
 
   t.test('what is told of the faults holds no secret', async t => {
@@ -50,6 +52,16 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
   t.test('the table', async t => {
     for (const line of writeFaultTable(system, outcomes)) t.comment(line)
   })
+}
+
+/** How many handles, timers and requests this process has, the service and all that it is tested with, by kind. */
+function activeResources(): Readonly<Record<string, number>> {
+  const kinds = Map.groupBy(process.getActiveResourcesInfo(), kind => kind)
+  return Object.fromEntries([...kinds].map(([kind, all]) => [kind, all.length]))
+}
+
+function isWithin(some: Readonly<Record<string, number>>, most: Readonly<Record<string, number>>): boolean {
+  return Object.entries(some).every(([kind, count]) => count <= (most[kind] ?? 0))
 }
 
 /** The first cycles load what they need, and the first publishing describes the metrics. In the end no publishing is under way. */

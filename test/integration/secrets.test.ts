@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
@@ -16,6 +19,7 @@ const canaries = {
   'parameter of the URL': 'canary-parameter/+value',
   environment: 'canary-environment-value/+?',
   argument: 'canary-argument-value/+?',
+  'token of a caller': 'canary-token-of-a-caller/+=',
 } as const
 
 const project = 'openagentsgemini'
@@ -25,8 +29,15 @@ const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *' })
 await sandbox.service.stop()
 t.teardown(() => sandbox.close())
 await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD '${canaries.password}'`)
+const directory = mkdtempSync(join(tmpdir(), 'driftwatch-secrets-'))
+t.teardown(() => rmSync(directory, { recursive: true }))
+const config = join(directory, 'driftwatch.yaml')
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the config takes it from a variable.
+const server = 'server: { auth: { kind: bearer, for: acting, tokens: ["${API_TOKEN}"] } }'
+writeFileSync(config, `${readFileSync('sandbox/driftwatch.yaml', 'utf8')}\n${server}\n`)
 const env = {
   ...sandbox.env,
+  API_TOKEN: canaries['token of a caller'],
   DB_URL: plantedUrl(sandbox.postgres.url),
   SANDBOX_SCHEDULE: '* * * * * *',
   SANDBOX_TIMEOUT: '10s',
@@ -36,6 +47,7 @@ t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t 
   const told: [where: string, text: string][] = []
   const service = await startService({
     port: await freePort(),
+    config,
     env: { ...env, LOG_LEVEL: 'trace' },
     onLog: line => told.push(['the log', line]),
   })
@@ -52,9 +64,18 @@ t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t 
       const answer = await fetch(`${service.url}${path}`)
       told.push([`${path} ${when}`, `${JSON.stringify([...answer.headers])}\n${await answer.text()}`])
     }
+    for (const [authorization, status] of [
+      [`Bearer ${canaries['token of a caller']}`, 200],
+      [`Basic ${canaries['token of a caller']}`, 401],
+      [`Bearer ${canaries['token of a caller']}x`, 401],
+    ] as const) {
+      const answer = await fetch(`${service.url}/refresh`, { method: 'POST', headers: { authorization } })
+      t.equal(answer.status, status)
+      told.push([`/refresh ${when}`, `${JSON.stringify([...answer.headers])}\n${await answer.text()}`])
+    }
   }
   const command = async (when: string, ...words: string[]) => {
-    const argv = ['src/main.ts', ...words, '--config', 'sandbox/driftwatch.yaml']
+    const argv = ['src/main.ts', ...words, '--config', config]
     const { stdout, stderr } = await run(process.execPath, argv, {
       env: { ...process.env, ...env, LOG_LEVEL: 'trace' },
       maxBuffer: 64 * 1024 * 1024,
