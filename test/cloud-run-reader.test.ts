@@ -143,6 +143,22 @@ t.test('what comes in the same bytes as before is the very object of before, by 
   )
 })
 
+t.test('a label may be called as objects call what they have', async t => {
+  const { patch } = fleet(3)
+  const services = patch.services as Record<string, object>
+  const world = (uid: string) => {
+    const labels = JSON.parse('{ "toString": "1", "valueOf": "2", "constructor": "3", "__proto__": "4" }')
+    return loadWorld({ services: { ...services, 'app-1': { ...services['app-1'], uid, labels } } } as WorldPatch)
+  }
+  const { emulator, open } = await build(t)
+  // Other bytes, in which nothing differs that is read: then it is compared.
+  for (const uid of ['1', '2']) {
+    emulator.setWorld(world(uid))
+    const found = (await open().services(place)).get('app-1')
+    t.equal(Object.entries(found?.labels ?? {}).find(([name]) => name === 'toString')?.[1], '1')
+  }
+})
+
 t.test('what is known is not translated again, whatever else is on its page', async t => {
   const { patch, names } = fleet(12)
   const services: Record<string, object | null> = { ...(patch.services as Record<string, object>), runtime: null }

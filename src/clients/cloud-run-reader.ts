@@ -1,5 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
 import DataLoader from 'dataloader'
-import isEqual from 'fast-deep-equal/es6/index.js'
 import type { LRUCache } from 'lru-cache'
 import type { Clock, EpochMs } from '../clock.ts'
 import { asDriftwatchError } from '../errors.ts'
@@ -197,7 +197,7 @@ async function readRevision(
 
 function isAsBefore(service: Service, before: Service): boolean {
   if (service === before) return true
-  return service.etag === before.etag && isEqual(service.terminalCondition, before.terminalCondition)
+  return service.etag === before.etag && isDeepStrictEqual(service.terminalCondition, before.terminalCondition)
 }
 
 function isReady({ conditions }: Revision): boolean {

@@ -1,4 +1,4 @@
-import isEqual from 'fast-deep-equal/es6/index.js'
+import { isDeepStrictEqual } from 'node:util'
 import { type CallOptions, type grpc, protobuf } from 'google-gax'
 import { createBoundedCache } from './bounded-cache.ts'
 
@@ -32,13 +32,6 @@ export interface KeptAnswersOptions<M, T> {
   readonly maxBytes: number
 }
 
-/** With memory of its own: a part of a page, or of the pool that Node.js cuts small buffers from, would keep all of that. */
-function copyOf(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  bytes.copy(copy)
-  return copy
-}
-
 type Deserialize = (bytes: Buffer) => unknown
 
 interface Kept<T> {
@@ -67,7 +60,7 @@ export function createKeptAnswers<M extends { name?: string | null }, T extends 
   /** Bytes may differ where nothing does that counts: then too it is the object of before, into which nobody need look. */
   function keep(name: string, bytes: Buffer, fresh: T): T {
     const before = kept.get(name)?.value
-    const value = before !== undefined && isEqual(before, fresh) ? before : fresh
+    const value = before !== undefined && isDeepStrictEqual(before, fresh) ? before : fresh
     kept.set(name, { bytes: copyOf(bytes), value })
     return value
   }
@@ -92,6 +85,13 @@ export function createKeptAnswers<M extends { name?: string | null }, T extends 
     one: () => readingBy(readOne),
     page: () => readingBy(readPage),
   }
+}
+
+/** With memory of its own: a part of a page, or of the pool that Node.js cuts small buffers from, would keep all of that. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
 }
 
 /** What is called in place of the vendor's own deserializer, which it is given. */

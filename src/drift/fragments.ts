@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import isEqual from 'fast-deep-equal/es6/index.js'
+import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
 import { buildStackHead, reportState } from './report.ts'
 import type { State } from './state.ts'
@@ -143,5 +143,5 @@ function isAlike(one: State, other: State | undefined): boolean {
 /** Most lists are empty. */
 function isEqualList(one: readonly unknown[], other: readonly unknown[]): boolean {
   if (one.length !== other.length) return false
-  return one === other || one.length === 0 || isEqual(one, other)
+  return one === other || one.length === 0 || isDeepStrictEqual(one, other)
 }

@@ -1,4 +1,4 @@
-import isEqual from 'fast-deep-equal/es6/index.js'
+import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckInput, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { Config, Stack } from '../config/schema.ts'
@@ -36,7 +36,7 @@ export function createJudge(): Judge {
     const { stack, config, observed } = input
     const judged = keptOf(stack)
     const before = judged.get(check.kind)
-    if (before?.config === config && isEqual(before.observed, observed)) return before.finding
+    if (before?.config === config && isDeepStrictEqual(before.observed, observed)) return before.finding
     const finding = await judgeNow(check, input, pace)
     if (finding.status === 'in_sync') judged.set(check.kind, { config, observed, finding })
     else judged.delete(check.kind)
