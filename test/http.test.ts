@@ -689,7 +689,7 @@ interface Described {
     Record<
       string,
       {
-        parameters?: { name: string; in: string }[]
+        parameters?: { name: string; in: string; schema: object }[]
         responses: Record<string, { content?: Record<string, { schema: object }> }>
       }
     >
@@ -728,6 +728,10 @@ t.test('/openapi.json describes every path, its parameters and its answers', asy
   t.ok(ajv.validate(schema('/drift'), buildReport(mixed)), ajv.errorsText())
   t.ok(ajv.validate(schema('/drift/{stack}/gate'), buildStackReport(mixed, 'billing')), ajv.errorsText())
   t.notOk(ajv.validate(schema('/drift'), {}))
+  const operations = Object.values(described.paths).flatMap(methods => Object.values(methods))
+  const parameters = operations.flatMap(({ parameters = [] }) => parameters)
+  t.equal(parameters.length, 13)
+  for (const { name, schema } of parameters) t.ok(ajv.validateSchema(schema), name)
 })
 
 t.test('/docs is a page that its own policy lets run', async t => {

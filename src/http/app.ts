@@ -15,6 +15,7 @@ import { applyLimits, defaultLimits, type Limits, serverOptions } from './limits
 import { addMetricsRoute, type ScrapedMetrics } from './metrics.ts'
 import { addOpenapiRoute, describeRoutes } from './openapi.ts'
 import { addRefreshRoute, type Refresh } from './refresh.ts'
+import { createRouteValidator } from './route-validators.ts'
 import type { Router } from './router.ts'
 
 export interface AppDependencies {
@@ -38,9 +39,13 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     // A logger for each request would cost more than the request.
     childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
-    ajv: { customOptions: { removeAdditional: false } },
     // What is answered is rendered already, and errors are small: a serializer that is compiled for each route serves nobody.
-    schemaController: { compilersFactory: { buildSerializer: () => () => body => JSON.stringify(body) } },
+    schemaController: {
+      compilersFactory: {
+        buildValidator: createRouteValidator,
+        buildSerializer: () => () => body => JSON.stringify(body),
+      },
+    },
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
       // Such a request has met no route, so no hook of ours has run.

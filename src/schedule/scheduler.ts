@@ -50,8 +50,10 @@ export function createScheduler({ clock, log, run, ...initial }: SchedulerOption
   let timetable: Timetable | null = null
   return {
     async start() {
+      const first = tick()
+      // Made while the first run waits for its answers: it takes a while.
       timetable = startTimetable({ ...timing, onDue: () => void tick() })
-      await tick()
+      await first
     },
     reschedule(next) {
       timing = next
