@@ -1,27 +1,33 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
 /** While the server closes, what has been asked is answered, and read to its end. How long that may take is the caller's. */
 export function closeGently(app: FastifyInstance): void {
-  const answers = new Set<ServerResponse>()
+  const connections = new Set<Socket>()
+  const lastAnswers = new WeakMap<Socket, ServerResponse>()
   let closing = false
-  app.addHook('onRequest', (_request, { raw }, done) => {
-    answers.add(raw)
-    raw.once('close', () => answers.delete(raw))
+  app.server.on('connection', connection => {
+    connections.add(connection)
+    connection.once('close', () => connections.delete(connection))
+  })
+  app.addHook('onRequest', ({ raw: { socket } }, { raw: answer }, done) => {
+    if (closing) endAfter(answer)
+    lastAnswers.set(socket, answer)
     done()
   })
   app.addHook('preClose', async () => {
     closing = true
+    const answers = [...connections].flatMap(connection => lastAnswers.get(connection) ?? [])
+    answers.forEach(endAfter)
     // Node.js takes a connection for idle, and cuts it, whose answer is written and not sent yet.
-    await Promise.all(
-      [...answers].filter(isUnsent).map(answer => new Promise(resolve => answer.once('close', resolve))),
-    )
+    await Promise.all(answers.filter(isUnsent).map(answer => new Promise(resolve => answer.once('close', resolve))))
   })
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    // A connection that is kept alive would hold the server open for its whole idle time.
-    if (closing) reply.header('connection', 'close')
-    done()
-  })
+}
+
+/** A connection that is kept alive would hold the server open for its whole idle time. */
+function endAfter(answer: ServerResponse): void {
+  if (!answer.headersSent) answer.setHeader('connection', 'close')
 }
 
 function isUnsent({ writableEnded, writableFinished, destroyed }: ServerResponse): boolean {
