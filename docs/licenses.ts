@@ -66,13 +66,13 @@ ${rows.join('\n')}
 `
 }
 
-/** Whether an SPDX expression can be met by licences that are allowed. */
+/** Whether an SPDX expression can be met by licences that are allowed. One with brackets inside is read by a person. */
 export function isAllowed(expression: string): boolean {
   const allowed: readonly string[] = allowedLicenses
   return expression
-    .replace(/^\(|\)$/g, '')
+    .replace(/^\((.*)\)$/, '$1')
     .split(' OR ')
-    .some(choice => choice.split(' AND ').every(license => allowed.includes(license.replace(/^\(|\)$/g, ''))))
+    .some(choice => choice.split(' AND ').every(license => allowed.includes(license)))
 }
 
 function licenseOf({ license }: { license?: unknown }): string {

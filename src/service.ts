@@ -132,8 +132,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
     auth: openAuth(config.server.auth),
-    // Its own info lines would say again what is said here.
-    log: log.child({}, { level: 'warn' }),
+    log,
   })
   try {
     await app.listen({ host: config.host, port: environment.port })

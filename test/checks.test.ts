@@ -8,6 +8,7 @@ import { expandDigests } from '../sandbox/images.ts'
 import { type JsonObject, mergePatch } from '../sandbox/merge-patch.ts'
 import { type Registry, startRegistry } from '../sandbox/registry.ts'
 import { loadWorld } from '../sandbox/world.ts'
+import { judgeWords } from '../src/checks/cloud-run-parts.ts'
 import { differenceKinds } from '../src/checks/finding.ts'
 import { statuses } from '../src/checks/status.ts'
 import { runCli } from '../src/cli/cli.ts'
@@ -297,4 +298,17 @@ t.test('check finds what each case expects', async t => {
       if (wrong.length === 0) t.pass(each.expected.why)
     })
   }
+})
+
+t.test('arguments that differ in a secret alone are told to differ, without it', async t => {
+  const words = { path: 'job.args', subject: 'job migrate', what: 'args', via: null } as const
+  const judge = (expected: string[], actual: string[]) => judgeWords({ expected, actual }, words, 'drifted')
+  const part = judge(['--password', 'one', '-x'], ['--password', 'two', '-x'])
+  t.match(part, {
+    status: 'drifted',
+    summary: 'job migrate has the args ["--password","***","-x"], of which what is masked differs',
+    difference: { expected: '["--password","***","-x"]', actual: '["--password","***","-x"]' },
+  })
+  t.match(judge(['a'], ['a', 'b']), { summary: 'job migrate has the args ["a","b"] instead of ["a"]' })
+  t.match(judge(['--password=one'], ['--password=one']), { status: 'in_sync' })
 })

@@ -124,6 +124,25 @@ t.test('what makes no sense is one sentence on stderr, and exit code 1', async t
     t.match(stderr, message)
     t.notMatch(stderr, /\n\s+at /, 'no stack trace')
   }
+  const url = 'postgres://admin:s3cret@db/name'
+  for (const argv of [
+    [url],
+    ['check', url],
+    ['check', '--stack', url],
+    ['check', '--only', url],
+    ['check', '--wait', url],
+    ['check', '--format', url],
+    ['check', '--config', url],
+    ['grants', url],
+    ['grants', 'apply', '--admin-url-file', url],
+    ['grants', 'plan', '--stack', url],
+    ['deploy', '--image', url],
+    ['deploy', '--image', 'x', '--receipt', url],
+  ]) {
+    const { code, stderr } = await run(argv)
+    t.equal(code, 1)
+    t.notMatch(stderr, 's3cret', 'a URL where none belongs is told without its password')
+  }
   const bad = await run(['check'], { variables: { PORT: 'http' } })
   t.match(bad, { code: 1, stderr: /PORT must be a whole number/ })
 })

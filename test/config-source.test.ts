@@ -93,6 +93,18 @@ t.test('a broken config is refused and said, and what was before still counts', 
   )
 })
 
+t.test('whatever a broken config holds, what is said of it is plain', async t => {
+  const { link, source, get } = await build(t)
+  writeFileSync(
+    `${link}/driftwatch.yaml`,
+    JSON.stringify({ '\u009b31m\u202e\u2028': '\u001b[2J\u2029', stacks: '\u009b' }),
+  )
+  source.reload()
+  for (const path of ['/drift', '/drift?format=text', '/'])
+    t.notMatch(await (await get(path)).text(), /[\p{Zl}\p{Zp}]|(?!\n)\p{C}/u, path)
+  t.match(source.state().error?.message, '\\u{9b}31m\\u{202e}\\u{2028}')
+})
+
 t.test('the file is followed through the links of a mounted volume, once it stays as it is', async t => {
   const { directory, link, source, clock, report } = await build(t)
   t.teardown(source.follow())

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { inspect } from 'node:util'
@@ -7,11 +8,12 @@ import { createTask } from 'node-cron'
 import t, { type Test } from 'tap'
 import { Document, parse, parseDocument, visit } from 'yaml'
 import { generatedFiles } from '../docs/generate.ts'
+import { commandLine, updateJob } from '../src/checks/fix.ts'
 import { type Environment, environmentVariables, readEnvironment } from '../src/config/environment.ts'
 import { exactDuration } from '../src/config/exact-duration.ts'
 import { escapeInterpolation, interpolate } from '../src/config/interpolate.ts'
 import { loadConfig, parseConfig } from '../src/config/load.ts'
-import { maskText, printConfig } from '../src/config/mask.ts'
+import { maskText, maskWords, printConfig } from '../src/config/mask.ts'
 import { longestGapMs, usualGapMs } from '../src/config/schedule-gap.ts'
 import { type Config, configSchema } from '../src/config/schema.ts'
 import { suggestion } from '../src/config/suggestion.ts'
@@ -406,7 +408,63 @@ t.test('a URL with a password is not shown where it does not belong either', asy
     texts.filter(text => /hunter2|or 3/.test(text)),
     [],
   )
-  t.equal(maskText('--url=http://a:b@c --password=d e'), '--url=http://a:***@c --password=*** e')
+})
+
+t.test('of the words of a command what is written as a secret is masked, however it is quoted', async t => {
+  for (const [word, shown] of [
+    ['--url=http://a:b@c --password=d e', '--url=http://a:***@c --password=*** e'],
+    ['host=db password=s3,cr&e\'t" user=me', 'host=db password=*** user=me'],
+    ['psql "password=\'s3 cret\' host=db"', 'psql "password=*** host=db"'],
+    ['{"password": "s3\\" cret", "port": 1}', '{"password": ***, "port": 1}'],
+    ['{\\"api_key\\":\\"s3cret\\"}', '{\\"api_key\\":***'],
+    ['--password=s3 cret', '--password=***'],
+    ['PGPASSWORD=s3cret', 'PGPASSWORD=***'],
+    ["--password='s3cret", '--password=***'],
+    ['https://h/?token=s3cret', 'https://h/?token=***'],
+    ['https://s3cret@h/x', 'https://***@h/x'],
+    ['postgres://me@h/x', 'postgres://me@h/x'],
+    ['http://host:8080/x', 'http://host:8080/x'],
+    ['--token-file=/run/token', '--token-file=/run/token'],
+    ['--password=', '--password='],
+  ] as const) {
+    t.equal(maskText(word), shown)
+  }
+  t.strictSame(maskWords(['--password', 's3cret', '--api-key', '-s3cret', 'run', 'token']), [
+    '--password',
+    '***',
+    '--api-key',
+    '***',
+    'run',
+    'token',
+  ])
+})
+
+t.test('a shell reads a command line as the words that it was made of, and it shows no secret', async t => {
+  const words = [
+    ...['plain', '', '~root', '$(id)', '`id`', '$HOME', "it's", 'a "b" \\', '* ?', 'new\nline', '-x=!#', '{a,b}'],
+    ...['postgres://me:s3cr$et@h', '--password=an other', 'x password="s3cr$et"', 'https://third@h'],
+  ]
+  const line = commandLine(...words)
+  t.notMatch(line, /s3cr|other|third/)
+  const read = (env: NodeJS.ProcessEnv) => spawnSync('sh', ['-c', `printf '%s\\0' ${line}`], { encoding: 'utf8', env })
+  const { stdout } = read({ PASSWORD: 's3cr$et', PASSWORD_2: 'an other', PASSWORD_3: '"s3cr$et"', PASSWORD_4: 'third' })
+  t.strictSame(stdout.split('\0').slice(0, -1), words)
+  t.not(read({}).status, 0, 'without the secrets nothing is done')
+  t.equal(read({}).stdout, '')
+})
+
+t.test('a command with a list has its secrets taken from the shell', async t => {
+  const [stack] = parseConfig(
+    buildConfig({ job: { name: 'j', args: ['--password', 's3cret', '-a,b', 'db://me:s3cret@h'] } }),
+    '',
+    {},
+  ).stacks
+  const { job } = stack ?? {}
+  if (!stack || !job) return t.fail('there is a job')
+  t.equal(
+    updateJob({ ...stack, job }, null),
+    `gcloud run jobs update j --args '^|^--password|'"\${PASSWORD:?}"'|-a,b|db://me:'"\${PASSWORD:?}"@h --region us-central1 --project acme`,
+  )
 })
 
 t.test('what stacks share is in every stack that does not say otherwise', async t => {

@@ -13,6 +13,7 @@ import { parseConfig } from '../src/config/load.ts'
 import { printConfig } from '../src/config/mask.ts'
 import { createHttpProbe } from '../src/probes/http.ts'
 import { followPointer } from '../src/release/json-pointer.ts'
+import { canaryForms } from './helpers/canaries.ts'
 import { makeCertificate, noOpenssl } from './helpers/certificate.ts'
 
 const token = 'a-very-secret-token'
@@ -328,6 +329,17 @@ t.test('neither secrets nor the document are published', async t => {
   const redirected = await look({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
   t.match(redirected, { differences: [{ path: 'it.status', actual: '302 to https://elsewhere.example/login' }] })
   t.notMatch(JSON.stringify(redirected), secret)
+  for (const world of [
+    { status: 302, location: `https://elsewhere.example/${'x'.repeat(170)}${token}` },
+    { contentType: `text/${token}`, body: 'no JSON' },
+    { body: { echo: [token, encodeURIComponent(token), Buffer.from(token).toString('base64')].join(' ') } },
+  ]) {
+    const { url } = await build(t, { world: { '/': world } })
+    const requests = [{ name: 'it', path: '/', expect: [{ at: '/echo', equal: 'x' }] }]
+    const text = JSON.stringify(await look({ url, bearerToken: token, requests }))
+    t.match(text, 'drifted')
+    for (const form of canaryForms(token)) t.notMatch(text, form)
+  }
   const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
   const plain = await look({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
   t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })

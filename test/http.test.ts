@@ -734,6 +734,12 @@ t.test('/openapi.json describes every path, its parameters and its answers', asy
   for (const { name, schema } of parameters) t.ok(ajv.validateSchema(schema), name)
 })
 
+t.test('an error says again what was asked as plain text', async t => {
+  const { get } = await serve(t)
+  for (const path of ['/drift/%C2%9B%E2%80%AEx', '/drift/billing/%E2%80%A8', '/drift?%C2%9B=1', '/%E2%80%AE'])
+    t.notMatch(await (await get(path)).text(), /[\p{C}\p{Zl}]/u, path)
+})
+
 t.test('/docs is a page that its own policy lets run', async t => {
   const { get } = await serve(t)
   const page = await get('/docs/')

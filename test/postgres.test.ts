@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -303,6 +303,39 @@ t.test('a server that accepts and says nothing is given up in time', async t => 
   await reader.close()
   for (const socket of sockets) socket.destroy()
   mute.close()
+})
+
+t.test('a server that says again what it was sent is told of without the password', async t => {
+  const heard: string[] = []
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]))
+      socket.once('data', sent => {
+        const password = sent.subarray(5, -1).toString()
+        heard.push(password)
+        const forms = [password, encodeURIComponent(password), Buffer.from(password).toString('base64')]
+        const fields = Buffer.from(`SFATAL\0VFATAL\0C28P01\0Mwrong: ${forms.join(' ')}\0\0`)
+        const head = Buffer.alloc(5, 'E')
+        head.writeInt32BE(fields.length + 4, 1)
+        socket.end(Buffer.concat([head, fields]))
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const ask = async (credentials: string) => {
+    const url = `postgres://${credentials}@127.0.0.1:${port}/x?sslmode=disable`
+    const reader = createPostgresReader({ url, statementTimeoutMs: 1000, lockTimeoutMs: 100 })
+    t.teardown(() => reader.close())
+    return reader.read(AbortSignal.timeout(5000), session => session.rows('SELECT 1')).catch((error: Error) => error)
+  }
+  t.match(await ask('me:s3%40cr%22et'), { code: 'UNAUTHENTICATED', message: /wrong: \*\*\* \*\*\* \*\*\*=?$/ })
+  t.teardown(() => delete process.env.PGPASSWORD)
+  process.env.PGPASSWORD = 'of-the-environment'
+  await ask('me')
+  t.strictSame(heard, ['s3@cr"et', ''], 'and takes none from anywhere but the config')
 })
 
 /** Asks again until the answer is yes; a test that waits for ever is ended by its runner. */

@@ -13,6 +13,7 @@ import {
   reportSchema,
   stackReportSchema,
 } from '../src/drift/report.ts'
+import { showable } from '../src/drift/showable.ts'
 import type { State } from '../src/drift/state.ts'
 import type { Snapshot } from '../src/drift/store.ts'
 import { renderText } from '../src/drift/text.ts'
@@ -289,6 +290,14 @@ t.test('what vendors wrote cannot break the table or the terminal', async t => {
   t.match(text, 'expected a\\u{1b}[2J', 'what was there is spelled out')
   t.match(text, 'actual   a  b', 'values keep their spaces')
   t.equal(printable('plain ü 日本'), 'plain ü 日本')
+})
+
+t.test('a command that could not be pasted as it is shown is not shown, and that is said', async t => {
+  const finding = (fix: string) =>
+    showable({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
+  t.match(finding('run this\nand that'), { fix: 'run this\nand that', notes: [] })
+  for (const fix of ["run 'a\u202eb'", 'run \u001b[2J', `run ${'x'.repeat(8000)}`])
+    t.match(finding(fix), { fix: null, notes: ['the command that mends it holds what cannot be shown and pasted'] })
 })
 
 t.test('the bytes are those of the report, and made once', async t => {

@@ -192,6 +192,20 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
   )
 })
 
+t.test('what is refused over HTTP is logged with its code, on one plain line', async t => {
+  const bench = await build(t, {})
+  await isReady(bench)
+  await bench.get('/nope/%C2%9B%E2%80%AE')
+  await bench.get('/drift?x=1')
+  t.match(
+    bench.log.lines().filter(({ message }) => message === 'request refused'),
+    [
+      { severity: 'INFO', code: 'ROUTE_NOT_FOUND', url: '/nope/%C2%9B%E2%80%AE' },
+      { severity: 'INFO', code: 'USAGE', url: '/drift?x=1' },
+    ],
+  )
+})
+
 t.test('a refresh looks at once, for who has the token, and what it saw is answered from then on', async t => {
   const token = 'a-token-of-the-config-0123456789'
   const settings = { ...yearly, server: { auth: { kind: 'bearer', for: 'acting', tokens: [token] } } }

@@ -75,6 +75,7 @@ t.test('what is shipped is under licences that ask only to be named, and is list
   t.ok(isAllowed('(MIT OR GPL-3.0)'))
   t.ok(isAllowed('MIT AND ISC'))
   t.notOk(isAllowed('MIT AND GPL-3.0'))
+  t.notOk(isAllowed('(MIT OR Apache-2.0) AND GPL-3.0'))
   t.notOk(isAllowed('unknown'))
 })
 

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
-import { maskText } from '../config/mask.ts'
+import { maskWords } from '../config/mask.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
@@ -126,7 +127,7 @@ export function judgeImages(
   }
 }
 
-/** A command or its args as one exact list. They are shown as they are, but for passwords that are written as such. */
+/** A command or its args as one exact list. They are shown as they are, but for what is written as a secret. */
 export function judgeWords(
   lists: { readonly expected: readonly string[]; readonly actual: readonly string[] },
   words: {
@@ -137,9 +138,10 @@ export function judgeWords(
   },
   status: 'pending' | 'drifted',
 ): Part {
-  const [expected, actual] = [JSON.stringify(lists.expected), JSON.stringify(lists.actual)]
-  if (expected === actual) return inSync
-  const shown = { expected: maskText(expected), actual: maskText(actual) }
-  const summary = `${words.subject} has the ${words.what} ${shown.actual} instead of ${shown.expected}`
-  return differs(status, summary, { path: words.path, kind: 'changed', ...shown, via: words.via })
+  if (isDeepStrictEqual(lists.expected, lists.actual)) return inSync
+  const show = (list: readonly string[]) => JSON.stringify(maskWords(list))
+  const [expected, actual] = [show(lists.expected), show(lists.actual)]
+  const has = `${words.subject} has the ${words.what} ${actual}`
+  const summary = expected === actual ? `${has}, of which what is masked differs` : `${has} instead of ${expected}`
+  return differs(status, summary, { path: words.path, kind: 'changed', expected, actual, via: words.via })
 }

@@ -1,5 +1,6 @@
 import { formatTime } from '../clock.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
+import { splitSecrets, splitWords } from '../config/mask.ts'
 import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import type { Window } from '../release/telemetry.ts'
@@ -11,9 +12,29 @@ export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_\-./:=@%+,^]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** A command line that can be pasted. */
-export function commandLine(...words: readonly string[]): string {
-  return words.map(shellQuote).join(' ')
+/** A word in pieces, as `splitSecrets` makes them. */
+type Pieces = readonly string[]
+
+/**
+ * A command line that can be pasted, and shows no secret: whoever pastes it has that in `$PASSWORD`, or the shell refuses.
+ */
+export function commandLine(...words: readonly (string | Pieces)[]): string {
+  const variables = new Map<string, string>()
+  const variableOf = (secret: string) => {
+    const known = variables.get(secret) ?? `PASSWORD${variables.size === 0 ? '' : `_${variables.size + 1}`}`
+    variables.set(secret, known)
+    return `"\${${known}:?}"`
+  }
+  return words
+    .map(word => (typeof word === 'string' ? splitSecrets(word) : word))
+    .map(pieces => (pieces.length === 1 ? shellQuote(pieces[0] ?? '') : quotePieces(pieces, variableOf)))
+    .join(' ')
+}
+
+function quotePieces(pieces: Pieces, variableOf: (secret: string) => string): string {
+  return pieces
+    .map((piece, index) => (piece === '' ? '' : index % 2 === 1 ? variableOf(piece) : shellQuote(piece)))
+    .join('')
 }
 
 /**
@@ -198,10 +219,18 @@ function place(stack: Stack): string[] {
 }
 
 /** gcloud splits lists at commas, unless the value begins with another delimiter: `^|^a,b|c`. Null: not judged, so not set. */
-function listFlag(flag: string, values: readonly string[] | null): string[] {
+function listFlag(flag: string, values: readonly string[] | null): (string | Pieces)[] {
   if (values === null) return []
   const delimiter = [',', '|', ';', '#', '~'].find(each => values.every(value => !value.includes(each))) ?? '\u001f'
   const prefix = delimiter === ',' ? '' : `^${delimiter}^`
-  const value = `${prefix}${values.join(delimiter)}`
-  return value === '' || value.startsWith('-') ? [`${flag}=${value}`] : [flag, value]
+  const [first = '', ...rest] = joinPieces(splitWords(values), delimiter)
+  const value = `${prefix}${first}`
+  return value === '' || value.startsWith('-') ? [[`${flag}=${value}`, ...rest]] : [flag, [value, ...rest]]
+}
+
+function joinPieces(words: readonly Pieces[], delimiter: string): Pieces {
+  return words.reduce<Pieces>((joined, [first, ...rest], index) => {
+    const last = index === 0 ? '' : `${joined.at(-1)}${delimiter}`
+    return [...joined.slice(0, -1), `${last}${first}`, ...rest]
+  }, [])
 }

@@ -18,9 +18,8 @@ export const httpContract: Check<'http'> = {
   appliesTo: stack => stack.httpContract !== null,
   judge({ stack, observed }) {
     const contract = stack.httpContract as HttpContractConfig
-    const { requests, bearerToken } = contract
-    const conceal = (text: string) => (bearerToken ? text.replaceAll(bearerToken.reveal(), '***') : text)
-    const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name), conceal))
+    const { requests } = contract
+    const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name)))
     return conclude(parts, {
       inSync: `${requests.map(({ name }) => name).join(', ')}: answered as the contract says`,
       fix: differences => fixFor(contract, differences),
@@ -33,16 +32,13 @@ function fixFor(contract: HttpContractConfig, [first]: readonly Difference[]): s
   return broken ? sendRequest(contract, broken) : null
 }
 
-/** A service may say again what it was sent. */
-type Conceal = (text: string) => string
-
-function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined, conceal: Conceal): Part[] {
+function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined): Part[] {
   const { name, status } = request
   if (!answer) return [unproven({ code: 'BUG', message: `${name}: no answer was looked at` })]
   if (answer.kind === 'failed') return [unproven({ code: answer.code, message: `${name}: ${answer.message}` })]
   if (answer.kind === 'silent') return [judgeSilence(request, answer.waitedMs)]
   if (answer.status !== status) return [judgeStatus(request, answer)]
-  return [judgeLatency(request, answer), ...judgeDocument(request, answer, conceal)]
+  return [judgeLatency(request, answer), ...judgeDocument(request, answer)]
 }
 
 /** Who is not let in has not seen whether the contract holds. */
@@ -72,9 +68,9 @@ function judgeSilence({ name, maxLatencyMs }: HttpRequestConfig, waitedMs: numbe
   return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
 }
 
-function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered, conceal: Conceal): Part[] {
+function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered): Part[] {
   if (expect.length === 0) return []
-  if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value, conceal))
+  if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value))
   const summary = `${name}: the answer is ${document.what}, and not the JSON document of the contract`
   const difference = {
     path: `${name}.body`,
@@ -85,7 +81,7 @@ function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answer
   return [differs('drifted', summary, difference)]
 }
 
-function judgeAssertion(name: string, assertion: Assertion, document: unknown, conceal: Conceal): Part {
+function judgeAssertion(name: string, assertion: Assertion, document: unknown): Part {
   const { at, present } = assertion
   const path = `${name}#${at}`
   const pointed = followPointer(document, at)
@@ -96,7 +92,7 @@ function judgeAssertion(name: string, assertion: Assertion, document: unknown, c
     const summary = `${name}: there is nothing at ${place}, ${reach} is there`
     return differs('drifted', summary, { path, kind: 'missing', expected: wish(assertion), actual: null })
   }
-  const actual = show(assertion, pointed.value, conceal)
+  const actual = show(assertion, pointed.value)
   if (!present) {
     const summary = `${name}: there is something at ${place}, where nothing may be`
     return differs('drifted', summary, { path, kind: 'unexpected', expected: null, actual })
@@ -138,11 +134,11 @@ const longestShown = 60
  * What is there, as far as it may be shown: the type alone, and the value of a scalar only where the assertion is about
  * its value. The document is not ours to publish.
  */
-function show({ equal, matches }: Assertion, value: unknown, conceal: Conceal): string {
+function show({ equal, matches }: Assertion, value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return 'an object'
   if (equal === null && matches === null) return `of type ${typeof value}`
-  const text = printable(conceal(JSON.stringify(value)))
+  const text = printable(JSON.stringify(value))
   return text.length > longestShown ? `${text.slice(0, longestShown - 3)}...` : text
 }

@@ -1,8 +1,9 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import type { Clock } from '../clock.ts'
 import type { Variables } from '../config/interpolate.ts'
+import { maskText } from '../config/mask.ts'
 import { parseDuration } from '../duration.ts'
-import { DriftwatchError } from '../errors.ts'
+import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { shownLines } from '../printable.ts'
 
 /** Where text goes. */
@@ -49,9 +50,14 @@ export interface CommandGroup {
   readonly commands: Readonly<Record<string, Command>>
 }
 
+/** These say again what was typed: a URL with its password may stand where none belongs. */
+const quoting: ReadonlySet<ErrorCode> = new Set(['USAGE', 'STACK_NOT_FOUND', 'CHECK_NOT_FOUND', 'CONFIG_UNREADABLE'])
+
 /** Tells of an error; where Driftwatch itself failed also where, and what to do with it. */
 export function tellError({ stderr }: Pick<CommandIo, 'stderr'>, error: DriftwatchError): void {
-  stderr.write(`driftwatch: ${shownLines(error.message.trimEnd())}\n`)
+  const lines = error.message.trimEnd().split('\n')
+  const told = quoting.has(error.code) ? lines.map(maskText) : lines
+  stderr.write(`driftwatch: ${shownLines(told.join('\n'))}\n`)
   if (error.code !== 'BUG') return
   const { stack, cause } = error
   const trace = cause instanceof Error ? cause.stack : stack

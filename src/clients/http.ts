@@ -164,10 +164,8 @@ function redirectTarget({ status, location }: Reply, from: URL): URL | null {
   return [301, 302, 303, 307, 308].includes(status) && location !== null ? URL.parse(location, from.href) : null
 }
 
-const longestAddress = 200
-
 function bareAddress({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname}`.slice(0, longestAddress)
+  return `${protocol}//${host}${pathname}`
 }
 
 /** What is connected to is what was checked: a name cannot mean something else a moment later. */

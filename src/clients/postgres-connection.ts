@@ -277,7 +277,8 @@ function clientConfig(target: PostgresTarget, ssl: Way, socket: Socket): ClientC
     port,
     database,
     user,
-    ...(password !== null && { password }),
+    // A text that is empty, or none, would make the driver take one from the environment or from a file.
+    password: () => password ?? '',
     ssl,
     stream: () => socket,
     keepAlive: true,

@@ -1,4 +1,5 @@
 import { describeTarget, type PostgresTarget } from '../config/postgres-url.ts'
+import { createConcealer } from '../config/secret.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { vendorProse } from './vendor-text.ts'
 
@@ -36,7 +37,9 @@ const classes: Readonly<Record<string, ErrorCode>> = {
 export function translatePostgresError(thrown: unknown, target: PostgresTarget): DriftwatchError {
   if (thrown instanceof DriftwatchError) return thrown
   const { code, message } = readThrown(thrown)
-  const words = withoutPassword(`${describeTarget(target)}: ${message}${hintOf(code)}`, target)
+  // A server may say again what it was sent.
+  const conceal = createConcealer(target.password ?? '')
+  const words = `${describeTarget(target)}: ${conceal(message)}${hintOf(code)}`
   return new DriftwatchError(codeOf(code, message), vendorProse(words))
 }
 
@@ -58,10 +61,6 @@ function hintOf(code: string): string {
   if (code === '55P03') return ' (a lock is held on what Driftwatch reads)'
   if (code === '57014') return ' (the query took longer than allowed)'
   return ''
-}
-
-function withoutPassword(text: string, { password }: PostgresTarget): string {
-  return password ? text.replaceAll(password, '***') : text
 }
 
 /** Whether the server may answer otherwise when asked with, or without, TLS. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DriftwatchError } from '../errors.ts'
+import { shown } from '../printable.ts'
 import { brokenRules } from './broken-rules.ts'
 import { mergeDefaults } from './defaults.ts'
 import type { Environment } from './environment.ts'
@@ -54,7 +55,7 @@ export function parseConfig(text: string, fileName: string, variables: Variables
 function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
   // A default that is wrong is wrong in every stack: said once.
   const unique = new Map(
-    problems.map(problem => [`${maskText(formatPath(problem.path))}: ${problem.message}`, problem]),
+    problems.map(problem => [shown(`${maskText(formatPath(problem.path))}: ${problem.message}`), problem]),
   )
   const lines = [...unique]
     .slice(0, mostProblems)

@@ -77,7 +77,7 @@ export function readYaml(text: string, variables: Variables): YamlSource {
 /** The parser's complaints without the pieces of the file that it quotes, since these may be secret. */
 function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
   return document.errors.map(({ code, message, pos }) => {
-    const complaint = `not YAML: ${message.replace(/(?<=\S): .*$/s, '')}`
+    const complaint = `not YAML: ${message.replace(/(?<=\S): .*$|(?<=escape sequence) .*$/s, '')}`
     return { path: [], at: pos[0], message: plainer.get(code) ?? complaint }
   })
 }

@@ -35,7 +35,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
   const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, log } = dependencies
   const app = fastify({
     ...serverOptions(limits),
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance: withoutInfo(log) as FastifyBaseLogger,
     // A logger for each request would cost more than the request.
     childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -78,6 +78,11 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     done()
   })
   return app
+}
+
+/** For Fastify itself: what it tells in lines of info is told already. */
+function withoutInfo(log: CloudLog): CloudLog {
+  return log.isLevelEnabled('info') ? log.child({}, { level: 'warn' }) : log
 }
 
 /** Before anything of a body is read. Only what acts is posted. */

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { asDriftwatchError, DriftwatchError, type ErrorCode, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { prose } from '../printable.ts'
 
 /** The body of every answer that is an error. */
 export const errorSchema = {
@@ -32,10 +33,11 @@ export const notFound = { description: 'There is no such stack or check.', ...er
 /** Answers with what was thrown, in our own words, and logs it at the level of its code. */
 export function replyWithError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply, log: Log) {
   const { error, status } = asRefusal(thrown, request)
-  const { code, message } = error
+  const { code } = error
+  const message = prose(error.message)
   const bug = code === 'BUG'
   log[errorTable[code].logLevel](
-    { code, method: request.method, url: request.url, ...(bug && { err: thrown }) },
+    { code, method: request.method, url: prose(request.url), ...(bug && { err: thrown }) },
     'request refused',
   )
   return reply

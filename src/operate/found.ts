@@ -1,5 +1,6 @@
 import type { FromSchema } from 'json-schema-to-ts'
 import { formatTime } from '../clock.ts'
+import { maskWords } from '../config/mask.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Container, Execution } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
@@ -20,7 +21,7 @@ const imageSchema = {
 } as const
 
 const nullableImage = { anyOf: [imageSchema, { type: 'null' }] } as const
-const texts = { type: 'array', items: { type: 'string' } } as const
+const words = { type: 'array', description: 'Secrets in them are masked.', items: { type: 'string' } } as const
 
 /** What Cloud Run held of a stack at one moment, as a receipt shows it. */
 export const foundSchema = {
@@ -64,7 +65,7 @@ export const foundSchema = {
         {
           ...closed,
           required: ['name', 'image', 'command', 'args'],
-          properties: { name: { type: 'string' }, image: nullableImage, command: texts, args: texts },
+          properties: { name: { type: 'string' }, image: nullableImage, command: words, args: words },
         },
         { type: 'null' },
       ],
@@ -113,8 +114,8 @@ export function toFound(stack: Stack, sight: Sight): Found {
     job: job && {
       name: job.name,
       image: imageIn(job.containers, stack.job?.container ?? null),
-      command: [...(container?.command ?? [])],
-      args: [...(container?.args ?? [])],
+      command: maskWords(container?.command ?? []),
+      args: maskWords(container?.args ?? []),
     },
     execution: executions[0] ? executionFound(stack, executions[0]) : null,
   }

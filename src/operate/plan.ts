@@ -1,4 +1,5 @@
 import { commandLine } from '../checks/fix.ts'
+import { splitWords } from '../config/mask.ts'
 import { DriftwatchError } from '../errors.ts'
 
 /** One thing that a command would do, in words. */
@@ -16,5 +17,5 @@ export function refused(why: string, remedy: string | null = null): DriftwatchEr
 
 /** A command as a sentence shows it: `["runtime-migrate"]`. */
 export function words(list: readonly string[]): string {
-  return list.length === 0 ? "the image's own entrypoint" : commandLine(...list)
+  return list.length === 0 ? "the image's own entrypoint" : commandLine(...splitWords(list))
 }

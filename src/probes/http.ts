@@ -4,6 +4,7 @@ import type { IdentityTokens } from '../clients/identity-tokens.ts'
 import type { Turns } from '../clients/turns.ts'
 import type { Clock } from '../clock.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
+import { createConcealer } from '../config/secret.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { type HttpAnswer, type HttpAnswers, parseDocument } from '../release/http-answer.ts'
 import type { Probe } from './probe.ts'
@@ -25,8 +26,8 @@ export function createHttpProbe({ client, tokens, clock, answerWithinMs, turns }
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return within(clock, answerWithinMs, signal, async deadline => {
-        const headers = await authorization(httpContract, tokens)
-        const ask = (request: HttpRequestConfig) => askOnce(client, httpContract, request, headers, deadline.signal)
+        const token = await tokenOf(httpContract, tokens)
+        const ask = (request: HttpRequestConfig) => askOnce(client, httpContract, request, token, deadline.signal)
         const answers = httpContract.requests.map(
           async request => [request.name, await askAgain(request, ask)] as const,
         )
@@ -36,13 +37,13 @@ export function createHttpProbe({ client, tokens, clock, answerWithinMs, turns }
   }
 }
 
-async function authorization(
+async function tokenOf(
   { bearerToken, identityTokenAudience }: HttpContractConfig,
   tokens: IdentityTokens | null,
-): Promise<Record<string, string>> {
-  if (bearerToken) return { authorization: `Bearer ${bearerToken.reveal()}` }
-  if (!identityTokenAudience) return {}
-  if (tokens) return { authorization: `Bearer ${await tokens.token(identityTokenAudience)}` }
+): Promise<string | null> {
+  if (bearerToken) return bearerToken.reveal()
+  if (!identityTokenAudience) return null
+  if (tokens) return tokens.token(identityTokenAudience)
   throw new DriftwatchError('EMULATOR_ABSENT', 'no identity token is looked up where CLOUD_RUN_EMULATOR_HOST is set')
 }
 
@@ -66,22 +67,27 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
   return answer.latencyMs <= maxLatencyMs
 }
 
+const longestLocation = 200
+
 async function askOnce(
   client: HttpClient,
   { url }: HttpContractConfig,
   { path, maxLatencyMs }: HttpRequestConfig,
-  headers: Readonly<Record<string, string>>,
+  token: string | null,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
+  // A service may say again what it was sent.
+  const conceal = createConcealer(token ?? '')
+  const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
   try {
     const reply = await client.get(new URL(url + path), headers, { signal, beginWithinMs: maxLatencyMs })
     if ('silentForMs' in reply) return { kind: 'silent', waitedMs: reply.silentForMs }
-    const { body, contentType, ...answer } = reply
+    const { body, contentType, location, ...answer } = reply
     const document =
       body === null
         ? ({ kind: 'other', what: 'a body of more than 4 MiB' } as const)
-        : parseDocument(body.toString('utf8'), contentType)
-    return { kind: 'answered', ...answer, document }
+        : parseDocument(conceal(body.toString('utf8')), contentType && conceal(contentType))
+    return { kind: 'answered', ...answer, location: location && conceal(location).slice(0, longestLocation), document }
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
     return { kind: 'failed', code, message }

@@ -19,6 +19,7 @@ const canaries = {
   'parameter of the URL': 'canary-parameter/+value',
   environment: 'canary-environment-value/+?',
   argument: 'canary-argument-value/+?',
+  'argument of the config': 'canary-configured-argument/+?',
   'token of a caller': 'canary-token-of-a-caller/+=',
 } as const
 
@@ -34,10 +35,15 @@ t.teardown(() => rmSync(directory, { recursive: true }))
 const config = join(directory, 'driftwatch.yaml')
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the config takes it from a variable.
 const server = 'server: { auth: { kind: bearer, for: acting, tokens: ["${API_TOKEN}"] } }'
-writeFileSync(config, `${readFileSync('sandbox/driftwatch.yaml', 'utf8')}\n${server}\n`)
+const text = readFileSync('sandbox/driftwatch.yaml', 'utf8')
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the same.
+const args = 'args: ["--database=postgres://me:${JOB_PASSWORD}@host/db", "--password", "${JOB_PASSWORD}"]'
+writeFileSync(config, `${text.replace('args: []', args)}\n${server}\n`)
+const jobPassword = encodeURIComponent(canaries['argument of the config'])
 const env = {
   ...sandbox.env,
   API_TOKEN: canaries['token of a caller'],
+  JOB_PASSWORD: jobPassword,
   DB_URL: plantedUrl(sandbox.postgres.url),
   SANDBOX_SCHEDULE: '* * * * * *',
   SANDBOX_TIMEOUT: '10s',
@@ -64,6 +70,8 @@ t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t 
       const answer = await fetch(`${service.url}${path}`)
       told.push([`${path} ${when}`, `${JSON.stringify([...answer.headers])}\n${await answer.text()}`])
     }
+  }
+  const refresh = async (when: string) => {
     for (const [authorization, status] of [
       [`Bearer ${canaries['token of a caller']}`, 200],
       [`Basic ${canaries['token of a caller']}`, 401],
@@ -87,20 +95,51 @@ t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t 
   sandbox.cloudRun.setWorld(plant(loadWorld()))
   await nextCycle()
   await ask('in peace')
+  await refresh('in peace')
   t.match(await command('in peace', 'config'), /\*\*\*/)
   t.match(await command('in peace', 'check', '--format', 'json'), /"status":\s*"in_sync"/)
 
   // The job would run another image, other words, and in a container more; the database refuses its password.
-  sandbox.cloudRun.setWorld(plant(loadWorld(drifted)))
+  sandbox.cloudRun.setWorld(plant(loadWorld(), drifted))
   await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD 'another'`)
   await nextCycle()
   await ask('in drift')
+  await refresh('in drift')
   t.match(await command('in drift', 'check', '--format', 'json'), /"status":\s*"drifted"/)
+
+  // What mends these is a command with the arguments in it.
+  for (const [when, world, placeholder] of [
+    ['under way', { services: { runtime: { reconciling: true } } }, /jobs update .*\$\{PASSWORD:\?\}/],
+    ['without a job', { jobs: { 'runtime-migrate': null } }, /jobs create .*\$\{PASSWORD:\?\}/],
+  ] as const) {
+    sandbox.cloudRun.setWorld(plant(loadWorld(world), drifted))
+    await nextCycle()
+    await ask(when)
+    t.match(await command(when, 'check'), placeholder)
+  }
+
+  // Whatever is written is told, and how to go back from it; and kept in a receipt.
+  const receipt = join(directory, 'receipt.json')
+  const image = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime:c5a11fe'
+  for (const words of [['migrate'], ['deploy', '--image', image]]) {
+    sandbox.cloudRun.setWorld(
+      plant({ ...loadWorld(), faults: [{ method: 'RunJob', code: 'PERMISSION_DENIED', message: 'no' }] }, drifted),
+    )
+    await command('with --dry-run', ...words, '--stack', 'runtime', '--dry-run')
+    await command('', ...words, '--stack', 'runtime', '--yes', '--receipt', receipt)
+    const kept = readFileSync(receipt, 'utf8')
+    t.match(JSON.parse(kept), {
+      stacks: [{ before: { job: { args: ['--database', 'postgres://me:***@host/db', '--token', '***'] } } }],
+    })
+    told.push([`receipt of ${words[0]}`, kept])
+    rmSync(receipt)
+  }
 
   for (const fault of [{ code: 'INTERNAL' }, { code: 'PERMISSION_DENIED' }, { empty: true }] as const) {
     sandbox.cloudRun.setWorld(plant({ ...loadWorld(), faults: [{ ...fault, message: 'no' }] }))
     await nextCycle()
     await ask(JSON.stringify(fault))
+    await refresh(JSON.stringify(fault))
   }
   await service.stop()
   t.ok(told.length > 50)
@@ -130,25 +169,17 @@ function plantedUrl(url: string): string {
   return `postgres://${credentials}@${planted.host}${planted.pathname}?options=${encodeURIComponent(canaries['parameter of the URL'])}`
 }
 
-/** What the job's arguments hold when they are not as they should be: they are shown, but for the password of a URL. */
-const drifted = {
-  jobs: {
-    'runtime-migrate': {
-      template: {
-        template: {
-          containers: {
-            'runtime-migrate-1': {
-              args: ['--database', `postgres://me:${encodeURIComponent(canaries.argument)}@host/db`],
-            },
-          },
-        },
-      },
-    },
-  },
-}
+/** The words that the config gives the job, and others: both are shown, but for the secrets in them. */
+const configured = [`--database=postgres://me:${jobPassword}@host/db`, '--password', jobPassword]
+const drifted = [
+  '--database',
+  `postgres://me:${encodeURIComponent(canaries.argument)}@host/db`,
+  '--token',
+  canaries.argument,
+]
 
 /** Secrets in every container that is looked at: in its environment, and in arguments where nobody judges them. */
-function plant(world: World): World {
+function plant(world: World, jobArgs = configured): World {
   const planted = (resources: Resources, args: readonly string[] | null) =>
     mapContainers(resources, container => ({
       ...container,
@@ -160,8 +191,8 @@ function plant(world: World): World {
     ...world,
     services: planted(world.services, args),
     revisions: planted(world.revisions, args),
-    jobs: planted(world.jobs, null),
-    executions: planted(world.executions, null),
+    jobs: planted(world.jobs, jobArgs),
+    executions: planted(world.executions, configured),
   }
 }
 
