@@ -7,16 +7,20 @@ import type { Finding } from '../src/checks/finding.ts'
 import { imageLanes } from '../src/checks/image-lanes.ts'
 import { jobImage } from '../src/checks/job-image.ts'
 import { migrationExecution } from '../src/checks/migration-execution.ts'
+import { roleGrants } from '../src/checks/role-grants.ts'
 import { serviceImage } from '../src/checks/service-image.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Config, Stack } from '../src/config/schema.ts'
-import { finish } from '../src/grants/steps.ts'
+import type { Catalog } from '../src/grants/catalog.ts'
+import { finish, type Steps } from '../src/grants/steps.ts'
 import type { Observed } from '../src/probes/probe.ts'
 import { pickContainer } from '../src/release/container.ts'
 import { parseImage } from '../src/release/image.ts'
 import { servingRevisions } from '../src/release/serving.ts'
 import { createJudge } from '../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from './helpers/fuzz.ts'
+import { grantedByOne, interned, policy, whyNotAsThePolicySays } from './helpers/governed-database.ts'
+import { brokenOnce, catalog } from './helpers/random-catalog.ts'
 import {
   job,
   observedAt,
@@ -28,10 +32,18 @@ import {
 
 /** Configs that ask for different things of the same observations. */
 const configs = [
-  { service: {}, job: { command: ['migrate'] } },
-  { service: { repositories: [repositories[0]], container: 'main' }, job: { container: 'main' } },
-  { service: { expectedImage: `${repositories[0]}:one` }, job: { command: ['migrate'], args: [] } },
-].map(({ service, job }) =>
+  { service: {}, job: { command: ['migrate'] }, database: {} },
+  {
+    service: { repositories: [repositories[0]], container: 'main' },
+    job: { container: 'main' },
+    database: { trustedRoles: ['postgres', 'mallory'] },
+  },
+  {
+    service: { expectedImage: `${repositories[0]}:one` },
+    job: { command: ['migrate'], args: [] },
+    database: { schemas: { ...policy.schemas, other: {} } },
+  },
+].map(({ service, job, database }) =>
   parseConfig(
     JSON.stringify({
       stacks: [
@@ -61,7 +73,7 @@ const configs = [
             ],
           },
           database: {
-            url: 'postgres://monitor@localhost/app',
+            ...{ url: 'postgres://monitor@localhost/app', ...policy, ...database },
             ledger: { table: 'public.migrations', versionColumn: 'version', expected: ['1'] },
           },
         },
@@ -174,38 +186,50 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   ),
 )
 
-const database = ledger.map(seen => ({
-  catalog: { schemas: new Map() },
-  rightsDoubt: null,
-  ledger: seen,
-})) as unknown as fc.Arbitrary<Observed['postgres-catalog']>
+const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a privilege of tomorrow' } as const
 
-const observed: fc.Arbitrary<Observed> = fc.record({
-  service: observedService,
-  job,
-  execution: observedExecution,
-  registry,
-  'postgres-catalog': database,
-  lanes,
-  telemetry,
-  http,
+const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
+  catalog,
+  rightsDoubt: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
+  ledger,
 })
+
+const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Observed> =>
+  fc.record({
+    service: observedService,
+    job,
+    execution: observedExecution,
+    registry,
+    'postgres-catalog': database,
+    lanes,
+    telemetry,
+    http,
+  })
+
+const everything = observe(database)
+const withoutDatabase = observe(fc.constant(null))
+
+/** A database is made for those only who look at it: it is much to make, to copy and to compare. */
+const seenBy = ({ needs }: Check) => (needs.includes('postgres-catalog') ? everything : withoutDatabase)
 
 function judge(check: Check, which: string, seen: Observed): Finding {
   const config = configs[Number(which)] as Config
   return check.judge({ stack: stackOf(which), config, observed: seen, observedAt })
 }
 
+function judgeRights(which: string, catalog: Catalog): Finding {
+  const config = configs[Number(which)] as Config
+  const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
+  return roleGrants.judge({ stack: stackOf(which), config, observed, observedAt })
+}
+
 function stackOf(which: string): Stack {
   return configs[Number(which)]?.stacks[0] as Stack
 }
 
-/** The privileges have worlds of their own (role-grants-suite.ts). */
-const judged = checks.filter(({ kind }) => kind !== 'role-grants')
-
 t.test('a check never throws, and what it finds is of one piece', async t => {
-  for (const check of judged) {
-    const property = fc.property(config, observed, (config, seen) => {
+  for (const check of checks) {
+    const property = fc.property(config, seenBy(check), (config, seen) => {
       const finding = judge(check, config, seen)
       const { status, differences, doubt, proven, fix, summary } = finding
       must(summary.length > 0, 'it says nothing', finding)
@@ -234,11 +258,11 @@ t.test('equal input, equal finding, in whatever order it comes', async t => {
       [...proven].sort(),
       [...notes].sort(),
     ])
-  for (const check of judged) {
+  for (const check of checks) {
     holds(
       t,
       `${check.kind}: the same again`,
-      fc.property(config, observed, (config, seen) => {
+      fc.property(config, seenBy(check), (config, seen) => {
         const [one, other] = [judge(check, config, seen), judge(check, config, structuredClone(seen))]
         must(JSON.stringify(one) === JSON.stringify(other), 'two findings of one input', one, other)
       }),
@@ -246,7 +270,7 @@ t.test('equal input, equal finding, in whatever order it comes', async t => {
     holds(
       t,
       `${check.kind}: another order`,
-      fc.property(config, observed, (config, seen) => {
+      fc.property(config, seenBy(check), (config, seen) => {
         const [one, other] = [judge(check, config, seen), judge(check, config, turnedRound(seen))]
         must(gist(one) === gist(other), 'the order decides', one, other)
       }),
@@ -255,23 +279,24 @@ t.test('equal input, equal finding, in whatever order it comes', async t => {
 })
 
 /** What is seen in cycle after cycle: mostly the same, at times something else, and time goes by. */
-const history = fc
-  .tuple(fc.array(observed, { minLength: 1, maxLength: 3 }), fc.tuple(config, config))
-  .chain(([worlds, configs]) =>
-    fc.array(
-      fc.record({
-        seen: fc.constantFrom(...worlds),
-        config: fc.constantFrom(configs[0], configs[0], configs[0], configs[1]),
-        minutes: fc.nat(20),
-      }),
-      { minLength: 2, maxLength: 8 },
-    ),
-  )
+const historyOf = (check: Check) =>
+  fc
+    .tuple(fc.array(seenBy(check), { minLength: 1, maxLength: 3 }), fc.tuple(config, config))
+    .chain(([worlds, configs]) =>
+      fc.array(
+        fc.record({
+          seen: fc.constantFrom(...worlds),
+          config: fc.constantFrom(configs[0], configs[0], configs[0], configs[1]),
+          minutes: fc.nat(20),
+        }),
+        { minLength: 2, maxLength: 8 },
+      ),
+    )
 
 t.test('along any history of looks, what is not judged again is what judging again would find', async t => {
   let spared = 0
-  for (const check of judged) {
-    const property = fc.asyncProperty(history, async looks => {
+  for (const check of checks) {
+    const property = fc.asyncProperty(historyOf(check), async looks => {
       const judgeOnceOnly = createJudge()
       let asked = 0
       const counted: Check = {
@@ -280,6 +305,12 @@ t.test('along any history of looks, what is not judged again is what judging aga
           asked += 1
           return check.judge(input)
         },
+        ...(check.judgeInSteps && {
+          judgeInSteps(input) {
+            asked += 1
+            return check.judgeInSteps?.(input) as Steps<Finding>
+          },
+        }),
       }
       let at = observedAt
       for (const { seen, config, minutes } of looks) {
@@ -299,17 +330,21 @@ t.test('along any history of looks, what is not judged again is what judging aga
   t.ok(spared > 0, `${spared} times nothing was judged again: the property says something`)
 })
 
-/** Every list that has no order, from its end to its beginning. */
-function turnedRound(value: Observed): Observed {
+/** Every list that has no order, begun so much later and from its end to its beginning. */
+function turnedRound<Value extends object>(value: Value, turns = 0): Value {
   const ordered = new Set(['command', 'args', 'value'])
+  const turnList = <Item>(list: readonly Item[]): Item[] => {
+    const start = list.length === 0 ? 0 : turns % list.length
+    return [...list.slice(start), ...list.slice(0, start)].reverse()
+  }
   const turn = (part: unknown, key = ''): unknown => {
     if (ordered.has(key)) return part
-    if (Array.isArray(part)) return part.map(each => turn(each)).reverse()
-    if (part instanceof Map) return new Map([...part].reverse().map(([name, each]) => [name, turn(each)]))
+    if (Array.isArray(part)) return turnList(part.map(each => turn(each)))
+    if (part instanceof Map) return new Map(turnList([...part].map(([name, each]) => [name, turn(each)])))
     if (typeof part !== 'object' || part === null) return part
     return Object.fromEntries(Object.entries(part).map(([name, each]) => [name, turn(each, name)]))
   }
-  return turn(value) as Observed
+  return turn(value) as Value
 }
 
 /** What must be there for anything about the service to be proven well, by other means than the check's. */
@@ -349,7 +384,7 @@ t.test('nothing is in sync that was not seen to be', async t => {
     holds(
       t,
       check.kind,
-      fc.property(config, observed, (config, seen) => {
+      fc.property(config, seenBy(check), (config, seen) => {
         if (!inSync(check, config, seen)) return
         found.set(check.kind, (found.get(check.kind) ?? 0) + 1)
         const why = refuse(stackOf(config), seen)
@@ -409,8 +444,41 @@ t.test('nothing is in sync that was not seen to be', async t => {
     )
   })
   each(checks.find(({ kind }) => kind === 'schema') as Check, (_, seen) => {
-    return seen['postgres-catalog']?.ledger?.outcome !== 'read' && 'the ledger was not read'
+    const database = seen['postgres-catalog']
+    const relations = database?.catalog.schemas.get('s')?.objects.filter(({ args }) => args === null) ?? []
+    const isThere = (wanted: string) => relations.some(({ name }) => name === wanted)
+    if (!policy.schemas.s.relations.every(isThere)) return 'a relation is missing'
+    return database?.ledger?.outcome !== 'read' && 'the ledger was not read'
   })
-  for (const check of judged)
+  each(roleGrants, ({ database }, seen) => {
+    const rights = seen['postgres-catalog']
+    if (!rights || rights.rightsDoubt) return 'the rights could not be read'
+    return whyNotAsThePolicySays(rights.catalog, database?.trustedRoles ?? [])
+  })
+  for (const check of checks)
     t.ok(found.get(check.kind), `${check.kind} was in sync at times: the property says something`)
+})
+
+// Only so much is told of rights: what that is must not hang on the order either, and so the order of a finding is one too.
+t.test('rights are told in one order, in whatever order they and their grantors are listed', async t => {
+  const sameAs = (change: (catalog: Catalog, turns: number) => Catalog) =>
+    fc.property(config, catalog, fc.nat(5), (config, catalog, turns) => {
+      const [one, other] = [catalog, change(catalog, turns)].map(catalog => judgeRights(config, catalog))
+      must(JSON.stringify(one) === JSON.stringify(other), 'it is another finding', one, other)
+    })
+  holds(
+    t,
+    'listed in another order',
+    sameAs((catalog, turns) => interned(turnedRound(catalog, turns))),
+    800,
+  )
+  holds(t, 'what several roles granted, granted by one', sameAs(grantedByOne), 200)
+})
+
+t.test('one thing in a database that is not as the policy says is drift, whatever it is', async t => {
+  const property = fc.property(config, brokenOnce, (config, catalog) => {
+    const { status, proven, differences } = judgeRights(config, catalog)
+    must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not told', status, differences)
+  })
+  holds(t, 'role-grants', property, 300)
 })

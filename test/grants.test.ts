@@ -4,7 +4,7 @@ import { mostObjects, roleGrants } from '../src/checks/role-grants.ts'
 import { schema as schemaCheck } from '../src/checks/schema.ts'
 import type { Config, DatabaseConfig, Stack } from '../src/config/schema.ts'
 import { createSecret } from '../src/config/secret.ts'
-import { builtInAcl, parseAcl } from '../src/grants/acl.ts'
+import { builtInAcl, createAclPool, parseAcl } from '../src/grants/acl.ts'
 import type { Catalog, CatalogObject, CatalogRole } from '../src/grants/catalog.ts'
 import { quoteArguments, quoteIdentifier, showIdentifier } from '../src/grants/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../src/grants/identity.ts'
@@ -263,6 +263,66 @@ t.test('role-grants tells thousands of equal differences as one, and names them 
   t.match(finding.notes, [/at most 1000 objects/])
   t.equal(finding.fix, 'driftwatch grants apply --stack runtime')
   t.same(finding.proven, ['schemas.runtime.grants.mallory.tables'])
+})
+
+t.test('what several grantors gave one grantee is one difference, in whatever order it is listed', async t => {
+  const given = [
+    { grantee: 21, grantor: 20, rights: rightsOf(['SELECT', 'DELETE']) },
+    { grantee: 21, grantor: 10, rights: rightsOf(['SELECT', 'INSERT']) },
+    ...builtInAcl('tables', 20, 180000),
+  ]
+  for (const acl of [given, given.toReversed()]) {
+    const finding = judge(roleGrants, buildStack({}), buildCatalog([object(100, 'table', 'accounts', { acl })]))
+    t.same(
+      finding.differences.map(({ actual }) => actual),
+      ['mallory: SELECT, INSERT, DELETE on table runtime.accounts'],
+    )
+  }
+  const oids: Readonly<Record<string, number>> = { postgres: 10, owner: 20, mallory: 21 }
+  const { read } = createAclPool(180000, name => oids[name])
+  const [one, other] = [
+    '{mallory=r/owner,mallory=rd/postgres,=r/owner}',
+    '{=r/owner,mallory=rd/postgres,mallory=r/owner}',
+  ]
+  t.equal(read(one ?? '', 'tables', 20), read(other ?? '', 'tables', 20), 'one ACL, and so objects are judged once')
+})
+
+t.test('of two routes that are as short, the same one is told in whatever order memberships are listed', async t => {
+  const { roles, ...catalog } = buildCatalog([])
+  const groups = [role(30, 'one'), role(31, 'two')]
+  const edge = { grantor: 10, inherit: true, set: true, admin: false }
+  const memberships = [30, 31].flatMap(group => [
+    { ...edge, role: group, member: 21 },
+    { ...edge, role: 20, member: group },
+  ])
+  const viaOf = (memberships: Catalog['memberships'], groups: readonly CatalogRole[]) => {
+    const finding = judge(roleGrants, buildStack({}), { ...catalog, roles: [...groups, ...roles], memberships })
+    return finding.differences.map(({ actual, via }) => ({ actual, via }))
+  }
+  const told = viaOf(memberships, groups)
+  t.match(told, [{ actual: 'mallory is a member of owner', via: 'member of one → owner' }, {}, {}])
+  t.same(viaOf(memberships.toReversed(), groups.toReversed()), told)
+})
+
+t.test('what one difference stands for is told by name, whatever ACLs it is part of', async t => {
+  const mallory = { grantee: 21, grantor: 20, rights: rightsOf(['SELECT']) }
+  const [one, other] = [[mallory], [mallory, ...builtInAcl('tables', 20, 180000)]]
+  const tables = ['a', 'b', 'c', 'd'].map((name, index) =>
+    object(100 + index, 'table', name, { acl: (index % 2 === 0 ? one : other) ?? [], columns: null }),
+  )
+  const runtime = { relations: [], grants: {}, defaults: {} }
+  for (const listed of [tables, tables.toReversed()]) {
+    const finding = judge(roleGrants, buildStack({ schemas: { runtime } }), buildCatalog(listed))
+    t.same(
+      finding.differences.map(({ objects }) => objects),
+      [['runtime.a', 'runtime.b', 'runtime.c', 'runtime.d']],
+    )
+  }
+  const alike = [object(100, 'table', 'a', { owner: 21 }), object(100, 'function', 'a', { owner: 21, args: '' })]
+  const [first, second] = [alike, alike.toReversed()].map(listed =>
+    judge(roleGrants, buildStack({}), buildCatalog(listed)),
+  )
+  t.same(first, second, 'and a routine may have the OID and the name of a relation')
 })
 
 t.test('role-grants judges much in many steps, which come to the same', async t => {

@@ -2,6 +2,7 @@ import type { DatabaseConfig, Stack } from '../config/schema.ts'
 import { type Comparison, compareGrantsInSteps } from '../grants/compare.ts'
 import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/describe.ts'
 import { showIdentifier } from '../grants/identifiers.ts'
+import { objectsInOrder } from '../grants/in-order.ts'
 import { finish, type Steps } from '../grants/steps.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, mostDifferences } from './finding.ts'
@@ -60,7 +61,7 @@ function* describeAll(told: Comparison['discrepancies'], { bench }: Comparison):
   for (const found of told) {
     const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, bench)
     const names: string[] = []
-    for (const object of objects) {
+    for (const object of objectsInOrder(objects)) {
       if (left === 0 || names.length === mostObjects.aDifference) break
       names.push(showObject(object))
       left -= 1

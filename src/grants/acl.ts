@@ -18,7 +18,10 @@ export interface AclEntry {
   readonly rights: Rights
 }
 
-/** Who granted what to whom on one object. Equal ACLs of one catalog are one and the same array. */
+/**
+ * Who granted what to whom on one object. PostgreSQL lists that as it was granted; here it is in the order of the grantees.
+ * Equal ACLs of one catalog are one and the same array.
+ */
 export type Acl = readonly AclEntry[]
 
 /** Makes equal ACLs the same array, so that objects can be grouped by it. */
@@ -34,7 +37,7 @@ export function createAclPool(serverVersion: number, oidOf: OidOf, onUnknown: On
   const byText = new Map<string, Acl>()
   const byEntries = new Map<string, Acl>()
   const intern = (entries: readonly AclEntry[]): Acl => {
-    const held = entries.filter(entry => entry.rights !== 0)
+    const held = entries.filter(entry => entry.rights !== 0).sort(compareEntries)
     const key = held.map(({ grantee, grantor, rights }) => `${grantee}/${grantor}/${rights}`).join()
     return keep(byEntries, key, () => held)
   }
@@ -171,6 +174,18 @@ function readRights(text: string, start: number, end: number): Rights {
     rights |= text[at + 1] === '*' ? withOptions(right) : right
   }
   return rights
+}
+
+function compareEntries(one: AclEntry, other: AclEntry): number {
+  return one.grantee - other.grantee || one.grantor - other.grantor
+}
+
+/** What an ACL gives to each grantee, by whatever grantors, in the order of the grantees. */
+export function grantsIn(acl: Acl): readonly Pick<AclEntry, 'grantee' | 'rights'>[] {
+  // Most ACLs are so already, and then nothing needs to be made.
+  if (acl.every(({ grantee }, at) => at === 0 || (acl[at - 1] as AclEntry).grantee < grantee)) return acl
+  const grantees = [...new Set(acl.map(({ grantee }) => grantee))].sort((one, other) => one - other)
+  return grantees.map(grantee => ({ grantee, rights: rightsIn(acl, grantee) }))
 }
 
 /** What an ACL gives to a grantee, by whatever grantor. */

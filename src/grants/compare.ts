@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog.ts'
 import type { Discrepancy } from './discrepancy.ts'
+import { inOrder } from './in-order.ts'
 import { judgeDefaults } from './judge-defaults.ts'
 import { judgeDoors } from './judge-doors.ts'
 import { type Bench, predefinedRoles } from './judge-rights.ts'
@@ -17,7 +18,10 @@ export interface Comparison {
   readonly unmatched: readonly { readonly schema: string; readonly pattern: string }[]
 }
 
-/** Every way in which a database differs from a policy, in the order of the policy. Pure, and the policy is valid. */
+/**
+ * Every way in which a database differs from a policy, in the order of the policy and, whatever order the catalog was listed
+ * in, in one order. Pure, and the policy is valid.
+ */
 export function compareGrants(policy: GrantsPolicy, catalog: Catalog): Comparison {
   return finish(compareGrantsInSteps(policy, catalog))
 }
@@ -27,7 +31,7 @@ export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): S
   const unmatched: { schema: string; pattern: string }[] = []
   const discrepancies = judgeRoles(bench)
   for (const [name, wanted] of Object.entries(policy.schemas ?? {})) {
-    const actual = catalog.schemas.get(name)
+    const actual = bench.catalog.schemas.get(name)
     if (!actual) {
       discrepancies.push({ type: 'schema-missing', name, owner: wanted.owner ?? null })
       continue
@@ -41,7 +45,8 @@ export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): S
   return { bench, discrepancies, unmatched }
 }
 
-export function createBench(policy: GrantsPolicy, catalog: Catalog): Bench {
+function createBench(policy: GrantsPolicy, listed: Catalog): Bench {
+  const catalog = inOrder(listed)
   const resolved = resolvePolicy(policy, catalog)
   return { catalog, policy: resolved, reach: computeReach(catalog, resolved), predefined: predefinedRoles(catalog) }
 }

@@ -16,7 +16,7 @@ export interface Description {
   /** How the right came to be: `PUBLIC`, `member of a → b`, `owner`. */
   readonly via: string | null
   /** What a folded description stands for; empty when it names its one object itself. */
-  readonly objects: Iterable<CatalogObject>
+  readonly objects: readonly CatalogObject[]
   readonly count: number
 }
 

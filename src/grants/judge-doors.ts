@@ -2,6 +2,7 @@ import { type CatalogObject, type Door, type Oid, PUBLIC } from './catalog.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'
 import { showIdentifier } from './identifiers.ts'
+import { columnsInOrder } from './in-order.ts'
 import { type Bench, createAssessor, heldRights } from './judge-rights.ts'
 import { createFold } from './judge-schema.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from './privileges.ts'
@@ -63,7 +64,10 @@ function judgeRelation(
   })
   const beyond = (role: Oid, rights: Rights) =>
     lent.reduce((sum, behind) => sum | (rights & behind.rights & ~allowedBehind(role, behind, bench)), 0)
-  const through = lent.map(behind => showObject(behind.object)).join(', ')
+  const through = lent
+    .map(behind => showObject(behind.object))
+    .sort()
+    .join(', ')
   const isView = object.kind === 'view' || object.kind === 'materialized view'
   const door = isView ? `reads ${through} as ${nameOf(object.owner, bench)}` : `holds the rows of ${through}`
   return judgeDoor(object, beyond, door, bench)
@@ -111,7 +115,7 @@ function judgeDoor(
     }
   }
   judge(object.acl, null)
-  for (const [column, acl] of object.columns ?? []) judge(acl, column)
+  for (const [column, acl] of columnsInOrder(object)) judge(acl, column)
   return fold.discrepancies().map(discrepancy => ({ ...discrepancy, door }))
 }
 

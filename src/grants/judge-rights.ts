@@ -1,4 +1,4 @@
-import { type Acl, rightsIn } from './acl.ts'
+import { type Acl, grantsIn, rightsIn } from './acl.ts'
 import { type Catalog, type Oid, PUBLIC } from './catalog.ts'
 import type { Source } from './discrepancy.ts'
 import { allowedRights, type Expectation } from './expectation.ts'
@@ -118,7 +118,7 @@ export function createAssessor(setting: Setting, bench: Bench, isAsked: (role: O
     excess(acl) {
       const lists: (readonly Excess[])[] = []
       const add = (list: readonly Excess[]) => list.length > 0 && lists.push(list)
-      for (const { grantee, rights } of acl) {
+      for (const { grantee, rights } of grantsIn(acl)) {
         if (grantee !== PUBLIC && grantee !== owner) add(granted(grantee, rights))
       }
       add(standing)

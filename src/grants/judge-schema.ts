@@ -2,6 +2,7 @@ import type { Acl } from './acl.ts'
 import type { Catalog, CatalogObject, GovernedSchema, Oid } from './catalog.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { classOf, type Expectation, type Expectations, expectGrants } from './expectation.ts'
+import { columnsInOrder } from './in-order.ts'
 import { type Assessor, type Bench, type Claim, createAssessor, type Setting } from './judge-rights.ts'
 import type { SchemaPolicy } from './policy.ts'
 import { everyRight, type ObjectClass, objectClasses } from './privileges.ts'
@@ -102,8 +103,7 @@ function withOwner({ expected, objects }: Group, owner: Oid, catalog: Catalog): 
 }
 
 function judgeColumns(object: CatalogObject, assessor: Assessor, fold: Fold): void {
-  if (object.columns === null) return
-  for (const [column, acl] of object.columns) {
+  for (const [column, acl] of columnsInOrder(object)) {
     for (const excess of assessor.excess(acl)) {
       if (excess.source === 'grant' || excess.source === 'public') fold.addColumn(excess, object, column)
     }
