@@ -122,7 +122,10 @@ const joinRole = fc
     ([of, who, options]): Break =>
       catalog => ({
         ...catalog,
-        memberships: [...catalog.memberships, member(of, who, options)],
+        memberships: [
+          ...catalog.memberships.filter(({ role, member }) => role !== of || member !== who),
+          member(of, who, options),
+        ],
       }),
   )
 
@@ -212,9 +215,17 @@ const columnAcls = fc
 
 const kinds = ['table', 'view', 'foreign table', 'sequence', 'function', 'procedure'] as const
 
+/** Of what is made at random: no two relations have the same. */
+const firstOid = 30
+
 const anyObject = fc.constantFrom<ObjectKind>(...kinds).chain(kind =>
   fc.record({
-    ...{ oid: fc.integer({ min: 30, max: 33 }), kind: fc.constant(kind), schema: fc.constant('s'), name: anyName },
+    ...{
+      oid: fc.integer({ min: firstOid, max: firstOid + 3 }),
+      kind: fc.constant(kind),
+      schema: fc.constant('s'),
+      name: anyName,
+    },
     args: fc.constant(classOf(kind) === 'functions' ? 'integer' : null),
     owner: fc.oneof({ weight: 3, arbitrary: fc.constant(owner) }, anyRole),
     acl: anyAcl(classOf(kind)),
@@ -230,7 +241,8 @@ const manyObjects = fc
       catalog => {
         const s = catalog.schemas.get('s')
         if (!s) return catalog
-        return { ...catalog, schemas: new Map(catalog.schemas).set('s', { ...s, objects: [...s.objects, ...more] }) }
+        const objects = [...s.objects.filter(({ oid }) => oid < firstOid), ...more]
+        return { ...catalog, schemas: new Map(catalog.schemas).set('s', { ...s, objects }) }
       },
   )
 
