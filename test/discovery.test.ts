@@ -167,6 +167,23 @@ t.test('an API that could not be listed never makes stacks vanish', async t => {
   }
 })
 
+t.test('a place that cannot be listed is as long believed as ever when the wall clock is set', async t => {
+  const both = [{ name: 'one' }, { name: 'two' }]
+  for (const ms of [3_600_000, -3_600_000]) {
+    const config = buildConfig({ timeout: '2s', staleAfter: '5m' })
+    const { cycle, become, report, clock } = await build(t, both, { config })
+    await cycle()
+    clock.set(ms)
+    become(both, { faults: [{ method: 'ListServices', code: 'PERMISSION_DENIED' }] })
+    clock.advance(4 * 60_000)
+    await cycle()
+    t.match(report(), { discovery: [{ status: 'in_sync', error: { code: 'PERMISSION_DENIED' } }] }, `${ms}`)
+    clock.advance(2 * 60_000)
+    await cycle()
+    t.match(report(), { discovery: [{ status: 'unknown', error: { code: 'PERMISSION_DENIED' } }] }, `${ms}, too long`)
+  }
+})
+
 t.test('an empty answer empties nothing: a get says whether a stack is gone', async t => {
   const { cycle, stacks, become } = await build(t, [{ name: 'one' }])
   await cycle()

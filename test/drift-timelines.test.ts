@@ -164,6 +164,19 @@ t.test('no hiding', async t => {
     ])
   })
 
+  for (const by of [60, -60]) {
+    t.test(`a spell is as long as it is when the clock is set by ${by} minutes`, async t => {
+      const store = buildStore()
+      follow(t, [[0, pending('job.image'), 'pending', 0]], store)
+      store.clockSet(by * minute)
+      const later = [
+        [by + 45, pending('job.image'), 'pending', by],
+        [by + 46, pending('job.image'), 'drifted', by + 46],
+      ] as const
+      follow(t, later, store)
+    })
+  }
+
   t.test('being in sync for a moment ends the spell', async t => {
     follow(t, [
       [0, pending('job.image'), 'pending', 0],

@@ -8,6 +8,7 @@ import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Report } from '../src/drift/report.ts'
 import { createScheduler } from '../src/schedule/scheduler.ts'
+import { startTimetable } from '../src/schedule/timetable.ts'
 import { type Service, startService } from '../src/service.ts'
 import { type AdvancedClock, createAdvancedClock } from './helpers/clock.ts'
 import { until } from './helpers/until.ts'
@@ -142,6 +143,21 @@ for (const [what, ms] of [
     bench.clock.advance(20 * 60_000 - 5000)
     t.equal((await drift(bench)).status, 'in_sync', 'it is believed for as long as it was to be')
     bench.clock.advance(10_000)
+    t.match(await drift(bench), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
+  })
+}
+
+for (const [what, ms] of [
+  ['forward', 3_600_000],
+  ['back', -3_600_000],
+] as const) {
+  t.test(`without a cycle, too, the wall clock set ${what} changes nothing of when a state goes stale`, async t => {
+    const bench = await build(t)
+    await isReady(bench)
+    bench.clock.set(ms)
+    bench.clock.advance(400 * day - 1_800_000)
+    t.equal((await drift(bench)).status, 'in_sync')
+    bench.clock.advance(1_800_000)
     t.match(await drift(bench), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
   })
 }
@@ -334,4 +350,16 @@ t.test('the scheduler', async t => {
       t.strictSame(log.lines(), [])
     })
   }
+
+  t.test('sees within a minute that the clock was set past its next run', async t => {
+    const waiter = createAdvancedClock()
+    let runs = 0
+    const timetable = startTimetable({ schedule: '0 0 1 1 *', jitterMs: 0, waiter, onDue: () => runs++ })
+    t.teardown(() => timetable.close())
+    waiter.advance(61_000)
+    t.equal(runs, 0)
+    t.teardown(setClock(366 * day))
+    waiter.advance(61_000)
+    t.equal(runs, 1)
+  })
 })

@@ -1,5 +1,5 @@
 import { createTask } from 'node-cron'
-import { systemClock } from '../clock.ts'
+import { type Clock, systemClock } from '../clock.ts'
 
 /** Calls when a cron expression says so, as long as it is not closed. */
 export interface Timetable {
@@ -11,6 +11,8 @@ export interface TimetableOptions {
   readonly schedule: string
   /** At most so much is waited at random before a call, so that many monitors do not look all at once. */
   readonly jitterMs: number
+  /** What waits; the system's clock unless said. */
+  readonly waiter?: Pick<Clock, 'after'>
   onDue(): void
 }
 
@@ -21,7 +23,7 @@ const longestWaitMs = 60_000
  * node-cron says when, and this waits: its own timer stops for an hour when the clock is set back by one, and goes
  * through every run that it missed when the clock is set forward. It reads the system's time, and so does this.
  */
-export function startTimetable({ schedule, jitterMs, onDue }: TimetableOptions): Timetable {
+export function startTimetable({ schedule, jitterMs, waiter = systemClock, onDue }: TimetableOptions): Timetable {
   const task = createTask(schedule, () => {}, { timezone: 'UTC' })
   let last = Number.NaN
   let cancel = () => {}
@@ -33,7 +35,7 @@ export function startTimetable({ schedule, jitterMs, onDue }: TimetableOptions):
   }
 
   function wait(run: number, waitMs: number): void {
-    cancel = systemClock.after(Math.min(waitMs, longestWaitMs), () => {
+    cancel = waiter.after(Math.min(waitMs, longestWaitMs), () => {
       const isDue = waitMs <= longestWaitMs || systemClock.now() >= run
       if (isDue) last = run
       arm()
