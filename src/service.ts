@@ -3,6 +3,7 @@ import type { Channel } from './alerts/channel.ts'
 import { channelMethods, openChannels } from './alerts/channels.ts'
 import type { PolicyDuty } from './alerts/policy-duty.ts'
 import { worstStatus } from './checks/status.ts'
+import { createGoogleKeys } from './clients/google-keys.ts'
 import type { Clock } from './clock.ts'
 import type { CloudLog } from './cloud-log.ts'
 import type { ConfigState } from './config/config-source.ts'
@@ -102,6 +103,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       },
     },
   })
+  const googleKeys = createGoogleKeys({ clock })
   let closing = false
   let cancelCatchUp = () => {}
   const view = createView(watch, channels, metrics.update)
@@ -131,7 +133,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ),
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
-    auth: openAuth(config.server.auth),
+    auth: openAuth(config.server.auth, googleKeys),
     log,
   })
   try {
@@ -161,6 +163,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       closing = true
       cancelCatchUp()
       view.close()
+      googleKeys.close()
       let cancelCut = clock.after(lastAnswersMs, function cut() {
         app.server.closeAllConnections()
         // Somebody may have come meanwhile.

@@ -1,11 +1,12 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
+import { createGoogleKeys } from '../src/clients/google-keys.ts'
 import { createIdTokenVerifier } from '../src/clients/id-tokens.ts'
-import { systemClock } from '../src/clock.ts'
+import { type Clock, systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { printConfig } from '../src/config/mask.ts'
@@ -16,6 +17,7 @@ import { type Auth, acceptCallers, acceptTokens, openAuth } from '../src/http/au
 import { defaultLimits } from '../src/http/limits.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { createRefresh } from '../src/schedule/refresh.ts'
+import { createAdvancedClock } from './helpers/clock.ts'
 import { buildSnapshot, noon } from './helpers/states.ts'
 import { unhurriedLimits } from './helpers/unhurried-limits.ts'
 
@@ -162,7 +164,7 @@ const audience = 'https://driftwatch.example'
 const caller = 'deployer@acme.iam.gserviceaccount.com'
 
 /** What Google has: keys by their ID, and how often they were read. */
-async function startKeys(t: Test, override: { broken?: boolean } = {}) {
+async function startKeys(t: Test, answer?: (response: ServerResponse) => void) {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -171,10 +173,8 @@ async function startKeys(t: Test, override: { broken?: boolean } = {}) {
   let reads = 0
   const server = createServer((_request, response) => {
     reads += 1
-    response.writeHead(override.broken ? 404 : 200, {
-      'content-type': 'application/json',
-      'cache-control': 'max-age=3600',
-    })
+    if (answer) return answer(response)
+    response.writeHead(200, { 'cache-control': 'public, max-age=3600, must-revalidate' })
     response.end(JSON.stringify({ current: publicKey }))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -204,8 +204,9 @@ function claims(override: object = {}) {
   }
 }
 
-function google(certificatesUrl: string): Auth {
-  return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier({ audience, certificatesUrl }), [caller]) }
+function google(url: string, clock: Clock = systemClock): Auth {
+  const keys = createGoogleKeys({ clock, url })
+  return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier({ audience, keys }), [caller]) }
 }
 
 t.test('an identity token of Google is accepted for its audience, its callers and its time', async t => {
@@ -286,7 +287,7 @@ t.test('keys are read once for many, and without them nobody gets in', async t =
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask('/drift', `Bearer ${keys.sign(claims())}`)))
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(keys.reads(), 1)
-  const broken = await startKeys(t, { broken: true })
+  const broken = await startKeys(t, response => response.writeHead(404).end())
   const shut = await serve(t, google(broken.url))
   const answer = await shut.ask('/drift', `Bearer ${broken.sign(claims())}`)
   t.equal(answer.status, 503)
@@ -294,9 +295,99 @@ t.test('keys are read once for many, and without them nobody gets in', async t =
   t.equal((await shut.ask('/health/live')).status, 200)
 })
 
+t.test('keys are used for as long as Google says, and fetched anew after it', async t => {
+  let down = false
+  const keys = await startKeys(t)
+  const known = await (await fetch(keys.url)).text()
+  const relay = await startKeys(t, response => {
+    response.writeHead(down ? 500 : 200, { 'cache-control': 'public, max-age=3600' }).end(known)
+  })
+  const clock = createAdvancedClock()
+  const { authenticate } = google(relay.url, clock)
+  const ask = () => authenticate(keys.sign(claims()))
+  await ask()
+  down = true
+  clock.advance(3_590_000)
+  await ask()
+  clock.set(86_400_000)
+  await ask()
+  t.equal(relay.reads(), 1)
+  clock.advance(20_000)
+  await t.rejects(ask(), { code: 'KEYS_UNAVAILABLE' })
+  down = false
+  await ask()
+  t.equal(relay.reads(), 3)
+})
+
+t.test('what is no set of keys is no fault of the caller', async t => {
+  const bodies = ['<html>', 'null', '{}', '[]', '5', '"text"', '{"current":null}', '{"current":"a key"}', '']
+  for (const body of bodies) {
+    const keys = await startKeys(t, response => response.end(body))
+    await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' }, body)
+    t.equal(keys.reads(), 1, 'it is not asked again')
+  }
+  const elsewhere = await startKeys(t)
+  const moved = await startKeys(t, response => response.writeHead(302, { location: elsewhere.url }).end())
+  await t.rejects(google(moved.url).authenticate(elsewhere.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+  t.equal(elsewhere.reads(), 0)
+})
+
+t.test('of keys that never end no more is read than keys are long', async t => {
+  const closed = Promise.withResolvers<void>()
+  let sent = 0
+  const keys = await startKeys(t, response => {
+    response.once('close', closed.resolve)
+    const send = () => {
+      sent += 65_536
+      if (!response.destroyed && response.write(Buffer.alloc(65_536, ' '))) send()
+    }
+    response.on('drain', send)
+    send()
+  })
+  await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+  await closed.promise
+  t.ok(sent < 32 * 2 ** 20, `${sent} bytes filled the buffers between`)
+})
+
+const hanging = {
+  'never begins': () => {},
+  'never ends': (response: ServerResponse) => response.write(' '),
+}
+
+for (const [what, answer] of Object.entries(hanging)) {
+  t.test(`an answer of Google's that ${what} is waited for no longer than five seconds, or until the end`, async t => {
+    const closed = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const keys = await startKeys(t, response => {
+      const at = keys.reads() - 1
+      response.once('close', () => closed[at]?.resolve())
+      answer(response)
+      asked[at]?.resolve()
+    })
+    const clock = createAdvancedClock()
+    const known = createGoogleKeys({ clock, url: keys.url })
+    const verifier = createIdTokenVerifier({ audience, keys: known })
+    const ask = () => t.rejects(verifier.verify(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+    const late = ask()
+    await asked[0]?.promise
+    clock.advance(5001)
+    await late
+    await closed[0]?.promise
+    const ended = ask()
+    await asked[1]?.promise
+    known.close()
+    await ended
+    await closed[1]?.promise
+    await ask()
+    t.equal(keys.reads(), 2)
+  })
+}
+
 const stacks = [{ name: 'a', project: 'acme', region: 'us-central1', service: { name: 'a' } }]
 const read = (auth: object, variables = {}) =>
   parseConfig(JSON.stringify({ server: { auth }, stacks }), 'test.yaml', variables)
+
+const noKeys = createGoogleKeys({ clock: systemClock })
 
 t.test('the config says who may ask, and shows no token', async t => {
   const config = read({ kind: 'bearer', tokens: [`\${NEW}`, `\${OLD:-}`, `\${NEW}`] }, { NEW: token })
@@ -304,11 +395,11 @@ t.test('the config says who may ask, and shows no token', async t => {
   t.equal('tokens' in config.server.auth && config.server.auth.tokens.length, 1, 'empty ones and doubles do not count')
   t.match(printConfig(config), /tokens: \["?\*\*\*"?\]/)
   t.notMatch(printConfig(config) + JSON.stringify(config), 'canary')
-  await t.resolves(openAuth(config.server.auth)?.authenticate(token) ?? Promise.reject())
-  t.equal(openAuth(read({}).server.auth), null)
+  await t.resolves(openAuth(config.server.auth, noKeys)?.authenticate(token) ?? Promise.reject())
+  t.equal(openAuth(read({}).server.auth, noKeys), null)
   const named = read({ kind: 'google', audience, callers: [caller.toUpperCase()], for: 'acting' })
   t.strictSame(named.server.auth, { kind: 'google', for: 'acting', audience, callers: [caller] })
-  t.equal(openAuth(named.server.auth)?.for, 'acting')
+  t.equal(openAuth(named.server.auth, noKeys)?.for, 'acting')
   const again = parseConfig(printConfig(named), 'again.yaml', {})
   t.strictSame(again.server, named.server, 'what is printed is a config')
 })

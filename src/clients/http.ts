@@ -1,10 +1,11 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
-import { type ClientRequestArgs, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { version } from '../version.ts'
+import { readBounded } from './bounded-body.ts'
 import { createAddressRules } from './http-addresses.ts'
 
 /** An answer as it came; `body` is null where it was longer than `longestBody`. */
@@ -130,7 +131,7 @@ function exchange(
       url.protocol === 'https:' ? ([httpsRequest, 'secureConnect'] as const) : ([httpRequest, 'connect'] as const)
     const outgoing = request(url, options, incoming => {
       progress.onBegun()
-      readBody(incoming).then(
+      readBounded(incoming, longestBody).then(
         body =>
           resolve({
             status: incoming.statusCode ?? 0,
@@ -146,18 +147,6 @@ function exchange(
     outgoing.on('error', reject)
     outgoing.end()
   })
-}
-
-async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
-  const chunks: Buffer[] = []
-  let length = 0
-  // Leaving the loop ends the connection.
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    length += chunk.byteLength
-    if (length > longestBody) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }
 
 function redirectTarget({ status, location }: Reply, from: URL): URL | null {

@@ -1,4 +1,5 @@
 import { DriftwatchError } from '../errors.ts'
+import type { GoogleKeys, Keys } from './google-keys.ts'
 
 /** Tells who an OIDC identity token of Google was issued to. */
 export interface IdTokenVerifier {
@@ -12,16 +13,14 @@ export interface IdTokenVerifier {
 export interface IdTokenOptions {
   /** What a token must be made for. */
   readonly audience: string
-  /** Where the certificates of the keys are, as JSON by key ID; Google's own by default. */
-  readonly certificatesUrl?: string
+  readonly keys: GoogleKeys
 }
 
 /** As much of Google's library as is used. */
 interface Verifier {
-  getFederatedSignonCertsAsync(): Promise<{ readonly certs: Record<string, unknown> }>
   verifySignedJwtWithCertsAsync(
     token: string,
-    certs: never,
+    certs: Keys,
     audience: string,
     issuers: string[],
   ): Promise<{ getPayload(): { email?: string; email_verified?: boolean } | undefined }>
@@ -29,30 +28,13 @@ interface Verifier {
 
 const issuers = ['https://accounts.google.com', 'accounts.google.com']
 
-const keysTimeoutMs = 5000
-
-/** Google's library checks signature, issuer, audience and times (five minutes of skew), and keeps the keys for as long as Google says. */
-export function createIdTokenVerifier({ audience, certificatesUrl }: IdTokenOptions): IdTokenVerifier {
+/** Google's library checks signature, issuer, audience and times (five minutes of skew). */
+export function createIdTokenVerifier({ audience, keys }: IdTokenOptions): IdTokenVerifier {
   let verifier: Promise<Verifier> | null = null
-  let keys: Promise<Record<string, unknown>> | null = null
 
   async function load(): Promise<Verifier> {
     const { googleAuthLibrary } = await import('google-gax')
-    return new googleAuthLibrary.OAuth2Client({
-      transporterOptions: { timeout: keysTimeoutMs },
-      ...(certificatesUrl && { endpoints: { oauth2FederatedSignonPemCertsUrl: certificatesUrl } }),
-    }) as unknown as Verifier
-  }
-
-  /** However many ask, they are fetched once. */
-  function readKeys(client: Verifier): Promise<Record<string, unknown>> {
-    keys ??= client
-      .getFederatedSignonCertsAsync()
-      .then(({ certs }) => certs)
-      .finally(() => {
-        keys = null
-      })
-    return keys
+    return new googleAuthLibrary.OAuth2Client()
   }
 
   return {
@@ -60,10 +42,8 @@ export function createIdTokenVerifier({ audience, certificatesUrl }: IdTokenOpti
       if (!isSigned(token)) throw refused()
       verifier ??= load()
       const client = await verifier
-      const certs = await readKeys(client).catch(() => {
-        throw new DriftwatchError('KEYS_UNAVAILABLE', "Google's keys could not be read at this moment: ask again")
-      })
-      const ticket = await client.verifySignedJwtWithCertsAsync(token, certs as never, audience, issuers).catch(() => {
+      const certs = await keys.read()
+      const ticket = await client.verifySignedJwtWithCertsAsync(token, certs, audience, issuers).catch(() => {
         // What the library throws holds the token.
         throw refused()
       })

@@ -1,5 +1,6 @@
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { version } from '../version.ts'
+import { readBounded } from './bounded-body.ts'
 
 /** The requests that are made, as metrics name them. */
 export const registryMethods = ['HeadManifest', 'GetManifest', 'GetBlob', 'ListTags', 'GetToken'] as const
@@ -46,7 +47,11 @@ export function createRegistryHttp(options: {
         redirect: 'manual',
         signal: call.signal,
       })
-      const reply = { status: response.status, headers: response.headers, body: await readBody(response) }
+      const reply = {
+        status: response.status,
+        headers: response.headers,
+        body: await readBounded(response.body, maxBodyBytes),
+      }
       record(isRedirect(reply.status) ? 'OK' : (refusalCode(reply.status) ?? 'OK'))
       return reply
     } catch (thrown) {
@@ -80,18 +85,6 @@ const refusals: Readonly<Record<number, ErrorCode>> = {
   405: 'UNIMPLEMENTED',
   408: 'UNAVAILABLE',
   429: 'RESOURCE_EXHAUSTED',
-}
-
-async function readBody(response: Response): Promise<Buffer | null> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  // Leaving the loop cancels the rest of the body.
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength
-    if (size > maxBodyBytes) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }
 
 function isRedirect(status: number): boolean {

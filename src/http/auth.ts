@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { GoogleKeys } from '../clients/google-keys.ts'
 import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/id-tokens.ts'
 import type { Secret } from '../config/secret.ts'
 import type { AuthConfig, AuthScope } from '../config/server-schema.ts'
@@ -68,12 +69,12 @@ export function acceptCallers(verifier: IdTokenVerifier, callers: readonly strin
 }
 
 /** What the config asks for; null for nothing. */
-export function openAuth(config: AuthConfig): Auth | null {
+export function openAuth(config: AuthConfig, keys: GoogleKeys): Auth | null {
   if (config.kind === 'none') return null
   const authenticate =
     config.kind === 'bearer'
       ? acceptTokens(config.tokens)
-      : acceptCallers(createIdTokenVerifier({ audience: config.audience }), config.callers)
+      : acceptCallers(createIdTokenVerifier({ audience: config.audience, keys }), config.callers)
   return { for: config.for, authenticate }
 }
 
