@@ -296,6 +296,12 @@ t.test('the newest revision of a moment is found in any order, and asked for onc
   t.equal(await open().newestRevisionAt(place, 'runtime', 0), null, 'before there was any')
 })
 
+t.test('revisions whose pages have no end are given up, long before the quota of their place is spent', async t => {
+  const { open, counts } = await build(t, { faults: [{ method: 'ListRevisions', endless: true }] })
+  await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
+  t.ok((counts().ListRevisions ?? 0) <= 25)
+})
+
 t.test('a passing failure is tried again within the deadline', async t => {
   const { open, counts } = await build(t, { faults: [{ method: 'GetService', code: 'UNAVAILABLE', times: 2 }] })
   t.equal((await open().service(place, 'runtime'))?.name, 'runtime')

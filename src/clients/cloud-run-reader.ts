@@ -8,6 +8,7 @@ import type { Deadline } from './attempts.ts'
 import { createBoundedCache } from './bounded-cache.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createFleetReads, type FleetReads } from './fleet-reads.ts'
+import { wholePagesOf } from './list-pages.ts'
 
 /** A project and region: what one list of services or jobs covers. */
 export interface Place {
@@ -228,12 +229,8 @@ async function readNewestRevisionAt(
   const before = memory.moments.get(key)
   if (before) return before.revision
   let newest: Revision | null = null
-  let pageToken = ''
-  do {
-    const page = await client.revisions.list(service, pageToken, deadline)
-    for (const revision of page.items.values()) if (isNewer(revision, newest, moment)) newest = revision
-    pageToken = page.nextPageToken
-  } while (pageToken)
+  for await (const { items } of wholePagesOf(client.revisions, service, deadline))
+    for (const revision of items.values()) if (isNewer(revision, newest, moment)) newest = revision
   memory.moments.set(key, { revision: newest })
   return newest
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts'
-import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
+import { asDriftwatchError, type DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Deadline } from './attempts.ts'
-import type { Page, ResourceReader } from './cloud-run.ts'
+import type { ResourceReader } from './cloud-run.ts'
+import { pagesOf, wholePagesOf } from './list-pages.ts'
 
 /** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
 export interface FleetReads<T> {
@@ -29,9 +30,6 @@ const deniedForMs = 10 * 60_000
 
 /** So much of what is still wanted may be spent on pages that bring too little, before a list is given up. */
 const patience = 0.1
-
-/** So many pages may follow one another and bring nothing new: after that their tokens have no end. */
-const mostIdlePages = 20
 
 /** A list that ends so is not allowed, while a `get` may be. */
 const refusals: ReadonlySet<ErrorCode> = new Set([
@@ -131,33 +129,9 @@ async function listInto<T>(
 
 async function listAll<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): Promise<Map<string, T>> {
   const all = new Map<string, T>()
-  for await (const { items, unreachable } of pagesOf(reader, parent, deadline)) {
-    if (unreachable.length > 0)
-      throw new DriftwatchError(
-        'UNAVAILABLE',
-        `the list of ${parent} is not whole: unreachable is ${unreachable.join()}`,
-      )
+  for await (const { items } of wholePagesOf(reader, parent, deadline))
     for (const [name, item] of items) all.set(name, item)
-  }
   return all
-}
-
-/** The pages of a list; rejects with MALFORMED_RESPONSE where they have no end. */
-async function* pagesOf<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): AsyncGenerator<Page<T>> {
-  const [names, tokens] = [new Set<string>(), new Set<string>()]
-  let idle = 0
-  for (let pageToken = ''; ; ) {
-    const page = await reader.list(parent, pageToken, deadline)
-    const before = names.size
-    for (const name of page.items.keys()) names.add(name)
-    idle = names.size === before ? idle + 1 : 0
-    pageToken = page.nextPageToken
-    if (pageToken && (tokens.has(pageToken) || idle >= mostIdlePages))
-      throw new DriftwatchError('MALFORMED_RESPONSE', `the list of ${parent} has no end: its pages bring nothing new`)
-    tokens.add(pageToken)
-    yield page
-    if (!pageToken) return
-  }
 }
 
 /**
