@@ -104,6 +104,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   })
   const googleKeys = createGoogleKeys({ clock })
+  let auth = openAuth(config.server.auth, googleKeys)
   let closing = false
   let cancelCatchUp = () => {}
   const view = createView(watch, channels, metrics.update)
@@ -133,7 +134,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ),
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
-    auth: openAuth(config.server.auth, googleKeys),
+    auth: () => auth,
     log,
   })
   try {
@@ -153,6 +154,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       view.show(watch.store.snapshot(watch.clock.now()))
       if (next === config) return
       config = next
+      auth = openAuth(config.server.auth, googleKeys)
       gapMs = longestGapMs(config.schedule)
       watch.use(config)
       scheduler.reschedule({ schedule: config.schedule, jitterMs: jitterOf(config, gapMs) })

@@ -46,7 +46,7 @@ async function serve(t: Test, auth: Auth | null) {
       refreshes += 1
       return { id: 7, startedAt: noon, durationMs: 5 }
     },
-    auth,
+    auth: () => auth,
     limits: unhurriedLimits,
     log: createLog({ level: 'trace', clock: systemClock, stream }),
   })

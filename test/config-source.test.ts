@@ -41,7 +41,7 @@ async function build(t: Test) {
   })
   service = await startService({ config: source.current(), environment, clock, log, nodeVersion: process.version })
   t.teardown(() => service.close())
-  const get = (path: string) => fetch(`http://127.0.0.1:${service.port}${path}`)
+  const get = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${service.port}${path}`, init)
   const report = async () => (await (await get('/drift')).json()) as Report
   await until(async () => (await report()).status === 'in_sync')
   return { directory, link, source, clock, get, report }
@@ -91,6 +91,43 @@ t.test('a broken config is refused and said, and what was before still counts', 
     { error: null, needRestart: ['host'] },
     'mended, and what waits for a restart is named',
   )
+})
+
+t.test('who may ask is as the config says, from the next request on', async t => {
+  const { link, source, get } = await build(t)
+  const use = (auth: object) => {
+    writeFileSync(`${link}/driftwatch.yaml`, configOf(['a'], { server: { auth } }))
+    source.reload()
+  }
+  const status = async (token: string, path = '/drift') =>
+    (await get(path, { headers: { authorization: `Bearer ${token}` } })).status
+  const [old, next] = ['the-token-of-yesterday', 'the-token-of-tomorrow']
+  const demands = async (token: string) => {
+    const answers = ['/openapi.json', '/docs/json'].map(async path => {
+      const answer = await get(path, { headers: { authorization: `Bearer ${token}` } })
+      const { security = [] } = (await answer.json()) as { security?: object[] }
+      return security.length > 0
+    })
+    return Promise.all(answers)
+  }
+  t.equal(await status(''), 200)
+  t.strictSame(await demands(''), [false, false])
+  use({ kind: 'bearer', tokens: [old] })
+  t.equal(await status(old), 200)
+  t.equal(await status(next), 401)
+  t.equal(await status('', '/health/live'), 200)
+  t.strictSame(await demands(old), [true, true])
+  use({ kind: 'bearer', tokens: [next] })
+  t.equal(await status(old), 401, 'revoked')
+  t.equal(await status(next), 200)
+  t.strictSame(source.state().needRestart, [])
+  use({ kind: 'bearer', tokens: ['short'] })
+  t.equal(await status(next), 200, 'a config that is refused changes nothing')
+  use({ kind: 'bearer', for: 'acting', tokens: [next] })
+  t.equal(await status(''), 200)
+  t.strictSame(await demands(''), [false, false])
+  use({ kind: 'google', audience: 'https://driftwatch.example', callers: ['a@b.example'] })
+  t.equal(await status(next), 401)
 })
 
 t.test('whatever a broken config holds, what is said of it is plain', async t => {

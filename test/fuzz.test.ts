@@ -377,7 +377,7 @@ t.test('whatever is asked over HTTP, the answer has a code, and is never a failu
     readiness: () => ({ ready: true }),
     metrics: createMetrics({ build: { version: '0', node: 'v0' } }),
     refresh: async () => ({ id: 1, startedAt: noon, durationMs: 1 }),
-    auth: null,
+    auth: () => null,
     limits: { ...defaultLimits, loopDelayMs: 600_000 },
     log: createLog({ level: 'silent' as 'error', clock: systemClock }),
   })

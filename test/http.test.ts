@@ -69,7 +69,7 @@ async function serve(t: Test, snapshot: Snapshot = mixed, override: Partial<AppD
     readiness: () => ({ ready: true }),
     metrics: createMetrics({ build: { version, node: process.version } }),
     refresh: async () => ({ id: 7, startedAt: noon, durationMs: 5 }),
-    auth: null,
+    auth: () => null,
     limits: unhurriedLimits,
     log: createLog({ level: 'debug', clock: systemClock, stream }),
     ...override,
@@ -275,7 +275,7 @@ t.test('what is too large or too slow is refused with a code, and harms nobody',
     timeoutCheckMs: 20,
     refreshesPerMinute: 100,
   }
-  const { url, get } = await serve(t, mixed, { limits, auth: { for: 'acting', authenticate: async () => {} } })
+  const { url, get } = await serve(t, mixed, { limits, auth: () => ({ for: 'acting', authenticate: async () => {} }) })
   const code = (answer: string) => JSON.parse(answer.split('\r\n\r\n')[1] ?? '').error.code
   for (const bytes of ['', 'GET /drift HT', 'GET /drift HTTP/1.1\r\nhost: x\r\nx-slow:']) {
     const answer = await leaveOpen(url, bytes)

@@ -38,7 +38,7 @@ export interface ConfigSourceOptions {
 const pollMs = 2000
 
 /** What `serve` takes from the config once. */
-const fixedKeys = ['host', 'server', 'alerts'] as const satisfies readonly (keyof Config)[]
+const fixedKeys = ['host', 'alerts'] as const satisfies readonly (keyof Config)[]
 
 /** Throws as `loadConfig` does where the first reading fails. */
 export function createConfigSource({ file, environment, clock, log, onRead }: ConfigSourceOptions): ConfigSource {

@@ -2,7 +2,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { CloudLog } from '../cloud-log.ts'
 import type { Rendered } from '../drift/rendered.ts'
 import { DriftwatchError } from '../errors.ts'
-import { type Auth, requireAuth } from './auth.ts'
+import { type CurrentAuth, requireAuth } from './auth.ts'
 import { closeGently } from './closing.ts'
 import { addDriftRoutes } from './drift.ts'
 import { createBodySender } from './encoding.ts'
@@ -24,8 +24,8 @@ export interface AppDependencies {
   readiness(): Readiness
   readonly metrics: ScrapedMetrics
   readonly refresh: Refresh
-  /** Null: whoever reaches the port may read, and nobody may act. */
-  readonly auth: Auth | null
+  /** Null: whoever reaches the port may read, and nobody may act. Asked for at each request. */
+  readonly auth: CurrentAuth
   readonly limits?: Limits
   readonly log: CloudLog
 }
@@ -74,7 +74,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     addMetricsRoute(router, metrics)
     addHealthRoutes(router, readiness)
     addRefreshRoute(router, refresh, limits.refreshesPerMinute)
-    addOpenapiRoute(router, sendBody)
+    addOpenapiRoute(router, auth, sendBody)
     done()
   })
   return app

@@ -21,10 +21,14 @@ export interface Auth {
   readonly authenticate: Authenticate
 }
 
-/** Refuses who does not say who they are, before anything else is looked at. Without `auth` nobody may act. */
-export function requireAuth(app: FastifyInstance, auth: Auth | null): void {
+/** What is asked for now; null for nothing. */
+export type CurrentAuth = () => Auth | null
+
+/** Refuses who does not say who they are, before anything else is looked at. Without auth nobody may act. */
+export function requireAuth(app: FastifyInstance, currentAuth: CurrentAuth): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { access } = request.routeOptions.config
+    const auth = currentAuth()
     if (access === 'open' || (access !== 'acting' && auth?.for !== 'all')) done()
     else if (auth !== null) admit(request, reply, auth.authenticate).then(() => done(), done)
     else done(new DriftwatchError('AUTH_NOT_CONFIGURED', `${request.url} makes Driftwatch act: set \`server.auth\``))

@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { version } from '../version.ts'
-import type { Auth } from './auth.ts'
+import type { CurrentAuth } from './auth.ts'
 import type { SendBody } from './encoding.ts'
 import { noQuery, type Router } from './router.ts'
 
@@ -11,7 +11,7 @@ const pageCsp =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'"
 
 /** Collects the schemas of the routes that are added after it, and serves `/docs`. */
-export function describeRoutes(app: FastifyInstance, auth: Auth | null): void {
+export function describeRoutes(app: FastifyInstance, auth: CurrentAuth): void {
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -21,7 +21,6 @@ export function describeRoutes(app: FastifyInstance, auth: Auth | null): void {
         version,
       },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
-      ...(auth?.for === 'all' && { security: [{ bearer: [] }] }),
       tags: [
         { name: 'drift', description: 'The report and its parts.' },
         { name: 'gate', description: 'The report as a status code.' },
@@ -29,11 +28,17 @@ export function describeRoutes(app: FastifyInstance, auth: Auth | null): void {
       ],
     },
   })
-  app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pageCsp, uiConfig: { validatorUrl: null } })
+  app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: pageCsp,
+    uiConfig: { validatorUrl: null },
+    transformSpecification: description => withSecurity(description, asksAlways(auth)),
+    transformSpecificationClone: false,
+  })
 }
 
-export function addOpenapiRoute(router: Router, sendBody: SendBody): void {
-  let body: Buffer | undefined
+export function addOpenapiRoute(router: Router, auth: CurrentAuth, sendBody: SendBody): void {
+  const bodies = new Map<boolean, Buffer>()
   router.get(
     '/openapi.json',
     {
@@ -45,8 +50,19 @@ export function addOpenapiRoute(router: Router, sendBody: SendBody): void {
       },
     },
     (request, reply) => {
-      body ??= Buffer.from(JSON.stringify(router.swagger()))
+      const closed = asksAlways(auth)
+      const body = bodies.get(closed) ?? Buffer.from(JSON.stringify(withSecurity(router.swagger(), closed)))
+      bodies.set(closed, body)
       sendBody(request, reply.type('application/json; charset=utf-8'), body)
     },
   )
+}
+
+function asksAlways(auth: CurrentAuth): boolean {
+  return auth()?.for === 'all'
+}
+
+/** Routes that differ say so themselves. */
+function withSecurity(description: object, closed: boolean): object {
+  return closed ? { ...description, security: [{ bearer: [] }] } : description
 }
