@@ -1,7 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=20
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { runCli } from './cli/cli.ts'
 import { systemClock } from './clock.ts'
 
 // Compiled once for each installation; where nothing can be written there, as always.
@@ -28,6 +27,8 @@ function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
 
+// Loaded only now: whoever asks it to end while it starts is heard.
+const { runCli } = await import('./cli/cli.ts')
 process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,
   stdout: process.stdout,
@@ -41,3 +42,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   },
   atOnce: endingAtOnce.signal,
 })
+
+/** A library may wait for an answer that nobody needs any more: the metadata server's, for one. */
+const lingerMs = 500
+systemClock.after(lingerMs, () => process.stdout.write('', () => process.exit()))

@@ -29,6 +29,7 @@ import { createLanesProbe } from './probes/lanes.ts'
 import type { Look } from './probes/observe.ts'
 import { createPostgresCatalogProbe } from './probes/postgres-catalog.ts'
 import type { ProbeKind } from './probes/probe.ts'
+import type { Pulse } from './probes/pulse.ts'
 import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
 import { createTelemetryProbe } from './probes/telemetry.ts'
@@ -117,9 +118,9 @@ export function createWatch(options: WatchOptions): Watch {
   let leftOut = 0
   let used: Config | null = null
 
-  function openProbes(deadline: Deadline): OpenProbes {
+  function openProbes(deadline: Deadline, pulse: Pulse): OpenProbes {
     const reader = readers.open(deadline)
-    const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare)
+    const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare, ending.signal)
     const asked = registry && openRegistryReader(registry, asking.signal)
     const probes = [
       createServiceProbe(reader),
@@ -133,6 +134,7 @@ export function createWatch(options: WatchOptions): Watch {
         client: http,
         tokens: identityTokens,
         clock,
+        pulse,
         answerWithinMs: answerWithinMs(config.timeoutMs),
         turns: turns.contracts,
       }),

@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type CloudRun, startCloudRun } from '../sandbox/cloud-run.ts'
 import { readScenario } from '../sandbox/scenarios.ts'
@@ -247,6 +250,41 @@ t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', asy
   t.equal(await child.ended, 0, stderr)
   t.equal(await stdout, '')
   for (const line of stderr.trim().split('\n')) t.type(JSON.parse(line).severity, 'string')
+})
+
+t.test('whoever asks it to end while it starts is heard', async t => {
+  const { variables } = await emulator(t)
+  // Tells who listens when the commands begin to be loaded, and asks it to end there.
+  const hook = `import { registerHooks } from 'node:module'
+registerHooks({ load(url, context, next) {
+  if (url.endsWith('/cli/cli.ts')) process.kill(process.pid, 'SIGTERM')
+  return next(url, context)
+} })`
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`
+  const child = start(['serve', '--config', file], { ...variables, PORT: '0', NODE_OPTIONS })
+  const stderr = text(child.stderr)
+  t.equal(await child.ended, 0, await stderr)
+})
+
+t.test('a metadata server that does not answer does not hold up the end', async t => {
+  const sockets = new Set<Socket>()
+  const deaf = createServer(socket => sockets.add(socket.on('error', () => {})))
+  await once(deaf.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    deaf.close()
+  })
+  const { port } = deaf.address() as AddressInfo
+  const asked = once(deaf, 'connection')
+  const child = start(['serve', '--config', file], {
+    GCE_METADATA_HOST: `127.0.0.1:${port}`,
+    METADATA_SERVER_DETECTION: 'assume-present',
+    PORT: '0',
+  })
+  child.stderr.resume()
+  await asked
+  child.kill('SIGTERM')
+  t.equal(await Promise.race([child.ended, delay(8000, 'it has not ended in time', { ref: false })]), 0)
 })
 
 t.test('without credentials that work, check and serve say so, and serve goes on', async t => {

@@ -64,17 +64,21 @@ interface LookOptions extends Partial<HttpOptions> {
   readonly signal?: AbortSignal
   readonly tokens?: IdentityTokens
   readonly answerWithinMs?: number
+  /** How long the process has stood still, whenever that is asked. */
+  readonly stoodStill?: readonly number[]
 }
 
 async function look(
   contract: object,
-  { signal, tokens, answerWithinMs = 20_000, ...options }: LookOptions = {},
+  { signal, tokens, answerWithinMs = 20_000, stoodStill = [], ...options }: LookOptions = {},
 ): Promise<Finding> {
   const config = buildConfig(contract)
   const [stack] = config.stacks
   if (!stack) throw new Error('there is a stack')
   const client = createHttpClient({ clock: systemClock, ...options })
-  const probe = createHttpProbe({ client, tokens: tokens ?? null, clock: systemClock, answerWithinMs })
+  const still = stoodStill.values()
+  const pulse = { stoodStillMs: () => still.next().value ?? 0 }
+  const probe = createHttpProbe({ client, tokens: tokens ?? null, clock: systemClock, pulse, answerWithinMs })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
   return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
 }
@@ -479,6 +483,23 @@ t.test('sizes and times are bounded', async t => {
       differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20ms' }],
     })
     t.equal(server.requests.length, 2, 'twice')
+  })
+  t.test('an answer that is late only for the time that Driftwatch stood still proves nothing', async t => {
+    const slow = { ...requests[0], maxLatency: '20ms' }
+    const server = await build(t, { world: { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } } })
+    const lost = { status: 'unknown', differences: [], doubt: { code: 'LOOP_BLOCKED' } }
+    const late = { status: 'drifted', differences: [{ path: 'openapi.latency' }] }
+    for (const [stoodStill, expected] of [
+      [[0, 5000, 5000, 9000], lost],
+      [[0, 0, 0, 5000], lost],
+      [[0, 5000, 5000, 5000], late],
+      [[0, 10, 10, 20], lost],
+    ] as const) {
+      t.match(await look({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
+    }
+    const silent = await serve(t, () => {})
+    t.match(await look({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
+    t.match(await look({ url: silent, requests: [slow] }), late)
   })
   t.test('a failure that passes is no difference', async t => {
     let asked = 0

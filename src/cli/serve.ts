@@ -1,11 +1,17 @@
 import { once } from 'node:events'
 import type { PolicyDuty } from '../alerts/policy-duty.ts'
+import type { Clock } from '../clock.ts'
 import { createLog } from '../cloud-log.ts'
 import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
+import { formatDuration } from '../duration.ts'
+import type { Log } from '../log.ts'
 import { startService } from '../service.ts'
 import { type Command, single } from './command.ts'
+
+/** Cloud Run ends a process ten seconds after it asked it to end. */
+const longestEndMs = 7000
 
 export const serve: Command = {
   help: `Usage
@@ -54,7 +60,7 @@ What does it log?
     if (!io.signal.aborted) await once(io.signal, 'abort')
     for (const stop of stops) stop?.()
     log.info('ending')
-    await service.close()
+    await inTime(service.close(), io.clock, log)
     return 0
   },
 }
@@ -64,4 +70,15 @@ async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environmen
   if (config.alerts.policies !== 'manage') return null
   const { createPolicyKeeper } = await import('../operate/keep-policies.ts')
   return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })
+}
+
+/** Waits for the end, but not for ever, whatever a peer does or leaves undone. */
+async function inTime(closed: Promise<void>, clock: Clock, log: Log): Promise<void> {
+  const done = new AbortController()
+  const late = clock.sleep(longestEndMs, done.signal).then(
+    () => log.error(`not everything was given back within ${formatDuration(longestEndMs)}: it is left to its peers`),
+    () => {},
+  )
+  await Promise.race([closed, late])
+  done.abort()
 }

@@ -256,7 +256,7 @@ async function connect(target: PostgresTarget, ssl: Way, signal: AbortSignal): P
     usable: () => !broken,
     isMalformed: () => garbled,
     cut,
-    end: () => client.end().catch(cut),
+    end: () => goodbye(client, connection.stream).then(cut),
   }
   const stop = cutOnAbort(signal, line)
   try {
@@ -268,6 +268,14 @@ async function connect(target: PostgresTarget, ssl: Way, signal: AbortSignal): P
   } finally {
     stop()
   }
+}
+
+/** Over when the server has been told, or cannot be: one that is silent would never answer to it. */
+function goodbye(client: Client, stream: Socket): Promise<void> {
+  return new Promise(resolve => {
+    stream.once('finish', resolve)
+    client.end().then(resolve, () => resolve())
+  })
 }
 
 function clientConfig(target: PostgresTarget, ssl: Way, socket: Socket): ClientConfig {

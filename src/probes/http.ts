@@ -8,18 +8,27 @@ import { createConcealer } from '../config/secret.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { type HttpAnswer, type HttpAnswers, parseDocument } from '../release/http-answer.ts'
 import type { Probe } from './probe.ts'
+import { loopBlocked, type Pulse } from './pulse.ts'
 
 export interface HttpProbeParts {
   readonly client: HttpClient
   readonly tokens: IdentityTokens | null
   readonly clock: Clock
+  readonly pulse: Pick<Pulse, 'stoodStillMs'>
   /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
   readonly answerWithinMs: number
   readonly turns?: Turns
 }
 
 /** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
-export function createHttpProbe({ client, tokens, clock, answerWithinMs, turns }: HttpProbeParts): Probe<'http'> {
+export function createHttpProbe({
+  client,
+  tokens,
+  clock,
+  pulse,
+  answerWithinMs,
+  turns,
+}: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
     ...(turns && { turns }),
@@ -27,7 +36,11 @@ export function createHttpProbe({ client, tokens, clock, answerWithinMs, turns }
       if (!httpContract) return new Map()
       return within(clock, answerWithinMs, signal, async deadline => {
         const token = await tokenOf(httpContract, tokens)
-        const ask = (request: HttpRequestConfig) => askOnce(client, httpContract, request, token, deadline.signal)
+        const ask = async (request: HttpRequestConfig) => {
+          const stoodStill = pulse.stoodStillMs()
+          const answer = await askOnce(client, httpContract, request, token, deadline.signal)
+          return unlessOurs(answer, request, pulse.stoodStillMs() - stoodStill)
+        }
         const answers = httpContract.requests.map(
           async request => [request.name, await askAgain(request, ask)] as const,
         )
@@ -55,13 +68,34 @@ async function askAgain(
   const first = await ask(request)
   if (isSettled(first, request)) return first
   const second = await ask(request)
+  // The second chance was lost by us.
+  if (second.kind === 'failed' && second.code === 'LOOP_BLOCKED' && isLate(first, request)) return second
   if (second.kind !== 'answered') return first.kind === 'failed' ? second : first
   const slower = first.kind === 'answered' && first.status === second.status && first.latencyMs < second.latencyMs
   return slower ? first : second
 }
 
+/** What is late only for the time that this process stood still may have been there in time. */
+function unlessOurs(answer: HttpAnswer, request: HttpRequestConfig, lostMs: number): HttpAnswer {
+  if (lostMs === 0 || !isLate(answer, request) || waitedMs(answer) - lostMs > request.maxLatencyMs) return answer
+  const { code, message } = loopBlocked(lostMs, request.maxLatencyMs)
+  return { kind: 'failed', code, message }
+}
+
+function isLate(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConfig): boolean {
+  return (
+    answer.kind === 'silent' ||
+    (answer.kind === 'answered' && answer.status === status && answer.latencyMs > maxLatencyMs)
+  )
+}
+
+function waitedMs(answer: HttpAnswer): number {
+  if (answer.kind === 'failed') return 0
+  return answer.kind === 'answered' ? answer.latencyMs : answer.waitedMs
+}
+
 function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConfig): boolean {
-  if (answer.kind === 'failed') return answer.code !== 'UNAVAILABLE'
+  if (answer.kind === 'failed') return answer.code !== 'UNAVAILABLE' && answer.code !== 'LOOP_BLOCKED'
   if (answer.kind === 'silent') return false
   if (answer.status !== status && (answer.status === 429 || answer.status >= 500)) return false
   return answer.latencyMs <= maxLatencyMs

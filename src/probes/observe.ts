@@ -5,7 +5,7 @@ import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Observed, Probe, ProbeKind } from './probe.ts'
-import type { Pulse } from './pulse.ts'
+import { loopBlocked, type Pulse } from './pulse.ts'
 
 /** What came of one look at one stack. */
 export type Look<K extends ProbeKind> = {
@@ -101,12 +101,4 @@ async function observeNow<K extends ProbeKind>(
   } catch (thrown) {
     return sleptThrough() ?? failed(asDriftwatchError(thrown))
   }
-}
-
-function loopBlocked(lostMs: number, timeoutMs: number): DriftwatchError {
-  const times = `${formatDuration(lostMs)} of the ${formatDuration(timeoutMs)} allowed`
-  return new DriftwatchError(
-    'LOOP_BLOCKED',
-    `Driftwatch itself stood still for ${times}: it was blocked, stopped or without CPU`,
-  )
 }

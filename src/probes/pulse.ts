@@ -1,4 +1,6 @@
 import type { Clock } from '../clock.ts'
+import { formatDuration } from '../duration.ts'
+import { DriftwatchError } from '../errors.ts'
 
 /** Notices when this process stands still: its event loop is blocked, it is stopped, or it gets no CPU. */
 export interface Pulse {
@@ -35,4 +37,13 @@ export function startPulse(clock: Pick<Clock, 'monotonic' | 'after'>): Pulse {
     stoodStillMs: () => stoodStill + missed(),
     stop: () => cancel(),
   }
+}
+
+/** Why a look proves nothing. */
+export function loopBlocked(lostMs: number, allowedMs: number): DriftwatchError {
+  const times = `${formatDuration(lostMs)} of the ${formatDuration(allowedMs)} allowed`
+  return new DriftwatchError(
+    'LOOP_BLOCKED',
+    `Driftwatch itself stood still for ${times}: it was blocked, stopped or without CPU`,
+  )
 }

@@ -10,7 +10,7 @@ import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Look, type ObserveOptions, observe } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
-import { startPulse } from '../probes/pulse.ts'
+import { type Pulse, startPulse } from '../probes/pulse.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from './discovery.ts'
 import type { Judge } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
@@ -38,7 +38,7 @@ export interface CycleDependencies {
   /** Judges in every cycle of a watch. */
   readonly judge: Judge
   /** The probes of one cycle: what they read together is read once. */
-  openProbes(deadline: Deadline): OpenProbes
+  openProbes(deadline: Deadline, pulse: Pulse): OpenProbes
   /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
   readonly ending: AbortSignal
   /** Told of every look, for the metrics. */
@@ -52,8 +52,8 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   const { config, clock, store, log, ending, openProbes, watchStacks, publish } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, config.timeoutMs, ending)
-  const { reader, probes, close } = openProbes(deadline)
   const pulse = startPulse(clock)
+  const { reader, probes, close } = openProbes(deadline, pulse)
   try {
     const aged = store.age(startedAt)
     const stacks = await findStacks(reader, dependencies)

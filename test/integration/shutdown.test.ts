@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
+import { readScenario } from '../../sandbox/scenarios.ts'
 import { type ServiceProcess, startService } from '../../sandbox/service-process.ts'
 import { loadWorld } from '../../sandbox/world.ts'
 import type { Report } from '../../src/drift/report.ts'
@@ -21,9 +22,12 @@ const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *' })
 await sandbox.service.stop()
 t.teardown(() => sandbox.close())
 
-async function start(t: Test): Promise<ServiceProcess> {
-  const env = { ...sandbox.env, SANDBOX_SCHEDULE: '* * * * * *', SANDBOX_TIMEOUT: `${timeoutMs}ms` }
-  const service = await startService({ port: await freePort(), env, onLog: () => {} })
+const lines: string[] = []
+
+async function start(t: Test, variables: Record<string, string> = {}): Promise<ServiceProcess> {
+  const settings = { SANDBOX_SCHEDULE: '* * * * * *', SANDBOX_TIMEOUT: `${timeoutMs}ms` }
+  const env = { ...sandbox.env, ...settings, ...variables }
+  const service = await startService({ port: await freePort(), env, onLog: line => lines.push(line) })
   t.teardown(() => service.stop())
   return service
 }
@@ -44,6 +48,44 @@ t.test('SIGTERM while Cloud Run does not answer', async t => {
   const asked = sandbox.cloudRun.calls.all.length
   await until(() => sandbox.cloudRun.calls.all.length > asked)
   await endsWell(t, service)
+})
+
+t.test('SIGTERM while the registry does not answer', async t => {
+  sandbox.cloudRun.setWorld(loadWorld(readScenario('tag-redeployed').patch))
+  t.teardown(() => sandbox.cloudRun.setWorld(loadWorld()))
+  const deaf = await listen(t, createServer())
+  const service = await start(t, { ARTIFACT_REGISTRY_EMULATOR_HOST: `127.0.0.1:${portOf(deaf)}` })
+  await once(deaf, 'connection')
+  await endsWell(t, service)
+})
+
+t.test('SIGTERM while a database is connected and has gone silent, in a look and between two', async t => {
+  const { hostname, port } = new URL(sandbox.postgres.url)
+  for (const SANDBOX_SCHEDULE of ['* * * * * *', '0 0 1 1 *']) {
+    let silent = false
+    const proxy = await listen(
+      t,
+      // An end is not answered to either.
+      createServer({ allowHalfOpen: true }, client => {
+        const server = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+        for (const [from, to] of [
+          [client, server],
+          [server, client],
+        ] as const) {
+          t.teardown(() => from.destroy())
+          from.on('error', () => {}).on('data', bytes => silent || to.write(bytes))
+        }
+      }),
+    )
+    const url = new URL(sandbox.postgres.url)
+    url.host = `127.0.0.1:${portOf(proxy)}`
+    const service = await start(t, { DB_URL: url.href, SANDBOX_SCHEDULE, SANDBOX_STALE_AFTER: '400d' })
+    await statusesUntil(service, ({ status }) => status === 'in_sync')
+    silent = true
+    process.kill(service.pid, 'SIGTERM')
+    const end = await Promise.race([service.ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
+    t.equal(end, 'the service ended with exit code 0', SANDBOX_SCHEDULE)
+  }
 })
 
 t.test('SIGTERM with 100 connections kept alive: what was asked is answered', async t => {
@@ -141,6 +183,24 @@ t.test('a process that was stopped in the middle of a look says so, and calls no
   })
   t.ok(blocked)
   t.strictSame(await statusesUntil(service, isWithoutError), [])
+})
+
+async function listen(t: Test, server: Server): Promise<Server> {
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  return server
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
+}
+
+t.test('everything was given back each time', async t => {
+  t.ok(lines.some(line => line.includes('"ending"')))
+  t.strictSame(
+    lines.filter(line => line.includes('not everything was given back')),
+    [],
+  )
 })
 
 /** What else was answered until a report came that is as wanted: what is not known yet apart. */
