@@ -135,6 +135,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
     auth: () => auth,
+    clock,
     log,
   })
   try {

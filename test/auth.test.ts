@@ -28,7 +28,7 @@ const paths = ['/', '/drift', '/drift/gate', '/drift/runtime', '/metrics', '/doc
 
 const { refreshesPerMinute } = defaultLimits
 
-async function serve(t: Test, auth: Auth | null) {
+async function serve(t: Test, auth: Auth | null, clock: Clock = systemClock) {
   let logged = ''
   const stream = new Writable({
     write(line, _encoding, done) {
@@ -48,6 +48,7 @@ async function serve(t: Test, auth: Auth | null) {
     },
     auth: () => auth,
     limits: unhurriedLimits,
+    clock,
     log: createLog({ level: 'trace', clock: systemClock, stream }),
   })
   t.teardown(() => app.close())
@@ -147,17 +148,43 @@ t.test('a refresh is a POST without a body', async t => {
 })
 
 t.test('refreshes have a rate for all callers together, and refused ones do not count', async t => {
-  const { ask, refreshes } = await serve(t, bearer('acting'))
-  for (let at = 0; at < 10; at += 1) await ask('/refresh', 'Bearer nonsense', 'POST')
-  for (let at = 0; at < refreshesPerMinute; at += 1) {
-    t.equal((await ask('/refresh', `Bearer ${at % 2 ? token : older}`, 'POST')).status, 200)
-  }
-  const answer = await ask('/refresh', `Bearer ${token}`, 'POST')
+  const clock = createAdvancedClock()
+  const { ask, refreshes } = await serve(t, bearer('acting'), clock)
+  const refresh = (one = token) => ask('/refresh', `Bearer ${one}`, 'POST')
+  for (let at = 0; at < 10; at += 1) await refresh('nonsense')
+  t.equal((await refresh()).status, 200)
+  clock.advance(30_000)
+  for (let at = 1; at < refreshesPerMinute; at += 1) t.equal((await refresh(at % 2 ? token : older)).status, 200)
+  const answer = await refresh()
   t.equal(answer.status, 429)
   t.equal(answer.code, 'RATE_LIMITED')
-  t.match(answer.headers.get('retry-after'), /^[1-9]\d?$/)
+  const seconds = Number(answer.headers.get('retry-after'))
+  t.ok(seconds > 0 && seconds <= 30, 'in as many seconds')
+  t.match(answer.text, `ask again in ${seconds}s`)
   t.equal(refreshes(), refreshesPerMinute)
   for (const path of ['/metrics', '/health/live', '/drift']) t.equal((await ask(path)).status, 200, path)
+  clock.advance(30_000)
+  t.equal((await refresh()).status, 200, 'a minute after the first')
+  t.equal((await refresh()).status, 429, 'and not yet after the second')
+  clock.advance(60_000)
+  for (let at = 0; at < refreshesPerMinute; at += 1) t.equal((await refresh()).status, 200)
+  t.equal((await refresh()).status, 429)
+})
+
+t.test('the clock of the machine may be set: the rate of refreshes is the same', async t => {
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const { ask } = await serve(t, bearer('acting'))
+  const refresh = () => ask('/refresh', `Bearer ${token}`, 'POST')
+  for (let at = 0; at < refreshesPerMinute; at += 1) t.equal((await refresh()).status, 200)
+  for (const hours of [-1, 1]) {
+    Date.now = () => now() + hours * 3_600_000
+    const answer = await refresh()
+    t.equal(answer.status, 429)
+    t.ok(Number(answer.headers.get('retry-after')) <= 60)
+  }
 })
 
 const audience = 'https://driftwatch.example'

@@ -379,6 +379,7 @@ t.test('whatever is asked over HTTP, the answer has a code, and is never a failu
     refresh: async () => ({ id: 1, startedAt: noon, durationMs: 1 }),
     auth: () => null,
     limits: { ...defaultLimits, loopDelayMs: 600_000 },
+    clock: systemClock,
     log: createLog({ level: 'silent' as 'error', clock: systemClock }),
   })
   t.teardown(() => app.close())

@@ -71,6 +71,7 @@ async function serve(t: Test, snapshot: Snapshot = mixed, override: Partial<AppD
     refresh: async () => ({ id: 7, startedAt: noon, durationMs: 5 }),
     auth: () => null,
     limits: unhurriedLimits,
+    clock: systemClock,
     log: createLog({ level: 'debug', clock: systemClock, stream }),
     ...override,
   })

@@ -1,4 +1,5 @@
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { Clock } from '../clock.ts'
 import type { CloudLog } from '../cloud-log.ts'
 import type { Rendered } from '../drift/rendered.ts'
 import { DriftwatchError } from '../errors.ts'
@@ -27,12 +28,13 @@ export interface AppDependencies {
   /** Null: whoever reaches the port may read, and nobody may act. Asked for at each request. */
   readonly auth: CurrentAuth
   readonly limits?: Limits
+  readonly clock: Clock
   readonly log: CloudLog
 }
 
 /** Everything that Driftwatch answers over HTTP. Never listens: that, and closing it, is the caller's. */
 export function buildApp(dependencies: AppDependencies): FastifyInstance {
-  const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, log } = dependencies
+  const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, clock, log } = dependencies
   const app = fastify({
     ...serverOptions(limits),
     loggerInstance: withoutInfo(log) as FastifyBaseLogger,
@@ -73,7 +75,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     addGateRoutes(router, rendered, sendBody)
     addMetricsRoute(router, metrics)
     addHealthRoutes(router, readiness)
-    addRefreshRoute(router, refresh, limits.refreshesPerMinute)
+    addRefreshRoute(router, refresh, limits.refreshesPerMinute, clock)
     addOpenapiRoute(router, auth, sendBody)
     done()
   })

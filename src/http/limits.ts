@@ -1,4 +1,3 @@
-import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance } from 'fastify'
 import { DriftwatchError } from '../errors.ts'
@@ -68,7 +67,7 @@ export function serverOptions(limits: Limits) {
 /** For routes that must be answered whatever the load: `config: unpressed`. */
 export const unpressed = { pressureHandler: () => undefined } as const
 
-/** Sends away what is too large or comes while the event loop is behind; `POST /refresh` has a rate of its own. */
+/** Sends away what is too large or comes while the event loop is behind. */
 export function applyLimits(app: FastifyInstance, { connections, urlLength, loopDelayMs, loopSampleMs }: Limits): void {
   app.server.maxConnections = connections
   app.addHook('onRequest', ({ url }, _reply, done) => {
@@ -88,10 +87,5 @@ export function applyLimits(app: FastifyInstance, { connections, urlLength, loop
       reply.header('retry-after', 2)
       throw new DriftwatchError('OVERLOADED', 'Driftwatch has too much to do at this moment: ask again in two seconds')
     },
-  })
-  app.register(rateLimit, {
-    global: false,
-    errorResponseBuilder: (_request, { ttl }) =>
-      new DriftwatchError('RATE_LIMITED', `asked for too often: ask again in ${Math.ceil(ttl / 1000)}s`),
   })
 }

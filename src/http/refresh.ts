@@ -1,6 +1,7 @@
-import { formatTime } from '../clock.ts'
+import { type Clock, formatTime } from '../clock.ts'
 import type { CycleSummary } from '../drift/store.ts'
 import { errorSchema } from './error-replies.ts'
+import { createRation } from './ration.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** Looks now: resolves when a cycle that began after the question has completed; rejects with CYCLE_FAILED. */
@@ -24,14 +25,13 @@ const refreshed = {
   },
 } as const
 
-export function addRefreshRoute(router: Router, refresh: Refresh, perMinute: number): void {
+export function addRefreshRoute(router: Router, refresh: Refresh, perMinute: number, clock: Clock): void {
   router.post(
     '/refresh',
     {
-      config: {
-        access: 'acting',
-        rateLimit: { max: perMinute, timeWindow: 60_000, keyGenerator: () => 'everybody' },
-      },
+      config: { access: 'acting' },
+      // After the hooks of all routes, so that what these refuse does not count.
+      onRequest: createRation(perMinute, clock),
       schema: {
         summary: 'Looks now',
         description: `Answers when a cycle that began after the question has completed; who asks meanwhile waits for the same one. Only with \`server.auth\`, and ${perMinute} times a minute.`,
