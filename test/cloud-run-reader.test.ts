@@ -15,6 +15,7 @@ import { systemClock } from '../src/clock.ts'
 import { DriftwatchError } from '../src/errors.ts'
 import type { Service } from '../src/release/cloud-run.ts'
 import { noOpenssl } from './helpers/certificate.ts'
+import { type GrpcProxy, startGrpcProxy } from './helpers/grpc-proxy.ts'
 import { startTlsEndpoint } from './helpers/tls-endpoint.ts'
 import { createVirtualClock } from './helpers/virtual-clock.ts'
 
@@ -23,6 +24,8 @@ const serving = 'runtime-00042-kxb'
 
 interface Bench {
   readonly emulator: CloudRun
+  /** Between the two, where it is asked for. */
+  readonly proxy: GrpcProxy
   /** A reader of the next cycle. */
   open(timeoutMs?: number): CloudRunReader
   /** The requests since the last time. */
@@ -32,17 +35,21 @@ interface Bench {
 async function build(
   t: Test,
   patch: WorldPatch = {},
-  options: { maxPageSize?: number; order?: 'newest-first' | 'shuffled' } = {},
+  options: { maxPageSize?: number; order?: 'newest-first' | 'shuffled'; proxied?: boolean } = {},
 ): Promise<Bench> {
   const emulator = await startCloudRun({ world: loadWorld(patch), ...options })
-  const client = createCloudRunClient({ clock: systemClock, emulatorHost: emulator.host })
+  const proxy = await startGrpcProxy(() => emulator.host)
+  const emulatorHost = options.proxied ? `127.0.0.1:${proxy.port}` : emulator.host
+  const client = createCloudRunClient({ clock: systemClock, emulatorHost })
   t.teardown(async () => {
     await client.close()
+    await proxy.close()
     await emulator.close()
   })
   const readers = createCloudRunReaders({ client, clock: systemClock })
   return {
     emulator,
+    proxy,
     open: (timeoutMs = 5000) => readers.open(startDeadline(systemClock, timeoutMs)),
     counts() {
       const counts = emulator.calls.counts()
@@ -223,6 +230,57 @@ t.test('a list that fails is no reason to believe that its services are gone', a
   const reader = open()
   await Promise.all(names.map(name => t.rejects(reader.service(place, name), { code: 'UNAVAILABLE' })))
   t.notOk(counts().GetService, 'nor to ask for each of them')
+})
+
+t.test(
+  'one that cannot be read on its page costs no other, and is neither gone nor left out of a whole list',
+  async t => {
+    const { patch, names } = fleet(30)
+    const { open, counts, proxy } = await build(t, patch, { maxPageSize: 10, proxied: true })
+    const location = `projects/${place.project}/locations/${place.region}`
+    for (const cycle of ['new', 'known']) {
+      proxy.spoil([`${location}/services/app-3`])
+      const reader = open()
+      const [third, ...others] = await Promise.allSettled(
+        ['app-3', ...names.filter(name => name !== 'app-3')].map(name => reader.service(place, name)),
+      )
+      t.match(
+        third,
+        { status: 'rejected', reason: { code: 'MALFORMED_RESPONSE', message: /GetService .*app-3/ } },
+        cycle,
+      )
+      t.ok(others.every(other => other.status === 'fulfilled' && other.value !== null))
+      t.ok((counts().GetService ?? 0) <= 2)
+      await t.rejects(open().services(place), {
+        code: 'MALFORMED_RESPONSE',
+        message: /services\/app-3: invalid wire type/,
+      })
+      proxy.spoil([])
+      t.ok((await open().services(place)).has('app-3'), 'mended')
+      counts()
+    }
+    proxy.spoil([`${location}/services/runtime/revisions/${serving}`])
+    await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
+  },
+)
+
+t.test('where a list cannot be read at all each is read by itself, and the list again in the next cycle', async t => {
+  const { patch, names } = fleet(5)
+  const { open, counts, proxy } = await build(t, patch, { proxied: true })
+  for (const fault of ['garbage', 'cut'] as const) {
+    proxy.set(fault, 'ListServices')
+    for (const _ of [1, 2]) {
+      const found = await readAll(open(), [...names, 'nobody'])
+      t.strictSame(
+        found.map(each => each?.name ?? null),
+        [...names, null],
+      )
+      t.strictSame(counts(), { ListServices: 1, GetService: 6 })
+    }
+    proxy.set(null)
+    await readAll(open(), names)
+    t.strictSame(counts(), { ListServices: 1 })
+  }
 })
 
 t.test('one that may not be read does not keep the others from being read', async t => {

@@ -4,7 +4,7 @@ import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
 import type { grpc } from 'google-gax'
 import type { Clock } from '../clock.ts'
-import { DriftwatchError, type ErrorCode } from '../errors.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { Deadline } from './attempts.ts'
 import type { CallBudget } from './call-budget.ts'
@@ -13,6 +13,7 @@ import { type Caller, type CallOptions, clientOptions, createCaller } from './go
 import { createGoogleCredentials } from './google-credentials.ts'
 import { type Arrival, createKeptAnswers } from './kept-answers.ts'
 import { createRenewable } from './renewable.ts'
+import { vendorName, vendorProse } from './vendor-text.ts'
 
 /** Some resources of a list, by full resource name. */
 export interface Page<T> {
@@ -21,6 +22,8 @@ export interface Page<T> {
   readonly nextPageToken: string
   /** Locations that could not be asked: what they hold is missing from the list. */
   readonly unreachable: readonly string[]
+  /** Resources that are missing from the page since they could not be read, each with the reason. */
+  readonly unreadable: readonly string[]
 }
 
 /** How one kind of resource is read. Rejects with a coded error when it could not be. */
@@ -143,10 +146,25 @@ function createReader<M extends { name?: string | null }, T extends object>(
         const request = { parent, pageToken, pageSize }
         const callOptions = { ...options, ...answers.page(), autoPaginate: false as const }
         const [arrivals, , response] = await reads.list(request, callOptions)
-        // One without a name cannot be what anybody asks for.
-        const named = (arrivals as Arrival<T>[]).filter(({ name }) => name !== '')
-        const items = new Map(named.map(({ name, take }) => [name, take()]))
-        return { items, nextPageToken: response.nextPageToken ?? '', unreachable: response.unreachable ?? [] }
+        const { nextPageToken, unreachable } = response
+        return {
+          ...takeAll(arrivals as Arrival<T>[]),
+          nextPageToken: nextPageToken ?? '',
+          unreachable: unreachable ?? [],
+        }
       }),
   }
+}
+
+function takeAll<T>(arrivals: readonly Arrival<T>[]): Pick<Page<T>, 'items' | 'unreadable'> {
+  const items = new Map<string, T>()
+  const unreadable: string[] = []
+  for (const { name, take } of arrivals) {
+    try {
+      items.set(name, take())
+    } catch (thrown) {
+      unreadable.push(`${vendorName(name) || 'one without a name'}: ${vendorProse(asDriftwatchError(thrown).message)}`)
+    }
+  }
+  return { items, unreadable }
 }

@@ -46,7 +46,7 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
 export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): FleetReads<T> {
   const memories = new Map<string, ListMemory>()
 
-  /** What a list brings, where it is worth a try; the error of one that failed although it is allowed. */
+  /** What a list brings, where it is worth a try; the error of one that failed as a `get` would too. */
   async function listGroup(parent: string, names: readonly string[], deadline: Deadline): Promise<Listed<T>> {
     const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
     memories.set(parent, memory)
@@ -56,8 +56,9 @@ export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pag
       await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
-      if (!refusals.has(error.code)) return { found, error }
-      memory.retryAt = clock.monotonic() + deniedForMs
+      if (refusals.has(error.code)) memory.retryAt = clock.monotonic() + deniedForMs
+      // What cannot be read says nothing of what a `get` is answered, nor of the next list.
+      else if (error.code !== 'MALFORMED_RESPONSE') return { found, error }
     }
     return { found, error: null }
   }
@@ -67,7 +68,7 @@ export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pag
     const listed = found.get(name)
     if (listed !== undefined) return listed
     if (error) throw error
-    // Also what a list did not hold: only a `get` proves that it is not there.
+    // Also what a list did not hold, or not legibly: only a `get` proves that it is not there.
     return reader.get(name, deadline)
   }
 

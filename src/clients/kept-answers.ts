@@ -6,7 +6,7 @@ import { createBoundedCache } from './bounded-cache.ts'
 export interface Arrival<T> {
   /** Its full resource name; empty where it has none. */
   readonly name: string
-  /** Throws what the translation of its message throws. */
+  /** Throws where it is no message, and what the translation of its message throws. */
   take(): T
 }
 
@@ -69,21 +69,32 @@ export function createKeptAnswers<M extends { name?: string | null }, T extends 
     return recall(bytes) ?? arrive(bytes, deserialize(bytes) as M)
   }
 
-  /** The vendor's own code reads the page without the resources that are known. */
+  /** One that is no message costs itself alone. */
+  function readPart(deserialize: Deserialize, { whole, body }: Part): Arrival<T> {
+    try {
+      return recall(body) ?? arrive(body, (deserialize(whole) as Record<string, M[]>)[field]?.[0] as M)
+    } catch (thrown) {
+      return { name: nameIn(body), take: throwing(thrown) }
+    }
+  }
+
+  /** The vendor's own code reads what is not known: each resource by itself, and what else is on the page. */
   function readPage(deserialize: Deserialize, bytes: Buffer): unknown {
     const parts = split(bytes)
-    const resources = parts.filter(({ number }) => number === 1)
-    const known = new Map(resources.map(part => [part, recall(part.body)]))
-    const fresh = parts.filter(part => !known.get(part))
-    const page = deserialize(Buffer.concat(fresh.map(({ whole }) => whole))) as Record<string, M[]>
-    const messages = (page[field] ?? []).values()
-    const arrivals = resources.map(part => known.get(part) ?? arrive(part.body, messages.next().value as M))
-    return { ...page, [field]: arrivals }
+    const others = parts.filter(({ number }) => number !== 1)
+    const arrivals = parts.filter(({ number }) => number === 1).map(part => readPart(deserialize, part))
+    return { ...(deserialize(Buffer.concat(others.map(({ whole }) => whole))) as object), [field]: arrivals }
   }
 
   return {
     one: () => readingBy(readOne),
     page: () => readingBy(readPage),
+  }
+}
+
+function throwing(thrown: unknown): () => never {
+  return () => {
+    throw thrown
   }
 }
 
@@ -138,5 +149,9 @@ function nameIn(bytes: Buffer): string {
   if (bytes[0] !== ((1 << 3) | lengthDelimited)) return ''
   const reader = protobuf.Reader.create(bytes)
   reader.uint32()
-  return reader.string()
+  try {
+    return reader.string()
+  } catch {
+    return ''
+  }
 }

@@ -27,18 +27,19 @@ export async function* pagesOf<T>(
   }
 }
 
-/** Likewise, for whoever needs all of the list: rejects with UNAVAILABLE where a page lacks something. */
+/** Likewise, for whoever needs all of the list: rejects also where something is missing from a page. */
 export async function* wholePagesOf<T>(
   reader: ResourceReader<T>,
   parent: string,
   deadline: Deadline,
 ): AsyncGenerator<Page<T>> {
+  const notWhole = `the list of ${parent} is not whole`
   for await (const page of pagesOf(reader, parent, deadline)) {
+    const [unreadable] = page.unreadable
     if (page.unreachable.length > 0)
-      throw new DriftwatchError(
-        'UNAVAILABLE',
-        `the list of ${parent} is not whole: unreachable is ${page.unreachable.join()}`,
-      )
+      throw new DriftwatchError('UNAVAILABLE', `${notWhole}: unreachable is ${page.unreachable.join()}`)
+    if (unreadable !== undefined)
+      throw new DriftwatchError('MALFORMED_RESPONSE', `${notWhole}: this cannot be read: ${unreadable}`)
     yield page
   }
 }

@@ -34,8 +34,10 @@ export type GrpcFault =
 /** A proxy on 127.0.0.1 in front of a gRPC server without TLS: what befalls an answer depends on what was asked. */
 export interface GrpcProxy {
   readonly port: number
-  /** From now on what is asked in these words, in any if null, is answered so. */
+  /** From now on what is asked in these words, or by this method, is answered so; whatever is asked if null. */
   set(fault: GrpcFault | null, about?: string | null): void
+  /** From now on the resources of these full names are no messages, wherever they stand in an answer. */
+  spoil(names: readonly string[]): void
   close(): Promise<void>
 }
 
@@ -57,6 +59,7 @@ function* hugeMessage(): Generator<Buffer> {
 
 export async function startGrpcProxy(upstream: () => string): Promise<GrpcProxy> {
   const sessions = new Set<ServerHttp2Session>()
+  let spoiled: readonly string[] = []
   let current: { readonly fault: GrpcFault; readonly about: string | null } | null = null
   let session: ClientHttp2Session | null = null
   const upstreamSession = () => {
@@ -74,11 +77,13 @@ export async function startGrpcProxy(upstream: () => string): Promise<GrpcProxy>
     stream.on('error', () => {})
     const request = await buffer(stream).catch(() => null)
     if (request === null) return
-    const fault = current?.about === null || request.includes(current?.about ?? '\0') ? (current?.fault ?? null) : null
+    const asked = `${headers[':path']} ${request.toString('latin1')}`
+    const fault = current && asked.includes(current.about ?? '') ? current.fault : null
     if (fault === 'silence') return
     if (fault === 'refused') return stream.close(constants.NGHTTP2_REFUSED_STREAM)
     const answer = await ask(upstreamSession(), headers, request).catch(() => null)
     if (stream.destroyed) return
+    for (const name of spoiled) if (answer) spoilIn(answer.body, name)
     if (answer === null) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     else if (fault === null || answer.trailers === null) pass(stream, answer)
     else befall(stream, answer, fault)
@@ -89,6 +94,9 @@ export async function startGrpcProxy(upstream: () => string): Promise<GrpcProxy>
     port: (server.address() as AddressInfo).port,
     set(fault, about = null) {
       current = fault && { fault, about }
+    },
+    spoil(names) {
+      spoiled = names
     },
     async close() {
       const closed = once(server, 'close')
@@ -116,6 +124,13 @@ function ask(session: ClientHttp2Session, headers: IncomingHttpHeaders, body: Bu
     buffer(stream).then(got => resolve({ headers: answered, body: got, trailers }), reject)
     stream.end(body)
   })
+}
+
+/** After its name, which is its first field, a resource goes on with a field of no type that there is. */
+function spoilIn(answer: Buffer, name: string): void {
+  const field = Buffer.concat([Buffer.of(0x0a, name.length), Buffer.from(name)])
+  const at = answer.indexOf(field)
+  if (at !== -1) answer[at + field.length] = 0x07
 }
 
 function pass(stream: ServerHttp2Stream, { headers, body, trailers }: Answer): void {
