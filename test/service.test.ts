@@ -208,6 +208,19 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
   )
 })
 
+t.test('a look that the process slept through for more than half of its time proves nothing', async t => {
+  const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings: { ...yearly, timeout: '2s' } })
+  await isReady(bench)
+  const asked = bench.emulator.calls.all.length
+  const refreshed = bench.service.refresh()
+  while (bench.emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
+  const end = performance.now() + 1500
+  while (performance.now() < end);
+  await refreshed
+  const { stacks } = await drift(bench)
+  for (const { error } of stacks[0]?.checks ?? []) t.match(error, { code: 'LOOP_BLOCKED' })
+})
+
 t.test('what is refused over HTTP is logged with its code, on one plain line', async t => {
   const bench = await build(t, {})
   await isReady(bench)

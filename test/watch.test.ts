@@ -255,3 +255,18 @@ t.test('turns: a few work at once, and nobody is passed over twice', async t => 
   clock.advance(60_000)
   t.ok((await Promise.allSettled(hanging)).every(({ status }) => status === 'rejected'))
 })
+
+t.test('a cycle that is given up is none, and nobody is told of it', async t => {
+  let told = 0
+  const { watch, emulator } = await build(t, {
+    config: buildConfig(['runtime']),
+    patch: { faults: [{ hang: true }] },
+    listeners: { onChange: () => told++ },
+  })
+  const cycle = watch.runCycle()
+  while (emulator.calls.all.length === 0) await new Promise(resolve => setImmediate(resolve))
+  await watch.close()
+  await cycle
+  t.equal(told, 0)
+  t.equal(watch.store.snapshot(watch.clock.now()).cycle, null)
+})
