@@ -425,6 +425,8 @@ t.test('of the words of a command what is written as a secret is masked, however
     ['postgres://me@h/x', 'postgres://me@h/x'],
     ['http://host:8080/x', 'http://host:8080/x'],
     ['--token-file=/run/token', '--token-file=/run/token'],
+    ['acme.dev/team/secret:v1@sha256:0', 'acme.dev/team/secret:v1@sha256:0'],
+    ['password: s3cret', 'password: ***'],
     ['--password=', '--password='],
   ] as const) {
     t.equal(maskText(word), shown)

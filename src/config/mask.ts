@@ -14,7 +14,9 @@ const masked = '***'
 /** What a secret is called where it is written beside its name: `password=...`, `"api_key": "..."`. */
 const called = '(?:password|passwd|passphrase|pwd|secret|token|api[-_]?key)'
 const quoted = `"(?:\\\\.|[^"\\\\])*"?|'(?:\\\\.|[^'\\\\])*'?`
-const named = new RegExp(`(${called}\\\\*["']?\\s*[=:]\\s*)(${quoted}|(?:\\\\.|[^\\s\\\\])+)`, 'i')
+/** No colon without a blank or a quote beside it: an image may be called `token:v1`. */
+const sign = `(?:\\\\*["']?\\s*=\\s*|\\\\*["']\\s*:\\s*|\\s*:\\s+)`
+const named = new RegExp(`(${called}${sign})(${quoted}|(?:\\\\.|[^\\s\\\\])+)`, 'i')
 /** As one word of a command the rest of it is the secret, with its spaces. */
 const option = new RegExp(`^(-{0,2}[\\w-]*${called}=)(?!["'])([^]+)$`, 'i')
 const bareOption = new RegExp(`^-{1,2}[\\w-]*${called}$`, 'i')
