@@ -110,3 +110,40 @@ t.test('a fleet that is too big for one cycle is known after some, within the sh
   t.strictSame(emulator.calls.counts(), { ListServices: 1, ListJobs: 1 }, 'and then it costs its pages')
   t.equal(report().status, 'in_sync')
 })
+
+t.test('when the quota is short, who was looked at longest ago comes first', async t => {
+  const jump = jumpingTime(t)
+  const names = Array.from({ length: 50 }, (_, index) => `app-${index}`)
+  const patch = fleetWorld(names.map(name => ({ name })))
+  const emulator = await startCloudRun({ world: loadWorld(patch, fleetSince) })
+  const stacks = names.map(name => ({ name, project, region, service: { name } }))
+  const watch = createWatch({
+    config: parseConfig(JSON.stringify({ timeout: '2s', quota: { readsPerMinute: 120 }, stacks }), 'test.yaml', {}),
+    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host }),
+    clock: systemClock,
+    log: createLog({ level: 'silent', clock: systemClock }),
+  })
+  t.teardown(async () => {
+    await watch.close()
+    await emulator.close()
+  })
+  /** Those that are looked at in a cycle, half a minute after the last. */
+  const look = async () => {
+    jump(30_000)
+    await watch.runCycle()
+    const { stacks } = watch.store.snapshot(systemClock.now())
+    return stacks.filter(({ states }) => states.every(({ error }) => error === null)).map(({ name }) => name)
+  }
+  t.strictSame(await look(), names)
+  const faults = [{ method: 'List*', code: 'PERMISSION_DENIED' }] as unknown as WorldPatch
+  emulator.setWorld(loadWorld({ ...patch, faults }, fleetSince))
+  // What had been saved up.
+  await look()
+  let before = await look()
+  for (const cycle of [1, 2, 3]) {
+    const seen = await look()
+    t.ok(seen.length < 40, `${seen.length} of 50`)
+    t.strictSame(new Set([...before, ...seen]).size, 50, `all are seen within two cycles, ${cycle}`)
+    before = seen
+  }
+})

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
 import { createPostgresReader } from '../src/clients/postgres.ts'
+import { createPostgresReaders } from '../src/clients/postgres-readers.ts'
 import { createPostgresWriter } from '../src/clients/postgres-writer.ts'
 import { parsePostgresUrl } from '../src/config/postgres-url.ts'
 import { readCatalog } from '../src/probes/read-catalog.ts'
@@ -95,6 +96,23 @@ t.test('a connection to a server', async t => {
       one,
       'an error in a query does not cost the connection',
     )
+  })
+
+  t.test('ends when its database is watched no longer, and no other does', async t => {
+    const readers = createPostgresReaders(4000)
+    t.teardown(() => readers.close())
+    const [kept, removed] = ['kept', 'removed'].map(name => {
+      const url = new URL(server.url('monitor', 'postgres'))
+      // A reader is kept for each URL: these are two databases to it.
+      url.searchParams.set('application_name', name)
+      return url.href
+    }) as [string, string]
+    const pidOf = async (url: string) => (await readers.of(url).read(soon(), session => session.rows(who)))[0]?.[0]
+    const [staying, leaving] = [await pidOf(kept), await pidOf(removed)]
+    readers.keepOnly(new Set([kept]), 4000)
+    const sessions = () => server.sql('postgres', `SELECT FROM pg_stat_activity WHERE pid = ${leaving}`)
+    await until(async () => (await sessions()).length === 0)
+    t.equal(await pidOf(kept), staying)
   })
 
   t.test('hands rows over as they arrive, and outlives whoever cannot take one', async t => {
