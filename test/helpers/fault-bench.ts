@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import type { Fault } from '../../sandbox/cloud-run/faults.ts'
 import { startCloudRun } from '../../sandbox/cloud-run.ts'
 import { type Monitoring, startMonitoring } from '../../sandbox/monitoring.ts'
-import { loadWorld, type World } from '../../sandbox/world.ts'
+import { loadWorld, type World, type WorldPatch } from '../../sandbox/world.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
@@ -17,9 +17,24 @@ import { type GrpcProxy, startGrpcProxy } from './grpc-proxy.ts'
 import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'
 import { type ProxyTls, startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
-/** Each in a project and a database of its own; that of `beta` is on a server of its own. */
+/** Each in a database of its own; that of `beta` is on a server of its own. */
 export const stackNames = ['alpha', 'beta', 'gamma'] as const
 export type StackName = (typeof stackNames)[number]
+
+/** Each stack in a project of its own, or all in one, where they share each list. */
+export type Layout = 'apart' | 'together'
+
+/** What a stack is in Cloud Run. */
+export interface Home {
+  readonly project: string
+  readonly service: string
+  readonly job: string
+}
+
+export function homeOf(stack: StackName, layout: Layout): Home {
+  if (layout === 'apart') return { project: stack, service: 'runtime', job: 'runtime-migrate' }
+  return { project: 'shared', service: stack, job: `${stack}-migrate` }
+}
 
 /** What must never leave the process: a password in every form, and values of the containers' environment. */
 export const canaries = {
@@ -55,15 +70,18 @@ export interface FaultBench {
   close(): Promise<void>
 }
 
+export const region = 'us-central1'
 export const timeoutMs = 5000
 export const staleAfterMs = 60_000
 
-export async function openFaultBench(): Promise<FaultBench> {
+export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBench> {
   const directory = mkdtempSync(join(tmpdir(), 'driftwatch-faults-'))
   const clock = createAdvancedClock()
-  const worlds = stackNames.map(project => loadWorld({ project }))
+  const home = (stack: StackName) => homeOf(stack, layout)
+  const worlds = stackNames.map(stack => worldOf(home(stack)))
   const emulator = await startCloudRun({ world: joinWorlds(worlds, []) })
-  const monitoring = await startMonitoring({ now: clock.now, telemetry: worlds[0]?.telemetry ?? {} })
+  const telemetry = Object.assign({}, ...worlds.map(world => world.telemetry))
+  const monitoring = await startMonitoring({ now: clock.now, telemetry })
   const cloudRunApi = await openApi(emulator)
   const monitoringApi = await openApi(monitoring)
   const tls = await makeTls(directory)
@@ -76,7 +94,7 @@ export async function openFaultBench(): Promise<FaultBench> {
     output += chunk
   })
   const url = (name: StackName) => urlOf(name, databases[name].proxy.port, tls && join(directory, 'trusted.pem'))
-  const config = parseConfig(JSON.stringify(configOf(url)), 'faults.yaml', {})
+  const config = parseConfig(JSON.stringify(configOf(url, home)), 'faults.yaml', {})
   const service = await startService({
     // Looks when the test says so: once a year by itself.
     config: { ...config, staleAfterMs },
@@ -98,8 +116,8 @@ export async function openFaultBench(): Promise<FaultBench> {
   let world = { drifted: [] as readonly StackName[], faults: [] as readonly Fault[] }
   const setWorld = (change: Partial<typeof world>) => {
     world = { ...world, ...change }
-    const changed = stackNames.map((project, at) =>
-      world.drifted.includes(project) ? leftBehind(project) : worlds[at],
+    const changed = stackNames.map((stack, at) =>
+      world.drifted.includes(stack) ? worldOf(home(stack), leftBehind()) : worlds[at],
     )
     emulator.setWorld(joinWorlds(changed as World[], world.faults))
   }
@@ -160,12 +178,24 @@ function joinWorlds(worlds: readonly World[], faults: readonly Fault[]): World {
   }
 }
 
+/** The healthy world, or one that is changed, with other names. */
+function worldOf({ project, service, job }: Home, patch: WorldPatch = {}): World {
+  const world = loadWorld({ ...patch, project })
+  const named = JSON.stringify(world)
+    .replaceAll('/services/runtime', `/services/${service}`)
+    .replaceAll('/jobs/runtime-migrate', `/jobs/${job}`)
+  return {
+    ...(JSON.parse(named) as World),
+    telemetry: { ...world.telemetry, [service]: world.telemetry.runtime ?? [] },
+  }
+}
+
 /** The job would run an older image, and did so yesterday already. */
-function leftBehind(project: string): World {
+function leftBehind(): WorldPatch {
   const image = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust:41c3d0a'
   const container = { image, command: ['runtime-migrate'], env: [{ name: 'KEY', value: canaries.environment }] }
   const template = { template: { containers: { 'runtime-migrate-1': container } } }
-  return loadWorld({ project, jobs: { 'runtime-migrate': { template } } })
+  return { jobs: { 'runtime-migrate': { template } } }
 }
 
 async function openServer(names: readonly StackName[]): Promise<PostgresServer> {
@@ -191,14 +221,14 @@ function urlOf(name: StackName, port: number, ca: string | null): string {
   return `postgres://monitor_${name}:${encodeURIComponent(canaries.password)}@localhost:${port}/${name}?${mode}`
 }
 
-function configOf(url: (name: StackName) => string) {
+function configOf(url: (name: StackName) => string, home: (name: StackName) => Home) {
   const stacks = stackNames.map(name => ({
     name,
-    project: name,
-    region: 'us-central1',
-    service: { name: 'runtime' },
-    job: { name: 'runtime-migrate' },
-    afterRollout: { services: ['runtime'] },
+    project: home(name).project,
+    region,
+    service: { name: home(name).service },
+    job: { name: home(name).job },
+    afterRollout: { services: [home(name).service] },
     database: {
       url: url(name),
       roles: { [`owner_${name}`]: {}, [`reader_${name}`]: {} },

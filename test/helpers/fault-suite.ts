@@ -18,7 +18,7 @@ const settleMs = 30_000
 /** All that may befall one system, in every scope, on a bench of its own; prints the table, and puts it on its page. */
 export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<void> {
   const system = faultedSystems.find(each => each.name === name) as FaultedSystem
-  const bench = await openFaultBench()
+  const bench = await openFaultBench(system.layout)
   t.teardown(() => bench.close())
   await warmUp(bench)
   const [idle, idleResources] = [bench.connections(), activeResources()]
@@ -227,7 +227,7 @@ function createTruth({ cloudRun, databases }: FaultBench) {
   const toggle = (set: Set<StackName>, stack: StackName) => (set.delete(stack) ? false : Boolean(set.add(stack)))
   return {
     async change(system: FaultedSystem, stacks: readonly StackName[]): Promise<void> {
-      if (system.name === 'Cloud Run') {
+      if (system.checks.includes('job-image')) {
         for (const stack of stacks) toggle(leftBehind, stack)
         cloudRun.setDrifted([...leftBehind])
       }

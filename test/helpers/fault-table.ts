@@ -3,7 +3,7 @@ import { superuser } from '../../sandbox/postgres/cluster-template.ts'
 import type { CheckKind } from '../../src/checks/check.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { ProbeKind } from '../../src/probes/probe.ts'
-import { canaries, type FaultBench, type StackName, stackNames } from './fault-bench.ts'
+import { canaries, type FaultBench, homeOf, type Layout, region, type StackName, stackNames } from './fault-bench.ts'
 import type { GrpcFault } from './grpc-proxy.ts'
 import type { TcpFault } from './tcp-proxy.ts'
 
@@ -25,7 +25,9 @@ export interface FaultRow {
 export type Outcome = 'holds' | 'does not hold'
 
 export interface FaultedSystem {
-  readonly name: 'Cloud Run' | 'Monitoring' | 'PostgreSQL'
+  readonly name: 'Cloud Run' | 'Cloud Run in one place' | 'Monitoring' | 'PostgreSQL'
+  /** Default `apart`. */
+  readonly layout?: Layout
   /** The probes that look at it, and the checks that need them. */
   readonly probes: readonly ProbeKind[]
   readonly checks: readonly CheckKind[]
@@ -98,6 +100,39 @@ function googleRows(api: Api): FaultRow[] {
     { fault: 'out of connections', code: 'UNAVAILABLE', ...both(grpc(api, 'refused')) },
   ]
 }
+
+/** What a stack is in Cloud Run, where all share a place: its service and its job. */
+function resourcesOf(stack: StackName): string[] {
+  const { project, service, job } = homeOf(stack, 'together')
+  const place = `projects/${project}/locations/${region}`
+  return [`${place}/services/${service}`, `${place}/jobs/${job}`]
+}
+
+const spoiled: Break = async ({ cloudRun }, stacks) => {
+  cloudRun.grpc.spoil(stacks.flatMap(resourcesOf))
+  return () => cloudRun.grpc.spoil([])
+}
+
+/** Whoever may not list reads each by itself. */
+const deniedByItself =
+  (code: NonNullable<Fault['code']>): Break =>
+  async ({ cloudRun }, stacks) => {
+    const each = stacks.flatMap(resourcesOf).map(resource => ({ code, resource: `${resource}*` }))
+    cloudRun.setFaults([{ code: 'PERMISSION_DENIED', method: 'List*' }, ...each])
+    return () => cloudRun.setFaults([])
+  }
+
+const rubbishLists: Break = async ({ cloudRun }) => {
+  cloudRun.grpc.set('garbage', 'List')
+  return () => cloudRun.grpc.set(null)
+}
+
+const onePlaceRows: FaultRow[] = [
+  { fault: 'malformed service and job on a page', code: 'MALFORMED_RESPONSE', ...both(spoiled) },
+  { fault: 'rubbish for every list', code: null, one: 'one list covers every stack', all: rubbishLists },
+  { fault: 'no list, and denied', code: 'PERMISSION_DENIED', ...both(deniedByItself('PERMISSION_DENIED')) },
+  { fault: 'no list, and not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
+]
 
 /** It is back before it is asked again: connections are gone, and that is all. */
 function restarted(api: Api): Break {
@@ -251,6 +286,13 @@ export const faultedSystems: readonly FaultedSystem[] = [
     probes: ['service', 'job', 'execution', 'telemetry'],
     checks: ['service-image', 'job-image', 'migration-execution', 'after-rollout'],
     rows: googleRows('cloudRun'),
+  },
+  {
+    name: 'Cloud Run in one place',
+    layout: 'together',
+    probes: ['service', 'job', 'execution', 'telemetry'],
+    checks: ['service-image', 'job-image', 'migration-execution', 'after-rollout'],
+    rows: onePlaceRows,
   },
   { name: 'Monitoring', probes: ['telemetry'], checks: ['after-rollout'], rows: googleRows('monitoring') },
   { name: 'PostgreSQL', probes: ['postgres-catalog'], checks: ['role-grants', 'schema'], rows: postgresRows },
