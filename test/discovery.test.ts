@@ -15,12 +15,15 @@ import { startService } from '../src/service.ts'
 import { createWatch, type Watch } from '../src/watch.ts'
 import { type AdvancedClock, createAdvancedClock } from './helpers/clock.ts'
 import { type FleetStack, fleetSince, fleetWorld, labelsOf, project, region } from './helpers/fleet.ts'
+import { type GrpcProxy, startGrpcProxy } from './helpers/grpc-proxy.ts'
 import { until } from './helpers/until.ts'
 
 interface Bench {
   readonly watch: Watch
   readonly clock: AdvancedClock
   readonly emulator: CloudRun
+  /** Between the two, where it is asked for. */
+  readonly proxy: GrpcProxy
   /** The requests to Cloud Run that a cycle makes. */
   cycle(): Promise<Record<string, number>>
   report(): Report
@@ -39,12 +42,13 @@ function buildConfig(override: object = {}): Config {
 async function build(
   t: Test,
   stacks: readonly FleetStack[],
-  options: { config?: Config; patch?: WorldPatch; maxPageSize?: number } = {},
+  options: { config?: Config; patch?: WorldPatch; maxPageSize?: number; proxied?: boolean } = {},
 ): Promise<Bench> {
   const { config = buildConfig(), patch = {}, maxPageSize = 100 } = options
   const worldOf = (fleet: readonly FleetStack[], more: WorldPatch) =>
     loadWorld({ ...fleetWorld(fleet), ...more }, fleetSince)
   const emulator = await startCloudRun({ world: worldOf(stacks, patch), maxPageSize })
+  const proxy = await startGrpcProxy(() => emulator.host)
   const clock = createAdvancedClock()
   const stream = new PassThrough()
   let text = ''
@@ -53,12 +57,15 @@ async function build(
   })
   const watch = createWatch({
     config,
-    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host }),
+    environment: readEnvironment({
+      CLOUD_RUN_EMULATOR_HOST: options.proxied ? `127.0.0.1:${proxy.port}` : emulator.host,
+    }),
     clock,
     log: createLog({ level: 'info', clock, stream }),
   })
   t.teardown(async () => {
     await watch.close()
+    await proxy.close()
     await emulator.close()
   })
   const report = () => buildReport(watch.store.snapshot(clock.now()))
@@ -66,6 +73,7 @@ async function build(
     watch,
     clock,
     emulator,
+    proxy,
     report,
     async cycle() {
       emulator.calls.clear()
@@ -165,6 +173,23 @@ t.test('an API that could not be listed never makes stacks vanish', async t => {
     await cycle()
     t.match(report(), { status: 'in_sync', discovery: [{ status: 'in_sync', error: null }] }, `${title}, and back`)
   }
+})
+
+t.test('a service that cannot be read hides its own stack alone, which is not gone', async t => {
+  const both = [{ name: 'one' }, { name: 'two' }]
+  const config = buildConfig({ staleAfter: '5m' })
+  const { cycle, stacks, report, clock, proxy } = await build(t, both, { config, proxied: true })
+  await cycle()
+  t.strictSame(stacks(), { one: 'in_sync', two: 'in_sync' })
+  proxy.spoil([`projects/${project}/locations/${region}/services/one`])
+  clock.advance(6 * 60_000)
+  await cycle()
+  t.strictSame(stacks(), { one: 'unknown', two: 'in_sync' })
+  t.match(report().discovery, [{ stacks: 2, error: { code: 'MALFORMED_RESPONSE', message: /services\/one: / } }])
+  proxy.spoil([])
+  await cycle()
+  t.strictSame(stacks(), { one: 'in_sync', two: 'in_sync' })
+  t.match(report().discovery, [{ status: 'in_sync', error: null }])
 })
 
 t.test('a place that cannot be listed is as long believed as ever when the wall clock is set', async t => {
