@@ -85,6 +85,7 @@ export const errorTable = {
   REQUEST_TIMEOUT: usage(408, 'The request did not arrive in time.'),
   BODY_TOO_LARGE: usage(413, 'The request has a larger body than is read.'),
   URL_TOO_LONG: usage(414, 'The path and query of the request are too long.'),
+  EXPECTATION_FAILED: usage(417, 'The request has an `Expect` header that nobody can meet.'),
   HEADERS_TOO_LARGE: usage(431, 'The headers of the request are too large.'),
   RATE_LIMITED: later(429, 'The same was asked for too often.'),
   OVERLOADED: later(503, 'Driftwatch has more to do than it can at this moment.'),

@@ -259,6 +259,36 @@ t.test('what is no HTTP is answered in JSON too, and hung up on', async t => {
   t.match(tooLarge, 'headers of the request are too large')
 })
 
+t.test('what Node.js would refuse without a word is told with a code, and the headers of every answer', async t => {
+  const { url } = await serve(t)
+  const ask = async (head: string) => {
+    const [line = '', body = ''] = (await exchange(url, `${head}\r\nconnection: close\r\n\r\n`)).split('\r\n\r\n')
+    return { head: line, body }
+  }
+  for (const [head, status, code] of [
+    ['GET /drift HTTP/1.1', 400, 'USAGE'],
+    ['GET /nope HTTP/1.1', 400, 'USAGE'],
+    ['GET /drift HTTP/1.1\r\nhost: x\r\nexpect: tea', 417, 'EXPECTATION_FAILED'],
+    ['GET /health/live HTTP/1.1\r\nhost: x\r\nexpect:', 417, 'EXPECTATION_FAILED'],
+    ['GARBAGE', 400, 'USAGE'],
+  ] as const) {
+    const answer = await ask(head)
+    t.match(answer.head, new RegExp(`^HTTP/1\\.1 ${status} [A-Z]`), head)
+    t.match(answer.head, /content-type: application\/json/, head)
+    t.match(answer.head, /x-content-type-options: nosniff/, head)
+    t.match(answer.head, /cache-control: no-store/, head)
+    t.match(JSON.parse(answer.body), { error: { code } }, head)
+  }
+  t.match((await ask('GET /drift HTTP/1.0')).head, /^HTTP\/1\.1 200 /, 'HTTP/1.0 has no Host')
+  t.match((await ask('GET /drift HTTP/1.0\r\nexpect: tea')).head, /^HTTP\/1\.1 200 /, 'and expects nothing')
+  t.match((await ask('GET /drift HTTP/1.1\r\nhost:')).head, /^HTTP\/1\.1 200 /, 'it may be empty')
+  const continued = await exchange(
+    url,
+    'GET /drift HTTP/1.1\r\nhost: x\r\nexpect: 100-Continue\r\nconnection: close\r\n\r\n',
+  )
+  t.match(continued, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /)
+})
+
 /** What a request that is never finished is answered. */
 async function leaveOpen(url: string, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

@@ -15,6 +15,7 @@ import { addIndexRoute } from './index-page.ts'
 import { applyLimits, defaultLimits, type Limits, serverOptions } from './limits.ts'
 import { addMetricsRoute, type ScrapedMetrics } from './metrics.ts'
 import { addOpenapiRoute, describeRoutes } from './openapi.ts'
+import { keepProtocol } from './protocol.ts'
 import { addRefreshRoute, type Refresh } from './refresh.ts'
 import { createRouteValidator } from './route-validators.ts'
 import type { Router } from './router.ts'
@@ -62,6 +63,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
   })
   setHeaders(app)
   closeGently(app)
+  keepProtocol(app)
   applyLimits(app, limits)
   refuseMethods(app)
   refuseBodies(app)

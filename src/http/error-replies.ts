@@ -3,6 +3,7 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest, Fasti
 import { asDriftwatchError, DriftwatchError, type ErrorCode, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { prose } from '../printable.ts'
+import { defaultHeaderLines } from './headers.ts'
 
 /** The body of every answer that is an error. */
 export const errorSchema = {
@@ -118,6 +119,6 @@ export function replyToBrokenConnection(error: ConnectionError, socket: Socket):
   }
   const [status, code, message] = connectionErrors[error.code] ?? unreadable
   const body = JSON.stringify({ error: { code, message } })
-  const head = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}`
-  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\nconnection: close\r\n\r\n${body}`)
+  const head = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`
+  socket.end(`HTTP/1.1 ${status}\r\n${head}${defaultHeaderLines}connection: close\r\n\r\n${body}`)
 }

@@ -8,6 +8,9 @@ const defaults = Object.entries({
   'x-content-type-options': 'nosniff',
 })
 
+/** The same as lines of an answer that is written by hand. */
+export const defaultHeaderLines = defaults.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+
 export function setDefaultHeaders(reply: FastifyReply): void {
   for (const [name, value] of defaults) {
     if (!reply.hasHeader(name)) reply.header(name, value)

@@ -59,6 +59,8 @@ export function serverOptions(limits: Limits) {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: limits.timeoutCheckMs,
+      // Refused by `keepProtocol`: by Node.js without a body.
+      requireHostHeader: false,
     },
     routerOptions: { maxParamLength: 128, ignoreTrailingSlash: true },
   }
