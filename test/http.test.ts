@@ -345,6 +345,30 @@ t.test('connections have a bound, and one that is given back makes room', async 
   await until(async () => (await get('/drift').catch(() => null))?.ok ?? false)
 })
 
+t.test('connections that are kept for a next request leave room for others', async t => {
+  const { app, url } = await serve(t, mixed, { limits: { ...defaultLimits, connections: 10 } })
+  const count = () => promisify(app.server.getConnections).call(app.server)
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n`
+  const live = `${request('/health/live')}connection: close\r\n\r\n`
+  for (const path of ['/health/live', '/nope', '/%zz']) {
+    const sockets = Array.from({ length: 10 }, () => connect(Number(new URL(url).port), '127.0.0.1'))
+    await Promise.all(sockets.map(socket => once(socket, 'connect')))
+    await until(async () => (await count()) === 10)
+    for (const socket of sockets) {
+      socket.write(`${request(path)}\r\n`)
+      const [answer] = await once(socket, 'data')
+      t.match(String(answer), /^HTTP/)
+    }
+    t.ok(await until(async () => (await exchange(url, live).catch(() => '')).startsWith('HTTP/1.1 200')), path)
+    for (const socket of sockets) socket.destroy()
+    await until(async () => (await count()) === 0)
+  }
+  const alone = connect(Number(new URL(url).port), '127.0.0.1')
+  alone.write(`${request('/health/live')}\r\n`)
+  t.match(String((await once(alone, 'data'))[0]), /connection: keep-alive/i, 'with room they are kept')
+  alone.destroy()
+})
+
 t.test('a client that never reads its answer loses its connection', async t => {
   const { app, url } = await serve(t, mixed, { limits: { ...defaultLimits, idleTimeoutMs: 50 } })
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

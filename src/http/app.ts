@@ -51,7 +51,8 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     },
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
-      // Such a request has met no route, so no hook of ours has run.
+      // Such a request has met no route, so no hook of ours has run: nor would one know when to give its connection back.
+      reply.header('connection', 'close')
       setDefaultHeaders(reply)
       replyWithError(error, request, reply, log)
     },
@@ -62,7 +63,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     throw new DriftwatchError('ROUTE_NOT_FOUND', `there is no ${JSON.stringify(url)}: GET / lists the paths there are`)
   })
   setHeaders(app)
-  closeGently(app)
+  closeGently(app, limits.connections)
   keepProtocol(app)
   applyLimits(app, limits)
   refuseMethods(app)

@@ -2,8 +2,14 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** While the server closes, what has been asked is answered, and read to its end. How long that may take is the caller's. */
-export function closeGently(app: FastifyInstance): void {
+/** So much of the connections there may be is kept for next requests: the rest is for who has something to ask. */
+const keptShare = 0.9
+
+/**
+ * While the server closes, what has been asked is answered, and read to its end. How long that may take is the caller's.
+ * While nearly all `most` connections are taken, each is closed with its next answer.
+ */
+export function closeGently(app: FastifyInstance, most: number): void {
   const connections = new Set<Socket>()
   const lastAnswers = new WeakMap<Socket, ServerResponse>()
   let closing = false
@@ -12,7 +18,7 @@ export function closeGently(app: FastifyInstance): void {
     connection.once('close', () => connections.delete(connection))
   })
   app.addHook('onRequest', ({ raw: { socket } }, { raw: answer }, done) => {
-    if (closing) endAfter(answer)
+    if (closing || connections.size > most * keptShare) endAfter(answer)
     lastAnswers.set(socket, answer)
     done()
   })
