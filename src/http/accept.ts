@@ -10,7 +10,8 @@ interface Range {
  * header. The first one offered where the header is missing, wants all the same, or wants nothing that there is.
  */
 export function preferredType<T extends string>(accept: string | undefined, offered: readonly [T, ...T[]]): T {
-  if (accept === undefined) return offered[0]
+  // Nearly everybody says one of these.
+  if (accept === undefined || accept === '*/*' || accept === offered[0]) return offered[0]
   const ranges = parseRanges(accept)
   const ranked = offered
     .map(type => ({ type, range: closestRange(type, ranges) }))
