@@ -64,16 +64,8 @@ t.test(
   },
 )
 
-t.test('a fleet that is too big for one cycle is known after some, within the share of the quota', async t => {
-  const jump = jumpingTime(t)
-  const fleet = Array.from({ length: 60 }, (_, index) => ({ name: `app-${index}` }))
-  const faults = [
-    { method: 'ListRevisions', code: 'PERMISSION_DENIED' },
-    { method: 'ListExecutions', code: 'PERMISSION_DENIED' },
-  ] as unknown as WorldPatch
-  const emulator = await startCloudRun({ world: loadWorld({ ...fleetWorld(fleet), faults }, fleetSince) })
-  const quota = { readsPerMinute: 120 }
-  const config = { timeout: '4s', quota, discover: [{ projects: [project], regions: [region] }] }
+async function build(t: Test, patch: WorldPatch, config: object) {
+  const emulator = await startCloudRun({ world: loadWorld(patch, fleetSince) })
   const watch = createWatch({
     config: parseConfig(JSON.stringify(config), 'test.yaml', {}),
     environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host }),
@@ -84,6 +76,19 @@ t.test('a fleet that is too big for one cycle is known after some, within the sh
     await watch.close()
     await emulator.close()
   })
+  return { watch, emulator }
+}
+
+t.test('a fleet that is too big for one cycle is known after some, within the share of the quota', async t => {
+  const jump = jumpingTime(t)
+  const fleet = Array.from({ length: 60 }, (_, index) => ({ name: `app-${index}` }))
+  const faults = [
+    { method: 'ListRevisions', code: 'PERMISSION_DENIED' },
+    { method: 'ListExecutions', code: 'PERMISSION_DENIED' },
+  ] as unknown as WorldPatch
+  const quota = { readsPerMinute: 120 }
+  const config = { timeout: '4s', quota, discover: [{ projects: [project], regions: [region] }] }
+  const { watch, emulator } = await build(t, { ...fleetWorld(fleet), faults }, config)
   const known: number[] = []
   const calls: number[] = []
   const report = () => buildReport(watch.store.snapshot(systemClock.now()))
@@ -115,18 +120,9 @@ t.test('when the quota is short, who was looked at longest ago comes first', asy
   const jump = jumpingTime(t)
   const names = Array.from({ length: 50 }, (_, index) => `app-${index}`)
   const patch = fleetWorld(names.map(name => ({ name })))
-  const emulator = await startCloudRun({ world: loadWorld(patch, fleetSince) })
   const stacks = names.map(name => ({ name, project, region, service: { name } }))
-  const watch = createWatch({
-    config: parseConfig(JSON.stringify({ timeout: '2s', quota: { readsPerMinute: 120 }, stacks }), 'test.yaml', {}),
-    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host }),
-    clock: systemClock,
-    log: createLog({ level: 'silent', clock: systemClock }),
-  })
-  t.teardown(async () => {
-    await watch.close()
-    await emulator.close()
-  })
+  const config = { timeout: '2s', quota: { readsPerMinute: 120 }, stacks }
+  const { watch, emulator } = await build(t, patch, config)
   /** Those that are looked at in a cycle, half a minute after the last. */
   const look = async () => {
     jump(30_000)

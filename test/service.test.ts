@@ -162,17 +162,22 @@ for (const [what, ms] of [
   })
 }
 
+/** A cycle in which the process stands still as soon as it has asked something. */
+async function sleepThroughALook({ emulator, service }: Bench, ms: number): Promise<void> {
+  const asked = emulator.calls.all.length
+  const refreshed = service.refresh()
+  while (emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
+  const end = performance.now() + ms
+  while (performance.now() < end);
+  await refreshed
+}
+
 t.test('what was not answered because the process itself stood still is no fault of who was asked', async t => {
   const settings = { ...yearly, timeout: '1s' }
   const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings })
   await isReady(bench)
   const before = await drift(bench)
-  const asked = bench.emulator.calls.all.length
-  const refreshed = bench.service.refresh()
-  while (bench.emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
-  const end = performance.now() + 2000
-  while (performance.now() < end);
-  await refreshed
+  await sleepThroughALook(bench, 2000)
   const report = await drift(bench)
   t.equal(report.status, before.status, 'what was known stays')
   for (const { error } of report.stacks[0]?.checks ?? [])
@@ -211,12 +216,7 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
 t.test('a look that the process slept through for more than half of its time proves nothing', async t => {
   const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings: { ...yearly, timeout: '2s' } })
   await isReady(bench)
-  const asked = bench.emulator.calls.all.length
-  const refreshed = bench.service.refresh()
-  while (bench.emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
-  const end = performance.now() + 1500
-  while (performance.now() < end);
-  await refreshed
+  await sleepThroughALook(bench, 1500)
   const { stacks } = await drift(bench)
   for (const { error } of stacks[0]?.checks ?? []) t.match(error, { code: 'LOOP_BLOCKED' })
 })

@@ -79,6 +79,5 @@ async function inTime(closed: Promise<void>, clock: Clock, log: Log): Promise<vo
     () => log.error(`not everything was given back within ${formatDuration(longestEndMs)}: it is left to its peers`),
     () => {},
   )
-  await Promise.race([closed, late])
-  done.abort()
+  await Promise.race([closed, late]).finally(() => done.abort())
 }
