@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
 import { Ajv, type ValidateFunction } from 'ajv'
 import fc from 'fast-check'
 import t from 'tap'
 import { checkKinds } from '../src/checks/check.ts'
 import { statuses, worstStatus } from '../src/checks/status.ts'
-import { createRenderer } from '../src/drift/rendered.ts'
+import { createRenderer, type Page, type Renderer } from '../src/drift/rendered.ts'
 import {
   buildCheckReport,
   buildReport,
@@ -15,8 +16,9 @@ import {
 } from '../src/drift/report.ts'
 import { showable } from '../src/drift/showable.ts'
 import type { State } from '../src/drift/state.ts'
-import type { Snapshot } from '../src/drift/store.ts'
+import type { Snapshot, StackStates } from '../src/drift/store.ts'
 import { renderText } from '../src/drift/text.ts'
+import { createDriftMetrics, type DriftMetrics } from '../src/metrics/drift.ts'
 import { printable } from '../src/printable.ts'
 import {
   buildDifference,
@@ -340,6 +342,123 @@ t.test('whatever was rendered before, the bytes are those of the report', async 
     ),
   )
 })
+
+/** A value of each field of a state that differs from every state below: a field that is added here has to be added there. */
+const otherFields: { readonly [Field in keyof State]-?: readonly State[Field][] } = {
+  check: ['schema'],
+  status: ['pending'],
+  since: [noon - 77 * minute],
+  observedAt: [noon - 33_000, null],
+  staleAt: [noon + 33_000, null],
+  summary: ['another summary'],
+  differences: [
+    [buildDifference({ path: 'another' })],
+    [buildDifference({ kind: 'missing' })],
+    [buildDifference({ expected: 'another' })],
+    [buildDifference({ actual: null })],
+    [buildDifference({ via: 'another' })],
+    [buildDifference(), buildDifference({ path: 'one more' })],
+    [],
+  ],
+  notes: [['another note'], ['a note', 'one more'], []],
+  fix: ['another fix', null],
+  error: [
+    { code: 'INTERNAL', message: 'one message', at: noon - 20_000 },
+    { code: 'UNAVAILABLE', message: 'another message', at: noon - 20_000 },
+    { code: 'UNAVAILABLE', message: 'one message', at: noon - 30_000 },
+    null,
+  ],
+}
+
+const otherStackFields: { readonly [Field in Exclude<keyof StackStates, 'states'>]-?: readonly StackStates[Field][] } =
+  {
+    name: ['another'],
+    project: ['another'],
+    region: ['another'],
+    service: ['another'],
+    job: ['another', null],
+    problems: [['a problem'], []],
+  }
+
+type OtherFields<Value> = { readonly [Field in keyof Value]?: readonly Value[Field][] }
+
+/** Every change of one field of a value. */
+function changesOf<Value extends object>(value: Value, others: OtherFields<Value>) {
+  return (Object.keys(others) as (keyof Value)[]).flatMap(field =>
+    (others[field] ?? [])
+      .filter(other => !isDeepStrictEqual(other, value[field]))
+      .map(other => ({ field: String(field), changed: { ...value, [field]: other } })),
+  )
+}
+
+const full = buildDriftedState({
+  notes: ['a note'],
+  error: { code: 'UNAVAILABLE', message: 'one message', at: noon - 20_000 },
+})
+const bare = buildState({ check: 'role-grants', observedAt: null, staleAt: null })
+
+interface Pair {
+  readonly field: string
+  readonly before: StackStates
+  readonly after: StackStates
+}
+
+/** Stacks of which each pair differs in one field of one state, in one field of its own, or in the number of states. */
+function buildPairs(): Pair[] {
+  const both = buildStackStates({ states: [full, bare] })
+  const troubled = buildStackStates({ states: [full, bare], problems: ['one problem'] })
+  const ofStates = [full, bare].flatMap((state, place) =>
+    changesOf(state, otherFields).map(({ field, changed }) => ({
+      field,
+      before: both,
+      after: buildStackStates({ states: place === 0 ? [changed, bare] : [full, changed] }),
+    })),
+  )
+  const ofStacks = [both, troubled].flatMap(before =>
+    changesOf<StackStates>(before, otherStackFields).map(({ field, changed }) => ({ field, before, after: changed })),
+  )
+  return [...ofStates, ...ofStacks, { field: 'states', before: both, after: buildStackStates({ states: [full] }) }]
+}
+
+/** Everything that is answered of a snapshot, by a renderer and metrics that may have rendered before. */
+function answersOf(render: Renderer, metrics: DriftMetrics, snapshot: Snapshot): Record<string, string> {
+  const rendered = render(snapshot)
+  const { name = '', states = [] } = snapshot.stacks[0] ?? {}
+  const page = ({ body, etag }: Page) => `${etag} ${body}`
+  const filtered = { checks: ['job-image', 'schema'] } as const
+  return {
+    json: page(rendered.report('json')),
+    text: page(rendered.report('text')),
+    'json, filtered': page(rendered.report('json', filtered)),
+    'text, filtered': page(rendered.report('text', filtered)),
+    'the stack as json': page(rendered.stack(name, 'json') as Page),
+    'the stack as text': page(rendered.stack(name, 'text') as Page),
+    ...Object.fromEntries(states.map(({ check }) => [check, page(rendered.check(name, check, 'json') as Page)])),
+    page: String(rendered.html()),
+    metrics: metrics(snapshot).join(''),
+  }
+}
+
+t.test(
+  'a field of a state or stack that changes by itself changes the answers as if nothing had been rendered before',
+  async t => {
+    const pairs = buildPairs()
+    t.ok(pairs.length > 50)
+    for (const { field, before, after } of pairs) {
+      for (const [one, other] of [
+        [before, after],
+        [after, before],
+      ] as const) {
+        const [render, metrics] = [createRenderer(), createDriftMetrics()]
+        const [first, second] = [buildSnapshot({ stacks: [one] }), buildSnapshot({ stacks: [other] })]
+        const shown = answersOf(render, metrics, first)
+        const warm = answersOf(render, metrics, second)
+        t.strictSame(warm, answersOf(createRenderer(), createDriftMetrics(), second), field)
+        t.strictNotSame(warm, shown, `${field} is shown somewhere`)
+      }
+    }
+  },
+)
 
 t.test('pages in the order of names hold every stack once, whatever comes and goes between them', async t => {
   const names = ['c', 'a', 'd', 'b', 'e']
