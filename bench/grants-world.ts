@@ -1,4 +1,4 @@
-import type { GrantsPolicy } from '../src/grants/policy.ts'
+import type { GrantsPolicy } from '../src/grants/model/policy.ts'
 
 /** The size that the numbers are promised for. */
 export const size = { relations: 10_000, roles: 200, membersOfMembers: 50, schemas: 20 } as const

@@ -6,7 +6,7 @@ import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { loadConfig } from '../src/config/load.ts'
 import type { SchedulerOptions } from '../src/schedule/scheduler.ts'
-import { startService } from '../src/service.ts'
+import { startService } from '../src/server.ts'
 import { createVirtualClock } from '../test/helpers/virtual-clock.ts'
 
 /** What the soak tells the process that it soaks. */

@@ -10,8 +10,8 @@ import { type Clock, systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
-import { buildReport, type Report } from '../src/drift/report.ts'
-import { renderText } from '../src/drift/text.ts'
+import { buildReport, type Report } from '../src/report/report.ts'
+import { renderText } from '../src/report/text.ts'
 import { createWatch } from '../src/watch.ts'
 
 const top = new URL('../', import.meta.url)

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { environmentVariables } from '../src/config/environment.ts'
 import { fileSchema } from '../src/config/file-schema.ts'
 import { configSchema } from '../src/config/schema.ts'
-import { receiptSchema } from '../src/operate/receipt.ts'
+import { receiptSchema } from '../src/operate/rollout/receipt.ts'
 import { costTable } from './cost.ts'
 import { licensesPage } from './licenses.ts'
 

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { loadWorld } from '../sandbox/world.ts'
-import { wantedAlerts } from '../src/alerts/policies.ts'
+import { wantedAlerts } from '../src/alerts/policies/policies.ts'
 import { makeCertificate, noOpenssl } from './helpers/certificate.ts'
 import { buildAlertsConfig } from './helpers/paging.ts'
 

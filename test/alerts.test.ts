@@ -7,20 +7,20 @@ import t, { type Test } from 'tap'
 import { type Monitoring, type MonitoringOptions, startMonitoring } from '../sandbox/monitoring.ts'
 import { readIdentity } from '../src/alerts/identity.ts'
 import { createLogChannel } from '../src/alerts/log.ts'
-import { planPolicies } from '../src/alerts/plan.ts'
 import { pointsOf, seriesName } from '../src/alerts/points.ts'
-import { wantedAlerts } from '../src/alerts/policies.ts'
-import { type DutyContext, verifyPolicies } from '../src/alerts/policy-duty.ts'
+import { planPolicies } from '../src/alerts/policies/plan.ts'
+import { wantedAlerts } from '../src/alerts/policies/policies.ts'
+import { type DutyContext, verifyPolicies } from '../src/alerts/policies/policy-duty.ts'
+import { silentAfterMs } from '../src/alerts/policies/windows.ts'
 import { refusedPoints } from '../src/alerts/refused-points.ts'
-import { silentAfterMs } from '../src/alerts/windows.ts'
 import { runCli } from '../src/cli/cli.ts'
-import type { AlertPolicy, WantedPolicy } from '../src/clients/alert-policy.ts'
-import { startDeadline } from '../src/clients/attempts.ts'
-import { createMetadataServer } from '../src/clients/metadata.ts'
+import { createMetadataServer } from '../src/clients/google/metadata.ts'
+import type { AlertPolicy, WantedPolicy } from '../src/clients/monitoring/alert-policy.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
+import { startDeadline } from '../src/concurrency/retry.ts'
 import { DriftwatchError, type ErrorCode } from '../src/errors.ts'
-import { createPolicyKeeper } from '../src/operate/keep-policies.ts'
+import { createPolicyKeeper } from '../src/operate/alerts/keep-policies.ts'
 import { noOpenssl } from './helpers/certificate.ts'
 import { buildAlertsConfig, buildPaging, identityOf, onCall, type Paging, project } from './helpers/paging.ts'
 import { buildDriftedState, buildSnapshot, buildStackStates, buildState, noon } from './helpers/states.ts'
@@ -350,8 +350,8 @@ t.test('a metric of another kind is named, and what it is not is not overwritten
 })
 
 async function plan(paging: Paging, config = paging.config) {
-  const { inspectAlerts } = await import('../src/alerts/inspect.ts')
-  const { startDeadline } = await import('../src/clients/attempts.ts')
+  const { inspectAlerts } = await import('../src/alerts/policies/inspect.ts')
+  const { startDeadline } = await import('../src/concurrency/retry.ts')
   const deadline = startDeadline(paging.clock, minute)
   try {
     return await inspectAlerts({ client: paging.client, config, ...who }, deadline)
@@ -884,7 +884,7 @@ t.test('driftwatch alerts says in a sentence what keeps it from its work', async
 t.test('what the emulator refuses, as Cloud Monitoring does', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
-  const { startDeadline } = await import('../src/clients/attempts.ts')
+  const { startDeadline } = await import('../src/concurrency/retry.ts')
   const deadline = startDeadline(paging.clock, minute)
   t.teardown(() => deadline.cancel())
   const resource = { type: 'generic_task', labels: identityLabels }

@@ -88,7 +88,7 @@ function strayWriters(all: readonly Import[]): string[] {
 
 t.test('only operate imports clients that write', async t => {
   t.strictSame(strayWriters(imports), [])
-  const writer = 'src/clients/monitoring-writer.ts'
+  const writer = 'src/clients/monitoring/monitoring-writer.ts'
   const allowed = { from: 'src/operate/policies.ts', to: writer }
   t.strictSame(strayWriters([allowed, { from: 'src/watch.ts', to: writer }]), [`src/watch.ts imports ${writer}`])
 })
@@ -99,7 +99,7 @@ t.test('serve can load one writer: that of alert policies', async t => {
   t.ok(reached.size > 50, 'the imports are followed')
   t.strictSame(
     [...reached].filter(file => file.endsWith('-writer.ts')),
-    ['src/clients/monitoring-writer.ts'],
+    ['src/clients/monitoring/monitoring-writer.ts'],
   )
   const writers = imports.filter(({ to }) => to.endsWith('-writer.ts')).map(({ from }) => from)
   t.ok(writers.length > 0 && writers.every(from => from.startsWith('src/operate/')))
@@ -110,7 +110,7 @@ t.test('what serve can load calls no method that changes Cloud Run', async t => 
   for (const file of reached) for (const { from, to } of imports) if (from === file) reached.add(to)
   const writing =
     /\b(create|update|delete|replace|run|cancel)(Service|Job|Revision|Execution|Task)s?\s*\(|\bsetIamPolicy\b/
-  t.match(read('src/clients/cloud-run-writer.ts'), writing, 'such a method would be seen')
+  t.match(read('src/clients/cloud-run/cloud-run-writer.ts'), writing, 'such a method would be seen')
   t.strictSame(
     [...reached].filter(file => file.startsWith('src/clients/') && writing.test(read(file))),
     [],

@@ -13,8 +13,8 @@ import { differenceKinds } from '../src/checks/finding.ts'
 import { statuses } from '../src/checks/status.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
-import type { Report, ReportedCheck } from '../src/drift/report.ts'
 import { errorTable } from '../src/errors.ts'
+import type { Report, ReportedCheck } from '../src/report/report.ts'
 
 /** The checks that these cases are about. */
 const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const

@@ -8,10 +8,10 @@ import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
 import { loadWorld } from '../sandbox/world.ts'
 import { runCli } from '../src/cli/cli.ts'
-import { createPostgresReader } from '../src/clients/postgres.ts'
+import { createPostgresReader } from '../src/clients/postgres/postgres.ts'
 import { systemClock } from '../src/clock.ts'
-import type { Report } from '../src/drift/report.ts'
 import { readLedger } from '../src/probes/read-ledger.ts'
+import type { Report } from '../src/report/report.ts'
 import { installedMajors, startPostgres } from './helpers/postgres-server.ts'
 
 const major = installedMajors.includes(16) ? 16 : (installedMajors.at(-1) ?? 16)

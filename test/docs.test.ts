@@ -10,8 +10,8 @@ import { isScenarioName, readScenario } from '../sandbox/scenarios.ts'
 import { type CheckKind, checkKinds } from '../src/checks/check.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
-import { reportSchema } from '../src/drift/report.ts'
 import { errorTable } from '../src/errors.ts'
+import { reportSchema } from '../src/report/report.ts'
 import { faultedSystems } from './helpers/fault-table.ts'
 
 const top = fileURLToPath(new URL('..', import.meta.url))

@@ -5,8 +5,8 @@ import t from 'tap'
 import { digestOf } from '../sandbox/images.ts'
 import { startMonitoring } from '../sandbox/monitoring.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
-import type { ReportedCheck } from '../src/drift/report.ts'
-import { judgeDatabase, judgeGate } from '../src/operate/gate.ts'
+import { judgeDatabase, judgeGate } from '../src/operate/rollout/gate.ts'
+import type { ReportedCheck } from '../src/report/report.ts'
 import {
   bench,
   built,

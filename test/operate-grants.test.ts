@@ -8,8 +8,8 @@ import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { runCli } from '../src/cli/cli.ts'
 import { systemClock } from '../src/clock.ts'
-import type { Report } from '../src/drift/report.ts'
-import type { GrantsPolicy } from '../src/grants/policy.ts'
+import type { GrantsPolicy } from '../src/grants/model/policy.ts'
+import type { Report } from '../src/report/report.ts'
 import { drifts } from './helpers/grant-drifts.ts'
 import { policy, rolesSql, schemasSql } from './helpers/grants-world.ts'
 import { installedMajors, type PostgresServer, startPostgres } from './helpers/postgres-server.ts'
@@ -265,7 +265,7 @@ t.test('the grants of a database', async t => {
     t.match(changing, { code: 1, stderr: /the database changed while you read the plan/ })
     const holder = new pg.Client(admin.DB_ADMIN_URL)
     await holder.connect()
-    const at = /advisoryLock = '(\d+)'/.exec(readFileSync('src/operate/grants-apply.ts', 'utf8'))?.[1]
+    const at = /advisoryLock = '(\d+)'/.exec(readFileSync('src/operate/grants/grants-apply.ts', 'utf8'))?.[1]
     await holder.query(`SELECT pg_advisory_lock(${at})`)
     const barred = await run(config, ['grants', 'apply', '--yes'], { variables: admin })
     t.match(barred, { code: 1, stderr: /another `grants apply` is at work/ })

@@ -4,8 +4,12 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { digestOf, expandDigests, type Image, indexImage, indexOf, sha256, singleImage } from '../sandbox/images.ts'
 import { type Registry, startRegistry } from '../sandbox/registry.ts'
-import { createGoogleCredentials } from '../src/clients/google-credentials.ts'
-import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '../src/clients/registry.ts'
+import { createGoogleCredentials } from '../src/clients/google/google-credentials.ts'
+import {
+  createRegistryClient,
+  type RegistryClient,
+  type RegistryClientOptions,
+} from '../src/clients/registry/registry.ts'
 import { type Clock, systemClock } from '../src/clock.ts'
 import { DriftwatchError } from '../src/errors.ts'
 import type { RegistryAnswer } from '../src/release/registry-answers.ts'

@@ -4,7 +4,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import { checkKinds } from '../src/checks/check.ts'
 import { statuses, worstStatus } from '../src/checks/status.ts'
-import { createRenderer, type Page, type Renderer } from '../src/drift/rendered.ts'
+import { showable } from '../src/drift/showable.ts'
+import type { State } from '../src/drift/state.ts'
+import type { Snapshot, StackStates } from '../src/drift/store.ts'
+import { createDriftMetrics, type DriftMetrics } from '../src/metrics/drift.ts'
+import { printable } from '../src/printable.ts'
+import { createRenderer, type Page, type Renderer } from '../src/report/rendered.ts'
 import {
   buildCheckReport,
   buildReport,
@@ -13,13 +18,8 @@ import {
   type Report,
   reportSchema,
   stackReportSchema,
-} from '../src/drift/report.ts'
-import { showable } from '../src/drift/showable.ts'
-import type { State } from '../src/drift/state.ts'
-import type { Snapshot, StackStates } from '../src/drift/store.ts'
-import { renderText } from '../src/drift/text.ts'
-import { createDriftMetrics, type DriftMetrics } from '../src/metrics/drift.ts'
-import { printable } from '../src/printable.ts'
+} from '../src/report/report.ts'
+import { renderText } from '../src/report/text.ts'
 import {
   buildDifference,
   buildDriftedState,

@@ -3,7 +3,7 @@ import { systemClock } from '../../dist/clock.js'
 import { createLog } from '../../dist/cloud-log.js'
 import { readEnvironment } from '../../dist/config/environment.js'
 import { loadConfig } from '../../dist/config/load.js'
-import { startService } from '../../dist/service.js'
+import { startService } from '../../dist/server.js'
 
 const environment = readEnvironment()
 const service = await startService({

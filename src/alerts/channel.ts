@@ -1,6 +1,6 @@
-import type { ChannelState } from '../drift/report.ts'
 import type { Transition } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
+import type { ChannelState } from '../report/report.ts'
 
 /** Where alerts are published. */
 export interface Channel {

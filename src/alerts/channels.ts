@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { within } from '../clients/attempts.ts'
 import type { Clock } from '../clock.ts'
+import { within } from '../concurrency/retry.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { PlaceState } from '../drift/discovery.ts'
@@ -10,7 +10,7 @@ import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
 import type { Identity } from './identity.ts'
 import { createLogChannel } from './log.ts'
-import type { PolicyDuty } from './policy-duty.ts'
+import type { PolicyDuty } from './policies/policy-duty.ts'
 
 export interface ChannelsOptions extends ChannelListeners {
   readonly config: Config
@@ -57,9 +57,9 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   const { config, environment, clock, log, onState } = options
   const { monitoringEmulatorHost: emulatorHost } = environment
   if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return absentChannel(clock)
-  const { createMonitoringClient } = await import('../clients/monitoring.ts')
+  const { createMonitoringClient } = await import('../clients/monitoring/monitoring.ts')
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
-  const { createDuty, verifyPolicies, withWatched } = await import('./policy-duty.ts')
+  const { createDuty, verifyPolicies, withWatched } = await import('./policies/policy-duty.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
   const client = createMonitoringClient({ clock, emulatorHost, onRequest })
   const identify = await createIdentifier(options)
@@ -114,7 +114,7 @@ async function createIdentifier({
   environment,
   clock,
 }: ChannelsOptions): Promise<(signal: AbortSignal) => Promise<Identity>> {
-  const { createMetadataServer } = await import('../clients/metadata.ts')
+  const { createMetadataServer } = await import('../clients/google/metadata.ts')
   const { readIdentity } = await import('./identity.ts')
   const { metadataHost } = environment
   const metadata = metadataHost === null ? null : createMetadataServer(metadataHost)

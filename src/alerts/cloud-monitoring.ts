@@ -1,9 +1,9 @@
 import type { EpochMs } from '../clock.ts'
+import { createLatestQueue } from '../concurrency/latest-queue.ts'
 import type { FailedLook } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { asDriftwatchError } from '../errors.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
-import { createLatestQueue } from './latest-queue.ts'
 import { createPublisher, type PublisherOptions } from './publisher.ts'
 
 const name = 'cloud-monitoring'

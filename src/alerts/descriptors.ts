@@ -1,4 +1,4 @@
-import type { MetricDescriptor } from '../clients/time-series.ts'
+import type { MetricDescriptor } from '../clients/monitoring/time-series.ts'
 
 /** The metrics that are written, by what they say. */
 export const alertMetrics = {

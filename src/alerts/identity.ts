@@ -1,5 +1,5 @@
-import type { MetadataServer } from '../clients/metadata.ts'
-import type { SeriesResource } from '../clients/time-series.ts'
+import type { MetadataServer } from '../clients/google/metadata.ts'
+import type { SeriesResource } from '../clients/monitoring/time-series.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'

@@ -1,6 +1,6 @@
-import type { Deadline } from '../clients/attempts.ts'
-import type { MonitoringClient } from '../clients/monitoring.ts'
+import type { MonitoringClient } from '../clients/monitoring/monitoring.ts'
 import type { Clock, EpochMs } from '../clock.ts'
+import type { Deadline } from '../concurrency/retry.ts'
 import { longestGapMs } from '../config/schedule-gap.ts'
 import type { Config } from '../config/schema.ts'
 import { isKnownGone, type PlaceState } from '../drift/discovery.ts'

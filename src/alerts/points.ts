@@ -1,4 +1,4 @@
-import type { SeriesPoint } from '../clients/time-series.ts'
+import type { SeriesPoint } from '../clients/monitoring/time-series.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { alertMetrics } from './descriptors.ts'

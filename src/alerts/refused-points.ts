@@ -1,4 +1,4 @@
-import type { SeriesPoint } from '../clients/time-series.ts'
+import type { SeriesPoint } from '../clients/monitoring/time-series.ts'
 import type { DriftwatchError } from '../errors.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { formatTime } from '../clock.ts'
-import type { AfterRolloutConfig } from '../config/after-rollout-schema.ts'
+import type { AfterRolloutConfig } from '../config/sections/after-rollout.ts'
 import { formatDuration } from '../duration.ts'
 import type { Rollout, ServiceTelemetry, Window } from '../release/telemetry.ts'
 import type { Check, CheckInput } from './check.ts'

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
+import type { Steps } from '../concurrency/steps.ts'
 import type { Config, Stack } from '../config/schema.ts'
-import type { Steps } from '../grants/steps.ts'
 import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Finding } from './finding.ts'
 

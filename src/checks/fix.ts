@@ -1,7 +1,7 @@
 import { formatTime } from '../clock.ts'
-import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { splitSecrets, splitWords } from '../config/mask.ts'
 import type { Stack } from '../config/schema.ts'
+import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { formatDuration } from '../duration.ts'
 import type { Window } from '../release/telemetry.ts'
 

@@ -1,5 +1,5 @@
-import type { Assertion, HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
 import { matchesPattern } from '../config/pattern.ts'
+import type { Assertion, HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { formatDuration } from '../duration.ts'
 import { printable } from '../printable.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'

@@ -1,6 +1,6 @@
 import { formatTime } from '../clock.ts'
-import type { LaneConfig } from '../config/lanes-schema.ts'
 import type { Stack } from '../config/schema.ts'
+import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { LaneTag, NamedImage } from '../release/lanes.ts'
 import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts'

@@ -1,6 +1,6 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import type { Clock } from '../clock.ts'
-import type { Variables } from '../config/interpolate.ts'
+import type { Variables } from '../config/file/interpolate.ts'
 import { maskText } from '../config/mask.ts'
 import { parseDuration } from '../duration.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'

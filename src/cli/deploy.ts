@@ -1,5 +1,5 @@
 import { DriftwatchError } from '../errors.ts'
-import { deploy as deployStack } from '../operate/deploy.ts'
+import { deploy as deployStack } from '../operate/rollout/deploy.ts'
 import type { Command } from './command.ts'
 import { readWait, single } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'

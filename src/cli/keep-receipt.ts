@@ -1,5 +1,5 @@
 import { asDriftwatchError } from '../errors.ts'
-import { type Receipt, writeReceipt } from '../operate/receipt.ts'
+import { type Receipt, writeReceipt } from '../operate/rollout/receipt.ts'
 import type { TextStream } from './command.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { migrate as migrateStack } from '../operate/migrate.ts'
+import { migrate as migrateStack } from '../operate/rollout/migrate.ts'
 import type { Command } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { PolicyDuty } from '../alerts/policy-duty.ts'
+import type { PolicyDuty } from '../alerts/policies/policy-duty.ts'
 import type { Clock } from '../clock.ts'
 import { createLog } from '../cloud-log.ts'
 import { createConfigSource } from '../config/config-source.ts'
@@ -7,7 +7,7 @@ import { type Environment, readEnvironment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import type { Log } from '../log.ts'
-import { startService } from '../service.ts'
+import { startService } from '../server.ts'
 import { type Command, single } from './command.ts'
 
 /** Cloud Run ends a process ten seconds after it asked it to end. */
@@ -68,7 +68,7 @@ What does it log?
 /** What writes alert policies is loaded only where the config says `manage`, and handed in: `serve` writes nothing else. */
 async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyDuty | null> {
   if (config.alerts.policies !== 'manage') return null
-  const { createPolicyKeeper } = await import('../operate/keep-policies.ts')
+  const { createPolicyKeeper } = await import('../operate/alerts/keep-policies.ts')
   return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })
 }
 

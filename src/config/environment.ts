@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { DriftwatchError } from '../errors.ts'
 import { logLevels } from '../log.ts'
-import type { Variables } from './interpolate.ts'
+import type { Variables } from './file/interpolate.ts'
 import { maskUrl } from './mask.ts'
 import { createSecret, type Secret } from './secret.ts'
 

@@ -1,5 +1,5 @@
 import { configSchema } from './schema.ts'
-import { stackSchema } from './stack-schema.ts'
+import { stackSchema } from './sections/stack.ts'
 
 interface Schema {
   readonly type?: unknown

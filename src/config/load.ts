@@ -1,16 +1,16 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DriftwatchError } from '../errors.ts'
 import { shown } from '../printable.ts'
-import { brokenRules } from './broken-rules.ts'
-import { mergeDefaults } from './defaults.ts'
 import type { Environment } from './environment.ts'
-import type { Variables } from './interpolate.ts'
+import { brokenRules } from './file/broken-rules.ts'
+import { mergeDefaults } from './file/defaults.ts'
+import type { Variables } from './file/interpolate.ts'
+import { resolve } from './file/resolve.ts'
+import { validate } from './file/validate.ts'
+import { readYaml, type YamlSource } from './file/yaml-source.ts'
 import { maskText } from './mask.ts'
 import { formatPath, indexProblems, type Problem } from './problem.ts'
-import { resolve } from './resolve.ts'
 import type { Config } from './schema.ts'
-import { validate } from './validate.ts'
-import { readYaml, type YamlSource } from './yaml-source.ts'
 
 /** More than a thousand stacks need. */
 const largestFile = 1024 * 1024

@@ -1,12 +1,12 @@
-import type { AfterRolloutConfig } from './after-rollout-schema.ts'
-import type { AlertsConfig } from './alerts-schema.ts'
-import type { DiscoverConfig } from './discover-schema.ts'
 import { exactDuration } from './exact-duration.ts'
-import type { HttpContractConfig } from './http-contract-schema.ts'
-import { escapeInterpolation } from './interpolate.ts'
+import { escapeInterpolation } from './file/interpolate.ts'
 import { printYaml } from './print-yaml.ts'
 import type { Config, Stack } from './schema.ts'
-import type { AuthConfig } from './server-schema.ts'
+import type { AfterRolloutConfig } from './sections/after-rollout.ts'
+import type { AlertsConfig } from './sections/alerts.ts'
+import type { DiscoverConfig } from './sections/discover.ts'
+import type { HttpContractConfig } from './sections/http-contract.ts'
+import type { AuthConfig } from './sections/server.ts'
 
 /** What is shown in place of a secret. */
 const masked = '***'

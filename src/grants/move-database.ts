@@ -1,7 +1,7 @@
-import type { Oid } from './catalog.ts'
-import { quoteIdentifier } from './identifiers.ts'
-import type { PlanContext, Refusal } from './plan-context.ts'
-import { objectName } from './statements.ts'
+import type { Oid } from './model/catalog.ts'
+import { quoteIdentifier } from './model/identifiers.ts'
+import type { PlanContext, Refusal } from './plan/plan-context.ts'
+import { objectName } from './plan/statements.ts'
 
 /** Whoever must not own the database hands it to a trusted role: to the operator, where that is one. */
 export function moveDatabase(from: Oid, { policy, draft, runner, emit, nameOf, operator }: PlanContext): Refusal {

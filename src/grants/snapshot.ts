@@ -1,13 +1,13 @@
-import { type Catalog, type CatalogObject, type Oid, PUBLIC, roleAttributes } from './catalog.ts'
-import { type Comparison, compareGrants } from './compare.ts'
-import { describeDiscrepancy, describeInLine } from './describe.ts'
-import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
-import { classOf } from './expectation.ts'
-import { defaultsRole } from './judge-defaults.ts'
-import type { Bench } from './judge-rights.ts'
-import { patternOf } from './name-pattern.ts'
-import type { DefaultGrants, GrantsOnSchema, GrantsPolicy, PrivilegesByName, RolePolicy } from './policy.ts'
-import { type Rights, withoutOptions, wordsOf } from './privileges.ts'
+import { type Comparison, compareGrants } from './judge/compare.ts'
+import { describeDiscrepancy, describeInLine } from './judge/describe.ts'
+import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './judge/discrepancy.ts'
+import { classOf } from './judge/expectation.ts'
+import { defaultsRole } from './judge/judge-defaults.ts'
+import type { Bench } from './judge/judge-rights.ts'
+import { type Catalog, type CatalogObject, type Oid, PUBLIC, roleAttributes } from './model/catalog.ts'
+import { patternOf } from './model/name-pattern.ts'
+import type { DefaultGrants, GrantsOnSchema, GrantsPolicy, PrivilegesByName, RolePolicy } from './model/policy.ts'
+import { type Rights, withoutOptions, wordsOf } from './model/privileges.ts'
 
 /** The policy that a database has. */
 export interface GrantsSnapshot {

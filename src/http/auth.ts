@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { GoogleKeys } from '../clients/google-keys.ts'
-import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/id-tokens.ts'
+import type { GoogleKeys } from '../clients/google/google-keys.ts'
+import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/google/id-tokens.ts'
 import type { Secret } from '../config/secret.ts'
-import type { AuthConfig, AuthScope } from '../config/server-schema.ts'
+import type { AuthConfig, AuthScope } from '../config/sections/server.ts'
 import { DriftwatchError } from '../errors.ts'
 
 declare module 'fastify' {

@@ -1,5 +1,5 @@
-import { styleSource } from '../drift/html.ts'
-import type { Rendered } from '../drift/rendered.ts'
+import { styleSource } from '../report/html.ts'
+import type { Rendered } from '../report/rendered.ts'
 import { version } from '../version.ts'
 import { preferredType } from './accept.ts'
 import type { SendBody } from './encoding.ts'

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { type Page, type ReportFormat, reportFormats } from '../drift/rendered.ts'
+import { type Page, type ReportFormat, reportFormats } from '../report/rendered.ts'
 import { preferredType } from './accept.ts'
 
 /** The query parameter that decides about the format before any header does. */

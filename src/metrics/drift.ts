@@ -1,8 +1,8 @@
 import { statuses } from '../checks/status.ts'
 import type { EpochMs } from '../clock.ts'
 import type { State } from '../drift/state.ts'
-import { cutStencil, type Stencil } from '../drift/stencil.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
+import { cutStencil, type Stencil } from '../report/stencil.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
 
 /** What is known of every check, in the exposition format: parts that follow one another, of which some are written anew next time. */

@@ -1,13 +1,13 @@
-import { startDeadline } from '../clients/attempts.ts'
-import { createCloudRunClient } from '../clients/cloud-run.ts'
-import { createCloudRunReaders } from '../clients/cloud-run-reader.ts'
+import { createCloudRunClient } from '../clients/cloud-run/cloud-run.ts'
+import { createCloudRunReaders } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { Clock } from '../clock.ts'
+import { startDeadline } from '../concurrency/retry.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
+import { absenceReasons, createDiscovery, type WatchedStacks } from '../discovery/discovery.ts'
 import type { FailedLook } from '../drift/state.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
-import { absenceReasons, createDiscovery, type WatchedStacks } from '../schedule/discovery.ts'
 
 /** A config that lists what it would discover. */
 export interface DiscoveredConfig {

@@ -1,4 +1,4 @@
-import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { Stack } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Execution, Revision } from '../release/cloud-run.ts'

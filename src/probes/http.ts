@@ -1,14 +1,14 @@
-import { within } from '../clients/attempts.ts'
-import type { HttpClient } from '../clients/http.ts'
-import type { IdentityTokens } from '../clients/identity-tokens.ts'
-import type { Turns } from '../clients/turns.ts'
+import type { IdentityTokens } from '../clients/google/identity-tokens.ts'
+import type { HttpClient } from '../clients/http/http.ts'
 import type { Clock } from '../clock.ts'
-import type { HttpContractConfig, HttpRequestConfig } from '../config/http-contract-schema.ts'
+import { loopBlocked, type Pulse } from '../concurrency/event-loop-monitor.ts'
+import type { Turns } from '../concurrency/fair-queue.ts'
+import { within } from '../concurrency/retry.ts'
 import { createConcealer } from '../config/secret.ts'
+import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { type HttpAnswer, type HttpAnswers, parseDocument } from '../release/http-answer.ts'
 import type { Probe } from './probe.ts'
-import { loopBlocked, type Pulse } from './pulse.ts'
 
 export interface HttpProbeParts {
   readonly client: HttpClient

@@ -1,11 +1,11 @@
-import { type Deadline, within } from '../clients/attempts.ts'
-import type { Turns } from '../clients/turns.ts'
 import type { Clock, EpochMs } from '../clock.ts'
+import { loopBlocked, type Pulse } from '../concurrency/event-loop-monitor.ts'
+import type { Turns } from '../concurrency/fair-queue.ts'
+import { type Deadline, within } from '../concurrency/retry.ts'
 import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Observed, Probe, ProbeKind } from './probe.ts'
-import { loopBlocked, type Pulse } from './pulse.ts'
 
 /** What came of one look at one stack. */
 export type Look<K extends ProbeKind> = {

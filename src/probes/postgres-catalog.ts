@@ -1,5 +1,5 @@
-import type { PostgresReaders } from '../clients/postgres-readers.ts'
-import type { Turns } from '../clients/turns.ts'
+import type { PostgresReaders } from '../clients/postgres/postgres-readers.ts'
+import type { Turns } from '../concurrency/fair-queue.ts'
 import type { Doubt } from '../release/doubt.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'

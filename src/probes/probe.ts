@@ -1,6 +1,6 @@
-import type { Turns } from '../clients/turns.ts'
+import type { Turns } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/schema.ts'
-import type { Catalog } from '../grants/catalog.ts'
+import type { Catalog } from '../grants/model/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'

@@ -1,6 +1,7 @@
-import type { PostgresSession } from '../clients/postgres-connection.ts'
+import type { PostgresSession } from '../clients/postgres/postgres-connection.ts'
 import { DriftwatchError } from '../errors.ts'
-import { type Acl, type AclPool, createAclPool, type OnUnknown } from '../grants/acl.ts'
+import { classOf } from '../grants/judge/expectation.ts'
+import { type Acl, type AclPool, createAclPool, type OnUnknown } from '../grants/model/acl.ts'
 import {
   type Catalog,
   type CatalogObject,
@@ -12,9 +13,8 @@ import {
   type Oid,
   relationKinds,
   routineKinds,
-} from '../grants/catalog.ts'
-import { classOf } from '../grants/expectation.ts'
-import type { GrantsPolicy } from '../grants/policy.ts'
+} from '../grants/model/catalog.ts'
+import type { GrantsPolicy } from '../grants/model/policy.ts'
 import {
   type ColumnRow,
   columnsQuery,

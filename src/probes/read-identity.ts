@@ -1,6 +1,6 @@
-import type { PostgresSession } from '../clients/postgres-connection.ts'
+import type { PostgresSession } from '../clients/postgres/postgres-connection.ts'
 import { DriftwatchError } from '../errors.ts'
-import type { DatabaseIdentity } from '../grants/identity.ts'
+import type { DatabaseIdentity } from '../grants/model/identity.ts'
 import { type IdentityRow, identityQuery, type SystemIdentifierRow, systemIdentifierQuery } from './catalog-queries.ts'
 
 /** Which database of which server the session is connected to. It takes no right but CONNECT. */

@@ -1,7 +1,7 @@
-import type { PostgresSession } from '../clients/postgres-connection.ts'
-import type { LedgerFile } from '../config/database-schema.ts'
+import type { PostgresSession } from '../clients/postgres/postgres-connection.ts'
+import type { LedgerFile } from '../config/sections/database.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
-import { quoteIdentifier, showIdentifier } from '../grants/identifiers.ts'
+import { quoteIdentifier, showIdentifier } from '../grants/model/identifiers.ts'
 import { type LedgerColumnsRow, ledgerColumnsQuery } from './catalog-queries.ts'
 import type { LedgerAnswer } from './probe.ts'
 

@@ -1,5 +1,5 @@
-import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
-import type { RegistryReader } from '../clients/registry-reader.ts'
+import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
+import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/schema.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
 import {

@@ -1,4 +1,4 @@
-import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
+import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Service } from '../release/cloud-run.ts'
 import { servingRevisions } from '../release/serving.ts'

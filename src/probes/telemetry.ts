@@ -1,5 +1,5 @@
-import type { CloudRunReader } from '../clients/cloud-run-reader.ts'
-import type { TelemetryReader } from '../clients/telemetry-reader.ts'
+import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
+import type { TelemetryReader } from '../clients/monitoring/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'

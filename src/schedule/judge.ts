@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckInput, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
+import type { Steps } from '../concurrency/steps.ts'
+import type { Pace } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/schema.ts'
-import type { Steps } from '../grants/steps.ts'
 import type { ProbeKind } from '../probes/probe.ts'
-import type { Pace } from './pace.ts'
 
 /** Judges a check of a stack; rejects with whatever the check throws. */
 export type Judge = (check: Check, input: CheckInput<ProbeKind>, pace: Pace) => Promise<Finding>

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import type { Report } from '../../src/drift/report.ts'
+import type { Report } from '../../src/report/report.ts'
 import { canaryForms } from './canaries.ts'
 import { canaries, type FaultBench, openFaultBench, type StackName, stackNames, staleAfterMs } from './fault-bench.ts'
 import { writeFaultTable } from './fault-page.ts'

@@ -1,4 +1,5 @@
-import { type Acl, type AclEntry, createAclPool } from '../../src/grants/acl.ts'
+import { classOf } from '../../src/grants/judge/expectation.ts'
+import { type Acl, type AclEntry, createAclPool } from '../../src/grants/model/acl.ts'
 import {
   bootstrapSuperuser,
   type Catalog,
@@ -9,9 +10,8 @@ import {
   type Oid,
   PUBLIC,
   roleAttributes,
-} from '../../src/grants/catalog.ts'
-import { classOf } from '../../src/grants/expectation.ts'
-import { everyRight, type Rights, rightsOf } from '../../src/grants/privileges.ts'
+} from '../../src/grants/model/catalog.ts'
+import { everyRight, type Rights, rightsOf } from '../../src/grants/model/privileges.ts'
 
 export const serverVersion = 180000
 

@@ -1,4 +1,4 @@
-import type { GrantsPolicy } from '../../src/grants/policy.ts'
+import type { GrantsPolicy } from '../../src/grants/model/policy.ts'
 import { policy } from './grants-world.ts'
 
 /** One way to make a database drift, what must be told of it, and how to clear away what is no drift. */

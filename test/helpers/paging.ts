@@ -5,20 +5,20 @@ import { type Monitoring, type MonitoringOptions, startMonitoring } from '../../
 import type { Channel } from '../../src/alerts/channel.ts'
 import { createCloudMonitoringChannel } from '../../src/alerts/cloud-monitoring.ts'
 import type { Identity } from '../../src/alerts/identity.ts'
-import { inspectAlerts } from '../../src/alerts/inspect.ts'
-import { startDeadline } from '../../src/clients/attempts.ts'
+import { inspectAlerts } from '../../src/alerts/policies/inspect.ts'
 import {
   type MonitoringOptions as ClientOptions,
   createMonitoringClient,
   type MonitoringClient,
-} from '../../src/clients/monitoring.ts'
-import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring-writer.ts'
+} from '../../src/clients/monitoring/monitoring.ts'
+import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring/monitoring-writer.ts'
 import { createLog } from '../../src/cloud-log.ts'
+import { startDeadline } from '../../src/concurrency/retry.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import type { Snapshot } from '../../src/drift/store.ts'
 import type { Log } from '../../src/log.ts'
-import { applyAlerts, type FailedStep } from '../../src/operate/apply-alerts.ts'
+import { applyAlerts, type FailedStep } from '../../src/operate/alerts/apply-alerts.ts'
 import { noon } from './states.ts'
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts'
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import type { AclEntry } from '../../src/grants/acl.ts'
+import { classOf } from '../../src/grants/judge/expectation.ts'
+import type { AclEntry } from '../../src/grants/model/acl.ts'
 import {
   type Catalog,
   type CatalogObject,
@@ -9,9 +10,8 @@ import {
   type ObjectKind,
   PUBLIC,
   roleAttributes,
-} from '../../src/grants/catalog.ts'
-import { classOf } from '../../src/grants/expectation.ts'
-import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf } from '../../src/grants/privileges.ts'
+} from '../../src/grants/model/catalog.ts'
+import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf } from '../../src/grants/model/privileges.ts'
 import {
   app,
   databaseOwners,

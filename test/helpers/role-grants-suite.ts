@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import pg from 'pg'
 import type { Test } from 'tap'
-import type { GrantsPolicy } from '../../src/grants/policy.ts'
+import type { GrantsPolicy } from '../../src/grants/model/policy.ts'
 import { benign, drifts } from './grant-drifts.ts'
 import { type GovernedDatabase, govern, rolesSql, schemasSql, policy as standard } from './grants-world.ts'
 import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'

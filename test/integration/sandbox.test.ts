@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
-import type { Report } from '../../src/drift/report.ts'
+import type { Report } from '../../src/report/report.ts'
 import { freePort } from '../helpers/free-port.ts'
 
 /** `npm run sandbox`, by its own command line. */

@@ -11,7 +11,7 @@ import {
   type ScenarioStatus,
   scenarioNames,
 } from '../../sandbox/scenarios.ts'
-import type { Report, ReportedCheck } from '../../src/drift/report.ts'
+import type { Report, ReportedCheck } from '../../src/report/report.ts'
 
 /** The real service over real sockets: looks every second, and believes a look for five. */
 const pace = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }

@@ -8,7 +8,7 @@ import { startSandbox } from '../../sandbox/sandbox.ts'
 import { readScenario } from '../../sandbox/scenarios.ts'
 import { type ServiceProcess, startService } from '../../sandbox/service-process.ts'
 import { loadWorld } from '../../sandbox/world.ts'
-import type { Report } from '../../src/drift/report.ts'
+import type { Report } from '../../src/report/report.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { until } from '../helpers/until.ts'
 

@@ -1,0 +1,260 @@
+import type { protos } from '@google-cloud/monitoring'
+import type { EpochMs } from '../../clock.ts'
+import type {
+  AlertPolicy,
+  NamedCondition,
+  PolicyCondition,
+  UptimeCheck,
+  WantedPolicy,
+  WantedUptimeCheck,
+} from './alert-policy.ts'
+import type { MetricDescriptor, ReadSeries, SeriesPoint, SeriesResource } from './time-series.ts'
+
+type VendorPolicy = protos.google.monitoring.v3.IAlertPolicy
+type VendorCondition = protos.google.monitoring.v3.AlertPolicy.ICondition
+type VendorAggregation = protos.google.monitoring.v3.IAggregation
+type VendorUptimeCheck = protos.google.monitoring.v3.IUptimeCheckConfig
+type VendorSeries = protos.google.monitoring.v3.ITimeSeries
+type VendorDescriptor = protos.google.api.IMetricDescriptor
+type VendorDuration = protos.google.protobuf.IDuration | null | undefined
+type VendorTime = protos.google.protobuf.ITimestamp | null | undefined
+
+/** One point of many series at one moment, which is cut to whole seconds. */
+export function fromPoints(points: readonly SeriesPoint[], resource: SeriesResource, at: EpochMs): VendorSeries[] {
+  const endTime = { seconds: Math.floor(at / 1000) }
+  return points.map(({ metric, labels, value }) => ({
+    metric: { type: metric, labels: { ...labels } },
+    resource: { type: resource.type, labels: { ...resource.labels } },
+    metricKind: 'GAUGE',
+    valueType: 'INT64',
+    points: [{ interval: { endTime }, value: { int64Value: value } }],
+  }))
+}
+
+/** The latest point of a series: Cloud Monitoring gives the newest first. */
+export function toReadSeries({ metric, resource, points }: VendorSeries): ReadSeries {
+  const { interval, value } = points?.[0] ?? {}
+  return {
+    metricLabels: metric?.labels ?? {},
+    resourceLabels: resource?.labels ?? {},
+    value: Number(value?.int64Value ?? value?.doubleValue ?? 0),
+    at: toTime(interval?.endTime),
+  }
+}
+
+export function fromDescriptor(descriptor: MetricDescriptor): VendorDescriptor {
+  const { metricKind, valueType, labels, ...rest } = descriptor
+  return {
+    ...rest,
+    metricKind: metricKind as 'GAUGE',
+    valueType: valueType as 'INT64',
+    labels: labels.map(label => ({ ...label, valueType: 'STRING' })),
+  }
+}
+
+export function toDescriptor(message: VendorDescriptor): MetricDescriptor {
+  return {
+    type: message.type ?? '',
+    displayName: message.displayName ?? '',
+    description: message.description ?? '',
+    metricKind: String(message.metricKind),
+    valueType: String(message.valueType),
+    unit: message.unit ?? '',
+    labels: (message.labels ?? []).map(({ key, description }) => ({ key: key ?? '', description: description ?? '' })),
+  }
+}
+
+/** In a list the vendor's types take numbers only. */
+const promptNumbers: Readonly<Record<string, number>> = { OPENED: 1, CLOSED: 3 }
+
+/** A policy as it is written; conditions that have a name keep it. */
+export function fromPolicy(policy: WantedPolicy & { readonly name?: string }): VendorPolicy {
+  const { subject, content, links } = policy.documentation
+  return {
+    ...(policy.name && { name: policy.name }),
+    displayName: policy.displayName,
+    userLabels: { ...policy.userLabels },
+    documentation: { subject, content, mimeType: 'text/markdown', links: links.map(link => ({ ...link })) },
+    conditions: policy.conditions.map(fromCondition),
+    combiner: policy.combiner as 'OR',
+    enabled: { value: policy.enabled },
+    severity: policy.severity as 'CRITICAL',
+    notificationChannels: [...policy.notificationChannels],
+    alertStrategy: {
+      autoClose: fromDuration(policy.autoCloseMs),
+      notificationPrompts: policy.notificationPrompts.map(prompt => promptNumbers[prompt] ?? 0),
+    },
+  }
+}
+
+/** What Cloud Monitoring calls what of a policy is written: others may have set the rest. */
+const policyPaths: Readonly<Record<keyof WantedPolicy, string>> = {
+  displayName: 'display_name',
+  userLabels: 'user_labels',
+  documentation: 'documentation',
+  conditions: 'conditions',
+  combiner: 'combiner',
+  enabled: 'enabled',
+  severity: 'severity',
+  notificationChannels: 'notification_channels',
+  autoCloseMs: 'alert_strategy.auto_close',
+  notificationPrompts: 'alert_strategy.notification_prompts',
+}
+
+export function policyMask(changed: readonly (keyof WantedPolicy)[]): { paths: string[] } {
+  return { paths: changed.map(key => policyPaths[key]) }
+}
+
+function fromCondition(condition: PolicyCondition & { readonly name?: string }): VendorCondition {
+  const { displayName, filter, durationMs, comparison, threshold, missingData } = condition
+  const watched = {
+    filter,
+    aggregations: [fromAggregation(condition)],
+    duration: fromDuration(durationMs),
+    trigger: { count: 1 },
+  }
+  return {
+    ...(condition.name && { name: condition.name }),
+    displayName,
+    ...(condition.kind === 'absence'
+      ? { conditionAbsent: watched }
+      : {
+          conditionThreshold: {
+            ...watched,
+            comparison: comparison as 'COMPARISON_GT',
+            thresholdValue: threshold ?? 0,
+            // It may be chosen for conditions that must hold for a minute; without it nothing is what it means.
+            ...(durationMs >= 60_000 && { evaluationMissingData: missingData as 'EVALUATION_MISSING_DATA_NO_OP' }),
+          },
+        }),
+  }
+}
+
+function fromAggregation({ alignmentMs, aligner, reducer, groupBy }: PolicyCondition): VendorAggregation {
+  return {
+    alignmentPeriod: fromDuration(alignmentMs),
+    perSeriesAligner: aligner as 'ALIGN_MIN',
+    crossSeriesReducer: reducer as 'REDUCE_MAX',
+    groupByFields: [...groupBy],
+  }
+}
+
+export function toPolicy(message: VendorPolicy): AlertPolicy {
+  const { documentation, alertStrategy } = message
+  return {
+    name: message.name ?? '',
+    displayName: message.displayName ?? '',
+    userLabels: message.userLabels ?? {},
+    documentation: {
+      subject: documentation?.subject ?? '',
+      content: documentation?.content ?? '',
+      links: (documentation?.links ?? []).map(({ displayName, url }) => ({
+        displayName: displayName ?? '',
+        url: url ?? '',
+      })),
+    },
+    conditions: (message.conditions ?? []).map(toCondition),
+    combiner: String(message.combiner ?? ''),
+    // Left out it is enabled.
+    enabled: message.enabled?.value ?? message.enabled === null,
+    severity: String(message.severity ?? ''),
+    notificationChannels: message.notificationChannels ?? [],
+    autoCloseMs: toDuration(alertStrategy?.autoClose),
+    notificationPrompts: (alertStrategy?.notificationPrompts ?? []).map(String),
+    createdAt: toTime(message.creationRecord?.mutateTime),
+  }
+}
+
+function toCondition({ name, displayName, conditionThreshold, conditionAbsent }: VendorCondition): NamedCondition {
+  const watched = conditionThreshold ?? conditionAbsent
+  const aggregation = watched?.aggregations?.[0]
+  return {
+    name: name ?? '',
+    displayName: displayName ?? '',
+    kind: conditionThreshold ? 'threshold' : conditionAbsent ? 'absence' : 'other',
+    filter: watched?.filter ?? '',
+    alignmentMs: toDuration(aggregation?.alignmentPeriod),
+    aligner: String(aggregation?.perSeriesAligner ?? ''),
+    reducer: String(aggregation?.crossSeriesReducer ?? ''),
+    groupBy: (aggregation?.groupByFields ?? []).map(plainField),
+    comparison: conditionThreshold ? String(conditionThreshold.comparison) : null,
+    threshold: conditionThreshold?.thresholdValue ?? (conditionThreshold ? 0 : null),
+    durationMs: toDuration(watched?.duration),
+    missingData: conditionThreshold ? toMissingData(conditionThreshold.evaluationMissingData) : null,
+  }
+}
+
+/** Unspecified means that nothing happens. */
+function toMissingData(value: unknown): string {
+  const unspecified = value === null || value === undefined || value === 'EVALUATION_MISSING_DATA_UNSPECIFIED'
+  return unspecified ? 'EVALUATION_MISSING_DATA_NO_OP' : String(value)
+}
+
+/** `metric.labels.stack` and `metric.label."stack"` mean `metric.label.stack`. */
+function plainField(field: string): string {
+  return field.replace(/\.labels\./, '.label.').replaceAll('"', '')
+}
+
+export function fromUptimeCheck(check: WantedUptimeCheck & { readonly name?: string }): VendorUptimeCheck {
+  return {
+    ...(check.name && { name: check.name }),
+    displayName: check.displayName,
+    userLabels: { ...check.userLabels },
+    monitoredResource: { type: 'uptime_url', labels: { project_id: check.project, host: check.host } },
+    httpCheck: {
+      requestMethod: 'GET',
+      path: check.path,
+      useSsl: true,
+      validateSsl: true,
+      acceptedResponseStatusCodes: [{ statusValue: 200 }],
+      ...(check.oidc && { serviceAgentAuthentication: { type: 'OIDC_TOKEN' } }),
+    },
+    period: fromDuration(check.periodMs),
+    timeout: fromDuration(check.timeoutMs),
+  }
+}
+
+const uptimePaths: Readonly<Record<keyof WantedUptimeCheck, string>> = {
+  displayName: 'display_name',
+  userLabels: 'user_labels',
+  project: 'monitored_resource',
+  host: 'monitored_resource',
+  path: 'http_check',
+  oidc: 'http_check',
+  periodMs: 'period',
+  timeoutMs: 'timeout',
+}
+
+export function uptimeMask(changed: readonly (keyof WantedUptimeCheck)[]): { paths: string[] } {
+  return { paths: [...new Set(changed.map(key => uptimePaths[key]))] }
+}
+
+export function toUptimeCheck(message: VendorUptimeCheck): UptimeCheck {
+  return {
+    name: message.name ?? '',
+    displayName: message.displayName ?? '',
+    userLabels: message.userLabels ?? {},
+    project: message.monitoredResource?.labels?.project_id ?? '',
+    host: message.monitoredResource?.labels?.host ?? '',
+    path: message.httpCheck?.path ?? '',
+    periodMs: toDuration(message.period),
+    timeoutMs: toDuration(message.timeout),
+    oidc: Boolean(message.httpCheck?.serviceAgentAuthentication),
+  }
+}
+
+export function fromTime(at: EpochMs): { seconds: number; nanos: number } {
+  return { seconds: Math.floor(at / 1000), nanos: 0 }
+}
+
+export function fromDuration(ms: number): { seconds: number; nanos: number } {
+  return { seconds: Math.floor(ms / 1000), nanos: 0 }
+}
+
+function toTime(time: VendorTime): EpochMs {
+  return Number(time?.seconds ?? 0) * 1000 + Math.floor(Number(time?.nanos ?? 0) / 1_000_000)
+}
+
+function toDuration(duration: VendorDuration): number {
+  return Number(duration?.seconds ?? 0) * 1000
+}

@@ -1,0 +1,42 @@
+import { DriftwatchError } from '../../errors.ts'
+
+/** Where one image repository is asked about. */
+export interface RepositoryAddress {
+  /** The host that holds the repository, as the API is reached: `registry-1.docker.io` where images say `docker.io`. */
+  readonly host: string
+  /** The repository's path on that host. */
+  readonly path: string
+  /** What URLs begin with: `https://` and the host, or `http://` and the emulator's. */
+  readonly origin: string
+}
+
+const hostText = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/i
+const pathText = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/i
+const dockerHosts = ['docker.io', 'index.docker.io', 'registry-1.docker.io']
+
+/**
+ * The address of `host/path`. As container runtimes do, what names no host is Docker Hub's, and a single name there
+ * stands for `library/name`. Throws `INVALID_ARGUMENT` for what is no repository.
+ */
+export function repositoryAddress(repository: string, emulatorHost: string | null): RepositoryAddress {
+  const { host, path } = splitRepository(repository)
+  if (!hostText.test(host) || !pathText.test(path)) {
+    throw new DriftwatchError('INVALID_ARGUMENT', `"${repository}" is no image repository: expected host/path`)
+  }
+  return { host, path, origin: emulatorHost === null ? `https://${host}` : `http://${emulatorHost}` }
+}
+
+function splitRepository(repository: string): { host: string; path: string } {
+  const slash = repository.indexOf('/')
+  const first = slash < 0 ? '' : repository.slice(0, slash)
+  const named = /[.:]/.test(first) || first === 'localhost'
+  const host = named ? first.toLowerCase() : 'docker.io'
+  const path = named ? repository.slice(slash + 1) : repository
+  if (!dockerHosts.includes(host)) return { host, path }
+  return { host: 'registry-1.docker.io', path: path.includes('/') ? path : `library/${path}` }
+}
+
+/** Whether Google's own registries live on that host: only these are ever shown Google credentials. */
+export function isGoogleRegistry(host: string): boolean {
+  return host === 'gcr.io' || host.endsWith('.gcr.io') || host.endsWith('.pkg.dev')
+}

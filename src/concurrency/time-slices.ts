@@ -1,0 +1,32 @@
+import { setImmediate as letOthersGoFirst } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import type { Steps } from './steps.ts'
+
+/** How long judging may keep requests and timers waiting; a single step comes on top. */
+const longestStretchMs = 10
+
+/** Drives work in steps, one after another, and lets everything else go first in between. */
+export type Pace = <Value>(steps: Steps<Value>) => Promise<Value>
+
+/** Whatever is driven by the same pace waits for its turn, and shares the stretches: several in one turn of the event loop would add up. */
+export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
+  let turn: Promise<unknown> = Promise.resolve()
+  let begin = Number.NEGATIVE_INFINITY
+
+  async function drive<Value>(steps: Steps<Value>): Promise<Value> {
+    for (;;) {
+      if (clock.monotonic() - begin >= longestStretchMs) {
+        await letOthersGoFirst()
+        begin = clock.monotonic()
+      }
+      const step = steps.next()
+      if (step.done) return step.value
+    }
+  }
+
+  return steps => {
+    const mine = turn.then(() => drive(steps))
+    turn = mine.catch(() => undefined)
+    return mine
+  }
+}

@@ -1,0 +1,111 @@
+import { parseDuration } from '../../duration.ts'
+import { maskUrl } from '../mask.ts'
+import type { Config, ConfigFile, DatabaseConfig, JobConfig, Stack } from '../schema.ts'
+import { createSecret } from '../secret.ts'
+import { resolveAfterRollout } from '../sections/after-rollout.ts'
+import type { AlertsConfig } from '../sections/alerts.ts'
+import { type DiscoverConfig, type DiscoverFile, placesOf } from '../sections/discover.ts'
+import { resolveHttpContract } from '../sections/http-contract.ts'
+import { resolveServer } from '../sections/server.ts'
+import type { StackFile } from '../sections/stack.ts'
+
+/**
+ * A valid config file as the rest of Driftwatch reads it. It lists `listed` stacks; the one behind them is what the
+ * file's `defaults` come to.
+ */
+export function resolve(file: ConfigFile, listed: number): Config {
+  const timeoutMs = milliseconds(file.timeout)
+  return {
+    schedule: file.schedule,
+    timeoutMs,
+    rolloutGraceMs: milliseconds(file.rolloutGrace),
+    staleAfterMs: milliseconds(file.staleAfter),
+    host: file.host,
+    server: resolveServer(file.server),
+    alerts: resolveAlerts(file.alerts),
+    quota: file.quota,
+    discover: resolveDiscover(file.discover, file.stacks[listed], timeoutMs),
+    stacks: file.stacks.slice(0, listed).map(stack => resolveStack(stack, timeoutMs)),
+  }
+}
+
+/** A function keeps what `defaults` hold, since secrets are in it. */
+function resolveDiscover(
+  discover: DiscoverFile,
+  defaults: StackFile | undefined,
+  timeoutMs: number,
+): DiscoverConfig | null {
+  if (discover.length === 0 || !defaults) return null
+  const { job: jobDefaults, ...rest } = defaults
+  return {
+    places: placesOf(discover),
+    stackOf: ({ name, project, region, labels, service, job }) =>
+      resolveStack(
+        {
+          ...rest,
+          name,
+          project,
+          region,
+          labels: { ...defaults.labels, ...labels },
+          service: { ...defaults.service, name: service },
+          ...(job !== null && jobDefaults && { job: { ...jobDefaults, name: job } }),
+        },
+        timeoutMs,
+      ),
+  }
+}
+
+function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }: ConfigFile['alerts']): AlertsConfig {
+  return {
+    ...rest,
+    channels: [...new Set(rest.channels)],
+    unknownAfterMs: milliseconds(unknownAfter),
+    autoCloseMs: milliseconds(autoClose),
+    baseUrl: baseUrl.replace(/\/+$/, '') || null,
+    runbookUrl: runbookUrl || null,
+  }
+}
+
+function resolveStack(file: StackFile, timeoutMs: number): Stack {
+  const { name, project, region, labels, service, job, database, lanes, afterRollout, httpContract } = file
+  return {
+    name,
+    project,
+    region,
+    labels,
+    service: {
+      name: service.name,
+      container: service.container || null,
+      repositories: service.repositories,
+      expectedImage: service.expectedImage || null,
+    },
+    job: job ? resolveJob(job) : null,
+    database: database?.url ? resolveDatabase(database) : null,
+    lanes: lanes ?? null,
+    afterRollout: afterRollout ? resolveAfterRollout(afterRollout, service.name) : null,
+    httpContract: httpContract?.url ? resolveHttpContract(httpContract, timeoutMs) : null,
+    notes: [
+      ...(database?.url === '' ? ['no database part: `database.url` is empty'] : []),
+      ...(httpContract?.url === '' ? ['no HTTP contract: `httpContract.url` is empty'] : []),
+    ],
+  }
+}
+
+function resolveJob(job: NonNullable<StackFile['job']>): JobConfig {
+  return {
+    name: job.name,
+    container: job.container || null,
+    command: job.command ?? null,
+    args: job.args ?? (job.command ? [] : null),
+    maxDurationMs: milliseconds(job.maxDuration),
+  }
+}
+
+function resolveDatabase(database: NonNullable<StackFile['database']>): DatabaseConfig {
+  return { ...database, url: createSecret(database.url, maskUrl(database.url)) }
+}
+
+/** Of a duration that the schema has let pass. */
+function milliseconds(duration: string): number {
+  return parseDuration(duration) ?? 0
+}

@@ -1,0 +1,39 @@
+import { durationPattern } from '../../duration.ts'
+
+/** A duration, by the format that bounds it. */
+export const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
+  ({
+    type: 'string',
+    title: durationTitles[format],
+    pattern: durationPattern,
+    format,
+    examples: [text],
+    default: text,
+    description,
+  }) as const
+
+const durationTitles = {
+  duration: 'a duration',
+  'positive-duration': 'a duration above 0s',
+  timeout: 'a duration above 0s and of 25s at most',
+} as const
+
+/** What a Cloud Run resource, a region and a stack may be called: short, and safe in URLs, labels and commands. */
+export const name = (example: string, description: string) =>
+  ({
+    type: 'string',
+    title: 'a short name of lower-case letters, digits and dashes',
+    pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
+    examples: [example],
+    description,
+  }) as const
+
+/** A Google Cloud project. */
+export const project = (description: string) =>
+  ({
+    type: 'string',
+    title: 'a Google Cloud project ID',
+    pattern: '^[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$',
+    examples: ['acme-production'],
+    description,
+  }) as const

@@ -1,0 +1,52 @@
+import { finish, type Steps } from '../../concurrency/steps.ts'
+import type { Catalog } from '../model/catalog.ts'
+import { inOrder } from '../model/in-order.ts'
+import type { GrantsPolicy } from '../model/policy.ts'
+import type { Discrepancy } from './discrepancy.ts'
+import { judgeDefaults } from './judge-defaults.ts'
+import { judgeDoors } from './judge-doors.ts'
+import { type Bench, predefinedRoles } from './judge-rights.ts'
+import { judgeRoles } from './judge-roles.ts'
+import { judgeSchema } from './judge-schema.ts'
+import { computeReach } from './reach.ts'
+import { resolvePolicy } from './resolved-policy.ts'
+
+export interface Comparison {
+  readonly bench: Bench
+  readonly discrepancies: readonly Discrepancy[]
+  /** Names and patterns of the policy that nothing in the database has. */
+  readonly unmatched: readonly { readonly schema: string; readonly pattern: string }[]
+}
+
+/**
+ * Every way in which a database differs from a policy, in the order of the policy and, whatever order the catalog was listed
+ * in, in one order. Pure, and the policy is valid.
+ */
+export function compareGrants(policy: GrantsPolicy, catalog: Catalog): Comparison {
+  return finish(compareGrantsInSteps(policy, catalog))
+}
+
+export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): Steps<Comparison> {
+  const bench = createBench(policy, catalog)
+  const unmatched: { schema: string; pattern: string }[] = []
+  const discrepancies = judgeRoles(bench)
+  for (const [name, wanted] of Object.entries(policy.schemas ?? {})) {
+    const actual = bench.catalog.schemas.get(name)
+    if (!actual) {
+      discrepancies.push({ type: 'schema-missing', name, owner: wanted.owner ?? null })
+      continue
+    }
+    const subject = { name, wanted, actual }
+    const found = yield* judgeSchema(subject, bench, pattern => unmatched.push({ schema: name, pattern }))
+    for (const one of found) discrepancies.push(one)
+    for (const one of judgeDefaults(subject, bench)) discrepancies.push(one)
+  }
+  for (const found of judgeDoors(bench)) discrepancies.push(found)
+  return { bench, discrepancies, unmatched }
+}
+
+function createBench(policy: GrantsPolicy, listed: Catalog): Bench {
+  const catalog = inOrder(listed)
+  const resolved = resolvePolicy(policy, catalog)
+  return { catalog, policy: resolved, reach: computeReach(catalog, resolved), predefined: predefinedRoles(catalog) }
+}

@@ -1,0 +1,121 @@
+import { type CatalogObject, type Oid, PUBLIC } from '../model/catalog.ts'
+import { compilePattern, literalName } from '../model/name-pattern.ts'
+import { isList, isPublic, type PrivilegesByName, type SchemaPolicy } from '../model/policy.ts'
+import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf, withOptions } from '../model/privileges.ts'
+import type { ResolvedPolicy } from './resolved-policy.ts'
+
+/** What a policy gives on an object: by role, and to everybody. Objects of which it says the same share one. */
+export interface Expectation {
+  readonly id: number
+  readonly direct: ReadonlyMap<Oid, Rights>
+  readonly everybody: Rights
+}
+
+export const nothingExpected: Expectation = { id: -1, direct: new Map(), everybody: 0 }
+
+/** The class of objects that a policy counts a kind to. */
+export function classOf(kind: CatalogObject['kind']): ObjectClass {
+  switch (kind) {
+    case 'database':
+    case 'schema':
+      return kind
+    case 'sequence':
+      return 'sequences'
+    case 'function':
+    case 'procedure':
+    case 'aggregate':
+    case 'window function':
+      return 'functions'
+    default:
+      return 'tables'
+  }
+}
+
+/** A routine is also known by its name with its arguments: `area(integer, integer)`. */
+export function namesOf(object: CatalogObject): string[] {
+  return object.args === null ? [object.name] : [object.name, `${object.name}(${object.args})`]
+}
+
+/** What one grantee gets by one pattern. */
+interface Rule {
+  readonly grantee: Oid
+  readonly rights: Rights
+  readonly pattern: string
+}
+
+/** Finds what a schema's policy gives on each object of a class. A pattern that nothing has matched is kept in `unmatched`. */
+export interface Expectations {
+  of(object: CatalogObject): Expectation
+  readonly unmatched: ReadonlySet<string>
+}
+
+export function expectGrants(
+  schema: SchemaPolicy,
+  objects: ObjectClass,
+  policy: ResolvedPolicy,
+  serverVersion: number,
+): Expectations {
+  const every = everyRight(objects, serverVersion)
+  const onAll: Rule[] = []
+  const byName: Rule[] = []
+  for (const [name, grants] of Object.entries(schema.grants ?? {})) {
+    const grantee = granteeOf(name, policy)
+    const given: PrivilegesByName = (objects === 'database' ? undefined : grants[objects]) ?? []
+    if (grantee === undefined) continue
+    if (isList(given)) onAll.push({ grantee, rights: rightsOf(given) & every, pattern: '*' })
+    else
+      for (const [pattern, words] of Object.entries(given))
+        byName.push({ grantee, rights: rightsOf(words) & every, pattern })
+  }
+  return matchRules(onAll, byName)
+}
+
+export function granteeOf(name: string, policy: ResolvedPolicy): Oid | undefined {
+  return isPublic(name) ? PUBLIC : policy.oidOf(name)
+}
+
+function matchRules(onAll: readonly Rule[], byName: readonly Rule[]): Expectations {
+  const common = { ...gather(onAll), id: 0 }
+  const kept = new Map<string, Expectation>([['', common]])
+  const unmatched = new Set(byName.map(rule => rule.pattern))
+  const literal = Map.groupBy(byName, rule => literalName(rule.pattern))
+  const patterns = (literal.get(null) ?? []).map(rule => ({ rule, matches: compilePattern(rule.pattern) }))
+  const of = (object: CatalogObject): Expectation => {
+    if (byName.length === 0) return common
+    const names = namesOf(object)
+    const rules: Rule[] = []
+    for (const name of names) for (const rule of literal.get(name) ?? []) rules.push(rule)
+    for (const { rule, matches } of patterns) if (names.some(matches)) rules.push(rule)
+    if (rules.length === 0) return common
+    for (const { pattern } of rules) unmatched.delete(pattern)
+    const key = rules.map(({ grantee, rights }) => `${grantee}:${rights}`).join()
+    const known = kept.get(key)
+    if (known) return known
+    const made = { ...gather([...onAll, ...rules]), id: kept.size }
+    kept.set(key, made)
+    return made
+  }
+  return { of, unmatched }
+}
+
+function gather(rules: readonly Rule[]): Omit<Expectation, 'id'> {
+  const direct = new Map<Oid, Rights>()
+  let everybody = 0
+  for (const { grantee, rights } of rules) {
+    if (grantee === PUBLIC) everybody |= rights
+    else direct.set(grantee, (direct.get(grantee) ?? 0) | rights)
+  }
+  return { direct, everybody }
+}
+
+const anything: Rights = withOptions((1 << optionShift) - 1)
+
+/** Everything that a role may hold on an object of that owner: its own, everybody's, and that of roles that it may use. */
+export function allowedRights(role: Oid, expected: Expectation, owner: Oid | null, policy: ResolvedPolicy): Rights {
+  const usable = policy.mayUse(role)
+  if (owner !== null && (role === owner || usable.has(owner))) return anything
+  if (policy.mayActAs(role, 'superuser')) return anything
+  let rights = expected.everybody | (expected.direct.get(role) ?? 0)
+  for (const used of usable) rights |= expected.direct.get(used) ?? 0
+  return rights
+}

@@ -1,0 +1,148 @@
+import { rightsIn } from '../model/acl.ts'
+import {
+  bootstrapSuperuser,
+  type CatalogObject,
+  type Membership,
+  type Oid,
+  PUBLIC,
+  roleAttributes,
+} from '../model/catalog.ts'
+import { attributesOf } from '../model/policy.ts'
+import { everyRight, type Rights, rightsOf, withoutOptions } from '../model/privileges.ts'
+import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
+import { type Bench, createAssessor } from './judge-rights.ts'
+import type { ListedRole, ResolvedPolicy } from './resolved-policy.ts'
+
+/** Roles that are missing, have other attributes, are used by others than their members, or may do things to the database. */
+export function judgeRoles(bench: Bench): Discrepancy[] {
+  const { policy } = bench
+  const missing = policy.listed.filter(({ role }) => !role)
+  return [
+    ...missing.map(({ name }) => ({ type: 'role-missing', name }) as const),
+    ...judgeAttributes(bench),
+    ...judgeUnbounded(bench),
+    ...judgeMembers(bench),
+    ...judgeDatabase(bench),
+  ]
+}
+
+function judgeAttributes({ policy }: Bench): Discrepancy[] {
+  return policy.listed.flatMap(({ role, policy: wanted }) => {
+    if (!role) return []
+    const expected = attributesOf(wanted)
+    return roleAttributes
+      .filter(attribute => role[attribute] !== expected[attribute])
+      .map(attribute => ({ type: 'attribute', role: role.oid, attribute, expected: expected[attribute] }) as const)
+  })
+}
+
+/** A listed role that is a superuser itself, or has CREATEROLE, is told of as an attribute. */
+function judgeUnbounded({ policy, reach }: Bench): Discrepancy[] {
+  return reach.unbounded
+    .filter(
+      ({ role, as, route }) => !policy.mayActAs(role, as) && (route.path.length > 0 || !policy.listedByOid.has(role)),
+    )
+    .map(found => ({ type: 'unbounded', ...found }) as const)
+}
+
+function judgeMembers(bench: Bench): Discrepancy[] {
+  const byRole = Map.groupBy(bench.catalog.memberships, edge => edge.role)
+  return [...bench.policy.listedByOid].flatMap(([oid, entry]) => {
+    const edges = byRole.get(oid) ?? []
+    return [
+      ...missingMembers(oid, entry, bench),
+      ...unexpectedMembers(oid, edges, bench),
+      ...administrators(oid, edges, bench),
+    ]
+  })
+}
+
+function missingMembers(oid: Oid, { policy: wanted }: ListedRole, { policy, catalog }: Bench): Discrepancy[] {
+  return (wanted.members ?? []).flatMap(name => {
+    const member = policy.oidOf(name)
+    const uses = catalog.memberships.some(
+      edge => edge.role === oid && edge.member === member && (edge.set || edge.inherit),
+    )
+    return uses ? [] : [{ type: 'member-missing', role: oid, member: name } as const]
+  })
+}
+
+/** Everybody who can use the role, and whoever else the catalog has as its member. */
+function unexpectedMembers(oid: Oid, edges: readonly Membership[], { policy, reach }: Bench): Discrepancy[] {
+  const users = new Map(reach.holders(oid).map(({ role, route }) => [role, route]))
+  for (const { member } of edges) {
+    if (!users.has(member) && !policy.isTrusted(member)) users.set(member, { path: [oid], by: 'set' })
+  }
+  return [...users]
+    .filter(([member]) => member !== oid && !policy.mayUse(member).has(oid))
+    .map(([member, route]) => ({ type: 'member-unexpected', role: oid, member, route }) as const)
+}
+
+/** Members that may use the role and, by their ADMIN option, let others use it. */
+function administrators(oid: Oid, edges: readonly Membership[], { policy }: Bench): Discrepancy[] {
+  const members = edges.filter(
+    edge =>
+      edge.admin &&
+      !policy.isTrusted(edge.member) &&
+      policy.mayUse(edge.member).has(oid) &&
+      !comesOfCreating(edge, policy),
+  )
+  return [...new Set(members.map(({ member }) => member))].map(
+    member => ({ type: 'member-admin', role: oid, member }) as const,
+  )
+}
+
+/** From 16 on whoever makes a role administers it by this grant, and cannot be without it: the policy lets it make roles. */
+function comesOfCreating({ member, grantor, inherit, set }: Membership, policy: ResolvedPolicy): boolean {
+  return grantor === bootstrapSuperuser && !inherit && !set && policy.mayActAs(member, 'createRole')
+}
+
+/** Rights on the database are judged of listed roles only, beyond those of PUBLIC. */
+function judgeDatabase(bench: Bench): RightDiscrepancy[] {
+  const { catalog, policy } = bench
+  const { database, serverVersion } = catalog
+  const direct = new Map<Oid, Rights>()
+  for (const [oid, { policy: wanted }] of policy.listedByOid) direct.set(oid, rightsOf(wanted.database ?? []))
+  const expected = { id: 0, direct, everybody: rightsIn(database.acl, PUBLIC) }
+  const ownerHolds = { grantee: database.owner, grantor: database.owner, rights: everyRight('database', serverVersion) }
+  const setting = { objects: 'database', owner: null, expected } as const
+  const assessor = createAssessor(setting, bench, role => policy.listedByOid.has(role))
+  const acl = [...withoutOwner(database), ownerHolds]
+  const about = {
+    type: 'right',
+    objects: 'database',
+    schema: '',
+    targets: [[database]],
+    columns: null,
+    door: null,
+  } as const
+  return [
+    ...assessor.excess(acl).map(
+      excess =>
+        ({
+          ...about,
+          ...excess,
+          source: sourceOf(excess.route.path.at(-1) ?? excess.holder, database),
+        }) as const,
+    ),
+    ...assessor
+      .lack(acl)
+      .filter(({ holder }) => holder !== PUBLIC)
+      .map(
+        lack =>
+          ({
+            ...about,
+            ...lack,
+            rights: withoutOptions(lack.rights),
+          }) as const,
+      ),
+  ]
+}
+
+function withoutOwner({ acl, owner }: CatalogObject) {
+  return acl.filter(({ grantee }) => grantee !== owner)
+}
+
+function sourceOf(holder: Oid, { owner }: CatalogObject): 'owner' | 'grant' {
+  return holder === owner ? 'owner' : 'grant'
+}

@@ -1,0 +1,85 @@
+import type { Catalog, CatalogRole, Oid, RoleAttribute } from '../model/catalog.ts'
+import { attributesOf, type GrantsPolicy, type RolePolicy } from '../model/policy.ts'
+
+export interface ListedRole {
+  readonly name: string
+  readonly policy: RolePolicy
+  /** Null: the database has no such role. */
+  readonly role: CatalogRole | null
+}
+
+/** A policy, and who its names are in one database. */
+export interface ResolvedPolicy {
+  readonly policy: GrantsPolicy
+  readonly listed: readonly ListedRole[]
+  /** Those of the listed roles that there are. */
+  readonly listedByOid: ReadonlyMap<Oid, ListedRole>
+  roleOf(oid: Oid): CatalogRole | undefined
+  oidOf(name: string): Oid | undefined
+  isTrusted(oid: Oid): boolean
+  /** Whether what a role holds must be what the policy gives: of every role but trusted ones and PostgreSQL's own. */
+  isJudged(oid: Oid): boolean
+  /** The listed roles that the policy lets a role use, itself left out. */
+  mayUse(oid: Oid): ReadonlySet<Oid>
+  /** Whether the policy makes a role, or one that it may use, a superuser, or lets it make roles. */
+  mayActAs(oid: Oid, as: 'superuser' | 'createRole'): boolean
+}
+
+const nobody: ReadonlySet<Oid> = new Set()
+
+export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedPolicy {
+  const byOid = new Map(catalog.roles.map(role => [role.oid, role]))
+  const byName = new Map(catalog.roles.map(role => [role.name, role]))
+  const trusted = new Set((policy.trustedRoles ?? []).map(name => byName.get(name)?.oid))
+  const listed = Object.entries(policy.roles ?? {}).map(([name, rolePolicy]) => ({
+    name,
+    policy: rolePolicy,
+    role: byName.get(name) ?? null,
+  }))
+  const listedByOid = new Map(listed.flatMap(entry => (entry.role ? [[entry.role.oid, entry] as const] : [])))
+  const usable = usableRoles(listed, byName)
+  const mayUse = (oid: Oid) => usable.get(oid) ?? nobody
+  const allowing = (attribute: RoleAttribute) => {
+    const has = (oid: Oid) => attributesOf(listedByOid.get(oid)?.policy ?? {})[attribute]
+    return new Set(catalog.roles.map(({ oid }) => oid).filter(oid => has(oid) || [...mayUse(oid)].some(has)))
+  }
+  const superusers = allowing('superuser')
+  const creators = allowing('createRole')
+  const judged = new Set(
+    catalog.roles.filter(({ oid, name }) => !trusted.has(oid) && !name.startsWith('pg_')).map(({ oid }) => oid),
+  )
+  return {
+    policy,
+    listed,
+    listedByOid,
+    roleOf: oid => byOid.get(oid),
+    oidOf: name => byName.get(name)?.oid,
+    isTrusted: oid => trusted.has(oid),
+    isJudged: oid => judged.has(oid),
+    mayUse,
+    mayActAs: (oid, as) => superusers.has(oid) || (as === 'createRole' && creators.has(oid)),
+  }
+}
+
+/** By user: the listed roles that it is a member of, directly or through members that are listed themselves. */
+function usableRoles(listed: readonly ListedRole[], byName: ReadonlyMap<string, CatalogRole>): Map<Oid, Set<Oid>> {
+  const direct = new Map<Oid, Oid[]>()
+  for (const { policy, role } of listed) {
+    for (const member of role ? (policy.members ?? []) : []) {
+      const oid = byName.get(member)?.oid
+      if (oid !== undefined && role) direct.set(oid, [...(direct.get(oid) ?? []), role.oid])
+    }
+  }
+  return new Map([...direct.keys()].map(user => [user, closure(user, direct)]))
+}
+
+function closure(user: Oid, direct: ReadonlyMap<Oid, readonly Oid[]>): Set<Oid> {
+  const reached = new Set<Oid>()
+  const waiting = [...(direct.get(user) ?? [])]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (next === user || reached.has(next)) continue
+    reached.add(next)
+    waiting.push(...(direct.get(next) ?? []))
+  }
+  return reached
+}

@@ -1,0 +1,209 @@
+import { printable } from '../../printable.ts'
+import { type RoleAttribute, roleAttributes } from './catalog.ts'
+import { showIdentifier } from './identifiers.ts'
+import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
+
+/** What a listed role is: the attributes and rights on the database that are not named are not allowed. */
+export interface RolePolicy extends Readonly<Partial<Record<RoleAttribute, boolean>>> {
+  /** The whole list of who may use the role. */
+  readonly members?: readonly string[] | undefined
+  readonly database?: readonly string[] | undefined
+}
+
+/** Privileges on every object of a kind, or by patterns of their names (`*`, `?`, and `\` before what is meant as it is). */
+export type PrivilegesByName = readonly string[] | { readonly [pattern: string]: readonly string[] }
+
+export interface GrantsOnSchema {
+  readonly schema?: readonly string[] | undefined
+  readonly tables?: PrivilegesByName | undefined
+  readonly sequences?: PrivilegesByName | undefined
+  readonly functions?: PrivilegesByName | undefined
+}
+
+export interface DefaultGrants {
+  readonly tables?: readonly string[] | undefined
+  readonly sequences?: readonly string[] | undefined
+  readonly functions?: readonly string[] | undefined
+}
+
+export interface SchemaPolicy {
+  /** Of the schema and of every object in it; left out, ownership is not judged. */
+  readonly owner?: string | undefined
+  /** The relations that must exist. */
+  readonly relations?: readonly string[] | undefined
+  /** By role, or `PUBLIC`. */
+  readonly grants?: { readonly [role: string]: GrantsOnSchema } | undefined
+  /** By role, or `PUBLIC`: what it gets on the objects that the owner is yet to make. */
+  readonly defaults?: { readonly [role: string]: DefaultGrants } | undefined
+}
+
+/** Who may do what in one database. Exact on the schemas and roles that it names. */
+export interface GrantsPolicy {
+  readonly roles?: { readonly [role: string]: RolePolicy } | undefined
+  readonly trustedRoles?: readonly string[] | undefined
+  readonly schemas?: { readonly [schema: string]: SchemaPolicy } | undefined
+}
+
+/** Something wrong with a policy, and where: `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
+export interface PolicyProblem {
+  readonly path: readonly (string | number)[]
+  /** Whether it is about the name at the end of the path rather than about what stands there. */
+  readonly at: 'key' | 'value'
+  readonly message: string
+}
+
+/** Whether a name in a policy stands for everybody; PostgreSQL lets no role be called `public`. */
+export function isPublic(name: string): boolean {
+  return name === 'PUBLIC' || name === 'public'
+}
+
+type Path = readonly (string | number)[]
+type Report = (path: Path, at: PolicyProblem['at'], message: string) => void
+
+/** Everything in a policy that makes no sense whatever the database looks like. */
+export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
+  const problems: PolicyProblem[] = []
+  const report: Report = (path, at, message) => problems.push({ path, at, message })
+  for (const [name, role] of Object.entries(policy.roles ?? {})) checkRole(name, role, policy, report)
+  checkCircles(policy.roles ?? {}, report)
+  checkNames(policy.trustedRoles ?? [], ['trustedRoles'], report)
+  for (const [name, schema] of Object.entries(policy.schemas ?? {})) checkSchema(name, schema, policy, report)
+  return problems
+}
+
+function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report: Report): void {
+  const path = ['roles', name]
+  const shown = showIdentifier(name)
+  checkRoleName(name, path, 'key', report)
+  if (name.startsWith('pg_')) report(path, 'key', `${shown} is PostgreSQL's own role and cannot be governed`)
+  if (policy.trustedRoles?.includes(name))
+    report(path, 'key', `role ${shown} is also in trustedRoles: it can be only one of them`)
+  checkNames(role.members ?? [], [...path, 'members'], report)
+  if (role.members?.includes(name)) report([...path, 'members'], 'value', `role ${shown} cannot be a member of itself`)
+  checkWords('database', role.database ?? [], [...path, 'database'], report)
+}
+
+/** PostgreSQL has no circles of memberships, so a policy with one could never be met. Each is told of once, where it closes. */
+function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Report): void {
+  const done = new Set<string>()
+  const visit = (role: string, above: readonly string[]) => {
+    if (done.has(role)) return
+    const way = [...above, role]
+    for (const [index, member] of membersOf(role, roles).entries()) {
+      if (member === role) continue
+      if (way.includes(member))
+        report(['roles', role, 'members', index], 'value', circle(way.slice(way.indexOf(member))))
+      else visit(member, way)
+    }
+    done.add(role)
+  }
+  for (const role of Object.keys(roles)) visit(role, [])
+}
+
+function membersOf(role: string, roles: Readonly<Record<string, RolePolicy>>): readonly string[] {
+  return (Object.hasOwn(roles, role) ? roles[role]?.members : undefined) ?? []
+}
+
+/** `way`: each role is followed by a member of it, and the last one by the first. */
+function circle(way: readonly string[]): string {
+  const [first = '', ...others] = way.map(showIdentifier)
+  const [nearest, ...further] = [...others.toReversed(), first]
+  const rest = further.map((role, index) => `, ${index === 0 ? nearest : further[index - 1]} of ${role}`).join('')
+  return `membership goes in a circle: ${first} is a member of ${nearest}${rest}`
+}
+
+function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, report: Report): void {
+  const path = ['schemas', name]
+  checkName(name, path, 'key', 'schema', report)
+  if (/^pg_|^information_schema$/.test(name))
+    report(path, 'key', `${showIdentifier(name)} is PostgreSQL's own schema and cannot be governed`)
+  checkOwner(schema, path, report)
+  for (const [index, relation] of (schema.relations ?? []).entries())
+    checkName(relation, [...path, 'relations', index], 'value', 'relation', report)
+  for (const [role, grants] of Object.entries(schema.grants ?? {})) {
+    checkGrantee(role, [...path, 'grants', role], policy, report)
+    checkWords('schema', grants.schema ?? [], [...path, 'grants', role, 'schema'], report)
+    for (const kind of ['tables', 'sequences', 'functions'] as const)
+      checkByName(kind, grants[kind] ?? [], [...path, 'grants', role, kind], report)
+  }
+  for (const [role, defaults] of Object.entries(schema.defaults ?? {})) {
+    checkGrantee(role, [...path, 'defaults', role], policy, report)
+    for (const kind of ['tables', 'sequences', 'functions'] as const)
+      checkWords(kind, defaults[kind] ?? [], [...path, 'defaults', role, kind], report)
+  }
+}
+
+function checkOwner({ owner, defaults }: SchemaPolicy, path: Path, report: Report): void {
+  if (owner === undefined) {
+    if (Object.keys(defaults ?? {}).length > 0)
+      report([...path, 'defaults'], 'key', 'defaults are for what the owner creates: say who is the `owner`')
+    return
+  }
+  if (isPublic(owner)) report([...path, 'owner'], 'value', 'PUBLIC cannot own anything')
+  else checkName(owner, [...path, 'owner'], 'value', 'role', report)
+}
+
+function checkGrantee(name: string, path: Path, policy: GrantsPolicy, report: Report): void {
+  if (isPublic(name) || Object.hasOwn(policy.roles ?? {}, name)) return
+  const shown = showIdentifier(name)
+  const isTrusted = policy.trustedRoles?.includes(name)
+  const problem = isTrusted ? 'is trusted: what it holds is not judged' : 'is not listed in roles'
+  report(path, 'key', `role ${shown} ${problem}`)
+}
+
+function checkByName(kind: ObjectClass, privileges: PrivilegesByName, path: Path, report: Report): void {
+  if (isList(privileges)) {
+    checkWords(kind, privileges, path, report)
+    return
+  }
+  for (const [pattern, words] of Object.entries(privileges)) {
+    if (pattern === '') report([...path, pattern], 'key', 'a name or pattern must not be empty')
+    checkWords(kind, words, [...path, pattern], report)
+  }
+}
+
+function checkWords(kind: ObjectClass, words: readonly string[], path: Path, report: Report): void {
+  for (const [index, word] of words.entries()) {
+    if (isPrivilegeOf(kind, word)) continue
+    const known = (privilegeWords as readonly string[]).includes(word)
+    const problem = known ? `there is no ${word} on ${nounOf[kind]}` : `${printable(word)} is no privilege`
+    report([...path, index], 'value', `${problem}: use ${privilegesOf[kind].join(', ')}`)
+  }
+}
+
+const nounOf: Readonly<Record<ObjectClass, string>> = {
+  database: 'a database',
+  schema: 'a schema',
+  tables: 'tables',
+  sequences: 'sequences',
+  functions: 'functions',
+}
+
+function checkNames(names: readonly string[], path: Path, report: Report): void {
+  for (const [index, name] of names.entries()) {
+    checkRoleName(name, [...path, index], 'value', report)
+    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is named twice`)
+  }
+}
+
+function checkRoleName(name: string, path: Path, at: PolicyProblem['at'], report: Report): void {
+  if (isPublic(name)) report(path, at, 'PUBLIC is everybody and no role: name it in grants only')
+  else checkName(name, path, at, 'role', report)
+}
+
+function checkName(name: string, path: Path, at: PolicyProblem['at'], what: string, report: Report): void {
+  if (name === '') report(path, at, `the name of a ${what} must not be empty`)
+  if (name.includes('\0')) report(path, at, `the name of a ${what} must not hold a NUL`)
+  if (Buffer.byteLength(name) > 63)
+    report(path, at, `the name of a ${what} has more than the 63 bytes that PostgreSQL keeps`)
+}
+
+export function isList(privileges: PrivilegesByName): privileges is readonly string[] {
+  return Array.isArray(privileges)
+}
+
+/** The attributes that a listed role must have, those that are not said among them. */
+export function attributesOf(role: RolePolicy): Record<RoleAttribute, boolean> {
+  const entries = roleAttributes.map(attribute => [attribute, role[attribute] ?? false] as const)
+  return Object.fromEntries(entries) as Record<RoleAttribute, boolean>
+}

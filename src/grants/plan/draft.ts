@@ -1,0 +1,151 @@
+import { classOf } from '../judge/expectation.ts'
+import { implicitMemberships } from '../judge/reach.ts'
+import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from '../model/acl.ts'
+import type {
+  Catalog,
+  CatalogObject,
+  CatalogRole,
+  DefaultAcl,
+  GovernedSchema,
+  Membership,
+  Oid,
+} from '../model/catalog.ts'
+import { everyRight } from '../model/privileges.ts'
+
+/** A catalog that a plan changes as its statements will change the database. */
+export interface Draft {
+  /** The whole of it, as it is by now: for a comparison. What is asked for one thing at a time has a word of its own here. */
+  catalog(): Catalog
+  readonly memberships: readonly Membership[]
+  role(oid: Oid): CatalogRole | undefined
+  roleNamed(name: string): CatalogRole | undefined
+  database(): CatalogObject
+  schema(name: string): CatalogObject | undefined
+  object(like: CatalogObject): CatalogObject
+  /** The table that a sequence belongs to. */
+  tableOf(sequence: CatalogObject): CatalogObject | undefined
+  defaultAcl(like: Omit<DefaultAcl, 'acl'>): DefaultAcl
+  readonly inherited: Inherited
+  setAcl(object: CatalogObject, entries: readonly AclEntry[]): void
+  setColumnAcl(object: CatalogObject, column: string, entries: readonly AclEntry[]): void
+  /** Sequences that belong to a table follow it. */
+  setOwner(object: CatalogObject, owner: Oid): void
+  addRole(role: Omit<CatalogRole, 'oid'>): CatalogRole
+  setRole(role: CatalogRole): void
+  setMemberships(memberships: readonly Membership[]): void
+  addSchema(name: string, owner: Oid): void
+  setDefaultAcl(entry: DefaultAcl): void
+}
+
+/** OIDs of routines are numbered apart from those of relations and schemas. */
+const keyOf = ({ kind, oid }: CatalogObject): string => `${classOf(kind)} ${oid}`
+
+export function createDraft(start: Catalog): Draft {
+  const pool = createAclPool(start.serverVersion, () => undefined)
+  const changed = new Map<string, CatalogObject>()
+  const roles = new Map(start.roles.map(role => [role.oid, role]))
+  const schemas = new Map(start.schemas)
+  const reached = new Map<Oid, ReadonlySet<Oid>>()
+  const family = indexFamilies(start)
+  let { memberships, defaultAcls } = start
+  let nextOid = -2
+  const current = (object: CatalogObject): CatalogObject => changed.get(keyOf(object)) ?? object
+  const put = (object: CatalogObject) => changed.set(keyOf(object), object)
+  return {
+    catalog: () => ({
+      ...start,
+      roles: [...roles.values()],
+      memberships,
+      defaultAcls,
+      database: current(start.database),
+      schemas: new Map([...schemas].map(([name, schema]) => [name, renew(schema, current)])),
+      doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
+    }),
+    get memberships() {
+      return memberships
+    },
+    role: oid => roles.get(oid),
+    roleNamed: name => [...roles.values()].find(role => role.name === name),
+    database: () => current(start.database),
+    schema(name) {
+      const known = schemas.get(name)?.self
+      return known && current(known)
+    },
+    object: current,
+    tableOf: ({ ownedBy }) => (ownedBy === null ? undefined : family.tables.get(ownedBy)),
+    defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
+    inherited(role) {
+      if (roles.get(role)?.superuser) return null
+      const known =
+        reached.get(role) ??
+        closureOf(role, [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })])
+      reached.set(role, known)
+      return known
+    },
+    setAcl: (object, entries) => put({ ...current(object), acl: pool.intern(entries) }),
+    setColumnAcl(object, column, entries) {
+      const now = current(object)
+      put({ ...now, columns: new Map(now.columns).set(column, pool.intern(entries)) })
+    },
+    setOwner(object, owner) {
+      put(owned(current(object), owner, pool))
+      if (object.kind === 'database') reached.clear()
+      if (classOf(object.kind) !== 'tables') return
+      for (const other of family.sequences.get(object.oid) ?? []) put(owned(current(other), owner, pool))
+    },
+    addRole(role) {
+      const made = { ...role, oid: nextOid-- }
+      roles.set(made.oid, made)
+      return made
+    },
+    setRole: role => roles.set(role.oid, role),
+    setMemberships(next) {
+      reached.clear()
+      memberships = next
+    },
+    addSchema(name, owner) {
+      const acl = pool.intern([{ grantee: owner, grantor: owner, rights: everyRight('schema', start.serverVersion) }])
+      const kind = 'schema' as const
+      const self = { oid: nextOid--, kind, schema: name, name, args: null, columns: null, ownedBy: null, owner, acl }
+      schemas.set(name, { self, objects: [] })
+    },
+    setDefaultAcl(entry) {
+      const others = defaultAcls.filter(known => !isSameEntry(known, entry))
+      const isEmpty = entry.acl.every(({ rights }) => rights === 0)
+      defaultAcls = isEmpty && entry.schema !== null ? others : [...others, entry]
+    },
+  }
+}
+
+/** Sequences by the table that they belong to, and those tables. */
+function indexFamilies({ schemas }: Catalog) {
+  const objects = [...schemas.values()].flatMap(schema => schema.objects)
+  const sequences = Map.groupBy(
+    objects.filter(({ ownedBy }) => ownedBy !== null),
+    ({ ownedBy }) => ownedBy ?? 0,
+  )
+  const isTable = ({ kind, oid }: CatalogObject) => classOf(kind) === 'tables' && sequences.has(oid)
+  return { sequences, tables: new Map(objects.filter(isTable).map(table => [table.oid, table])) }
+}
+
+function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<Oid> {
+  const found = new Set([role])
+  for (const oid of found) {
+    for (const edge of memberships) if (edge.member === oid && edge.inherit) found.add(edge.role)
+  }
+  return found
+}
+
+function isSameEntry(one: DefaultAcl, other: Omit<DefaultAcl, 'acl'>): boolean {
+  return one.role === other.role && one.schema === other.schema && one.objects === other.objects
+}
+
+function renew({ self, objects }: GovernedSchema, current: (object: CatalogObject) => CatalogObject): GovernedSchema {
+  return { self: current(self), objects: objects.map(current) }
+}
+
+function owned(object: CatalogObject, owner: Oid, pool: AclPool): CatalogObject {
+  const inherit = (acl: Acl) => pool.intern(changeOwner(acl, object.owner, owner))
+  const columns = object.columns && new Map([...object.columns].map(([name, acl]) => [name, inherit(acl)]))
+  return { ...object, owner, acl: inherit(object.acl), columns }
+}

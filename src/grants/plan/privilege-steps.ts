@@ -1,0 +1,232 @@
+import { classOf } from '../judge/expectation.ts'
+import { type Acl, type AclEntry, grantRights, heldOptions, revokeRights, rightsIn } from '../model/acl.ts'
+import { type CatalogObject, type Oid, PUBLIC } from '../model/catalog.ts'
+import { quoteIdentifier } from '../model/identifiers.ts'
+import { optionShift, optionsOf, type Rights, withOptions, withoutOptions, wordsOf } from '../model/privileges.ts'
+import type { Draft } from './draft.ts'
+import { alterWord, grantWord, objectName, privilegeList } from './statements.ts'
+
+/** One GRANT or REVOKE on one object, as its owner, or a change of its owner. */
+export interface PrivilegeStep {
+  readonly verb: 'GRANT' | 'REVOKE' | 'OWNER TO'
+  readonly rights: Rights
+  /** Of the grant option alone, or together with it. */
+  readonly option: 'only' | 'with' | 'without'
+  /** The new owner, where it is one. */
+  readonly grantee: Oid
+  readonly cascade: boolean
+  readonly object: CatalogObject
+  readonly columns: readonly string[] | null
+}
+
+/** The ACL that the steps are about: the object's, or a column's. */
+interface Place {
+  readonly object: CatalogObject
+  readonly column: string | null
+}
+
+export interface PrivilegePlanner {
+  /** Takes rights from a grantee, by whomever they were granted; what trusted roles lose by that they get back. */
+  revoke(object: CatalogObject, grantee: Oid, rights: Rights, columns: readonly string[] | null): PrivilegeStep[]
+  grant(object: CatalogObject, grantee: Oid, rights: Rights): PrivilegeStep[]
+}
+
+interface PlannerInput {
+  readonly draft: Draft
+  isJudged(role: Oid): boolean
+  /** Whether an object of a schema may be given to a role for a moment. */
+  mayGiveTo(role: Oid, schema: string): boolean
+}
+
+export function createPrivilegePlanner(input: PlannerInput): PrivilegePlanner {
+  const { draft } = input
+  return {
+    revoke(object, grantee, rights, columns) {
+      const places = columns === null ? [{ object, column: null }] : columns.map(column => ({ object, column }))
+      const keeps = (role: Oid) => role !== grantee && role !== PUBLIC && !input.isJudged(role)
+      return places.flatMap(place => {
+        const before = aclAt(draft, place)
+        const steps = revokeAt(input, place, grantee, rights)
+        return [...steps, ...restore(draft, place, before, keeps)]
+      })
+    },
+    grant: (object, grantee, rights) => [grantAt(draft, { object, column: null }, grantee, rights)],
+  }
+}
+
+function aclAt(draft: Draft, { object, column }: Place): Acl {
+  const now = draft.object(object)
+  return column === null ? now.acl : (now.columns?.get(column) ?? [])
+}
+
+function setAcl(draft: Draft, { object, column }: Place, entries: readonly AclEntry[]): void {
+  if (column === null) draft.setAcl(object, entries)
+  else draft.setColumnAcl(object, column, entries)
+}
+
+/**
+ * The owner can only take back what it granted itself. What somebody else granted goes with that one's grant option, by
+ * CASCADE: so the true grantor is deprived first, and gets back what it may have.
+ */
+function revokeAt(input: PlannerInput, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
+  const { draft } = input
+  const steps: PrivilegeStep[] = []
+  for (;;) {
+    const { owner } = draft.object(place.object)
+    const acl = aclAt(draft, place)
+    const entry = acl.find(one => one.grantee === grantee && (one.rights & rights) !== 0)
+    if (!entry) return steps
+    const affected = entry.rights & rights
+    const isOwn = entry.grantor === owner
+    const next = isOwn
+      ? takeBack(draft, place, grantee, affected)
+      : depriveGrantor(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
+    if (next.length === 0) return steps
+    steps.push(...next)
+  }
+}
+
+/** Revokes what the owner granted: privileges with their options, and options alone. */
+function takeBack(draft: Draft, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
+  const full = withoutOptions(rights)
+  const optionsOnly = optionsOf(rights) & ~full
+  return [
+    ...(full === 0 ? [] : [revokeStep(draft, place, grantee, full, 'without')]),
+    ...(optionsOnly === 0 ? [] : [revokeStep(draft, place, grantee, optionsOnly, 'only')]),
+  ]
+}
+
+function revokeStep(
+  draft: Draft,
+  place: Place,
+  grantee: Oid,
+  rights: Rights,
+  option: 'only' | 'without',
+): PrivilegeStep {
+  const { owner } = draft.object(place.object)
+  const before = aclAt(draft, place)
+  const gone = option === 'only' ? rights << optionShift : withOptions(rights)
+  const context = { owner, inherited: draft.inherited }
+  setAcl(draft, place, revokeRights(before, { grantee, grantor: owner }, gone, context))
+  if (place.column === null && option === 'without') revokeOnColumns(draft, place.object, grantee, gone)
+  const cascade = (optionsOf(rightsIn(before, grantee)) & rights) !== 0
+  return step('REVOKE', place, { grantee, rights, option, cascade })
+}
+
+/** A REVOKE on a table takes the same privilege on its columns too. */
+function revokeOnColumns(draft: Draft, object: CatalogObject, grantee: Oid, rights: Rights): void {
+  const { columns, owner } = draft.object(object)
+  const context = { owner, inherited: draft.inherited }
+  for (const [column, acl] of columns ?? [])
+    draft.setColumnAcl(object, column, revokeRights(acl, { grantee, grantor: owner }, rights, context))
+}
+
+/** Takes the grant option for these privileges from a grantor, and with it all that it granted by it. */
+function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights: Rights): PrivilegeStep[] {
+  const { draft } = input
+  const { owner } = draft.object(place.object)
+  const acl = aclAt(draft, place)
+  const ofOthers = acl.filter(entry => entry.grantee !== grantor)
+  if ((heldOptions(ofOthers, grantor, { owner, inherited: draft.inherited }) & rights) !== 0)
+    return adoptGrants(input, place, grantor)
+  const steps: PrivilegeStep[] = []
+  for (const entry of acl.filter(one => one.grantee === grantor && one.grantor !== owner)) {
+    const options = optionsOf(entry.rights) & rights
+    if (options !== 0) steps.push(...depriveGrantor(input, place, entry.grantor, options))
+  }
+  const own = aclAt(draft, place).find(one => one.grantee === grantor && one.grantor === owner)?.rights ?? 0
+  // A grantor that lost its option in some other way first gets it again, or there would be nothing to cascade from.
+  const lacking = rights & ~optionsOf(own)
+  const added = lacking & ~own
+  if (lacking !== 0) steps.push(grantAt(draft, place, grantor, withOptions(lacking)))
+  if ((rights & ~added) !== 0) steps.push(revokeStep(draft, place, grantor, rights & ~added, 'only'))
+  if (added !== 0) steps.push(revokeStep(draft, place, grantor, added, 'without'))
+  return steps
+}
+
+/**
+ * A grantor that has the option by a membership too keeps it, and no REVOKE reaches what it granted. A change of owner
+ * to the grantor and back makes its grants the owner's own.
+ */
+function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
+  const movable = object.ownedBy === null ? object : draft.tableOf(object)
+  const { owner } = draft.object(object)
+  if (!movable || ![grantor, owner].every(role => mayGiveTo(role, object.schema))) return []
+  return [grantor, owner].map(next => {
+    draft.setOwner(movable, next)
+    return step(
+      'OWNER TO',
+      { object: movable, column: null },
+      { grantee: next, rights: 0, option: 'without', cascade: false },
+    )
+  })
+}
+
+/** Grants again what roles lost that may hold anything. */
+function restore(draft: Draft, place: Place, before: Acl, keeps: (role: Oid) => boolean): PrivilegeStep[] {
+  const roles = new Set(before.map(({ grantee }) => grantee).filter(keeps))
+  return [...roles].flatMap(role => {
+    const lost = rightsIn(before, role) & ~rightsIn(aclAt(draft, place), role)
+    const withOption = optionsOf(lost)
+    const plain = withoutOptions(lost) & ~withOption
+    return [
+      ...(plain === 0 ? [] : [grantAt(draft, place, role, plain)]),
+      ...(withOption === 0 ? [] : [grantAt(draft, place, role, withOptions(withOption))]),
+    ]
+  })
+}
+
+function grantAt(draft: Draft, place: Place, grantee: Oid, rights: Rights): PrivilegeStep {
+  const { owner } = draft.object(place.object)
+  setAcl(draft, place, grantRights(aclAt(draft, place), { grantee, grantor: owner }, rights))
+  const option = optionsOf(rights) === 0 ? 'without' : 'with'
+  return step('GRANT', place, { grantee, rights: withoutOptions(rights), option, cascade: false })
+}
+
+function step(
+  verb: PrivilegeStep['verb'],
+  { object, column }: Place,
+  what: Pick<PrivilegeStep, 'grantee' | 'rights' | 'option' | 'cascade'>,
+): PrivilegeStep {
+  return { verb, object, columns: column === null ? null : [column], ...what }
+}
+
+const objectsAStatement = 100
+
+/** The fewest statements that take each object's steps in their order: equal steps on several objects become one. */
+export function renderSteps(
+  stepsOfObjects: readonly (readonly PrivilegeStep[])[],
+  nameOf: (role: Oid) => string,
+): string[] {
+  const rounds = Math.max(0, ...stepsOfObjects.map(steps => steps.length))
+  const statements: string[] = []
+  for (let round = 0; round < rounds; round++) {
+    const alike = Map.groupBy(
+      stepsOfObjects.flatMap(steps => steps[round] ?? []),
+      ({ verb, rights, option, grantee, cascade, object, columns }) =>
+        verb === 'OWNER TO'
+          ? `${classOf(object.kind)} ${object.oid} ${grantee}`
+          : `${verb} ${rights} ${option} ${grantee} ${cascade} ${classOf(object.kind)} ${JSON.stringify(columns)}`,
+    )
+    for (const steps of alike.values()) {
+      for (let at = 0; at < steps.length; at += objectsAStatement)
+        statements.push(renderAlike(steps.slice(at, at + objectsAStatement), nameOf))
+    }
+  }
+  return statements
+}
+
+function renderAlike(steps: readonly PrivilegeStep[], nameOf: (role: Oid) => string): string {
+  const [first] = steps
+  if (!first) return ''
+  const { verb, rights, option, cascade, columns, object, grantee } = first
+  if (verb === 'OWNER TO')
+    return `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(grantee))}`
+  const only = verb === 'REVOKE' && option === 'only' ? 'GRANT OPTION FOR ' : ''
+  const names = steps.map(one => objectName(one.object))
+  const list = names.length === 1 ? ` ${names.join()}` : `\n  ${names.join(',\n  ')}\n `
+  const what = `${only}${privilegeList(wordsOf(rights), columns)} ON ${grantWord[classOf(object.kind)]}${list}`
+  const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
+  if (verb === 'GRANT') return `GRANT ${what} TO ${who}${option === 'with' ? ' WITH GRANT OPTION' : ''}`
+  return `REVOKE ${what} FROM ${who}${cascade ? ' CASCADE' : ''}`
+}

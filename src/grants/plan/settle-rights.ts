@@ -1,0 +1,151 @@
+import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from '../judge/discrepancy.ts'
+import { allowedRights, classOf, expectGrants } from '../judge/expectation.ts'
+import { grantRights, type Inherited, revokeRights } from '../model/acl.ts'
+import { type CatalogObject, type DefaultAcl, type Oid, PUBLIC } from '../model/catalog.ts'
+import { quoteIdentifier } from '../model/identifiers.ts'
+import {
+  optionShift,
+  optionsOf,
+  type Rights,
+  rightOf,
+  rightsOf,
+  withOptions,
+  withoutOptions,
+  wordsOf,
+} from '../model/privileges.ts'
+import { moveDatabase } from '../move-database.ts'
+import { cutRoute } from './cut-route.ts'
+import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
+import { alterWord, defaultsWord, objectName } from './statements.ts'
+
+type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
+
+/** Sequences that belong to a table are left to follow it. */
+export function settleOwner(found: OwnerDiscrepancy, context: PlanContext): Refusal {
+  const { objects, schema, targets, expected, actual } = found
+  const { draft, runner, emit, nameOf } = context
+  const movable = targets.filter(object => object.ownedBy === null && draft.object(object).owner !== expected)
+  const problem = runner.actAs([actual, expected])
+  if (problem || movable.length === 0) return problem
+  const lacks =
+    objects === 'schema' ? runner.createInDatabase() : (runner.useSchema(schema) ?? runner.giveTo(expected, schema))
+  if (lacks) return lacks
+  for (const object of movable) draft.setOwner(object, expected)
+  const owner = quoteIdentifier(nameOf(expected))
+  emit(movable.map(object => `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${owner}`))
+  return null
+}
+
+export function settleRight(found: RightDiscrepancy, context: PlanContext): Refusal {
+  if (found.kind === 'missing') return changeAll(found, context, object => grantSteps(found, object, context))
+  const { route, source } = found
+  const path = route?.path ?? []
+  const holder = path.at(-1) ?? found.holder
+  const { policy } = context.comparison.bench
+  const isOwnGrant = path.length === 0 || (source === 'grant' && !policy.isJudged(holder) && !policy.isTrusted(holder))
+  if (source === 'owner' && path.length === 0) return moveDatabase(found.holder, context)
+  if (isOwnGrant && (source === 'grant' || source === 'public'))
+    return changeAll(found, context, object => context.privileges.revoke(object, holder, found.rights, found.columns))
+  if (policy.isJudged(holder) && !isEntitled(holder, found, context)) return null
+  return cutRoute(found.holder, path, role => isEntitled(role, found, context), context)
+}
+
+function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject, { privileges }: PlanContext) {
+  return privileges.grant(object, holder, rights)
+}
+
+function changeAll(
+  { schema, targets }: RightDiscrepancy,
+  context: PlanContext,
+  change: (object: CatalogObject) => PrivilegeStep[],
+): Refusal {
+  const { draft, runner, emit } = context
+  const byOwner = Map.groupBy(targets.flat(), object => draft.object(object).owner)
+  const problems: Refusal[] = []
+  const statements: string[] = []
+  for (const [owner, objects] of byOwner) {
+    const problem = runner.actAs([owner]) ?? runner.useSchema(schema)
+    if (problem) problems.push(problem)
+    else statements.push(...asOwner(owner, objects[0], objects.map(change), context))
+  }
+  if (statements.length > 0) emit(statements)
+  return refusalOf(problems)
+}
+
+/**
+ * Who has the owner's rights and others' besides, and is no superuser, would grant and revoke as any one of them; so it
+ * becomes the owner. To name an object the owner needs USAGE on its schema.
+ */
+function asOwner(
+  owner: Oid,
+  object: CatalogObject | undefined,
+  changes: readonly (readonly PrivilegeStep[])[],
+  { draft, runner, nameOf }: PlanContext,
+): string[] {
+  const statements = renderSteps(changes, nameOf)
+  const schema = object && draft.schema(object.schema)
+  const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
+  if (runner.isSuperuser || !isNamed || statements.length === 0) return statements
+  const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
+  const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
+  return [become, ...inTurn, cease]
+}
+
+function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
+  const held = inherited(role)
+  const usage = rightOf('USAGE')
+  return schema.acl.some(
+    ({ grantee, rights }) => (grantee === PUBLIC || (held?.has(grantee) ?? true)) && (rights & usage) !== 0,
+  )
+}
+
+/** Whether a role on a route may have the right that the route leads to, or is not judged. */
+function isEntitled(role: Oid, found: RightDiscrepancy, { comparison, policy }: PlanContext): boolean {
+  const { bench } = comparison
+  const object = found.targets.find(list => list.length > 0)?.[0]
+  if (!bench.policy.isJudged(role) || !object) return true
+  if (found.objects === 'database') {
+    const listed = bench.policy.listedByOid.get(role)
+    return !listed || (found.rights & ~rightsOf(listed.policy.database ?? [])) === 0
+  }
+  if (found.door) return role === object.owner || bench.policy.mayUse(role).has(object.owner)
+  const wanted = policy.schemas?.[found.schema] ?? {}
+  const expected = expectGrants(wanted, classOf(object.kind), bench.policy, bench.catalog.serverVersion).of(object)
+  return (found.rights & ~allowedRights(role, expected, object.owner, bench.policy)) === 0
+}
+
+export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): Refusal {
+  const { draft, runner, emit, nameOf } = context
+  const schema = found.everywhere ? null : found.schema
+  const problem = runner.actAs([found.role])
+  if (problem) return problem
+  const entry = draft.defaultAcl({ role: found.role, schema, objects: found.objects })
+  const grantee = found.route?.path.at(-1) ?? found.holder
+  const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
+  const where = schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(schema)}`
+  const begin = `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(nameOf(found.role))}${where}`
+  const on = `ON ${defaultsWord[found.objects]}`
+  if (found.kind === 'missing') {
+    emit([`${begin} GRANT ${wordsOf(found.rights).join(', ')} ${on} TO ${who}`])
+    draft.setDefaultAcl({ ...entry, acl: grantRights(entry.acl, { grantee, grantor: found.role }, found.rights) })
+    return null
+  }
+  const full = withoutOptions(found.rights)
+  const options = optionsOf(found.rights) & ~full
+  emit([
+    ...(full === 0 ? [] : [`${begin} REVOKE ${wordsOf(full).join(', ')} ${on} FROM ${who} CASCADE`]),
+    ...(options === 0
+      ? []
+      : [`${begin} REVOKE GRANT OPTION FOR ${wordsOf(options).join(', ')} ${on} FROM ${who} CASCADE`]),
+  ])
+  draft.setDefaultAcl(withoutDefaults(entry, grantee, withOptions(full) | (options << optionShift), draft.inherited))
+  return null
+}
+
+function withoutDefaults(entry: DefaultAcl, grantee: Oid, rights: Rights, inherited: Inherited): DefaultAcl {
+  return {
+    ...entry,
+    acl: revokeRights(entry.acl, { grantee, grantor: entry.role }, rights, { owner: entry.role, inherited }),
+  }
+}

@@ -1,0 +1,65 @@
+import { type Identity, readIdentity } from '../../alerts/identity.ts'
+import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
+import { createMetadataServer } from '../../clients/google/metadata.ts'
+import { createMonitoringClient } from '../../clients/monitoring/monitoring.ts'
+import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
+import type { Clock } from '../../clock.ts'
+import { within } from '../../concurrency/retry.ts'
+import type { Environment } from '../../config/environment.ts'
+import type { Config } from '../../config/schema.ts'
+import { DriftwatchError } from '../../errors.ts'
+import { applyAlerts, type FailedStep } from './apply-alerts.ts'
+
+export interface AlertsOptions {
+  readonly config: Config
+  readonly environment: Environment
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** The project that holds metrics and policies; null: that of the metadata server, else the first stack's. */
+  readonly project: string | null
+  /** The monitor's own service; null: `K_SERVICE`, else `driftwatch`. */
+  readonly service: string | null
+}
+
+/** Plans and applies the alert policies of a monitor. */
+export interface AlertsOperation {
+  plan(): Promise<AlertsPlan>
+  /** Takes the plan's steps, and tells of each; resolves with those that failed. */
+  apply(plan: AlertsPlan, onProgress: (line: string) => void): Promise<FailedStep[]>
+  close(): Promise<void>
+}
+
+const readTimeoutMs = 30_000
+const metadataTimeoutMs = 2000
+
+/** Throws EMULATOR_ABSENT where Cloud Run is emulated and Cloud Monitoring is not. */
+export function openAlerts({ config, environment, clock, signal, project, service }: AlertsOptions): AlertsOperation {
+  const { monitoringEmulatorHost: emulatorHost, metadataHost } = environment
+  if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) {
+    throw new DriftwatchError(
+      'EMULATOR_ABSENT',
+      'CLOUD_RUN_EMULATOR_HOST is set and MONITORING_EMULATOR_HOST is not: set both, or neither to mean Google Cloud',
+    )
+  }
+  const client = createMonitoringClient({ clock, emulatorHost })
+  const writer = createMonitoringWriter({ clock, emulatorHost })
+
+  async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
+    const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
+    const here = await within(clock, metadataTimeoutMs, signal, deadline =>
+      readIdentity({ config, environment, metadata, process: '' }, deadline.signal),
+    )
+    return { project: project ?? here.project, monitor: service ?? here.monitor }
+  }
+
+  return {
+    async plan() {
+      const who = await identify()
+      return within(clock, readTimeoutMs, signal, deadline => inspectAlerts({ client, config, ...who }, deadline))
+    },
+    apply: (plan, onProgress) => applyAlerts(plan, { client, writer, clock, signal, onProgress }),
+    async close() {
+      await Promise.all([client.close(), writer.close()])
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import { alertMetrics } from '../../alerts/descriptors.ts'
+import { seriesFilter } from '../../alerts/identity.ts'
+import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
+import { type DutyContext, describePlan, type PolicyDuty } from '../../alerts/policies/policy-duty.ts'
+import { silentAfterMs } from '../../alerts/policies/windows.ts'
+import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
+import { within } from '../../concurrency/retry.ts'
+import { applyAlerts } from './apply-alerts.ts'
+
+const inspectTimeoutMs = 30_000
+
+/**
+ * `alerts.policies: manage`: makes the alert policies right. Of several instances only one writes, that of the least name
+ * among those that are alive; should two write all the same, the duplicates go the next time.
+ */
+export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyDuty {
+  return async context => {
+    const other = await instanceBefore(context)
+    if (other !== null) {
+      context.log.debug({ instance: other }, 'another instance keeps the alert policies')
+      return { problem: null, again: true }
+    }
+    const { onRequest } = context
+    const writer = createMonitoringWriter({ emulatorHost, clock: context.clock, onRequest })
+    try {
+      const plan = await inspect(context)
+      if (plan.steps.length === 0) return { problem: describePlan(plan), again: false }
+      const { client, clock, log, signal } = context
+      const onProgress = (line: string) => log.info({ step: line.trim() }, 'keeping the alert policies')
+      const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
+      const after = await inspect(context)
+      const told = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
+      return { problem: describePlan(after, told), again: after.steps.length > 0 }
+    } finally {
+      await writer.close()
+    }
+  }
+}
+
+async function inspect({ client, config, clock, identity, signal }: DutyContext): Promise<AlertsPlan> {
+  const { project, monitor } = identity
+  return within(clock, inspectTimeoutMs, signal, deadline =>
+    inspectAlerts({ client, config, project, monitor }, deadline),
+  )
+}
+
+/**
+ * The instance that goes first, or null where this one does. Whose heartbeat is younger than silence is alive. Where
+ * series may not be read everybody goes.
+ */
+async function instanceBefore({ client, config, clock, identity, signal }: DutyContext): Promise<string | null> {
+  const to = clock.now()
+  const query = {
+    filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
+    from: to - silentAfterMs(config),
+    to,
+    groupBy: ['resource.label.task_id'],
+  }
+  try {
+    const alive = await within(clock, inspectTimeoutMs, signal, deadline =>
+      client.readSeries(identity.project, query, deadline),
+    )
+    const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
+    return names.find(name => name < identity.instance) ?? null
+  } catch {
+    signal.throwIfAborted()
+    return null
+  }
+}

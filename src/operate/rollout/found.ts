@@ -1,0 +1,144 @@
+import type { FromSchema } from 'json-schema-to-ts'
+import { formatTime } from '../../clock.ts'
+import { maskWords } from '../../config/mask.ts'
+import type { Stack } from '../../config/schema.ts'
+import type { Container, Execution } from '../../release/cloud-run.ts'
+import { pickContainer } from '../../release/container.ts'
+import { executionVerdict } from '../../release/execution-verdict.ts'
+import { formatImage, parseImage } from '../../release/image.ts'
+import { followsLatest, sharesOf } from '../../release/serving.ts'
+import type { Sight } from './sight.ts'
+
+const closed = { type: 'object', additionalProperties: false } as const
+const time = { type: 'string', format: 'date-time' } as const
+const nullableTime = { type: ['string', 'null'], format: 'date-time' } as const
+
+const imageSchema = {
+  ...closed,
+  description: 'An image as far as it shows.',
+  required: ['reference', 'digest'],
+  properties: { reference: { type: 'string' }, digest: { type: ['string', 'null'] } },
+} as const
+
+const nullableImage = { anyOf: [imageSchema, { type: 'null' }] } as const
+const words = { type: 'array', description: 'Secrets in them are masked.', items: { type: 'string' } } as const
+
+/** What Cloud Run held of a stack at one moment, as a receipt shows it. */
+export const foundSchema = {
+  ...closed,
+  required: ['seenAt', 'service', 'job', 'execution'],
+  properties: {
+    seenAt: time,
+    service: {
+      anyOf: [
+        {
+          ...closed,
+          required: ['name', 'template', 'reconciling', 'followsLatest', 'serving'],
+          properties: {
+            name: { type: 'string' },
+            template: nullableImage,
+            reconciling: { type: 'boolean' },
+            followsLatest: {
+              type: 'boolean',
+              description: 'Whether a later revision gets traffic by itself; false: all of it is pinned.',
+            },
+            serving: {
+              type: 'array',
+              description: 'The revisions that take traffic, the newest first.',
+              items: {
+                ...closed,
+                required: ['revision', 'percent', 'image'],
+                properties: {
+                  revision: { type: 'string' },
+                  percent: { type: 'integer', description: 'Of the traffic.' },
+                  image: nullableImage,
+                },
+              },
+            },
+          },
+        },
+        { type: 'null' },
+      ],
+    },
+    job: {
+      anyOf: [
+        {
+          ...closed,
+          required: ['name', 'image', 'command', 'args'],
+          properties: { name: { type: 'string' }, image: nullableImage, command: words, args: words },
+        },
+        { type: 'null' },
+      ],
+    },
+    execution: {
+      description: 'The latest execution of the job.',
+      anyOf: [
+        {
+          ...closed,
+          required: ['name', 'result', 'image', 'createdAt', 'completedAt'],
+          properties: {
+            name: { type: 'string' },
+            result: { type: 'string', description: 'succeeded, failed, cancelled, under-way, unrecognized or untold.' },
+            image: nullableImage,
+            createdAt: nullableTime,
+            completedAt: nullableTime,
+          },
+        },
+        { type: 'null' },
+      ],
+    },
+  },
+} as const
+
+export type Found = FromSchema<typeof foundSchema>
+type FoundImage = Found['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
+
+/** A sight of a stack as a receipt shows it. */
+export function toFound(stack: Stack, sight: Sight): Found {
+  const { service, release, job, executions, seenAt } = sight
+  const shares = service ? sharesOf(service) : new Map<string, number>()
+  const container = job && picked(job.containers, stack.job?.container ?? null)
+  return {
+    seenAt: formatTime(seenAt),
+    service: service && {
+      name: service.name,
+      template: imageIn(service.containers, stack.service.container),
+      reconciling: service.reconciling,
+      followsLatest: followsLatest(service),
+      serving: (release?.serving ?? []).map(({ name, revision }) => ({
+        revision: name,
+        percent: shares.get(name) ?? 0,
+        image: revision && imageIn(revision.containers, stack.service.container),
+      })),
+    },
+    job: job && {
+      name: job.name,
+      image: imageIn(job.containers, stack.job?.container ?? null),
+      command: maskWords(container?.command ?? []),
+      args: maskWords(container?.args ?? []),
+    },
+    execution: executions[0] ? executionFound(stack, executions[0]) : null,
+  }
+}
+
+function executionFound(stack: Stack, execution: Execution): NonNullable<Found['execution']> {
+  const { name, createTime, completionTime, containers } = execution
+  return {
+    name,
+    result: executionVerdict(execution, { name, createTime, completionStatus: 'unspecified' }).kind,
+    image: imageIn(containers, stack.job?.container ?? null),
+    createdAt: createTime === null ? null : formatTime(createTime),
+    completedAt: completionTime === null ? null : formatTime(completionTime),
+  }
+}
+
+function picked(containers: readonly Container[], wanted: string | null): Container | null {
+  const pick = pickContainer(containers, wanted)
+  return pick.kind === 'picked' ? pick.container : null
+}
+
+function imageIn(containers: readonly Container[], wanted: string | null): FoundImage {
+  const text = picked(containers, wanted)?.image
+  const image = text === undefined ? null : parseImage(text)
+  return image && { reference: formatImage(image), digest: image.digest }
+}

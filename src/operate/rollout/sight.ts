@@ -1,0 +1,94 @@
+import { type CloudRunClient, createCloudRunClient } from '../../clients/cloud-run/cloud-run.ts'
+import { createCloudRunReaders } from '../../clients/cloud-run/cloud-run-reader.ts'
+import type { Clock, EpochMs } from '../../clock.ts'
+import { startDeadline } from '../../concurrency/retry.ts'
+import type { Environment } from '../../config/environment.ts'
+import type { Config, Stack } from '../../config/schema.ts'
+import { DriftwatchError } from '../../errors.ts'
+import { observeJob } from '../../probes/job.ts'
+import { observeService } from '../../probes/service.ts'
+import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
+import { type Release, readRelease } from '../../release/release.ts'
+
+/** What Cloud Run holds of a stack at one moment. Null: it positively has no such thing. */
+export interface Sight {
+  readonly seenAt: EpochMs
+  readonly service: Service | null
+  /** By short name: those that serve, and the one that was created last. */
+  readonly revisions: ReadonlyMap<string, Revision | null>
+  readonly release: Release | null
+  readonly job: Job | null
+  /** The newest first, as many as there are on a page. */
+  readonly executions: readonly Execution[]
+}
+
+/** Looks at a stack anew each time; rejects with a coded error where it could not look. */
+export type Look = (stack: Stack) => Promise<Sight>
+
+export function createLook(client: CloudRunClient, clock: Clock, timeoutMs: number): Look {
+  return async stack => {
+    const deadline = startDeadline(clock, timeoutMs)
+    // What a reader keeps is for a fleet that is looked at for days: here nothing may be older than the look.
+    const reader = createCloudRunReaders({ client, clock }).open(deadline)
+    try {
+      const [observed, job] = await Promise.all([observeService(reader, stack), observeJob(reader, stack)])
+      const [service, revisions] = [observed?.service ?? null, observed?.revisions ?? new Map()]
+      const list = async (name: string) => {
+        const parent = `projects/${stack.project}/locations/${stack.region}/jobs/${name}`
+        const { items } = await client.executions.list(parent, '', deadline)
+        return [...items.values()].toSorted((one, other) => (other.createTime ?? 0) - (one.createTime ?? 0))
+      }
+      return {
+        seenAt: clock.now(),
+        service,
+        revisions,
+        release: service && readRelease(service, revisions, stack.service.container),
+        job,
+        executions: job
+          ? await orLatestOnly(list(job.name), () => latestOf(job, name => reader.execution(stack, job.name, name)))
+          : [],
+      }
+    } finally {
+      deadline.cancel()
+    }
+  }
+}
+
+/** So many stacks are looked at together: a receipt is worth a moment more, and no quota. */
+const atOnce = 5
+
+/** Looks once at every stack of a config; null for one that could not be looked at. In the order of the config. */
+export async function lookAtAll(
+  { stacks, timeoutMs }: Config,
+  { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
+): Promise<{ readonly stack: Stack; readonly sight: Sight | null }[]> {
+  const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
+  const look = createLook(client, clock, timeoutMs)
+  const seen: { stack: Stack; sight: Sight | null }[] = []
+  try {
+    for (let at = 0; at < stacks.length; at += atOnce) {
+      const group = stacks.slice(at, at + atOnce)
+      const each = async (stack: Stack) => ({ stack, sight: await look(stack).catch(() => null) })
+      seen.push(...(await Promise.all(group.map(each))))
+    }
+    return seen
+  } finally {
+    await client.close()
+  }
+}
+
+/** Who may not list may still get. */
+async function orLatestOnly(listed: Promise<Execution[]>, latest: () => Promise<Execution[]>): Promise<Execution[]> {
+  try {
+    return await listed
+  } catch (error) {
+    if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return latest()
+    throw error
+  }
+}
+
+async function latestOf(job: Job, get: (name: string) => Promise<Execution | null>): Promise<Execution[]> {
+  const name = job.latestCreatedExecution?.name
+  const execution = name ? await get(name) : null
+  return execution ? [execution] : []
+}

@@ -1,0 +1,147 @@
+import { hash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { type EpochMs, formatTime } from '../clock.ts'
+import type { State } from '../drift/state.ts'
+import type { Snapshot, StackStates } from '../drift/store.ts'
+import { buildStackHead, reportState } from './report.ts'
+import { cutStencil, type Stencil } from './stencil.ts'
+
+/**
+ * A stack of the report as JSON, in bytes that are kept: while what was found stays, only the times of the cycle are
+ * written anew. Whoever wants the bytes copies them.
+ */
+export interface StackFragment {
+  /** What the bytes show. */
+  stack: StackStates
+  readonly stencil: Stencil
+  /** In the order of the stack's states. */
+  readonly checks: readonly CheckFragment[]
+  /** Equal for equal findings of equal stacks, whenever they were made. */
+  readonly digest: string
+}
+
+/** Where a check's object lies in the bytes of its stack. */
+export interface CheckFragment {
+  readonly start: number
+  readonly end: number
+  /** Equal for equal findings, whenever they were made. */
+  readonly digest: string
+}
+
+/** What is kept of the stacks from one snapshot to the next. */
+export interface Fragments {
+  of(stack: StackStates): StackFragment
+  /** Drops what is kept of stacks that this snapshot does not have. */
+  keepOnly(snapshot: Snapshot): void
+}
+
+export function createFragments(): Fragments {
+  const kept = new Map<string, StackFragment>()
+  const times = new Map<EpochMs, string>()
+
+  /** The moments of a cycle are shared by many checks. */
+  function timeOf(moment: EpochMs): string {
+    const known = times.get(moment)
+    if (known !== undefined) return known
+    const time = formatTime(moment)
+    times.set(moment, time)
+    return time
+  }
+
+  function fill({ fill }: Stencil, states: readonly State[]): void {
+    let hole = 0
+    for (const { observedAt, staleAt, error } of states) {
+      if (observedAt !== null) fill(hole++, timeOf(observedAt))
+      if (staleAt !== null) fill(hole++, timeOf(staleAt))
+      if (error !== null) fill(hole++, timeOf(error.at))
+    }
+  }
+
+  return {
+    of(stack) {
+      const before = kept.get(stack.name)
+      if (before?.stack === stack) return before
+      const fragment = before !== undefined && saysTheSame(before.stack, stack) ? before : cutStack(stack)
+      fragment.stack = stack
+      fill(fragment.stencil, stack.states)
+      kept.set(stack.name, fragment)
+      return fragment
+    },
+    keepOnly({ stacks }) {
+      times.clear()
+      const names = new Set(stacks.map(({ name }) => name))
+      for (const name of kept.keys()) if (!names.has(name)) kept.delete(name)
+    },
+  }
+}
+
+/** The object of a stack up to where its checks begin. */
+export function writeStackHead(stack: StackStates): string {
+  return `{${members(buildStackHead(stack))},"checks":[`
+}
+
+/** The members of an object as JSON, without its braces. */
+export function members(value: object): string {
+  return JSON.stringify(value).slice(1, -1)
+}
+
+export function shortHash(text: string): string {
+  return hash('sha256', text, 'base64url').slice(0, 22)
+}
+
+/** No JSON holds this character as it is. */
+const hole = '\0'
+
+/** `2026-11-03T12:00:00.000Z`: as wide until the year 9999. */
+const timeWidth = 24
+
+function cutStack(stack: StackStates): StackFragment {
+  const head = writeStackHead(stack)
+  const checks = stack.states.map(writeCheck)
+  const text = `${head}${checks.join(',')}]}`
+  let end = Buffer.byteLength(head) - 1
+  const places = checks.map(check => {
+    const start = end + 1
+    end = start + Buffer.byteLength(check) + (check.split(hole).length - 1) * (timeWidth - hole.length)
+    return { start, end, digest: shortHash(check) }
+  })
+  return { stack, stencil: cutStencil(text.split(hole), timeWidth), checks: places, digest: shortHash(text) }
+}
+
+/** With holes for the times of the cycle, in the order in which `fill` fills them. */
+function writeCheck(state: State): string {
+  const { observedAt, staleAt, summary, differences, notes, fix, error, ...head } = reportState(state)
+  const [observed, stale] = [observedAt, staleAt].map(time => (time === null ? 'null' : `"${hole}"`))
+  const finding = members({ summary, differences, notes, fix })
+  const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${hole}"}`
+  return `{${members(head)},"observedAt":${observed},"staleAt":${stale},${finding},"error":${failure}}`
+}
+
+/** Whether two states of a stack differ in nothing but the times of the cycle. */
+function saysTheSame(one: StackStates, other: StackStates): boolean {
+  if (one.project !== other.project || one.region !== other.region) return false
+  if (!isEqualList(one.problems, other.problems)) return false
+  return one.states.length === other.states.length && one.states.every((state, at) => isAlike(state, other.states[at]))
+}
+
+function isAlike(one: State, other: State | undefined): boolean {
+  return (
+    one.check === other?.check &&
+    one.status === other.status &&
+    one.since === other.since &&
+    (one.observedAt === null) === (other.observedAt === null) &&
+    (one.staleAt === null) === (other.staleAt === null) &&
+    one.summary === other.summary &&
+    one.fix === other.fix &&
+    one.error?.code === other.error?.code &&
+    one.error?.message === other.error?.message &&
+    isEqualList(one.differences, other.differences) &&
+    isEqualList(one.notes, other.notes)
+  )
+}
+
+/** Most lists are empty. */
+function isEqualList(one: readonly unknown[], other: readonly unknown[]): boolean {
+  if (one.length !== other.length) return false
+  return one === other || one.length === 0 || isDeepStrictEqual(one, other)
+}

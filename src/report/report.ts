@@ -1,0 +1,377 @@
+import type { FromSchema } from 'json-schema-to-ts'
+import { checkKinds } from '../checks/check.ts'
+import { differenceKinds } from '../checks/finding.ts'
+import { type Status, statuses, worstStatus } from '../checks/status.ts'
+import { type EpochMs, formatTime } from '../clock.ts'
+import type { ConfigState } from '../config/config-source.ts'
+import { type PlaceState, placeStatus } from '../drift/discovery.ts'
+import type { FailedLook, State } from '../drift/state.ts'
+import type { Snapshot, StackStates } from '../drift/store.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import { type ReportFilter, selectStates } from './selection.ts'
+
+const closed = { type: 'object', additionalProperties: false } as const
+
+const time = { type: 'string', format: 'date-time' } as const
+
+const nullableTime = { type: ['string', 'null'], format: 'date-time' } as const
+
+const status = { type: 'string', enum: statuses } as const
+
+const failedLookSchema = {
+  ...closed,
+  description: 'The last look that failed, or that proved nothing.',
+  required: ['code', 'message', 'at'],
+  properties: {
+    code: { type: 'string', enum: Object.keys(errorTable) as ErrorCode[], description: 'A code of docs/errors.md.' },
+    message: { type: 'string', description: 'What happened and where, for a person.' },
+    at: { ...time, description: 'When it happened.' },
+  },
+} as const
+
+const nullableFailedLook = { anyOf: [failedLookSchema, { type: 'null' }] } as const
+
+const differenceSchema = {
+  ...closed,
+  description: 'One concrete divergence.',
+  required: ['path', 'kind', 'expected', 'actual', 'via'],
+  properties: {
+    path: { type: 'string', description: 'What diverges: `job.image`, `service.traffic`.' },
+    kind: { type: 'string', enum: differenceKinds },
+    expected: { type: ['string', 'null'], description: 'What was expected; null where nothing was.' },
+    actual: { type: ['string', 'null'], description: 'What is; null where nothing is.' },
+    via: { type: ['string', 'null'], description: 'How it came to be, where that is known.' },
+    objects: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Where one difference stands for many objects: which, up to a bound that the notes state.',
+    },
+  },
+} as const
+
+const stateProperties = {
+  status: { ...status, description: 'The status of this check.' },
+  since: { ...time, description: 'When this status began.' },
+  observedAt: { ...nullableTime, description: 'When the finding was observed; null before the first answer.' },
+  staleAt: {
+    ...nullableTime,
+    description: 'When the finding becomes too old to be believed; null before the first answer.',
+  },
+  summary: { type: 'string', description: 'One sentence: what an on-call person needs.' },
+  differences: { type: 'array', items: differenceSchema },
+  notes: {
+    type: 'array',
+    items: { type: 'string' },
+    description: 'What a reader should know although it is no difference.',
+  },
+  fix: { type: ['string', 'null'], description: 'A command that mends it and can be pasted, or null.' },
+  error: { ...nullableFailedLook, description: 'The last failed look, or null after a good one.' },
+} as const
+
+const checkName = { type: 'string', enum: checkKinds, description: 'The name of the check.' } as const
+
+const checkStateSchema = {
+  ...closed,
+  description: 'The latest finding of one check.',
+  required: ['check', 'status', 'since', 'observedAt', 'staleAt', 'summary', 'differences', 'notes', 'fix', 'error'],
+  properties: { check: checkName, ...stateProperties },
+} as const
+
+const stackProperties = {
+  name: { type: 'string', description: 'The name of the stack in the config.' },
+  status: {
+    ...status,
+    description: 'The worst status of all its checks, filters or not; unknown at best where its labels have problems.',
+  },
+  project: { type: 'string' },
+  region: { type: 'string' },
+  problems: {
+    type: 'array',
+    items: { type: 'string' },
+    description: 'What is wrong with the labels that name it; only where something is.',
+  },
+  checks: { type: 'array', items: checkStateSchema, description: 'Its checks; with a filter those that match.' },
+} as const
+
+const stackSchema = {
+  ...closed,
+  description: 'One stack and its checks.',
+  required: ['name', 'status', 'project', 'region', 'checks'],
+  properties: stackProperties,
+} as const
+
+const cycleSchema = {
+  description: 'The last completed cycle; null before the first.',
+  anyOf: [
+    {
+      ...closed,
+      required: ['id', 'startedAt', 'durationMs'],
+      properties: {
+        id: { type: 'integer', description: 'Counts the cycles since the start.' },
+        startedAt: { ...time },
+        durationMs: { type: 'number', description: 'How long the cycle took, in milliseconds.' },
+      },
+    },
+    { type: 'null' },
+  ],
+} as const
+
+const channelSchema = {
+  ...closed,
+  description: 'Where alerts are published, and how the last publishing went.',
+  required: ['channel', 'publishedAt', 'error'],
+  properties: {
+    channel: { type: 'string', description: 'The name of the channel.' },
+    publishedAt: { ...nullableTime, description: 'When it last succeeded; null before that.' },
+    error: nullableFailedLook,
+  },
+} as const
+
+const placeSchema = {
+  ...closed,
+  description: 'A project and region in which stacks are found by their labels.',
+  required: ['project', 'region', 'status', 'observedAt', 'staleAt', 'stacks', 'problems', 'error'],
+  properties: {
+    project: { type: 'string' },
+    region: { type: 'string' },
+    status: {
+      type: 'string',
+      enum: ['in_sync', 'unknown'],
+      description: 'Unknown: it could not be listed for too long, or a label names no stack that can be watched.',
+    },
+    observedAt: { ...nullableTime, description: 'When it was last listed to the end; null before the first time.' },
+    staleAt: { ...nullableTime, description: 'When that becomes too old to be believed.' },
+    stacks: { type: 'integer', description: 'How many stacks were found there, beside those that the config lists.' },
+    problems: {
+      type: 'array',
+      items: {
+        ...closed,
+        required: ['stack', 'message'],
+        properties: {
+          stack: { type: 'string', description: 'The name that the labels give.' },
+          message: { type: 'string', description: 'What is wrong with them, for a person.' },
+        },
+      },
+    },
+    error: nullableFailedLook,
+  },
+} as const
+
+const configStateSchema = {
+  ...closed,
+  description: 'How the config file stands that is followed.',
+  required: ['loadedAt', 'error', 'needRestart'],
+  properties: {
+    loadedAt: { ...time, description: 'When what counts was read.' },
+    error: { ...nullableFailedLook, description: 'Why the file as it is now does not count; null where it does.' },
+    needRestart: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Keys that have changed and count after a restart.',
+    },
+  },
+} as const
+
+const apiVersion = { type: 'string', const: 'driftwatch/v1' } as const
+
+const generatedAt = { ...time, description: 'The moment that this describes.' } as const
+
+/** `GET /drift`: every state of every stack. */
+export const reportSchema = {
+  ...closed,
+  title: 'Report',
+  description: 'Every state of every stack.',
+  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'stacks'],
+  properties: {
+    apiVersion,
+    status: {
+      ...status,
+      description:
+        'The worst status of every check of every stack, and of every place where stacks are found; filters or not.',
+    },
+    generatedAt,
+    channels: { type: 'array', items: channelSchema },
+    cycle: cycleSchema,
+    config: configStateSchema,
+    discovery: { type: 'array', items: placeSchema, description: 'Only where the config has `discover`.' },
+    stacks: { type: 'array', items: stackSchema, description: 'With a filter those that have a check that matches.' },
+  },
+} as const
+
+/** `GET /drift/{stack}`: the stack's object of the report, with the report's own head. */
+export const stackReportSchema = {
+  ...closed,
+  title: 'StackReport',
+  description: 'One stack of the report. `status` is that of the stack.',
+  required: ['apiVersion', 'status', 'generatedAt', 'cycle', 'name', 'project', 'region', 'checks'],
+  properties: { apiVersion, generatedAt, cycle: cycleSchema, ...stackProperties },
+} as const
+
+/** `GET /drift/{stack}/{check}`: the check's object of the report, with the report's own head. */
+export const checkReportSchema = {
+  ...closed,
+  title: 'CheckReport',
+  description: 'One check of one stack of the report. `status` is that of the check.',
+  required: ['apiVersion', 'generatedAt', 'cycle', 'stack', ...checkStateSchema.required],
+  properties: {
+    apiVersion,
+    generatedAt,
+    cycle: cycleSchema,
+    stack: { type: 'string', description: 'The name of the stack in the config.' },
+    check: checkName,
+    ...stateProperties,
+  },
+} as const
+
+export type Report = FromSchema<typeof reportSchema>
+export type StackReport = FromSchema<typeof stackReportSchema>
+export type CheckReport = FromSchema<typeof checkReportSchema>
+export type ReportedStack = Report['stacks'][number]
+export type ReportedCheck = ReportedStack['checks'][number]
+
+/** How a channel of alerts stands. */
+export interface ChannelState {
+  readonly channel: string
+  /** When it last published everything; null before that. */
+  readonly publishedAt: EpochMs | null
+  /** What is wrong with it, or what it may not do; null when nothing is. */
+  readonly error: FailedLook | null
+}
+
+/** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
+export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels: readonly ChannelState[] = []): Report {
+  const { stacks } = selectStates(snapshot, filter)
+  return {
+    ...buildReportHead(snapshot, channels),
+    stacks: stacks.map(({ stack, states }) => reportStack(stack, states)),
+  }
+}
+
+/** The report without its stacks, which come after it. */
+export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelState[]): Omit<Report, 'stacks'> {
+  return {
+    apiVersion: 'driftwatch/v1',
+    status: statusOfAll(snapshot),
+    generatedAt: formatTime(snapshot.takenAt),
+    channels: channels.map(reportChannel),
+    cycle: reportCycle(snapshot),
+    ...(snapshot.config && { config: reportConfig(snapshot.config) }),
+    ...(snapshot.discovery && { discovery: snapshot.discovery.map(place => reportPlace(place, snapshot.takenAt)) }),
+  }
+}
+
+/** A stack of the report without its checks, which come after it. */
+export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'> {
+  const { name, project, region, problems } = stack
+  return {
+    name,
+    status: statusOfStack(stack),
+    project,
+    region,
+    ...(problems.length > 0 && { problems: [...problems] }),
+  }
+}
+
+/** One stack's part of the report, or null where there is no such stack. */
+export function buildStackReport(snapshot: Snapshot, stackName: string): StackReport | null {
+  const stack = findStack(snapshot, stackName)
+  if (stack === undefined) return null
+  const { status, ...head } = buildStackHead(stack)
+  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
+  return { apiVersion, status, generatedAt, cycle, ...head, checks: stack.states.map(reportState) }
+}
+
+/** One check's part of the report, or null where there is no such stack, or it has no such check. */
+export function buildCheckReport(snapshot: Snapshot, stackName: string, checkName: string): CheckReport | null {
+  const state = findStack(snapshot, stackName)?.states.find(({ check }) => check === checkName)
+  if (state === undefined) return null
+  const { check, status, ...rest } = reportState(state)
+  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
+  return { apiVersion, status, generatedAt, cycle, stack: stackName, check, ...rest }
+}
+
+function findStack(snapshot: Snapshot, stackName: string): StackStates | undefined {
+  return snapshot.stacks.find(({ name }) => name === stackName)
+}
+
+/** Nothing to look at is in sync only when a cycle has said so, and when it is known that there is nothing. */
+function statusOfAll(snapshot: Snapshot): Status {
+  const states = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
+  const places = (snapshot.discovery ?? []).map(place => placeStatus(place, snapshot.takenAt))
+  const all = [...states, ...places]
+  return all.length === 0 && snapshot.cycle === null ? 'unknown' : worstStatus(all)
+}
+
+function reportHead(snapshot: Snapshot) {
+  return {
+    apiVersion: 'driftwatch/v1',
+    generatedAt: formatTime(snapshot.takenAt),
+    cycle: reportCycle(snapshot),
+  } as const
+}
+
+function reportCycle({ cycle }: Snapshot): Report['cycle'] {
+  return cycle && { id: cycle.id, startedAt: formatTime(cycle.startedAt), durationMs: cycle.durationMs }
+}
+
+function reportStack(stack: StackStates, states: readonly State[]): ReportedStack {
+  return { ...buildStackHead(stack), checks: states.map(reportState) }
+}
+
+/** Where its labels are not understood, what is looked at may be something else. */
+function statusOfStack({ states, problems }: StackStates): Status {
+  return worstStatus([...states.map(({ status }) => status), ...problems.map(() => 'unknown' as const)])
+}
+
+/** A check of the report. */
+export function reportState(state: State): ReportedCheck {
+  return {
+    check: state.check,
+    status: state.status,
+    since: formatTime(state.since),
+    observedAt: formatNullable(state.observedAt),
+    staleAt: formatNullable(state.staleAt),
+    summary: state.summary,
+    differences: state.differences.map(({ path, kind, expected, actual, via, objects }) => ({
+      path,
+      kind,
+      expected,
+      actual,
+      via,
+      ...(objects && { objects: [...objects] }),
+    })),
+    notes: [...state.notes],
+    fix: state.fix,
+    error: state.error && reportError(state.error),
+  }
+}
+
+function reportChannel({ channel, publishedAt, error }: ChannelState): Report['channels'][number] {
+  return { channel, publishedAt: formatNullable(publishedAt), error: error && reportError(error) }
+}
+
+function reportConfig({ loadedAt, error, needRestart }: ConfigState): NonNullable<Report['config']> {
+  return { loadedAt: formatTime(loadedAt), error: error && reportError(error), needRestart: [...needRestart] }
+}
+
+function reportPlace(place: PlaceState, now: EpochMs): NonNullable<Report['discovery']>[number] {
+  const { project, region, observedAt, staleAt, stacks, problems, error } = place
+  return {
+    project,
+    region,
+    status: placeStatus(place, now),
+    observedAt: formatNullable(observedAt),
+    staleAt: formatNullable(staleAt),
+    stacks,
+    problems: [...problems],
+    error: error && reportError(error),
+  }
+}
+
+function reportError({ code, message, at }: FailedLook): NonNullable<ReportedCheck['error']> {
+  return { code, message, at: formatTime(at) }
+}
+
+function formatNullable(moment: EpochMs | null): string | null {
+  return moment === null ? null : formatTime(moment)
+}
