@@ -1,4 +1,4 @@
-# test/deploy.test.ts replays what stands here, in an empty directory.
+# test/deploy/image.test.ts replays what stands here, in an empty directory.
 
 # Pinned by tag, to the Node.js that the tests run on (`node` in package.json). A tag can be pushed again: whoever can
 # pull it should add the digest, as in node:24.21.0-trixie-slim@sha256:...

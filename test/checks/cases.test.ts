@@ -1,0 +1,314 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import t, { type Test } from 'tap'
+import { parse } from 'yaml'
+import { type CloudRun, startCloudRun } from '../../sandbox/cloud-run.ts'
+import { expandDigests } from '../../sandbox/images.ts'
+import { type JsonObject, mergePatch } from '../../sandbox/merge-patch.ts'
+import { type Registry, startRegistry } from '../../sandbox/registry.ts'
+import { loadWorld } from '../../sandbox/world.ts'
+import { judgeWords } from '../../src/checks/cloud-run-parts.ts'
+import { differenceKinds } from '../../src/checks/finding.ts'
+import { statuses } from '../../src/checks/status.ts'
+import { runCli } from '../../src/cli/cli.ts'
+import { systemClock } from '../../src/clock.ts'
+import { errorTable } from '../../src/errors.ts'
+import type { Report, ReportedCheck } from '../../src/report/report.ts'
+
+/** The checks that these cases are about. */
+const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const
+
+/**
+ * A case is a folder named by what it shows and by the worst status: `patch.yaml`, what the world has become
+ * (sandbox/world.ts says how it is written); `config.yaml`, what the config has become, if it has; `expected.yaml`.
+ */
+const folder = new URL('../fixtures/checks/', import.meta.url)
+
+interface ExpectedDifference {
+  readonly path: string
+  readonly kind: string
+  /** Parts of the texts, as are `via` and everything of a check but `code`. */
+  readonly expected?: string
+  readonly actual?: string
+  readonly via?: string
+}
+
+interface ExpectedCheck {
+  readonly status: (typeof statuses)[number]
+  /** All of them, in any order. Left out: none when in sync, any otherwise. */
+  readonly differences?: readonly ExpectedDifference[]
+  readonly summary?: readonly string[]
+  readonly fix?: readonly string[]
+  /** Each is a part of some note; an empty list: there is no note. */
+  readonly notes?: readonly string[]
+  /** Of the error. Left out: there is none. `ANY`: what it is is not laid down, nor whether there is one beside a drift. */
+  readonly code?: string
+  /** A part of the error's message. */
+  readonly message?: string
+}
+
+interface Expected {
+  /** The rule that the case stands on. */
+  readonly why: string
+  /** No registry is asked: there is an emulator of Cloud Run and none of a registry. */
+  readonly withoutRegistry?: boolean
+  readonly checks: Readonly<Record<(typeof cloudRunChecks)[number], ExpectedCheck>>
+  readonly exitCode: number
+}
+
+const text = { type: 'string', minLength: 1 } as const
+const texts = { type: 'array', items: text } as const
+const closed = (properties: object, required: readonly string[] = []) =>
+  ({ type: 'object', additionalProperties: false, properties, required }) as const
+
+const expectedCheck = closed(
+  {
+    status: { enum: statuses },
+    differences: {
+      type: 'array',
+      minItems: 1,
+      items: closed(
+        {
+          path: { type: 'string', pattern: '^(service|job|execution)(\\.[a-zA-Z]+)?$' },
+          kind: { enum: differenceKinds },
+          expected: text,
+          actual: text,
+          via: text,
+        },
+        ['path', 'kind'],
+      ),
+    },
+    summary: texts,
+    fix: texts,
+    notes: texts,
+    code: { enum: [...Object.keys(errorTable), 'ANY'] },
+    message: text,
+  },
+  ['status'],
+)
+
+const schemas = {
+  'patch.yaml': closed({ services: {}, revisions: {}, jobs: {}, executions: {}, registry: {}, faults: {} }),
+  'config.yaml': closed({
+    timeout: text,
+    rolloutGrace: text,
+    service: closed({ container: {}, repositories: {}, expectedImage: {} }),
+    job: closed({ container: {}, command: {}, args: {}, maxDuration: {} }),
+  }),
+  'expected.yaml': closed(
+    {
+      why: text,
+      withoutRegistry: { const: true },
+      checks: closed(Object.fromEntries(cloudRunChecks.map(kind => [kind, expectedCheck])), cloudRunChecks),
+      exitCode: { enum: [0, 1, 2, 3] },
+    },
+    ['why', 'checks', 'exitCode'],
+  ),
+} as const
+
+interface Case {
+  readonly name: string
+  readonly patch: JsonObject
+  readonly config: JsonObject
+  readonly expected: Expected
+}
+
+const ajv = new Ajv({ allErrors: true })
+const validators = Object.fromEntries(
+  Object.entries(schemas).map(([file, schema]) => [file, ajv.compile<JsonObject>(schema)]),
+)
+
+function readCase(name: string): Case {
+  const files = readdirSync(new URL(`${name}/`, folder))
+  const content = Object.fromEntries(files.map(file => [file, readPart(`${name}/${file}`, file)]))
+  return {
+    name,
+    patch: content['patch.yaml'] as JsonObject,
+    config: (content['config.yaml'] ?? {}) as JsonObject,
+    expected: content['expected.yaml'] as unknown as Expected,
+  }
+}
+
+function readPart(path: string, file: string): JsonObject {
+  const content: unknown = parse(expandDigests(readFileSync(new URL(path, folder), 'utf8')))
+  const validate = validators[file]
+  if (validate === undefined) throw new Error(`${path}: a case has ${Object.keys(schemas).join(', ')} and nothing else`)
+  if (!validate(content)) throw new Error(`${path}: ${ajv.errorsText(validate.errors)}`)
+  return content
+}
+
+/** The config of deploy/openagents-runtime.yaml without its database, changed by the case. */
+function configOf({ config }: Case): string {
+  const { service = {}, job = {}, ...settings } = config
+  const stack = {
+    name: 'runtime',
+    project: 'openagentsgemini',
+    region: 'us-central1',
+    service: mergePatch(
+      {
+        name: 'runtime',
+        repositories: ['us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'],
+      },
+      service,
+    ),
+    job: mergePatch({ name: 'runtime-migrate', command: ['runtime-migrate'], args: [] }, job),
+  }
+  return JSON.stringify({ ...settings, stacks: [stack] })
+}
+
+/** The emulators hold one world at a time: cases that run at once have their own. */
+interface Lane {
+  readonly cloudRun: CloudRun
+  readonly registry: Registry
+}
+
+interface Said {
+  readonly exitCode: number
+  readonly report: Report
+  readonly stderr: string
+}
+
+/** What `driftwatch check --format json` says of a case. */
+async function check(t: Test, { cloudRun, registry }: Lane, each: Case): Promise<Said> {
+  const world = loadWorld(each.patch)
+  cloudRun.setWorld(world)
+  registry.setWorld(world.registry)
+  const directory = t.testdir({ 'driftwatch.yaml': configOf(each) })
+  const said = { stdout: '', stderr: '' }
+  const stream = (name: keyof typeof said) => ({
+    write(text: string) {
+      said[name] += text
+    },
+  })
+  const exitCode = await runCli(['check', '--format', 'json', '--config', join(directory, 'driftwatch.yaml')], {
+    stdout: stream('stdout'),
+    stderr: stream('stderr'),
+    variables: {
+      CLOUD_RUN_EMULATOR_HOST: cloudRun.host,
+      ...(!each.expected.withoutRegistry && { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }),
+    },
+    clock: systemClock,
+    nodeVersion: process.version,
+    signal: new AbortController().signal,
+  })
+  if (said.stdout === '') throw new Error(`check printed nothing: ${said.stderr}`)
+  return { exitCode, report: JSON.parse(said.stdout), stderr: said.stderr }
+}
+
+/** How what `check` says differs from what is expected: one sentence for each. */
+function complaintsOfAll(expected: Expected, { exitCode, report, stderr }: Said): string[] {
+  const said: string[] = []
+  const found = report.stacks.flatMap(({ checks }) => checks)
+  const kinds = found.map(({ check }) => check).join()
+  if (kinds !== cloudRunChecks.join()) said.push(`the checks reported are ${kinds}`)
+  for (const each of found) {
+    for (const complaint of complaints(expected.checks[each.check as (typeof cloudRunChecks)[number]], each))
+      said.push(`${each.check}: ${complaint}`)
+  }
+  if (exitCode !== expected.exitCode) said.push(`exit code: expected ${expected.exitCode}, was ${exitCode}`)
+  if (stderr !== '') said.push(`stderr: expected nothing, was ${stderr}`)
+  return said
+}
+
+/** How the finding differs from what is expected: one sentence for each. */
+function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
+  const said: string[] = []
+  const wrong = (what: string, wanted: unknown, was: unknown) =>
+    said.push(`${what}: expected ${JSON.stringify(wanted)}, was ${JSON.stringify(was)}`)
+  if (found.status !== expected.status) wrong('status', expected.status, found.status)
+  const paths = ({ path, kind }: { path: string; kind: string }) => `${path} ${kind}`
+  const wanted = expected.differences ?? (expected.status === 'in_sync' ? [] : found.differences)
+  const [these, those] = [wanted.map(paths).sort(), found.differences.map(paths).sort()]
+  if (these.join() !== those.join()) wrong('differences', these, those)
+  for (const difference of expected.differences ?? []) {
+    const match = found.differences.find(each => paths(each) === paths(difference))
+    for (const key of ['expected', 'actual', 'via'] as const) {
+      if (!(match?.[key] ?? '').includes(difference[key] ?? ''))
+        wrong(`${difference.path} ${key}`, difference[key], match)
+    }
+  }
+  for (const part of expected.summary ?? []) if (!found.summary.includes(part)) wrong('summary', part, found.summary)
+  for (const part of expected.fix ?? []) if (!found.fix?.includes(part)) wrong('fix', part, found.fix)
+  for (const part of expected.notes ?? []) {
+    if (!found.notes.some(note => note.includes(part))) wrong('notes', part, found.notes)
+  }
+  if (expected.notes?.length === 0 && found.notes.length > 0) wrong('notes', [], found.notes)
+  if (!codeFits(expected, found)) wrong('error', expected.code ?? null, found.error)
+  if (!(found.error?.message ?? '').includes(expected.message ?? '')) wrong('error', expected.message, found.error)
+  return [...said, ...blemishes(found)]
+}
+
+function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): boolean {
+  if (code === 'ANY') return status !== 'unknown' || error !== null
+  return (error?.code ?? null) === (code ?? null)
+}
+
+/** What no finding may have, whatever its case. */
+function blemishes({ status, summary, differences, fix }: ReportedCheck): string[] {
+  const said: string[] = []
+  if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is no line: ${JSON.stringify(summary)}`)
+  if (status === 'in_sync' && fix !== null) said.push(`in sync, and yet there is a fix: ${fix}`)
+  if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
+  for (const { path, expected, actual } of differences) {
+    if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
+  }
+  return said
+}
+
+// As in .taprc, for when this file is run by itself.
+t.setTimeout(120_000)
+
+const names = readdirSync(folder).sort()
+const cases = names.map(readCase)
+
+t.test('there are cases enough, and each status is expected of each check', async t => {
+  t.ok(cases.length >= 60, `${cases.length} cases`)
+  for (const kind of cloudRunChecks) {
+    const expected = new Set(cases.map(each => each.expected.checks[kind].status))
+    t.strictSame([...expected].sort(), [...statuses].sort(), kind)
+  }
+  t.strictSame([...new Set(cases.map(({ expected }) => expected.exitCode))].sort(), [0, 1, 2, 3], 'exit codes')
+})
+
+t.test('a folder is named by its worst status, and its exit code is that of the worst status', async t => {
+  const exitCodes = { drifted: 2, unknown: 1, pending: 3, in_sync: 0 }
+  for (const { name, expected } of cases) {
+    const all = Object.values(expected.checks).map(({ status }) => status)
+    const worst = statuses.find(status => all.includes(status)) ?? 'in_sync'
+    t.ok(name.endsWith(`-${worst.replace('_', '-')}`), name)
+    t.equal(expected.exitCode, exitCodes[worst], name)
+  }
+})
+
+t.test('check finds what each case expects', async t => {
+  const lanes = await Promise.all(
+    Array.from({ length: 4 }, async () => ({ cloudRun: await startCloudRun(), registry: await startRegistry() })),
+  )
+  t.teardown(() => Promise.all(lanes.flatMap(({ cloudRun, registry }) => [cloudRun.close(), registry.close()])))
+  const free = [...lanes]
+  t.jobs = lanes.length
+  for (const each of cases) {
+    t.test(each.name, { buffered: true }, async t => {
+      const lane = free.pop()
+      if (lane === undefined) throw new Error('more cases run at once than there are lanes')
+      t.teardown(() => free.push(lane))
+      const wrong = complaintsOfAll(each.expected, await check(t, lane, each))
+      for (const complaint of wrong) t.fail(complaint)
+      if (wrong.length === 0) t.pass(each.expected.why)
+    })
+  }
+})
+
+t.test('arguments that differ in a secret alone are told to differ, without it', async t => {
+  const words = { path: 'job.args', subject: 'job migrate', what: 'args', via: null } as const
+  const judge = (expected: string[], actual: string[]) => judgeWords({ expected, actual }, words, 'drifted')
+  const part = judge(['--password', 'one', '-x'], ['--password', 'two', '-x'])
+  t.match(part, {
+    status: 'drifted',
+    summary: 'job migrate has the args ["--password","***","-x"], of which what is masked differs',
+    difference: { expected: '["--password","***","-x"]', actual: '["--password","***","-x"]' },
+  })
+  t.match(judge(['a'], ['a', 'b']), { summary: 'job migrate has the args ["a","b"] instead of ["a"]' })
+  t.match(judge(['--password=one'], ['--password=one']), { status: 'in_sync' })
+})

@@ -1,0 +1,575 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { type Contract, type ContractOptions, type ContractWorld, startContract } from '../../sandbox/contract.ts'
+import type { Finding } from '../../src/checks/finding.ts'
+import { httpContract } from '../../src/checks/http-contract.ts'
+import type { IdentityTokens } from '../../src/clients/google/identity-tokens.ts'
+import { createHttpClient, type HttpOptions } from '../../src/clients/http/http.ts'
+import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
+import { systemClock } from '../../src/clock.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import { printConfig } from '../../src/config/mask.ts'
+import { createHttpProbe } from '../../src/probes/http.ts'
+import { followPointer } from '../../src/release/json-pointer.ts'
+import { canaryForms } from '../helpers/canaries.ts'
+import { makeCertificate, noOpenssl } from '../helpers/certificate.ts'
+
+const token = 'a-very-secret-token'
+
+/** The runbook's two requests. */
+const requests = [
+  {
+    name: 'openapi',
+    path: '/internal/v1/openapi.json',
+    expect: [
+      { at: '/paths/~1credit~1intent' },
+      { at: '/paths/~1credit~1settle', type: 'object' },
+      { at: '/components/schemas/CreditSettleResponseV1/properties/settlement_id' },
+    ],
+  },
+  {
+    name: 'credit-health',
+    path: '/internal/v1/credit/health',
+    expect: [
+      { at: '/schema', matches: '^openagents\\.' },
+      { at: '/breakers', type: 'object' },
+      { at: '/policy/max_sats_per_envelope', type: 'integer' },
+    ],
+  },
+]
+
+const openapi = {
+  paths: { '/credit/intent': {}, '/credit/settle': {} },
+  components: { schemas: { CreditSettleResponseV1: { properties: { settlement_id: { type: 'string' } } } } },
+}
+const health = { schema: 'openagents.credit.v1', breakers: {}, policy: { max_sats_per_envelope: 100_000 } }
+
+const healthy: ContractWorld = {
+  '/internal/v1/openapi.json': { body: openapi },
+  '/internal/v1/credit/health': { body: health },
+}
+
+function buildConfig(contract: object) {
+  const stack = { name: 'runtime', project: 'acme', region: 'us-central1', service: { name: 'runtime' } }
+  return parseConfig(
+    JSON.stringify({ stacks: [{ ...stack, httpContract: { requests, ...contract } }] }),
+    'test.yaml',
+    {},
+  )
+}
+
+interface LookOptions extends Partial<HttpOptions> {
+  readonly signal?: AbortSignal
+  readonly tokens?: IdentityTokens
+  readonly answerWithinMs?: number
+  /** How long the process has stood still, whenever that is asked. */
+  readonly stoodStill?: readonly number[]
+}
+
+async function look(
+  contract: object,
+  { signal, tokens, answerWithinMs = 20_000, stoodStill = [], ...options }: LookOptions = {},
+): Promise<Finding> {
+  const config = buildConfig(contract)
+  const [stack] = config.stacks
+  if (!stack) throw new Error('there is a stack')
+  const client = createHttpClient({ clock: systemClock, ...options })
+  const still = stoodStill.values()
+  const pulse = { stoodStillMs: () => still.next().value ?? 0 }
+  const probe = createHttpProbe({ client, tokens: tokens ?? null, clock: systemClock, pulse, answerWithinMs })
+  const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
+  return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
+}
+
+async function build(t: Test, options: ContractOptions = {}): Promise<Contract> {
+  const server = await startContract({ world: healthy, ...options })
+  t.teardown(() => server.close())
+  return server
+}
+
+async function serve(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const health_ = '/internal/v1/credit/health'
+const openapi_ = '/internal/v1/openapi.json'
+
+interface Case {
+  readonly world: ContractWorld
+  readonly finding: object
+}
+
+const cases: Record<string, Case> = {
+  'a contract that is kept': {
+    world: {},
+    finding: { status: 'in_sync', differences: [], fix: null, summary: /^openapi, credit-health: answered/ },
+  },
+  'a path that is gone from the document': {
+    world: { [openapi_]: { body: { ...openapi, paths: { '/credit/intent': {} } } } },
+    finding: {
+      status: 'drifted',
+      summary: 'openapi: there is nothing at /paths/~1credit~1settle, only /paths is there',
+      differences: [
+        { path: 'openapi#/paths/~1credit~1settle', kind: 'missing', expected: 'of type object', actual: null },
+      ],
+    },
+  },
+  'a pointer into nothing says how far it leads': {
+    world: { [health_]: { body: { schema: 'openagents.x', breakers: {}, policy: 7 } } },
+    finding: { status: 'drifted', summary: /nothing at \/policy\/max_sats_per_envelope, only \/policy is there/ },
+  },
+  'values of another type or text': {
+    world: { [health_]: { body: { schema: 'x', breakers: [], policy: { max_sats_per_envelope: 1.5 } } } },
+    finding: {
+      status: 'drifted',
+      differences: [
+        { path: 'credit-health#/schema', kind: 'changed', expected: 'matching ^openagents\\.', actual: '"x"' },
+        { path: 'credit-health#/breakers', expected: 'of type object', actual: 'an array' },
+        { path: 'credit-health#/policy/max_sats_per_envelope', expected: 'of type integer', actual: 'of type number' },
+      ],
+    },
+  },
+  'an HTML page in its place': {
+    world: { [openapi_]: { contentType: 'text/html; charset=utf-8', body: '<!doctype html><title>Sign in</title>' } },
+    finding: {
+      status: 'drifted',
+      summary: 'openapi: the answer is an HTML page, and not the JSON document of the contract',
+      differences: [{ path: 'openapi.body', expected: 'a JSON document', actual: 'an HTML page' }],
+    },
+  },
+  'an empty body': {
+    world: { [openapi_]: { contentType: 'application/json', body: '' } },
+    finding: { status: 'drifted', differences: [{ path: 'openapi.body', actual: 'an empty body' }] },
+  },
+  'another status': {
+    world: { [health_]: { status: 404 } },
+    finding: {
+      status: 'drifted',
+      differences: [{ path: 'credit-health.status', kind: 'changed', expected: '200', actual: '404' }],
+    },
+  },
+  'a failure of the service': {
+    world: { [health_]: { status: 503 } },
+    finding: { status: 'drifted', differences: [{ path: 'credit-health.status', actual: '503' }] },
+  },
+  'who is not let in knows nothing': {
+    world: { [health_]: { status: 403 } },
+    finding: {
+      status: 'unknown',
+      differences: [],
+      doubt: { code: 'PERMISSION_DENIED', message: /roles\/run\.invoker/ },
+    },
+  },
+}
+
+t.test('a contract is judged by what is answered', async t => {
+  for (const [name, { world, finding }] of Object.entries(cases)) {
+    t.test(name, async t => {
+      const server = await build(t, { world: { ...healthy, ...world } })
+      const found = await look({ url: server.url })
+      const { differences } = finding as { differences?: readonly unknown[] }
+      if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
+      t.match(found, finding)
+      if (found.differences.length > 0) t.match(found.fix, `curl -sS -i ${server.url}/internal/v1/`)
+    })
+  }
+})
+
+t.test('assertions', async t => {
+  const body = {
+    text: 'v1.2',
+    number: 5,
+    flag: false,
+    none: null,
+    list: [{ 'a/b': 1, 'm~n': 2 }],
+    long: 'a'.repeat(100_000),
+  }
+  const server = await build(t, { world: { '/': { body } } })
+  const holds = async (assertion: object) => {
+    const { status } = await look({ url: server.url, requests: [{ name: 'it', path: '/', expect: [assertion] }] })
+    return status === 'in_sync'
+  }
+  for (const assertion of [
+    { at: '' },
+    { at: '', type: 'object' },
+    { at: '/text', equal: 'v1.2', matches: '1\\.' },
+    { at: '/number', equal: 5, type: 'number' },
+    { at: '/number', equal: '5' },
+    { at: '/flag', equal: false, type: 'boolean' },
+    { at: '/none', type: 'null' },
+    { at: '/list/0/a~1b', equal: 1 },
+    { at: '/list/0/m~0n', equal: 2 },
+    { at: '/list/1', present: false },
+    { at: '/nothing/at/all', present: false },
+    { at: '/long', matches: '^(a+)+$' },
+  ]) {
+    t.ok(await holds(assertion), JSON.stringify(assertion))
+  }
+  for (const assertion of [
+    { at: '/text', equal: 'v1' },
+    { at: '/number', equal: 50 },
+    { at: '/number', type: 'string' },
+    { at: '/text', matches: '^1' },
+    { at: '/none', type: 'object' },
+    { at: '/list', type: 'object' },
+    { at: '/list/-' },
+    { at: '/list/00' },
+    { at: '/list/length' },
+    { at: '/text/length' },
+    { at: '/text/0' },
+    { at: '/__proto__' },
+    { at: '/constructor' },
+    { at: '/text', present: false },
+    { at: '/long', matches: '^(a+)+b$' },
+  ]) {
+    t.notOk(await holds(assertion), JSON.stringify(assertion))
+  }
+  t.same(followPointer({ a: { b: 1 } }, '/a/c/d'), { kind: 'nothing', upTo: '/a' })
+})
+
+t.test('over TLS', { skip: noOpenssl }, async t => {
+  const { ca, ...tls } = await makeCertificate(t.testdir())
+  const server = await build(t, { tls, token })
+  t.match(await look({ url: server.url, bearerToken: token }, { ca }), { status: 'in_sync' })
+  t.equal(server.requests.length, 2)
+  t.match(
+    await look({ url: server.url, bearerToken: token }),
+    { status: 'unknown', doubt: { code: 'UNAVAILABLE', message: /certificate of localhost:\d+ is not trusted/ } },
+    'a certificate of nobody known',
+  )
+  const byAddress = server.url.replace('localhost', '127.0.0.1')
+  t.match(await look({ url: byAddress }, { ca }), {
+    doubt: { message: /not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/ },
+  })
+  t.equal(server.requests.length, 2, 'and the token went to neither')
+  const refused = await look({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
+  t.match(refused, { status: 'unknown', doubt: { code: 'UNAUTHENTICATED', message: /check its token/ } })
+  t.notMatch(JSON.stringify(refused), 'a-wrong-secret')
+})
+
+t.test('an identity token is asked for by its audience, and what cannot be had is an error', async t => {
+  const server = await build(t, { token })
+  const asked: string[] = []
+  const tokens: IdentityTokens = {
+    async token(audience) {
+      asked.push(audience)
+      return token
+    },
+  }
+  const contract = { url: server.url, identityTokenAudience: 'https://runtime.example' }
+  t.match(await look(contract, { tokens }), { status: 'in_sync' })
+  t.same(asked, ['https://runtime.example'])
+  await t.rejects(look(contract), { code: 'EMULATOR_ABSENT' })
+})
+
+t.test('a redirect', async t => {
+  const other = await build(t)
+  const redirecting = (location: string): ContractWorld => ({ ...healthy, [health_]: { status: 302, location } })
+  t.test('to another host is not followed, and no token goes there', async t => {
+    const server = await build(t, { world: redirecting(`${other.url}${health_}`), token })
+    const found = await look({ url: server.url, bearerToken: token })
+    t.match(found, {
+      status: 'drifted',
+      differences: [{ path: 'credit-health.status', expected: '200', actual: `302 to ${other.url}${health_}` }],
+    })
+    t.same(other.requests, [])
+  })
+  t.test('within the host is', async t => {
+    const world = { ...redirecting('/moved'), '/moved': { body: health } }
+    const server = await build(t, { world })
+    t.match(await look({ url: server.url }), { status: 'in_sync' })
+  })
+  t.test('in a circle ends', async t => {
+    const server = await build(t, { world: redirecting(health_) })
+    t.match(await look({ url: server.url }), { status: 'drifted', differences: [{ path: 'credit-health.status' }] })
+    t.equal(server.requests.filter(({ path }) => path === health_).length, 4)
+  })
+})
+
+t.test('neither secrets nor the document are published', async t => {
+  const secret = 'hunter2-hunter2'
+  const body = {
+    echo: `Bearer ${token}`,
+    password: secret,
+    nested: { password: secret },
+    list: [secret],
+    version: `v1\u202e${'x'.repeat(100)}`,
+  }
+  const expect = [
+    { at: '/echo', matches: '^Basic ' },
+    { at: '/password', type: 'integer' },
+    { at: '/password', present: false },
+    { at: '/nested', type: 'string' },
+    { at: '/nested', equal: 'nothing' },
+    { at: '/list', matches: '^x' },
+    { at: '/version', equal: 'v2' },
+  ]
+  const server = await build(t, { world: { '/': { body } } })
+  const found = await look({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
+  t.notMatch(JSON.stringify(found), token)
+  t.notMatch(JSON.stringify(found), secret)
+  t.strictSame(
+    found.differences.map(({ actual }) => actual),
+    [
+      '"Bearer ***"',
+      'of type string',
+      'of type string',
+      'an object',
+      'an object',
+      'an array',
+      `"v1\\u{202e}${'x'.repeat(46)}...`,
+    ],
+  )
+  const location = `https://user:${secret}@elsewhere.example/login?state=${secret}#${secret}`
+  const redirecting = await build(t, { world: { '/': { status: 302, location } } })
+  const redirected = await look({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
+  t.match(redirected, { differences: [{ path: 'it.status', actual: '302 to https://elsewhere.example/login' }] })
+  t.notMatch(JSON.stringify(redirected), secret)
+  for (const world of [
+    { status: 302, location: `https://elsewhere.example/${'x'.repeat(170)}${token}` },
+    { contentType: `text/${token}`, body: 'no JSON' },
+    { body: { echo: [token, encodeURIComponent(token), Buffer.from(token).toString('base64')].join(' ') } },
+  ]) {
+    const { url } = await build(t, { world: { '/': world } })
+    const requests = [{ name: 'it', path: '/', expect: [{ at: '/echo', equal: 'x' }] }]
+    const text = JSON.stringify(await look({ url, bearerToken: token, requests }))
+    t.match(text, 'drifted')
+    for (const form of canaryForms(token)) t.notMatch(text, form)
+  }
+  const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
+  const plain = await look({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
+  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })
+})
+
+t.test('no request goes to a metadata server or a link-local address', async t => {
+  const { refuses } = createAddressRules()
+  for (const address of [
+    '169.254.169.254',
+    '169.254.0.1',
+    '0.0.0.0',
+    '255.255.255.255',
+    '224.0.0.1',
+    '100.100.100.200',
+    '::',
+    'fe80::1',
+    'ff02::1',
+    'fd00:ec2::254',
+    'fd20:ce::254',
+    '::ffff:169.254.169.254',
+    '::ffff:a9fe:a9fe',
+    '64:ff9b::a9fe:a9fe',
+    '2002:a9fe:a9fe::1',
+    'no address',
+  ]) {
+    t.ok(refuses(address), address)
+  }
+  for (const address of ['127.0.0.1', '::1', '10.0.0.7', '34.143.72.2', '2600:1900:4240:200::', 'fd00::1'])
+    t.notOk(refuses(address), address)
+  for (const url of [
+    'https://169.254.169.254',
+    'https://[::ffff:a9fe:a9fe]',
+    'https://2852039166',
+    'https://0xa9.0xfe.0xa9.0xfe',
+    'https://metadata.google.internal',
+    'https://metadata',
+  ]) {
+    const found = await look({ url, bearerToken: token })
+    t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /nothing was sent/ } }, url)
+  }
+  t.test('nor by a name that stands for one, be it among others', async t => {
+    const server = await build(t)
+    const url = server.url.replace('127.0.0.1', 'localhost')
+    const found = await look(
+      { url },
+      {
+        resolve: async () => [
+          { address: '127.0.0.1', family: 4 },
+          { address: '169.254.169.254', family: 4 },
+        ],
+      },
+    )
+    t.match(found, { doubt: { message: /localhost stands for 169\.254\.169\.254, .* nothing was sent/ } })
+    t.same(server.requests, [])
+  })
+  t.test('and a name is resolved once for a connection: what was checked is connected to', async t => {
+    const server = await build(t)
+    let asked = 0
+    const resolve = async () => [{ address: asked++ % 2 === 0 ? '127.0.0.1' : '169.254.169.254', family: 4 as const }]
+    const only = requests.slice(0, 1)
+    const url = server.url.replace('127.0.0.1', 'localhost')
+    t.match(await look({ url, requests: only }, { resolve }), { status: 'in_sync' })
+    t.equal(asked, 1)
+  })
+})
+
+t.test('sizes and times are bounded', async t => {
+  t.test('a body of 50 MiB is not read', async t => {
+    let sent = 0
+    const piece = Buffer.alloc(1024 * 1024, ' ')
+    const url = await serve(t, (_, response) => {
+      const write = (): unknown => {
+        for (; sent < 50; sent++) if (!response.write(piece)) return response.once('drain', write)
+        return response.end()
+      }
+      write()
+    })
+    const found = await look({ url, requests: requests.slice(0, 1) })
+    t.match(found, { status: 'drifted', differences: [{ actual: 'a body of more than 4 MiB' }] })
+    t.ok(sent < 50, `${sent} MiB were sent`)
+  })
+  t.test('an answer that never ends is given up', async t => {
+    const ending = new AbortController()
+    const url = await serve(t, (_, response) => {
+      response.write('{')
+      ending.abort()
+    })
+    const found = await look({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
+    t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })
+  })
+  t.test(
+    'an answer that has not begun in time is proven to be late, without waiting for the end of the look',
+    async t => {
+      const hanging = await serve(t, () => {})
+      const late = { ...requests[0], maxLatency: '50ms' }
+      t.match(await look({ url: hanging, requests: [late] }), {
+        status: 'drifted',
+        doubt: null,
+        summary: /^openapi: no whole answer \d+ms after the request; 50ms are allowed$/,
+        differences: [
+          { path: 'openapi.latency', kind: 'changed', expected: 'at most 50ms', actual: /^more than \d+ms$/ },
+        ],
+        fix: /^curl/,
+      })
+    },
+  )
+  t.test('the body too: one that stays away until the look ends took longer than it may', async t => {
+    const trickling = await serve(t, (_, response) => response.write('{'))
+    const late = { ...requests[0], maxLatency: '10ms' }
+    t.match(await look({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
+      status: 'drifted',
+      differences: [{ path: 'openapi.latency' }],
+    })
+  })
+  t.test('a look that ends before the answer is late proves nothing', async t => {
+    const hanging = await serve(t, () => {})
+    t.match(await look({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
+      status: 'unknown',
+      doubt: { code: 'DEADLINE_EXCEEDED' },
+    })
+  })
+  t.test('nor does a request that was never sent', async t => {
+    const url = (await serve(t, () => {})).replace('127.0.0.1', 'localhost')
+    const late = { ...requests[0], maxLatency: '10ms' }
+    const resolve = () => new Promise<never>(() => {})
+    t.match(await look({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
+      status: 'unknown',
+      doubt: { code: 'DEADLINE_EXCEEDED' },
+    })
+  })
+  t.test('an answer that is slow is asked for once more, and the better one counts', async t => {
+    const slow = { ...requests[0], maxLatency: '20ms' }
+    const world = { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } }
+    const server = await build(t, { world })
+    t.match(await look({ url: server.url, requests: [slow] }), {
+      status: 'drifted',
+      differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20ms' }],
+    })
+    t.equal(server.requests.length, 2, 'twice')
+  })
+  t.test('an answer that is late only for the time that Driftwatch stood still proves nothing', async t => {
+    const slow = { ...requests[0], maxLatency: '20ms' }
+    const server = await build(t, { world: { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } } })
+    const lost = { status: 'unknown', differences: [], doubt: { code: 'LOOP_BLOCKED' } }
+    const late = { status: 'drifted', differences: [{ path: 'openapi.latency' }] }
+    for (const [stoodStill, expected] of [
+      [[0, 5000, 5000, 9000], lost],
+      [[0, 0, 0, 5000], lost],
+      [[0, 5000, 5000, 5000], late],
+      [[0, 10, 10, 20], lost],
+    ] as const) {
+      t.match(await look({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
+    }
+    const silent = await serve(t, () => {})
+    t.match(await look({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
+    t.match(await look({ url: silent, requests: [slow] }), late)
+  })
+  t.test('a failure that passes is no difference', async t => {
+    let asked = 0
+    const url = await serve(t, (_, response) => {
+      asked++
+      if (asked === 1) response.writeHead(503).end()
+      else response.end(JSON.stringify(openapi))
+    })
+    t.match(await look({ url, requests: requests.slice(0, 1) }), { status: 'in_sync' })
+  })
+  t.test('where nobody listens it is unknown', async t => {
+    const server = await startContract()
+    await server.close()
+    t.match(await look({ url: server.url }), {
+      status: 'unknown',
+      doubt: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ },
+    })
+  })
+  t.test('and where something else than HTTP is spoken', async t => {
+    const url = await serve(t, ({ socket }) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'))
+    t.match(await look({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
+  })
+})
+
+t.test('the config', async t => {
+  const url = 'https://runtime.example'
+  const shown = printConfig(buildConfig({ url, bearerToken: token }))
+  t.notMatch(shown, token)
+  t.match(shown, /bearerToken: "?\*\*\*/)
+  const latencyAt = (timeout: string) =>
+    parseConfig(
+      JSON.stringify({
+        timeout,
+        stacks: [
+          { name: 'a', project: 'acme', region: 'here', service: { name: 'a' }, httpContract: { url, requests } },
+        ],
+      }),
+      'test.yaml',
+      {},
+    ).stacks[0]?.httpContract?.requests[0]?.maxLatencyMs
+  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'left out, it is no longer than an answer is waited for')
+  t.match(buildConfig({ url: '' }).stacks[0], { httpContract: null, notes: [/`httpContract\.url` is empty/] })
+  const problem = (contract: object) => {
+    try {
+      buildConfig({ url, ...contract })
+      return 'none'
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  for (const [contract, message] of [
+    [{ url: 'http://runtime.example' }, /must be an https URL without path/],
+    [{ url: 'https://user:secret@runtime.example' }, /must be an https URL/],
+    [{ url: 'https://runtime.example/path' }, /must be an https URL/],
+    [{ bearerToken: 'two words' }, /bearerToken: must be a token$/],
+    [{ bearerToken: 'x', identityTokenAudience: 'y' }, /only one of them/],
+    [{ requests: [] }, /must not be empty/],
+    [{ requests: [requests[0], requests[0]] }, /names must be unique/],
+    [{ requests: [{ name: 'a', path: '//elsewhere.example' }] }, /must be a path/],
+    [{ requests: [{ name: 'a', path: '/', status: 99 }] }, /must be an HTTP status/],
+    [
+      { requests: [{ name: 'a', path: '/', maxLatency: '9001ms' }] },
+      /requests\[0\]\.maxLatency: 9001ms is longer than nine tenths of timeout \(10s\).*: make it 9s at most/,
+    ],
+    [{ requests: [{ name: 'a', path: '/', maxLatency: '9s' }] }, /^none$/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: 'paths' }] }] }, /must be a JSON Pointer/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '/~2' }] }] }, /must be a JSON Pointer/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '', matches: '(?=a)' }] }] }, /must be a regular expression/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '', type: 'text' }] }] }, /must be one of string, number/],
+  ] as const) {
+    t.match(problem(contract), message, JSON.stringify(contract))
+  }
+})

@@ -1,0 +1,4 @@
+import t from 'tap'
+import { testRoleGrants } from '../helpers/role-grants-suite.ts'
+
+testRoleGrants(t, 14)

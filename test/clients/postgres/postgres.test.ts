@@ -1,0 +1,381 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import t from 'tap'
+import { createPostgresReader } from '../../../src/clients/postgres/postgres.ts'
+import { createPostgresReaders } from '../../../src/clients/postgres/postgres-readers.ts'
+import { createPostgresWriter } from '../../../src/clients/postgres/postgres-writer.ts'
+import { parsePostgresUrl } from '../../../src/config/postgres-url.ts'
+import { readCatalog } from '../../../src/probes/read-catalog.ts'
+import { installedMajors, startPostgres } from '../../helpers/postgres-server.ts'
+
+const secret = 's3cret@:/?#'
+
+t.test('reads a URL as libpq does', async t => {
+  const target = { port: 5432, password: null, sslMode: 'prefer', sslRootCert: null, sslCert: null, sslKey: null }
+  const cases: [string, object][] = [
+    ['postgres://me@db/app', { host: 'db', user: 'me', database: 'app' }],
+    ['postgresql://me@db:6000', { host: 'db', port: 6000, user: 'me', database: 'me' }],
+    ['postgres://me:a%40b%25@[::1]:1/x', { host: '::1', port: 1, user: 'me', password: 'a@b%', database: 'x' }],
+    ['postgres://me:p@ss@db/x', { host: 'db', user: 'me', password: 'p@ss', database: 'x' }],
+    ['postgres://me@/app?host=/cloudsql/p:r:i', { host: '/cloudsql/p:r:i', user: 'me', database: 'app' }],
+    ['postgres://me@%2Fcloudsql%2Fp%3Ar%3Ai/app', { host: '/cloudsql/p:r:i', user: 'me', database: 'app' }],
+    [
+      'postgres:///app?user=me&password=x%26y&port=7',
+      { host: 'localhost', port: 7, user: 'me', password: 'x&y', database: 'app' },
+    ],
+    [
+      'postgres://me@db/a?sslmode=verify-ca&sslrootcert=/ca.pem',
+      { host: 'db', user: 'me', database: 'a', sslMode: 'verify-ca', sslRootCert: '/ca.pem' },
+    ],
+    [
+      'postgres://me@db/a?sslrootcert=system',
+      { host: 'db', user: 'me', database: 'a', sslMode: 'verify-full', sslRootCert: 'system' },
+    ],
+  ]
+  for (const [url, expected] of cases) t.same(parsePostgresUrl(url), { ...target, ...expected }, url)
+})
+
+t.test('says what is wrong with a URL without repeating its password', async t => {
+  const cases: [string, RegExp][] = [
+    ['mysql://me:hunter2@db/app', /is not of the form/],
+    ['postgres://:hunter2@db/app', /names no user/],
+    ['postgres://me:hunter2%zz@db/app', /password with a %/],
+    ['postgres://me:hunter2@a,b/app', /several hosts/],
+    ['postgres://me:hunter2@db:99999/app', /port/],
+    ['postgres://me:hunter2@db/app?sslmode=on', /sslmode that is none of/],
+    ['postgres://me:hunter2@db/app?sslmode=verify-ca', /needs sslrootcert/],
+    ['postgres://me:hunter2@db/app?sslmode=require&sslrootcert=system', /needs sslmode=verify-full/],
+  ]
+  for (const [url, message] of cases) {
+    t.throws(() => parsePostgresUrl(url), { code: 'CONFIG_INVALID', message }, url)
+    t.throws(() => parsePostgresUrl(url), { message: /^(?!.*hunter2)/ }, 'the password is not told')
+  }
+})
+
+const major = installedMajors.at(-1) ?? 18
+const hba = `
+  host all locked 127.0.0.1/32 scram-sha-256
+  host all barred 127.0.0.1/32 reject
+  local all all trust
+  host all all 127.0.0.1/32 trust`
+
+t.test('a connection to a server', async t => {
+  const server = await startPostgres(major, { hba, options: ['-c', 'superuser_reserved_connections=1'] })
+  t.teardown(() => server.stop())
+  await server.sql(
+    'postgres',
+    `CREATE ROLE monitor LOGIN; CREATE ROLE locked LOGIN PASSWORD '${secret}'; CREATE ROLE barred LOGIN`,
+  )
+  const soon = () => AbortSignal.timeout(5000)
+  const open = (url = server.url('monitor', 'postgres'), lockTimeoutMs = 200) => {
+    const reader = createPostgresReader({ url, statementTimeoutMs: 4000, lockTimeoutMs })
+    t.teardown(() => reader.close())
+    return reader
+  }
+  const look = (url: string, signal = soon()) => open(url).read(signal, session => session.rows('SELECT 1'))
+  const who = 'SELECT pg_catalog.pg_backend_pid()'
+
+  t.test('is reused, is read-only, and is known as driftwatch', async t => {
+    const reader = open()
+    const one = await reader.read(soon(), session => session.rows(who))
+    t.same(await reader.read(soon(), session => session.rows(who)), one)
+    const settings =
+      "SELECT current_setting('application_name'), current_setting('statement_timeout'), current_setting('search_path')"
+    t.same(await reader.read(soon(), session => session.rows(settings)), [['driftwatch', '4s', '""']])
+    await t.rejects(
+      reader.read(soon(), session => session.run('CREATE TABLE x ()')),
+      { message: /read-only transaction/ },
+    )
+    t.same(
+      await reader.read(soon(), session => session.rows(who)),
+      one,
+      'an error in a query does not cost the connection',
+    )
+  })
+
+  t.test('ends when its database is watched no longer, and no other does', async t => {
+    const readers = createPostgresReaders(4000)
+    t.teardown(() => readers.close())
+    const [kept, removed] = ['kept', 'removed'].map(name => {
+      const url = new URL(server.url('monitor', 'postgres'))
+      // A reader is kept for each URL: these are two databases to it.
+      url.searchParams.set('application_name', name)
+      return url.href
+    }) as [string, string]
+    const pidOf = async (url: string) => (await readers.of(url).read(soon(), session => session.rows(who)))[0]?.[0]
+    const [staying, leaving] = [await pidOf(kept), await pidOf(removed)]
+    readers.keepOnly(new Set([kept]), 4000)
+    const sessions = () => server.sql('postgres', `SELECT FROM pg_stat_activity WHERE pid = ${leaving}`)
+    await until(async () => (await sessions()).length === 0)
+    t.equal(await pidOf(kept), staying)
+  })
+
+  t.test('hands rows over as they arrive, and outlives whoever cannot take one', async t => {
+    const reader = open()
+    const [pid] = await reader.read(soon(), session => session.rows(who))
+    let taken = 0
+    const each = (take: (row: readonly [number]) => void) =>
+      reader.read(soon(), session => session.each('SELECT generate_series(1, $1::int)', [5000], take))
+    await each(([number]) => {
+      taken += number
+    })
+    t.equal(taken, 12_502_500)
+    let asked = 0
+    const failing = each(() => {
+      asked += 1
+      throw new Error('no room')
+    })
+    await t.rejects(failing, { code: 'BUG', message: /^no room$/ })
+    t.equal(asked, 1, 'what failed is not asked again')
+    const broken = () => {
+      throw new TypeError('none of the database')
+    }
+    for (const work of [broken, async () => broken()])
+      await t.rejects(reader.read(soon(), work), { code: 'BUG', message: /^none of the database$/ })
+    await t.rejects(
+      reader.read(soon(), session => session.each('SELECT 1 / (2 - generate_series(1, 3))', [], () => {})),
+      { code: 'INVALID_ARGUMENT', message: /division by zero/ },
+    )
+    t.same(await reader.read(soon(), session => session.rows(who)), [pid], 'the connection lives')
+  })
+
+  t.test('has one query in flight, whoever asks', async t => {
+    const reader = open()
+    const backends = await Promise.all(
+      Array.from({ length: 8 }, () => reader.read(soon(), session => session.rows<[number]>(who))),
+    )
+    t.equal(new Set(backends.flat(2)).size, 1)
+  })
+
+  t.test('is replaced when it was cut, whether it was idle or at work', async t => {
+    const reader = open()
+    const [[idle] = []] = await reader.read(soon(), session => session.rows<[number]>(who))
+    await server.sql('postgres', `SELECT pg_terminate_backend(${idle})`)
+    const atWork = reader.read(soon(), async session => {
+      const [[pid] = []] = await session.rows<[number]>(who)
+      await server.sql('postgres', `SELECT pg_terminate_backend(${pid})`)
+      return session.rows('SELECT 1')
+    })
+    await t.rejects(atWork, { code: 'UNAVAILABLE' })
+    t.same(await reader.read(soon(), session => session.rows('SELECT 1')), [[1]])
+  })
+
+  t.test('is given up when the time is over, and comes back', async t => {
+    const reader = open()
+    await t.rejects(
+      reader.read(AbortSignal.timeout(100), session => session.rows('SELECT pg_sleep(30)')),
+      { code: 'DEADLINE_EXCEEDED', message: /database postgres at 127\.0\.0\.1:\d+ as monitor: no answer/ },
+    )
+    t.same(await reader.read(soon(), session => session.rows('SELECT 1')), [[1]])
+  })
+
+  t.test('does not wait for a lock on the catalog', async t => {
+    const reader = open()
+    await reader.read(soon(), session => readCatalog(session, { schemas: ['public'], roles: [] }))
+    const holder = new pg.Client(server.url('postgres', 'postgres'))
+    await holder.connect()
+    await holder.query('BEGIN; LOCK TABLE pg_catalog.pg_default_acl IN ACCESS EXCLUSIVE MODE')
+    await t.rejects(
+      reader.read(soon(), session => readCatalog(session, { schemas: ['public'], roles: [] })),
+      { code: 'DEADLINE_EXCEEDED', message: /a lock is held/ },
+    )
+    await holder.end()
+    t.ok(await reader.read(soon(), session => readCatalog(session, { schemas: ['public'], roles: [] })))
+  })
+
+  t.test('says why there is none', async t => {
+    const url = (user: string, database: string, password?: string) => server.url(user, database, password)
+    t.same(await look(url('locked', 'postgres', secret)), [[1]], 'a password with every special character')
+    await t.rejects(look(url('locked', 'postgres', 'wrong-pass')), {
+      code: 'UNAUTHENTICATED',
+      message: /^(?!.*wrong-pass)/,
+    })
+    await t.rejects(look(url('locked', 'postgres')), { code: 'UNAUTHENTICATED' })
+    await t.rejects(look(url('barred', 'postgres')), { code: 'UNAUTHENTICATED' })
+    await t.rejects(look(url('monitor', 'nowhere')), { code: 'NOT_FOUND', message: /nowhere/ })
+    await server.sql(
+      'postgres',
+      'CREATE DATABASE closed; REVOKE CONNECT ON DATABASE closed FROM PUBLIC'.split(';')[0] ?? '',
+    )
+    await server.sql('postgres', 'REVOKE CONNECT ON DATABASE closed FROM PUBLIC')
+    await t.rejects(look(url('monitor', 'closed')), { code: 'PERMISSION_DENIED' })
+    await t.rejects(look(`${url('monitor', 'postgres')}?sslmode=require`), { code: 'UNAVAILABLE', message: /SSL/ })
+    t.same(await look(`${url('monitor', 'postgres')}?sslmode=allow`), [[1]])
+    t.same(
+      await look(`postgres://monitor@/postgres?host=${server.directory}&port=${server.port}`),
+      [[1]],
+      'a Unix socket',
+    )
+    await t.rejects(look(`postgres://monitor@/postgres?host=${server.directory}&port=1`), { code: 'UNAVAILABLE' })
+    await t.rejects(look('postgres://monitor@127.0.0.1:1/postgres'), { code: 'UNAVAILABLE', message: /ECONNREFUSED/ })
+  })
+
+  t.test('is out of reach when all connections are taken, until one is free', async t => {
+    const holders = Array.from({ length: 25 }, () => new pg.Client(server.url('postgres', 'postgres')))
+    for (const holder of holders) holder.on('error', () => {})
+    await Promise.allSettled(holders.map(holder => holder.connect()))
+    const reader = open()
+    await t.rejects(
+      reader.read(soon(), session => session.rows('SELECT 1')),
+      { code: 'RESOURCE_EXHAUSTED' },
+    )
+    await Promise.allSettled(holders.map(holder => holder.end()))
+    await until(async () => (await reader.read(soon(), session => session.rows('SELECT 1'))).length === 1)
+    t.pass('it recovers by itself')
+  })
+
+  t.test('survives the end of the server', async t => {
+    const reader = open()
+    await reader.read(soon(), session => session.rows('SELECT 1'))
+    await server.kill()
+    await t.rejects(
+      reader.read(soon(), session => session.rows('SELECT 1')),
+      { code: 'UNAVAILABLE' },
+    )
+    await server.start()
+    t.same(await reader.read(soon(), session => session.rows('SELECT 1')), [[1]])
+  })
+
+  t.test('writes all or nothing', async t => {
+    const writer = createPostgresWriter({
+      url: server.url('postgres', 'postgres'),
+      statementTimeoutMs: 4000,
+      lockTimeoutMs: 500,
+    })
+    t.teardown(() => writer.close())
+    await t.rejects(
+      writer.write(soon(), async session => {
+        await session.run('CREATE TABLE public.half (id int)')
+        await session.run('SELECT 1/0')
+      }),
+      { code: 'INVALID_ARGUMENT' },
+    )
+    t.same(await writer.write(soon(), session => session.rows("SELECT pg_catalog.to_regclass('public.half')")), [
+      [null],
+    ])
+  })
+})
+
+t.test('TLS is what sslmode says', async t => {
+  const identity = makeCertificate()
+  if (!identity) {
+    t.pass('openssl is not installed', { skip: true })
+    return
+  }
+  t.teardown(identity.remove)
+  const onlyTls = 'hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n'
+  const tls = ['-c', 'ssl=on', '-c', `ssl_cert_file=${identity.cert}`, '-c', `ssl_key_file=${identity.key}`]
+  const server = await startPostgres(major, { hba: onlyTls, options: tls })
+  t.teardown(() => server.stop())
+  const look = async (parameters: string, host = '127.0.0.1') => {
+    const url = `postgres://postgres@${host}:${server.port}/postgres?${parameters}`
+    const reader = createPostgresReader({ url, statementTimeoutMs: 4000, lockTimeoutMs: 200 })
+    const encrypted = 'SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()'
+    try {
+      return await reader.read(AbortSignal.timeout(5000), session => session.rows(encrypted))
+    } finally {
+      await reader.close()
+    }
+  }
+  for (const mode of ['allow', 'prefer', 'require']) t.same(await look(`sslmode=${mode}`), [[true]], mode)
+  t.same(await look(''), [[true]], 'by default')
+  await t.rejects(look('sslmode=disable'), { code: 'UNAUTHENTICATED' })
+  const root = `sslrootcert=${identity.cert}`
+  t.same(await look(`sslmode=verify-full&${root}`, 'localhost'), [[true]])
+  t.same(await look(`sslmode=verify-ca&${root}`), [[true]], 'verify-ca compares no names')
+  await t.rejects(look(`sslmode=verify-full&${root}`), { code: 'UNAVAILABLE', message: /altnames|does not match/ })
+  await t.rejects(look('sslmode=verify-full', 'localhost'), { code: 'UNAVAILABLE', message: /self.signed/ })
+  const other = makeCertificate()
+  if (other) {
+    t.teardown(other.remove)
+    for (const mode of ['require', 'verify-ca'])
+      await t.rejects(
+        look(`sslmode=${mode}&sslrootcert=${other.cert}`),
+        { code: 'UNAVAILABLE' },
+        `${mode}: another root`,
+      )
+  }
+  await t.rejects(look('sslmode=verify-ca&sslrootcert=/nowhere.pem'), {
+    code: 'CONFIG_INVALID',
+    message: /sslrootcert .*\/nowhere\.pem cannot be read/,
+  })
+})
+
+t.test('a server that accepts and says nothing is given up in time', async t => {
+  const sockets: { destroy(): void }[] = []
+  const mute: Server = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  const address = mute.address()
+  const port = address !== null && typeof address === 'object' ? address.port : 0
+  const url = `postgres://me@127.0.0.1:${port}/x?sslmode=disable`
+  const reader = createPostgresReader({ url, statementTimeoutMs: 100, lockTimeoutMs: 100 })
+  await t.rejects(
+    reader.read(AbortSignal.timeout(50), session => session.rows('SELECT 1')),
+    { code: 'DEADLINE_EXCEEDED' },
+  )
+  await reader.close()
+  for (const socket of sockets) socket.destroy()
+  mute.close()
+})
+
+t.test('a server that says again what it was sent is told of without the password', async t => {
+  const heard: string[] = []
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]))
+      socket.once('data', sent => {
+        const password = sent.subarray(5, -1).toString()
+        heard.push(password)
+        const forms = [password, encodeURIComponent(password), Buffer.from(password).toString('base64')]
+        const fields = Buffer.from(`SFATAL\0VFATAL\0C28P01\0Mwrong: ${forms.join(' ')}\0\0`)
+        const head = Buffer.alloc(5, 'E')
+        head.writeInt32BE(fields.length + 4, 1)
+        socket.end(Buffer.concat([head, fields]))
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const ask = async (credentials: string) => {
+    const url = `postgres://${credentials}@127.0.0.1:${port}/x?sslmode=disable`
+    const reader = createPostgresReader({ url, statementTimeoutMs: 1000, lockTimeoutMs: 100 })
+    t.teardown(() => reader.close())
+    return reader.read(AbortSignal.timeout(5000), session => session.rows('SELECT 1')).catch((error: Error) => error)
+  }
+  t.match(await ask('me:s3%40cr%22et'), { code: 'UNAUTHENTICATED', message: /wrong: \*\*\* \*\*\* \*\*\*=?$/ })
+  t.teardown(() => delete process.env.PGPASSWORD)
+  process.env.PGPASSWORD = 'of-the-environment'
+  await ask('me')
+  t.strictSame(heard, ['s3@cr"et', ''], 'and takes none from anywhere but the config')
+})
+
+/** Asks again until the answer is yes; a test that waits for ever is ended by its runner. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo().catch(() => false))) await new Promise(resolve => setImmediate(resolve))
+}
+
+/** A certificate for `localhost` that vouches for itself, readable by the server; null where there is no openssl. */
+function makeCertificate(): { cert: string; key: string; remove(): void } | null {
+  const directory = mkdtempSync(join(tmpdir(), 'driftwatch-tls-'))
+  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const made = spawnSync('openssl', ['req', '-x509', ...curve, ...name, '-keyout', key, '-out', cert])
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  if (made.status !== 0) {
+    remove()
+    return null
+  }
+  // The server runs as nobody where the tests run as root.
+  if (process.getuid?.() === 0) {
+    for (const path of [directory, cert, key]) chownSync(path, 65_534, 65_534)
+  }
+  return { cert, key, remove }
+}

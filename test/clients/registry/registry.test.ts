@@ -1,0 +1,807 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import {
+  digestOf,
+  expandDigests,
+  type Image,
+  indexImage,
+  indexOf,
+  sha256,
+  singleImage,
+} from '../../../sandbox/images.ts'
+import { type Registry, startRegistry } from '../../../sandbox/registry.ts'
+import { createGoogleCredentials } from '../../../src/clients/google/google-credentials.ts'
+import {
+  createRegistryClient,
+  type RegistryClient,
+  type RegistryClientOptions,
+} from '../../../src/clients/registry/registry.ts'
+import { type Clock, systemClock } from '../../../src/clock.ts'
+import { DriftwatchError } from '../../../src/errors.ts'
+import type { RegistryAnswer } from '../../../src/release/registry-answers.ts'
+import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../../helpers/docker-registry.ts'
+
+const host = 'us-central1-docker.pkg.dev'
+const path = 'openagentsgemini/openagents-runtime/runtime-rust'
+const repository = `${host}/${path}`
+const accessToken = 'ya29.very-secret-access-token'
+const never = new AbortController().signal
+const imageA = singleImage('image-a')
+const imageB = singleImage('image-b')
+const index = indexImage([imageA, imageB])
+
+/** A clock whose sleeps are over at once and are written down, and whose monotonic time is moved by hand. */
+function buildClock() {
+  const slept: number[] = []
+  let elapsed = 0
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => elapsed,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted()
+      slept.push(ms)
+    },
+  }
+  const advance = (ms: number) => {
+    elapsed += ms
+  }
+  return { clock, slept, advance }
+}
+
+function buildClient(emulatorHost: string | null, options: Partial<RegistryClientOptions> = {}): RegistryClient {
+  return createRegistryClient({ emulatorHost, credentials: null, clock: buildClock().clock, ...options })
+}
+
+function askTag(client: RegistryClient, tag: string, signal = never): Promise<RegistryAnswer> {
+  return client.ask({ about: 'tag', repository, tag }, signal)
+}
+
+function askDigest(client: RegistryClient, digest: string, signal = never): Promise<RegistryAnswer> {
+  return client.ask({ about: 'digest', repository, digest }, signal)
+}
+
+/** An emulator that holds `image-a` as `7f2e` and an index of it as `latest`. */
+async function buildRegistry(test: Test): Promise<Registry> {
+  const registry = await startRegistry()
+  test.teardown(() => registry.close())
+  registry.put(repository, '7f2e', imageA)
+  registry.put(repository, 'latest', index)
+  return registry
+}
+
+/** Every real host at once: sends what is meant for them to the emulator, and keeps a record of what went where. */
+function buildInternet(registry: Registry) {
+  const sent: { url: URL; authorization: string | null }[] = []
+  const fetchThere: typeof fetch = (input, init) => {
+    const url = new URL(String(input))
+    sent.push({ url, authorization: new Headers(init?.headers).get('authorization') })
+    return fetch(`http://${registry.host}${url.pathname}${url.search}`, init)
+  }
+  return { sent, fetch: fetchThere }
+}
+
+async function buildServer(test: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  test.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+function codeOf(answer: RegistryAnswer): string {
+  return answer.kind === 'failed' ? answer.code : answer.kind
+}
+
+t.test('the digests of symbolic images', async t => {
+  t.equal(digestOf('image-a'), imageA.digest, 'a name is a single image')
+  t.equal(digestOf('image-a'), sha256(singleImage('image-a').bytes), 'its digest is that of real bytes')
+  t.not(digestOf('image-a'), digestOf('image-b'))
+  t.equal(indexOf(['image-a', 'image-b']), index.digest)
+  t.equal(
+    expandDigests('{"a":"r/x@digest(image-a)","b":"r/x@index(image-a, image-b)","c":"r/x:1@sha256:00"}'),
+    `{"a":"r/x@${imageA.digest}","b":"r/x@${index.digest}","c":"r/x:1@sha256:00"}`,
+  )
+  for (const mistake of ['@digest()', '@digest(image a)', '@digest(image-a', '@index(a,)', '@digest(index(a,b))']) {
+    t.throws(() => expandDigests(`r/x${mistake}`), mistake)
+  }
+})
+
+const realRegistries = [
+  { name: "Debian's docker-registry", skip: noDockerRegistry, start: startDockerRegistry },
+  { name: 'the emulator', skip: false, start: startRegistry },
+] as const
+
+for (const { name, skip, start } of realRegistries) {
+  t.test(`asking ${name}, with images that were pushed`, { skip }, async t => {
+    const { host, close } = await start()
+    t.teardown(close)
+    const client = buildClient(host)
+
+    for (const format of ['oci', 'docker'] as const) {
+      t.test(`a tag has the digest of its index, which holds its images (${format})`, async t => {
+        const images = [singleImage('amd64', format), singleImage('arm64', format)]
+        const pushed = indexImage(images, format)
+        await pushImage(host, path, `index-${format}`, pushed)
+        t.same(await askTag(client, `index-${format}`), { kind: 'digest', digest: pushed.digest })
+        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests: images.map(image => image.digest) })
+      })
+
+      t.test(`a tag has the digest of its single image, which holds nothing (${format})`, async t => {
+        const pushed = singleImage('alone', format)
+        await pushImage(host, path, `alone-${format}`, pushed)
+        t.same(await askTag(client, `alone-${format}`), { kind: 'digest', digest: pushed.digest })
+        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests: [] })
+      })
+    }
+
+    t.test('an index in an index is listed, and not what it holds', async t => {
+      const outer = indexImage([index, imageB])
+      await pushImage(host, path, 'nested', outer)
+      t.same(await askDigest(client, outer.digest), { kind: 'holds', digests: [index.digest, imageB.digest] })
+    })
+
+    t.test('a tag that moved has its new digest at once', async t => {
+      await pushImage(host, path, 'moving', imageA)
+      t.same(await askTag(client, 'moving'), { kind: 'digest', digest: imageA.digest })
+      await pushImage(host, path, 'moving', imageB)
+      t.same(await askTag(client, 'moving'), { kind: 'digest', digest: imageB.digest })
+    })
+
+    t.test('a tag that was deleted is absent, and so is its digest for who never asked', async t => {
+      const doomed = singleImage('doomed')
+      await pushImage(host, path, 'doomed', doomed)
+      t.same(await askTag(client, 'doomed'), { kind: 'digest', digest: doomed.digest })
+      t.same(await askDigest(client, doomed.digest), { kind: 'holds', digests: [] })
+      await deleteManifest(host, path, doomed.digest)
+      t.same(await askTag(client, 'doomed'), { kind: 'absent' })
+      t.same(await askDigest(buildClient(host), doomed.digest), { kind: 'absent' })
+      t.same(await askDigest(client, doomed.digest), { kind: 'holds', digests: [] }, 'what it held stays true for ever')
+    })
+
+    t.test('a tag, digest or repository that never was is absent', async t => {
+      t.same(await askTag(client, 'never-was'), { kind: 'absent' })
+      t.same(await askDigest(client, digestOf('never-was')), { kind: 'absent' })
+      t.same(await client.ask({ about: 'tag', repository: `${host}/never/was`, tag: 'x' }, never), { kind: 'absent' })
+    })
+  })
+}
+
+t.test('a registry that refuses or fails is an answer with a code', async t => {
+  const registry = await buildRegistry(t)
+  for (const [kind, tagCode, digestCode] of [
+    ['denied', 'PERMISSION_DENIED', 'PERMISSION_DENIED'],
+    ['unauthenticated', 'UNAUTHENTICATED', 'UNAUTHENTICATED'],
+    ['quota', 'RESOURCE_EXHAUSTED', 'RESOURCE_EXHAUSTED'],
+    ['unavailable', 'UNAVAILABLE', 'UNAVAILABLE'],
+    ['down', 'UNAVAILABLE', 'UNAVAILABLE'],
+    ['cut', 'UNAVAILABLE', 'UNAVAILABLE'],
+    ['lying', 'digest', 'MALFORMED_RESPONSE'],
+    ['nonsense', 'MALFORMED_RESPONSE', 'MALFORMED_RESPONSE'],
+    ['slow', 'digest', 'holds'],
+  ] as const) {
+    t.test(kind, async t => {
+      registry.setFault({ kind, latencyMs: 1 })
+      const client = buildClient(registry.host)
+      t.equal(codeOf(await askTag(client, '7f2e')), tagCode)
+      t.equal(codeOf(await askDigest(client, index.digest)), digestCode)
+    })
+  }
+
+  t.test('a port where nothing listens', async t => {
+    const gone = await startRegistry()
+    await gone.close()
+    const answer = await askTag(buildClient(gone.host), '7f2e')
+    t.match(answer, { code: 'UNAVAILABLE', message: /runtime-rust:7f2e: 127\.0\.0\.1:\d+ .*ECONNREFUSED/ })
+  })
+
+  t.test('something that does not speak HTTP', async t => {
+    const odd = await buildServer(t, request => request.socket.end('SSH-2.0-OpenSSH\r\n'))
+    t.equal(codeOf(await askTag(buildClient(odd), '7f2e')), 'MALFORMED_RESPONSE')
+  })
+
+  t.test('a question that makes no sense is not asked', async t => {
+    registry.setFault(null)
+    registry.requests.clear()
+    const client = buildClient(registry.host)
+    for (const tag of ['', '../../token', 'a/b', 'a?b', '-x', 'x'.repeat(129)]) {
+      t.equal(codeOf(await askTag(client, tag)), 'INVALID_ARGUMENT', `tag ${tag}`)
+    }
+    for (const digest of ['', 'sha256:abc', 'md5:00', `${imageA.digest}0`]) {
+      t.equal(codeOf(await askDigest(client, digest)), 'INVALID_ARGUMENT', `digest ${digest}`)
+    }
+    for (const name of ['', `${host}/`, `${host}//x`, `${host}/../x`, `user@${host}/x`, `${host}/x?y`, `${host}:/x`]) {
+      t.equal(codeOf(await client.ask({ about: 'tag', repository: name, tag: 'x' }, never)), 'INVALID_ARGUMENT', name)
+    }
+    t.same(registry.requests.counts(), {})
+  })
+})
+
+t.test('a registry that says no digest, or knows no HEAD, is asked for the bytes', async t => {
+  const registry = await buildRegistry(t)
+  for (const kind of ['no-digest-header', 'no-head'] as const) {
+    registry.setFault(kind)
+    registry.requests.clear()
+    t.same(await askTag(buildClient(registry.host), 'latest'), { kind: 'digest', digest: index.digest }, kind)
+    t.same(registry.requests.counts(), { 'HEAD manifests': 1, 'GET manifests': 1 })
+  }
+  registry.setFault('no-head')
+  t.same(await askTag(buildClient(registry.host), 'never-was'), { kind: 'absent' })
+})
+
+t.test('a manifest is believed only as far as it makes sense', async t => {
+  const registry = await buildRegistry(t)
+  const client = buildClient(registry.host)
+  const { mediaType } = index
+  const put = (bytes: Buffer): string => {
+    const image: Image = { digest: sha256(bytes), mediaType, bytes, holds: [], blobs: [] }
+    registry.put(repository, null, image)
+    return image.digest
+  }
+  const putJson = (value: unknown) => put(Buffer.from(JSON.stringify(value)))
+  const listed = (count: number) => Array.from({ length: count }, (_, at) => ({ digest: digestOf(`image-${at}`) }))
+
+  t.test('4 MiB are read and not one byte more', async t => {
+    const padded = (size: number) => put(Buffer.concat([index.bytes, Buffer.alloc(size - index.bytes.length, ' ')]))
+    t.match(await askDigest(client, padded(4 * 1024 * 1024)), {
+      kind: 'holds',
+      digests: [imageA.digest, imageB.digest],
+    })
+    t.match(await askDigest(client, padded(4 * 1024 * 1024 + 1)), { code: 'MALFORMED_RESPONSE', message: /4 MiB/ })
+  })
+
+  t.test('some thousand entries are listed, and a longer list is not cut short', async t => {
+    t.match(await askDigest(client, putJson({ schemaVersion: 2, manifests: listed(4096) })), { kind: 'holds' })
+    t.match(await askDigest(client, putJson({ schemaVersion: 2, manifests: listed(4097) })), {
+      code: 'MALFORMED_RESPONSE',
+    })
+  })
+
+  for (const [what, value] of Object.entries({
+    'no JSON object': [],
+    'neither image nor index': { schemaVersion: 2 },
+    'both image and index': { schemaVersion: 2, manifests: [], config: {}, layers: [] },
+    'the first schema': { schemaVersion: 1, fsLayers: [], config: {} },
+    'a list that is none': { schemaVersion: 2, manifests: { digest: imageA.digest } },
+    'an entry without a digest': { schemaVersion: 2, manifests: [{ size: 1 }] },
+    'an entry with a digest that is none': { schemaVersion: 2, manifests: [{ digest: 'sha256:abc' }] },
+    'an entry that is nothing': { schemaVersion: 2, manifests: [null] },
+  })) {
+    t.test(what, async t => t.equal(codeOf(await askDigest(client, putJson(value))), 'MALFORMED_RESPONSE'))
+  }
+
+  t.test('bytes that are no JSON', async t => {
+    t.equal(codeOf(await askDigest(client, put(Buffer.from('{"schemaVersion":')))), 'MALFORMED_RESPONSE')
+  })
+
+  t.test('an image that is listed twice is held once', async t => {
+    const twice = putJson({ schemaVersion: 2, manifests: [...listed(1), ...listed(1)] })
+    t.same(await askDigest(client, twice), { kind: 'holds', digests: [digestOf('image-0')] })
+  })
+})
+
+t.test('what fails for the moment is tried again, longer apart each time', async t => {
+  const registry = await buildRegistry(t)
+
+  t.test('twice, and then it answers', async t => {
+    const { clock, slept } = buildClock()
+    registry.setFault({ kind: 'unavailable', times: 2 })
+    t.same(await askTag(buildClient(registry.host, { clock }), '7f2e'), { kind: 'digest', digest: imageA.digest })
+    t.equal(slept.length, 2)
+    t.ok(between(slept[0], 200, 400) && between(slept[1], 400, 800), `waited ${slept}`)
+  })
+
+  t.test('and not more often', async t => {
+    registry.setFault('quota')
+    registry.requests.clear()
+    t.equal(codeOf(await askTag(buildClient(registry.host), '7f2e')), 'RESOURCE_EXHAUSTED')
+    t.same(registry.requests.counts(), { 'HEAD manifests': 3 })
+  })
+
+  t.test('a refusal is not tried again', async t => {
+    registry.setFault('denied')
+    registry.requests.clear()
+    t.equal(codeOf(await askTag(buildClient(registry.host), '7f2e')), 'PERMISSION_DENIED')
+    t.same(registry.requests.counts(), { 'HEAD manifests': 1 })
+  })
+
+  t.test('a failed exchange of tokens is tried again', async t => {
+    registry.setFault({ kind: 'unavailable', on: 'token', times: 1 })
+    registry.setTokens({})
+    t.match(await askTag(buildClient(registry.host), '7f2e'), { kind: 'digest' })
+    registry.setTokens(null)
+  })
+
+  t.test('but never past the time allowed', async t => {
+    registry.setFault('unavailable')
+    registry.requests.clear()
+    const abort = new AbortController()
+    // The deadline comes while it waits for the second attempt.
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms, signal) => {
+        abort.abort()
+        return systemClock.sleep(ms, signal)
+      },
+    }
+    t.equal(codeOf(await askTag(buildClient(registry.host, { clock }), '7f2e', abort.signal)), 'DEADLINE_EXCEEDED')
+    t.same(registry.requests.counts(), { 'HEAD manifests': 1 })
+  })
+})
+
+function between(value: number | undefined, low: number, high: number): boolean {
+  return value !== undefined && value >= low && value <= high
+}
+
+t.test('the time allowed ends a request that hangs', async t => {
+  const registry = await buildRegistry(t)
+  const client = buildClient(registry.host)
+
+  t.test('and its connection', async t => {
+    registry.setFault('hang')
+    const abort = new AbortController()
+    const [asked, broken] = [registry.nextRequest(), registry.nextBroken()]
+    const answer = askTag(client, '7f2e', abort.signal)
+    await asked
+    abort.abort()
+    t.match(await answer, { kind: 'failed', code: 'DEADLINE_EXCEEDED', message: /runtime-rust:7f2e/ })
+    t.match(await broken, { method: 'HEAD', broken: true })
+  })
+
+  t.test('and what hung does not stand in the way of the next question', async t => {
+    registry.setFault(null)
+    t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
+  })
+
+  t.test('a signal that is over already asks nothing', async t => {
+    registry.requests.clear()
+    t.equal(codeOf(await askTag(client, '7f2e', AbortSignal.abort())), 'DEADLINE_EXCEEDED')
+    t.same(registry.requests.counts(), {})
+  })
+})
+
+t.test('equal questions in flight are one', async t => {
+  const registry = await buildRegistry(t)
+  const client = buildClient(registry.host)
+
+  t.test('and all get its answer', async t => {
+    registry.requests.clear()
+    const warnings: Error[] = []
+    process.on('warning', warning => warnings.push(warning))
+    const answers = await Promise.all(Array.from({ length: 30 }, () => askTag(client, '7f2e')))
+    t.same(new Set(answers.map(codeOf)), new Set(['digest']))
+    t.same(registry.requests.counts(), { 'HEAD manifests': 1 })
+    t.same(warnings, [])
+  })
+
+  t.test('and it goes on for the others when one leaves', async t => {
+    registry.requests.clear()
+    const release = registry.hold()
+    const asked = registry.nextRequest()
+    const abort = new AbortController()
+    const leaving = askTag(client, '7f2e', abort.signal)
+    const staying = askTag(client, '7f2e')
+    await asked
+    abort.abort()
+    t.equal(codeOf(await leaving), 'DEADLINE_EXCEEDED')
+    release()
+    t.same(await staying, { kind: 'digest', digest: imageA.digest })
+    t.same(registry.requests.counts(), { 'HEAD manifests': 1 })
+  })
+
+  t.test('and it ends when all have left', async t => {
+    const release = registry.hold()
+    const [asked, broken] = [registry.nextRequest(), registry.nextBroken()]
+    const abort = new AbortController()
+    const answers = [askTag(client, '7f2e', abort.signal), askTag(client, '7f2e', abort.signal)]
+    await asked
+    abort.abort()
+    t.same((await Promise.all(answers)).map(codeOf), ['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED'])
+    t.match(await broken, { broken: true })
+    release()
+  })
+})
+
+t.test('a digest is asked once for ever, a tag each time', async t => {
+  const registry = await buildRegistry(t)
+  const client = buildClient(registry.host)
+
+  t.test('what an index holds', async t => {
+    const first = await askDigest(client, index.digest)
+    registry.requests.clear()
+    registry.setFault('down')
+    t.same(await askDigest(client, index.digest), first)
+    t.same(await askDigest(client, index.digest, AbortSignal.abort()), first, 'even when there is no time left')
+    t.same(registry.requests.counts(), {})
+    registry.setFault(null)
+  })
+
+  t.test('an absence and a failure are not kept', async t => {
+    const late = singleImage('late')
+    t.equal(codeOf(await askDigest(client, late.digest)), 'absent')
+    registry.setFault('denied')
+    t.equal(codeOf(await askDigest(client, late.digest)), 'PERMISSION_DENIED')
+    registry.setFault(null)
+    registry.put(repository, null, late)
+    t.equal(codeOf(await askDigest(client, late.digest)), 'holds')
+  })
+
+  t.test('a tag', async t => {
+    registry.requests.clear()
+    await askTag(client, '7f2e')
+    await askTag(client, '7f2e')
+    t.same(registry.requests.counts(), { 'HEAD manifests': 2 })
+    registry.remove(repository, '7f2e')
+    t.same(await askTag(client, '7f2e'), { kind: 'absent' })
+  })
+})
+
+t.test('the exchange of tokens', async t => {
+  const registry = await buildRegistry(t)
+  const digest = { kind: 'digest', digest: imageA.digest }
+
+  t.test('is made where a registry asks for it, and its token serves until shortly before it expires', async t => {
+    registry.setTokens({ expiresInSeconds: 300 })
+    registry.requests.clear()
+    const { clock, advance } = buildClock()
+    const client = buildClient(registry.host, { clock })
+    t.same(await askTag(client, '7f2e'), digest)
+    t.same(registry.requests.counts(), { 'HEAD manifests': 2, 'GET token': 1 })
+    t.same(
+      registry.requests.all.map(({ authorization }) => authorization),
+      ['none', 'none', 'bearer'],
+    )
+    advance(289_000)
+    t.same(await askTag(client, '7f2e'), digest)
+    t.match(await askDigest(client, index.digest), { kind: 'holds' })
+    t.same(registry.requests.counts(), { 'HEAD manifests': 3, 'GET token': 1, 'GET manifests': 1 })
+    advance(1_001)
+    t.same(await askTag(client, '7f2e'), digest)
+    t.equal(registry.requests.counts()['GET token'], 2)
+  })
+
+  t.test('takes either name of the token, and a minute where no lifetime is said', async t => {
+    registry.setTokens({ field: 'access_token', expiresInSeconds: null })
+    registry.requests.clear()
+    const { clock, advance } = buildClock()
+    const client = buildClient(registry.host, { clock })
+    t.same(await askTag(client, '7f2e'), digest)
+    advance(49_000)
+    t.same(await askTag(client, '7f2e'), digest)
+    t.equal(registry.requests.counts()['GET token'], 1)
+    advance(1_001)
+    t.same(await askTag(client, '7f2e'), digest)
+    t.equal(registry.requests.counts()['GET token'], 2)
+  })
+
+  t.test('is made anew when a token is no longer taken', async t => {
+    registry.setTokens({})
+    const client = buildClient(registry.host)
+    t.same(await askTag(client, '7f2e'), digest)
+    registry.revokeTokens()
+    t.same(await askTag(client, '7f2e'), digest)
+  })
+
+  t.test('is made for each repository', async t => {
+    registry.setTokens({})
+    registry.put('other/repository', 'x', imageB)
+    const client = buildClient(registry.host)
+    t.same(await askTag(client, '7f2e'), digest)
+    t.match(await client.ask({ about: 'tag', repository: `${host}/other/repository`, tag: 'x' }, never), {
+      digest: imageB.digest,
+    })
+  })
+
+  t.test('is one for all questions that need it', async t => {
+    registry.setTokens({})
+    registry.requests.clear()
+    const client = buildClient(registry.host)
+    const asked = registry.nextRequest()
+    const release = registry.hold()
+    const answers = [askTag(client, '7f2e'), askTag(client, 'latest'), askDigest(client, index.digest)]
+    await asked
+    release()
+    t.same((await Promise.all(answers)).map(codeOf), ['digest', 'digest', 'holds'])
+    t.ok((registry.requests.counts()['GET token'] ?? 0) < 3)
+  })
+
+  for (const [kind, code] of [
+    ['unauthenticated', 'UNAUTHENTICATED'],
+    ['denied', 'PERMISSION_DENIED'],
+    ['down', 'UNAVAILABLE'],
+    ['nonsense', 'MALFORMED_RESPONSE'],
+  ] as const) {
+    t.test(`that fails is an answer with a code: ${kind}`, async t => {
+      registry.setTokens({})
+      registry.setFault({ kind, on: 'token' })
+      t.equal(codeOf(await askTag(buildClient(registry.host), '7f2e')), code)
+      registry.setFault(null)
+    })
+  }
+
+  t.test('a token that no header can carry is refused, and not shown', async t => {
+    registry.setTokens({ token: 'half-secret\r\nx: y' })
+    const answer = await askTag(buildClient(registry.host), '7f2e')
+    t.equal(codeOf(answer), 'MALFORMED_RESPONSE')
+    t.notMatch(JSON.stringify(answer), 'half-secret')
+  })
+
+  t.test('a registry that refuses its own token is believed', async t => {
+    const always = await buildServer(t, ({ url, headers }, response) => {
+      const realm = `Bearer realm="http://${headers.host}/token"`
+      if (url?.startsWith('/token')) response.end('{"token":"useless-token"}')
+      else response.writeHead(401, { 'www-authenticate': realm }).end()
+    })
+    const answer = await askTag(buildClient(always), '7f2e')
+    t.equal(codeOf(answer), 'UNAUTHENTICATED')
+    t.notMatch(JSON.stringify(answer), 'useless-token')
+  })
+
+  for (const challenge of ['Basic realm="x"', 'Bearer', 'Bearer realm="not a url"', 'Bearer service="x"', '']) {
+    t.test(`a challenge that is no exchange: "${challenge}"`, async t => {
+      registry.setTokens({ challenge })
+      t.equal(codeOf(await askTag(buildClient(registry.host), '7f2e')), 'UNAUTHENTICATED')
+    })
+  }
+
+  t.test('never goes to another host', async t => {
+    let visits = 0
+    const foreign = await buildServer(t, (_, response) => {
+      visits++
+      response.end('{"token":"x"}')
+    })
+    registry.setTokens({ realm: `http://${foreign}/v2/token` })
+    t.match(await askTag(buildClient(registry.host), '7f2e'), { code: 'UNAUTHENTICATED', message: /nothing was sent/ })
+    t.equal(visits, 0)
+  })
+})
+
+t.test("Google's credentials", async t => {
+  const registry = await buildRegistry(t)
+  const digest = { kind: 'digest', digest: imageA.digest }
+  const credentials = { accessToken: async () => accessToken }
+  const realm = `https://${host}/v2/token`
+
+  t.test('are exchanged for a token of the repository, and go to its token endpoint alone', async t => {
+    const internet = buildInternet(registry)
+    registry.setTokens({ realm, accessToken })
+    t.same(await askTag(buildClient(null, { credentials, fetch: internet.fetch }), '7f2e'), digest)
+    t.same(
+      internet.sent.map(({ url, authorization }) => [url.origin, url.pathname, authorization?.split(' ')[0] ?? null]),
+      [
+        [`https://${host}`, `/v2/${path}/manifests/7f2e`, null],
+        [`https://${host}`, '/v2/token', 'Basic'],
+        [`https://${host}`, `/v2/${path}/manifests/7f2e`, 'Bearer'],
+      ],
+    )
+    const [, exchange, last] = internet.sent
+    t.equal(exchange?.url.search, `?service=sandbox&scope=${encodeURIComponent(`repository:${path}:pull`)}`)
+    const decoded = Buffer.from(exchange?.authorization?.split(' ')[1] ?? '', 'base64').toString()
+    t.equal(decoded, `oauth2accesstoken:${accessToken}`)
+    t.notMatch(last?.authorization, accessToken)
+  })
+
+  for (const stranger of [
+    'https://evil.example/v2/token',
+    `http://${host}/v2/token`,
+    `https://${host}:8443/v2/token`,
+    `https://auth.${host}:8443/v2/token`,
+    `https://${host}.evil.example/v2/token`,
+    `https://evil-${host}/v2/token`,
+    `https://europe-docker.pkg.dev/v2/token`,
+    `https://user:password@${host}/v2/token`,
+    `https://${host}@evil.example/v2/token`,
+  ]) {
+    t.test(`are not sent to ${stranger}`, async t => {
+      let lookedUp = 0
+      const counting = { accessToken: async () => `${++lookedUp}` }
+      const internet = buildInternet(registry)
+      registry.setTokens({ realm: stranger })
+      const answer = await askTag(buildClient(null, { credentials: counting, fetch: internet.fetch }), '7f2e')
+      t.equal(codeOf(answer), 'UNAUTHENTICATED')
+      t.equal(lookedUp, 0)
+      t.same(
+        internet.sent.map(({ url, authorization }) => [url.host, authorization]),
+        [[host, null]],
+      )
+    })
+  }
+
+  for (const [image, asked, token, google] of [
+    ['gcr.io/project/app', 'gcr.io', 'https://gcr.io/v2/token', true],
+    ['eu.gcr.io/project/app', 'eu.gcr.io', 'https://gcr.io/v2/token', true],
+    ['docker.io/team/app', 'registry-1.docker.io', 'https://auth.docker.io/token', false],
+    ['index.docker.io/team/app', 'registry-1.docker.io', 'https://auth.docker.io/token', false],
+    ['team/app', 'registry-1.docker.io', 'https://auth.docker.io/token', false],
+    ['ghcr.io/team/app', 'ghcr.io', 'https://ghcr.io/v2/token', false],
+    ['registry.example:5000/team/app', 'registry.example:5000', 'https://registry.example:5000/v2/token', false],
+    ['quay.example/team/app', 'quay.example', 'https://auth.quay.example/v2/token', false],
+    ['pkg.dev.evil.example/team/app', 'pkg.dev.evil.example', 'https://pkg.dev.evil.example/v2/token', false],
+    ['evilgcr.io/team/app', 'evilgcr.io', 'https://evilgcr.io/v2/token', false],
+  ] as const) {
+    t.test(`${google ? 'are' : 'are not'} shown to the registry of ${image}`, async t => {
+      const internet = buildInternet(registry)
+      const fetchThere: typeof fetch = (input, init) =>
+        internet.fetch(String(input).replace('auth.docker.io/token', 'auth.docker.io/v2/token'), init)
+      registry.setTokens({ realm: token })
+      registry.put(image, 'x', imageA)
+      const client = buildClient(null, { credentials, fetch: fetchThere })
+      t.same(await client.ask({ about: 'tag', repository: image, tag: 'x' }, never), digest)
+      t.equal(internet.sent[0]?.url.host, asked)
+      t.equal(internet.sent[1]?.url.host, new URL(token).host)
+      t.equal(internet.sent[1]?.authorization?.startsWith('Basic ') ?? false, google)
+    })
+  }
+
+  t.test("a single name is Docker Hub's library", async t => {
+    const internet = buildInternet(registry)
+    registry.setTokens(null)
+    registry.put('nginx', 'x', imageA)
+    const client = buildClient(null, { credentials, fetch: internet.fetch })
+    t.same(await client.ask({ about: 'tag', repository: 'nginx', tag: 'x' }, never), digest)
+    t.equal(internet.sent[0]?.url.href, 'https://registry-1.docker.io/v2/library/nginx/manifests/x')
+  })
+
+  t.test('are not looked up for an emulator, whatever it asks for', async t => {
+    registry.setTokens({ accessToken })
+    const refusing = { accessToken: () => Promise.reject(new Error('looked up')) }
+    const answer = await askTag(buildClient(registry.host, { credentials: refusing }), '7f2e')
+    t.match(answer, { code: 'UNAUTHENTICATED', message: /HTTP 401/ })
+  })
+
+  t.test('that are refused are not shown', async t => {
+    const internet = buildInternet(registry)
+    registry.setTokens({ realm, accessToken: 'another one' })
+    const answer = await askTag(buildClient(null, { credentials, fetch: internet.fetch }), '7f2e')
+    t.equal(codeOf(answer), 'UNAUTHENTICATED')
+    t.notMatch(JSON.stringify(answer), accessToken)
+    t.notMatch(JSON.stringify(answer), Buffer.from(accessToken).toString('base64').slice(4, 20))
+  })
+
+  t.test('that cannot be had are an answer with their code', async t => {
+    const internet = buildInternet(registry)
+    registry.setTokens({ realm, accessToken })
+    const none = { accessToken: () => Promise.reject(new DriftwatchError('UNAUTHENTICATED', 'no credentials here')) }
+    const answer = await askTag(buildClient(null, { credentials: none, fetch: internet.fetch }), '7f2e')
+    t.match(answer, { code: 'UNAUTHENTICATED', message: /no credentials here/ })
+  })
+
+  t.test('a refusal of Google says what to grant', async t => {
+    const internet = buildInternet(registry)
+    registry.setTokens(null)
+    registry.setFault('denied')
+    const answer = await askTag(buildClient(null, { credentials, fetch: internet.fetch }), '7f2e')
+    t.match(answer, { code: 'PERMISSION_DENIED', message: /artifactregistry\.reader/ })
+  })
+})
+
+t.test('a redirect', async t => {
+  const registry = await buildRegistry(t)
+  const client = buildClient(registry.host)
+
+  t.test('to another host is not followed', async t => {
+    let visits = 0
+    const foreign = await buildServer(t, (_, response) => {
+      visits++
+      response.setHeader('docker-content-digest', imageB.digest).end()
+    })
+    registry.setFault({ kind: 'redirect', location: `http://${foreign}/v2/${path}/manifests/7f2e` })
+    t.match(await askTag(client, '7f2e'), { code: 'MALFORMED_RESPONSE', message: /redirects to 127/ })
+    t.equal(visits, 0)
+  })
+
+  t.test('on the same host is', async t => {
+    registry.setFault({ kind: 'redirect', location: `/v2/${path}/manifests/latest`, times: 1 })
+    t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: index.digest })
+  })
+
+  t.test('in a circle, or to nowhere, ends', async t => {
+    registry.setFault({ kind: 'redirect', location: `/v2/${path}/manifests/7f2e` })
+    t.equal(codeOf(await askTag(client, '7f2e')), 'MALFORMED_RESPONSE')
+    registry.setFault({ kind: 'redirect', location: 'http://' })
+    t.equal(codeOf(await askTag(client, '7f2e')), 'MALFORMED_RESPONSE')
+  })
+})
+
+t.test('every request is told of, with its code', async t => {
+  const registry = await buildRegistry(t)
+  const told: string[] = []
+  const client = buildClient(registry.host, {
+    onRequest: ({ api, method, code }) => told.push(`${api} ${method} ${code}`),
+  })
+  registry.setTokens({})
+  await askTag(client, '7f2e')
+  await askTag(client, 'never-was')
+  await askDigest(client, index.digest)
+  registry.setFault({ kind: 'down', times: 1 })
+  await askTag(client, '7f2e')
+  registry.setFault('hang')
+  const [abort, asked, broken] = [new AbortController(), registry.nextRequest(), registry.nextBroken()]
+  const hanging = askTag(client, '7f2e', abort.signal)
+  await asked
+  abort.abort()
+  await Promise.all([hanging, broken])
+  t.same(told, [
+    'registry HeadManifest UNAUTHENTICATED',
+    'registry GetToken OK',
+    'registry HeadManifest OK',
+    'registry HeadManifest NOT_FOUND',
+    'registry GetManifest OK',
+    'registry HeadManifest UNAVAILABLE',
+    'registry HeadManifest OK',
+    'registry HeadManifest DEADLINE_EXCEEDED',
+  ])
+})
+
+t.test('a registry as data', async t => {
+  const registry = await startRegistry({
+    world: {
+      repositories: {
+        [repository]: { tags: { '7f2e': 'image-a', latest: 'index(image-a,image-b)' }, untagged: ['image-c'] },
+      },
+    },
+  })
+  t.teardown(() => registry.close())
+  const client = buildClient(registry.host)
+  t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: digestOf('image-a') })
+  t.same(await askTag(client, 'latest'), { kind: 'digest', digest: indexOf(['image-a', 'image-b']) })
+  t.match(await askDigest(client, indexOf(['image-a', 'image-b'])), {
+    digests: [digestOf('image-a'), digestOf('image-b')],
+  })
+  t.same(await askDigest(client, digestOf('image-c')), { kind: 'holds', digests: [] })
+  registry.setWorld({ repositories: {}, fault: 'denied' })
+  t.equal(codeOf(await askTag(client, '7f2e')), 'PERMISSION_DENIED')
+  registry.setFault(null)
+  t.equal(codeOf(await askTag(client, '7f2e')), 'absent')
+})
+
+t.test('the Application Default Credentials', async t => {
+  const environment = { ...process.env }
+  t.teardown(() => {
+    process.env = environment
+  })
+  let status = 200
+  const metadata = await buildServer(t, ({ headers }, response) => {
+    response.setHeader('metadata-flavor', 'Google').setHeader('content-type', 'application/json')
+    response.statusCode = headers['metadata-flavor'] === 'Google' ? status : 403
+    response.end(JSON.stringify({ access_token: accessToken, expires_in: 3599, token_type: 'Bearer' }))
+  })
+  const nowhere = { HOME: t.testdir(), CLOUDSDK_CONFIG: t.testdir(), GOOGLE_APPLICATION_CREDENTIALS: '' }
+
+  t.test('are those of the metadata server on Cloud Run', async t => {
+    process.env = {
+      ...environment,
+      ...nowhere,
+      GCE_METADATA_HOST: metadata,
+      METADATA_SERVER_DETECTION: 'assume-present',
+    }
+    const registry = await buildRegistry(t)
+    registry.setTokens({ realm: `https://${host}/v2/token`, accessToken })
+    const { fetch } = buildInternet(registry)
+    const client = buildClient(null, { credentials: createGoogleCredentials(), fetch })
+    t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
+  })
+
+  t.test('that are not there are UNAUTHENTICATED', async t => {
+    process.env = { ...environment, ...nowhere, METADATA_SERVER_DETECTION: 'none' }
+    await t.rejects(createGoogleCredentials().accessToken(), { code: 'UNAUTHENTICATED', message: /gcloud auth/ })
+  })
+
+  t.test('that the metadata server refuses are UNAUTHENTICATED, and nothing of its answer is shown', async t => {
+    process.env = {
+      ...environment,
+      ...nowhere,
+      GCE_METADATA_HOST: metadata,
+      METADATA_SERVER_DETECTION: 'assume-present',
+    }
+    status = 403
+    const failure = await createGoogleCredentials()
+      .accessToken()
+      .catch((error: Error) => error)
+    t.match(failure, { code: 'UNAUTHENTICATED' })
+    t.notMatch(String((failure as Error).stack), accessToken)
+  })
+})

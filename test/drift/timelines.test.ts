@@ -1,0 +1,453 @@
+import t, { type Test } from 'tap'
+import type { Check, CheckKind } from '../../src/checks/check.ts'
+import type { Difference, Finding } from '../../src/checks/finding.ts'
+import type { Status } from '../../src/checks/status.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import type { Transition } from '../../src/drift/state.ts'
+import { createStore, type Outcome, type Store } from '../../src/drift/store.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+
+/** A timeline's unit, and the moment that it counts from. */
+const minute = 60_000
+const start = Date.parse('2026-11-23T12:00:00Z')
+
+const kind: CheckKind = 'job-image'
+const check: Check = {
+  kind,
+  needs: [],
+  appliesTo: () => true,
+  judge() {
+    throw new Error('a timeline brings its own findings')
+  },
+}
+
+/** Nothing may stay pending for longer than 45 minutes without a break. */
+function buildStore({ staleAfter = '1d', rolloutGrace = '15m', maxDuration = '30m' } = {}): Store {
+  const stack = { name: 'runtime', project: 'acme', region: 'us-central1' }
+  const parts = { service: { name: 'runtime' }, job: { name: 'runtime-migrate', maxDuration } }
+  const file = { schedule: '* * * * *', timeout: '10s', staleAfter, rolloutGrace, stacks: [{ ...stack, ...parts }] }
+  return createStore(parseConfig(JSON.stringify(file), 'driftwatch.yaml', {}), () => [check], start)
+}
+
+const shortSighted = () => buildStore({ staleAfter: '5m' })
+
+/** What befalls the check at a moment. `nothing`: no cycle runs. */
+type Event = Finding | ErrorCode | 'nothing'
+
+/** Minute, what befalls, the status after it, and the minute since when it has that status. */
+type Step = readonly [at: number, event: Event, status: Status, since: number, more?: More]
+
+type Change = readonly [from: Status, to: Status, since: number]
+
+interface More {
+  /** The changes of status that the cycle told of, in order. Left out: the one that the two steps show, if they do. */
+  readonly transitions?: readonly Change[]
+  readonly error?: ErrorCode | null
+  /** The minute of the last look that answered. */
+  readonly observed?: number
+  readonly note?: string
+}
+
+function differenceAt(path: string): Difference {
+  return { path, kind: 'changed', expected: 'one', actual: 'another', via: null }
+}
+
+function finding(status: Status, paths: readonly string[], proven: readonly string[]): Finding {
+  const differences = paths.map(differenceAt)
+  return { status, summary: `it is ${status}`, differences, notes: [], fix: null, doubt: null, proven }
+}
+
+const inSync = finding('in_sync', [], [])
+/** Every difference is explained by a rollout. */
+const pending = (...paths: string[]) => finding('pending', paths, [])
+/** No rollout explains the differences. */
+const drifted = (...paths: string[]) => finding('drifted', paths, paths)
+/** Some of the differences a rollout would explain. */
+const partlyDrifted = (proven: string, explained: string) => finding('drifted', [proven, explained], [proven])
+/** The look succeeded and proves nothing. */
+const unproven: Finding = {
+  ...finding('unknown', [], []),
+  doubt: { code: 'CONDITION_ABSENT', message: 'no condition' },
+}
+/** Images could not be compared during a rollout. */
+const unresolved: Finding = {
+  ...finding('pending', [], []),
+  doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
+}
+
+function outcomeOf(event: Exclude<Event, 'nothing'>, at: number): Outcome {
+  if (typeof event === 'object') return { kind: 'finding', finding: event, observedAt: at }
+  return { kind: 'failure', error: { code: event, message: 'could not look', at } }
+}
+
+/** Goes through the steps on a fresh store, and compares what is to be believed after each. */
+function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): void {
+  let before: Status | null = null
+  for (const [at, event, status, since, more = {}] of steps) {
+    const now = start + at * minute
+    const changes = event === 'nothing' ? null : cycle(store, event, now)
+    const state = store.snapshot(now).stacks[0]?.states[0]
+    const title = `minute ${at}`
+    t.equal(state?.status, status, `${title}: status`)
+    t.equal(state && (state.since - start) / minute, since, `${title}: since`)
+    if (more.error !== undefined) t.equal(state?.error?.code ?? null, more.error, `${title}: error`)
+    if (more.observed !== undefined) t.equal(state?.observedAt, start + more.observed * minute, `${title}: observedAt`)
+    if (more.note !== undefined) t.match(state?.notes.join('\n'), more.note, `${title}: note`)
+    const usual: Change[] = before === null || before === status ? [] : [[before, status, since]]
+    if (changes) t.strictSame(changes.map(shown), more.transitions ?? usual, `${title}: transitions`)
+    before = status
+  }
+}
+
+/** What a cycle does to the states: it lets go of what is too old, and records what it found. */
+function cycle(store: Store, event: Exclude<Event, 'nothing'>, now: number): Transition[] {
+  const aged = store.age(now)
+  return [...aged, store.record('runtime', kind, outcomeOf(event, now)) ?? []].flat()
+}
+
+function shown({ from, to, since }: Transition): Change {
+  return [from, to, (since - start) / minute]
+}
+
+t.test('first findings', async t => {
+  t.test('nothing was looked at: unknown', async t => {
+    follow(t, [[0, 'nothing', 'unknown', 0, { error: 'NOT_OBSERVED' }]])
+  })
+  for (const first of [inSync, pending('job.image'), drifted('job.image'), unproven]) {
+    t.test(`a first finding is no transition: ${first.status}`, async t => {
+      const store = buildStore()
+      const transition = store.record('runtime', kind, outcomeOf(first, start + minute))
+      t.equal(transition, null)
+      t.equal(store.snapshot(start + minute).stacks[0]?.states[0]?.status, first.status)
+    })
+  }
+  t.test('with no earlier state a failed look is unknown at once, and no transition', async t => {
+    follow(t, [[1, 'UNAVAILABLE', 'unknown', 0, { error: 'UNAVAILABLE', transitions: [] }]])
+  })
+  t.test('the second finding is one', async t => {
+    follow(t, [
+      [1, drifted('job.image'), 'drifted', 1, { transitions: [], error: null }],
+      [2, drifted('job.image'), 'drifted', 1, { transitions: [] }],
+      [3, inSync, 'in_sync', 3, { transitions: [['drifted', 'in_sync', 3]] }],
+    ])
+  })
+})
+
+t.test('no hiding', async t => {
+  t.test('deploys every ten minutes over a job that stays behind become a drift', async t => {
+    const behind = pending('job.image')
+    follow(t, [
+      [0, inSync, 'in_sync', 0],
+      [10, behind, 'pending', 10],
+      [20, behind, 'pending', 10],
+      [30, behind, 'pending', 10],
+      [40, behind, 'pending', 10],
+      [55, behind, 'pending', 10],
+      [56, behind, 'drifted', 56, { note: '45m' }],
+      [60, behind, 'drifted', 56],
+      [70, behind, 'drifted', 56],
+      [120, behind, 'drifted', 56],
+      [130, inSync, 'in_sync', 130],
+      [140, behind, 'pending', 140],
+      [185, behind, 'pending', 140],
+      [186, behind, 'drifted', 186],
+    ])
+  })
+
+  t.test('a spell of pending is one spell, whatever its differences are', async t => {
+    follow(t, [
+      [0, pending('service.reconciling'), 'pending', 0],
+      [15, pending('job.image'), 'pending', 0],
+      [30, pending('service.reconciling', 'job.image'), 'pending', 0],
+      [45, pending('job.reconciling'), 'pending', 0],
+      [46, pending('job.image'), 'drifted', 46],
+    ])
+  })
+
+  for (const by of [60, -60]) {
+    t.test(`a spell is as long as it is when the clock is set by ${by} minutes`, async t => {
+      const store = buildStore()
+      follow(t, [[0, pending('job.image'), 'pending', 0]], store)
+      store.clockSet(by * minute)
+      const later = [
+        [by + 45, pending('job.image'), 'pending', by],
+        [by + 46, pending('job.image'), 'drifted', by + 46],
+      ] as const
+      follow(t, later, store)
+    })
+  }
+
+  t.test('being in sync for a moment ends the spell', async t => {
+    follow(t, [
+      [0, pending('job.image'), 'pending', 0],
+      [40, inSync, 'in_sync', 40],
+      [41, pending('job.image'), 'pending', 41],
+      [86, pending('job.image'), 'pending', 41],
+      [87, pending('job.image'), 'drifted', 87],
+    ])
+  })
+
+  t.test('drifted goes back to pending only for other differences', async t => {
+    follow(t, [
+      [0, drifted('job.image'), 'drifted', 0],
+      [10, pending('job.image'), 'drifted', 0, { note: 'drifted before' }],
+      [20, pending('job.image', 'service.reconciling'), 'drifted', 0],
+      [30, pending('service.reconciling'), 'pending', 30],
+      [31, pending('job.image'), 'pending', 30],
+    ])
+  })
+
+  t.test('what a rollout explained beside a drift may stay pending after it', async t => {
+    follow(t, [
+      [0, partlyDrifted('job.command', 'job.image'), 'drifted', 0],
+      [5, pending('job.image'), 'pending', 5],
+      [10, partlyDrifted('job.command', 'job.image'), 'drifted', 10],
+      [15, pending('job.command', 'job.image'), 'drifted', 10],
+    ])
+  })
+
+  t.test('one of two drifts is mended, and the other stays drifted through a rollout', async t => {
+    follow(t, [
+      [0, drifted('job.command', 'job.image'), 'drifted', 0],
+      [5, pending('job.image'), 'drifted', 0],
+      [10, pending('job.command'), 'pending', 10],
+    ])
+  })
+
+  t.test('a drift that was mended and comes again may be pending again', async t => {
+    follow(t, [
+      [0, drifted('job.image'), 'drifted', 0],
+      [10, inSync, 'in_sync', 10],
+      [20, pending('job.image'), 'pending', 20],
+    ])
+  })
+
+  t.test('the bound begins anew after a drift', async t => {
+    follow(t, [
+      [0, pending('service.reconciling'), 'pending', 0],
+      [30, drifted('service.reconciling'), 'drifted', 30],
+      [40, pending('job.image'), 'pending', 40],
+      [85, pending('job.image'), 'pending', 40],
+      [86, pending('job.image'), 'drifted', 86],
+    ])
+  })
+
+  t.test('blindness in between neither ends a spell of pending nor counts for it', async t => {
+    follow(
+      t,
+      [
+        [0, pending('job.image'), 'pending', 0],
+        [4, unproven, 'unknown', 4, { error: 'CONDITION_ABSENT' }],
+        [21, pending('job.image'), 'pending', 21, { error: null }],
+        [25, 'PERMISSION_DENIED', 'pending', 21],
+        [26, 'PERMISSION_DENIED', 'unknown', 26],
+        [45, pending('job.image'), 'pending', 45],
+        // Seen for 5 minutes after 0, 21 and 45 each: 31 minutes of the 76 were blind.
+        ...[49, 53, 57, 61, 65, 69, 73, 76].map(minute => [minute, pending('job.image'), 'pending', 45] as const),
+        [77, pending('job.image'), 'drifted', 77],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('not knowing in between does not hide a drift', async t => {
+    follow(
+      t,
+      [
+        [0, drifted('job.image'), 'drifted', 0],
+        [1, unproven, 'unknown', 1],
+        [2, pending('job.image'), 'drifted', 2],
+        [3, 'UNAVAILABLE', 'drifted', 2],
+        [7, 'UNAVAILABLE', 'unknown', 7],
+        [8, pending('job.image'), 'drifted', 8],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('not knowing in between does not keep a drift that is seen mended', async t => {
+    follow(t, [
+      [0, drifted('job.image'), 'drifted', 0],
+      [1, unproven, 'unknown', 1],
+      [2, inSync, 'in_sync', 2],
+      [3, pending('job.image'), 'pending', 3],
+    ])
+  })
+
+  t.test('images that cannot be compared are pending for a rollout and unknown after it, never drifted', async t => {
+    follow(t, [
+      [0, unresolved, 'pending', 0],
+      [45, unresolved, 'pending', 0],
+      [46, unresolved, 'unknown', 46],
+      [60, unresolved, 'unknown', 46],
+      [61, inSync, 'in_sync', 61],
+    ])
+  })
+
+  t.test('a drift that is in doubt is not hidden behind another difference that a rollout explains', async t => {
+    const doubtful: Finding = {
+      ...pending('other'),
+      doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
+    }
+    follow(t, [
+      [0, drifted('job.image'), 'drifted', 0],
+      [1, doubtful, 'unknown', 1],
+      [2, pending('other'), 'pending', 2],
+    ])
+  })
+
+  t.test('images that cannot be compared for a moment hide no drift', async t => {
+    const store = buildStore()
+    follow(t, [[0, drifted('job.image'), 'drifted', 0]], store)
+    store.record('runtime', kind, outcomeOf(unresolved, start + minute))
+    t.not(store.snapshot(start + minute).stacks[0]?.states[0]?.status, 'pending', 'there is no other difference')
+    store.record('runtime', kind, outcomeOf(pending('job.image'), start + 2 * minute))
+    t.equal(store.snapshot(start + 2 * minute).stacks[0]?.states[0]?.status, 'drifted', 'it was never seen mended')
+  })
+})
+
+t.test('losing sight', async t => {
+  t.test(
+    'a failed look keeps the last status until its observation is too old, with the error from the first',
+    async t => {
+      follow(
+        t,
+        [
+          [0, inSync, 'in_sync', 0, { error: null, observed: 0 }],
+          [1, 'UNAVAILABLE', 'in_sync', 0, { error: 'UNAVAILABLE', observed: 0 }],
+          [4, 'DEADLINE_EXCEEDED', 'in_sync', 0, { error: 'DEADLINE_EXCEEDED', observed: 0 }],
+          [5, 'UNAVAILABLE', 'unknown', 5, { error: 'UNAVAILABLE', observed: 0 }],
+          [6, 'PERMISSION_DENIED', 'unknown', 5, { error: 'PERMISSION_DENIED' }],
+          [7, inSync, 'in_sync', 7, { error: null, observed: 7 }],
+        ],
+        shortSighted(),
+      )
+    },
+  )
+
+  t.test('a look that answers in between keeps it known', async t => {
+    follow(
+      t,
+      [
+        [0, drifted('job.image'), 'drifted', 0],
+        [3, 'UNAVAILABLE', 'drifted', 0, { error: 'UNAVAILABLE' }],
+        [4, drifted('job.image'), 'drifted', 0, { error: null, observed: 4 }],
+        [8, 'UNAVAILABLE', 'drifted', 0],
+        [9, 'UNAVAILABLE', 'unknown', 9],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('a kept status is not advanced by the clock', async t => {
+    const patient = buildStore({ staleAfter: '2h' })
+    follow(
+      t,
+      [
+        [0, pending('job.image'), 'pending', 0],
+        [16, 'UNAVAILABLE', 'pending', 0, { error: 'UNAVAILABLE' }],
+        [46, 'UNAVAILABLE', 'pending', 0],
+        [119, 'UNAVAILABLE', 'pending', 0],
+        [120, 'UNAVAILABLE', 'unknown', 120],
+      ],
+      patient,
+    )
+  })
+
+  t.test('without any cycle a state goes stale by itself, whatever it was', async t => {
+    for (const [status, event] of Object.entries({ in_sync: inSync, pending: pending('a'), drifted: drifted('a') })) {
+      follow(
+        t,
+        [
+          [0, event, status as Status, 0],
+          [4.99, 'nothing', status as Status, 0, { error: null }],
+          [5, 'nothing', 'unknown', 5, { error: 'STALE', note: status }],
+          [600, 'nothing', 'unknown', 5, { error: 'STALE' }],
+        ],
+        shortSighted(),
+      )
+    }
+  })
+
+  t.test('what went stale and is seen again as it was has changed from unknown', async t => {
+    follow(
+      t,
+      [
+        [0, inSync, 'in_sync', 0],
+        [10, 'nothing', 'unknown', 5],
+        [
+          11,
+          inSync,
+          'in_sync',
+          11,
+          {
+            transitions: [
+              ['in_sync', 'unknown', 5],
+              ['unknown', 'in_sync', 11],
+            ],
+          },
+        ],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('what went stale and is seen again otherwise has changed from unknown', async t => {
+    follow(
+      t,
+      [
+        [0, drifted('job.image'), 'drifted', 0],
+        [10, 'nothing', 'unknown', 5],
+        [
+          11,
+          inSync,
+          'in_sync',
+          11,
+          {
+            transitions: [
+              ['drifted', 'unknown', 5],
+              ['unknown', 'in_sync', 11],
+            ],
+          },
+        ],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('what went stale while drifted is drifted again, though a rollout would explain it', async t => {
+    follow(
+      t,
+      [
+        [0, drifted('job.image'), 'drifted', 0],
+        [10, 'nothing', 'unknown', 5],
+        [
+          11,
+          pending('job.image'),
+          'drifted',
+          11,
+          {
+            transitions: [
+              ['drifted', 'unknown', 5],
+              ['unknown', 'drifted', 11],
+            ],
+          },
+        ],
+      ],
+      shortSighted(),
+    )
+  })
+
+  t.test('an unknown finding is not kept as if it were known, and does not go stale', async t => {
+    follow(
+      t,
+      [
+        [0, inSync, 'in_sync', 0],
+        [1, unproven, 'unknown', 1, { error: 'CONDITION_ABSENT' }],
+        [2, 'UNAVAILABLE', 'unknown', 1, { error: 'UNAVAILABLE' }],
+        [20, 'nothing', 'unknown', 1, { error: 'UNAVAILABLE' }],
+      ],
+      shortSighted(),
+    )
+  })
+})

@@ -1,0 +1,532 @@
+import { createSign, generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
+import t, { type Test } from 'tap'
+import { createGoogleKeys } from '../../src/clients/google/google-keys.ts'
+import { createIdTokenVerifier } from '../../src/clients/google/id-tokens.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import { createLog } from '../../src/cloud-log.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import { printConfig } from '../../src/config/mask.ts'
+import { createSecret } from '../../src/config/secret.ts'
+import { buildApp } from '../../src/http/app.ts'
+import { type Auth, acceptCallers, acceptTokens, openAuth } from '../../src/http/auth.ts'
+import { defaultLimits } from '../../src/http/limits.ts'
+import { createMetrics } from '../../src/metrics/metrics.ts'
+import { createRenderer } from '../../src/report/rendered.ts'
+import { createRefresh } from '../../src/schedule/refresh.ts'
+import { createAdvancedClock } from '../helpers/clock.ts'
+import { buildSnapshot, noon } from '../helpers/states.ts'
+import { unhurriedLimits } from '../helpers/unhurried-limits.ts'
+
+const token = 'canary-token-0123456789abcdef'
+const older = 'canary-older-0123456789abcdef'
+
+const paths = ['/', '/drift', '/drift/gate', '/drift/runtime', '/metrics', '/docs/', '/openapi.json', '/nope']
+
+const { refreshesPerMinute } = defaultLimits
+
+async function serve(t: Test, auth: Auth | null, clock: Clock = systemClock) {
+  let logged = ''
+  const stream = new Writable({
+    write(line, _encoding, done) {
+      logged += line
+      done()
+    },
+  })
+  let refreshes = 0
+  const rendered = createRenderer()(buildSnapshot())
+  const app = buildApp({
+    rendered: () => rendered,
+    readiness: () => ({ ready: true }),
+    metrics: createMetrics({ build: { version: '1', node: 'v24' } }),
+    refresh: async () => {
+      refreshes += 1
+      return { id: 7, startedAt: noon, durationMs: 5 }
+    },
+    auth: () => auth,
+    limits: unhurriedLimits,
+    clock,
+    log: createLog({ level: 'trace', clock: systemClock, stream }),
+  })
+  t.teardown(() => app.close())
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const ask = async (path: string, authorization?: string, method = 'GET') => {
+    const answer = await fetch(url + path, { method, ...(authorization && { headers: { authorization } }) })
+    const text = await answer.text()
+    const code = answer.ok ? null : (JSON.parse(text) as { error: { code: string } }).error.code
+    return { status: answer.status, code, text, headers: answer.headers }
+  }
+  return { ask, logged: () => logged, refreshes: () => refreshes }
+}
+
+const bearer = (scope: Auth['for']): Auth => ({
+  for: scope,
+  authenticate: acceptTokens([createSecret(token, '***'), createSecret(older, '***')]),
+})
+
+t.test('without auth everybody reads, and nobody acts', async t => {
+  const { ask, refreshes } = await serve(t, null)
+  for (const path of ['/', '/drift', '/metrics', '/health/live']) t.equal((await ask(path)).status, 200, path)
+  for (const authorization of [undefined, `Bearer ${token}`]) {
+    const answer = await ask('/refresh', authorization, 'POST')
+    t.equal(answer.status, 403)
+    t.equal(answer.code, 'AUTH_NOT_CONFIGURED')
+  }
+  t.equal(refreshes(), 0)
+})
+
+t.test('with auth for all, every path but health asks for a token', async t => {
+  const { ask } = await serve(t, bearer('all'))
+  for (const path of paths) {
+    const answer = await ask(path)
+    t.equal(answer.status, 401, path)
+    t.equal(answer.code, 'TOKEN_MISSING', path)
+    t.equal(answer.headers.get('www-authenticate'), 'Bearer realm="driftwatch"', path)
+    t.equal(answer.headers.get('x-content-type-options'), 'nosniff')
+    t.equal((await ask(path, `Bearer ${token}`)).status, path === '/nope' ? 404 : 200, path)
+  }
+  for (const path of ['/health/live', '/health/ready']) t.equal((await ask(path)).status, 200, path)
+  const described = JSON.parse((await ask('/openapi.json', `Bearer ${token}`)).text)
+  t.match(described, {
+    security: [{ bearer: [] }],
+    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+    paths: { '/health/live': { get: { security: [] } }, '/refresh': { post: { security: [{ bearer: [] }] } } },
+  })
+})
+
+t.test('with auth for what acts, reading is open', async t => {
+  const { ask, refreshes } = await serve(t, bearer('acting'))
+  for (const path of ['/', '/drift', '/metrics']) t.equal((await ask(path)).status, 200, path)
+  t.equal((await ask('/refresh', undefined, 'POST')).code, 'TOKEN_MISSING')
+  t.equal(refreshes(), 0)
+  const answer = await ask('/refresh', `Bearer ${token}`, 'POST')
+  t.equal(answer.status, 200)
+  t.same(JSON.parse(answer.text), {
+    cycle: { id: 7, startedAt: new Date(noon).toISOString(), durationMs: 5 },
+  })
+  t.notOk('security' in JSON.parse((await ask('/openapi.json')).text))
+})
+
+t.test('every token of the config is accepted, and nothing else', async t => {
+  const { ask, logged } = await serve(t, bearer('all'))
+  for (const authorization of [`Bearer ${token}`, `bearer ${token}`, `Bearer  ${older}`]) {
+    t.equal((await ask('/drift', authorization)).status, 200, authorization)
+  }
+  const refused = [`Bearer ${token}x`, `Bearer ${token.slice(1)}`, 'Bearer x', `Bearer ${token.toUpperCase()}`]
+  for (const authorization of refused) {
+    const answer = await ask('/drift', authorization)
+    t.equal(answer.code, 'TOKEN_REFUSED', authorization)
+    t.equal(answer.status, 401)
+    t.match(answer.headers.get('www-authenticate'), 'error="invalid_token"')
+  }
+  const missing = [
+    'Bearer',
+    'Bearer ',
+    `Basic ${btoa(`a:${token}`)}`,
+    token,
+    `Bearer ${token} more`,
+    `Bearer ${token}?`,
+  ]
+  for (const authorization of missing) {
+    t.equal((await ask('/drift', authorization)).code, 'TOKEN_MISSING', authorization)
+  }
+  t.notMatch(logged(), 'canary', 'the log shows none of them')
+})
+
+t.test('a refresh is a POST without a body', async t => {
+  const { ask, refreshes } = await serve(t, bearer('acting'))
+  for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
+    const answer = await ask('/refresh', `Bearer ${token}`, method === 'HEAD' ? 'OPTIONS' : method)
+    t.equal(answer.status, 405, method)
+    t.equal(answer.headers.get('allow'), 'POST')
+  }
+  t.equal(refreshes(), 0)
+  t.equal((await ask('/refresh?x=1', `Bearer ${token}`, 'POST')).code, 'USAGE')
+})
+
+t.test('refreshes have a rate for all callers together, and refused ones do not count', async t => {
+  const clock = createAdvancedClock()
+  const { ask, refreshes } = await serve(t, bearer('acting'), clock)
+  const refresh = (one = token) => ask('/refresh', `Bearer ${one}`, 'POST')
+  for (let at = 0; at < 10; at += 1) await refresh('nonsense')
+  t.equal((await refresh()).status, 200)
+  clock.advance(30_000)
+  for (let at = 1; at < refreshesPerMinute; at += 1) t.equal((await refresh(at % 2 ? token : older)).status, 200)
+  const answer = await refresh()
+  t.equal(answer.status, 429)
+  t.equal(answer.code, 'RATE_LIMITED')
+  const seconds = Number(answer.headers.get('retry-after'))
+  t.ok(seconds > 0 && seconds <= 30, 'in as many seconds')
+  t.match(answer.text, `ask again in ${seconds}s`)
+  t.equal(refreshes(), refreshesPerMinute)
+  for (const path of ['/metrics', '/health/live', '/drift']) t.equal((await ask(path)).status, 200, path)
+  clock.advance(30_000)
+  t.equal((await refresh()).status, 200, 'a minute after the first')
+  t.equal((await refresh()).status, 429, 'and not yet after the second')
+  clock.advance(60_000)
+  for (let at = 0; at < refreshesPerMinute; at += 1) t.equal((await refresh()).status, 200)
+  t.equal((await refresh()).status, 429)
+})
+
+t.test('the clock of the machine may be set: the rate of refreshes is the same', async t => {
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const { ask } = await serve(t, bearer('acting'))
+  const refresh = () => ask('/refresh', `Bearer ${token}`, 'POST')
+  for (let at = 0; at < refreshesPerMinute; at += 1) t.equal((await refresh()).status, 200)
+  for (const hours of [-1, 1]) {
+    Date.now = () => now() + hours * 3_600_000
+    const answer = await refresh()
+    t.equal(answer.status, 429)
+    t.ok(Number(answer.headers.get('retry-after')) <= 60)
+  }
+})
+
+const audience = 'https://driftwatch.example'
+const caller = 'deployer@acme.iam.gserviceaccount.com'
+
+/** What Google has: keys by their ID, and how often they were read. */
+async function startKeys(t: Test, answer?: (response: ServerResponse) => void) {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  let reads = 0
+  const server = createServer((_request, response) => {
+    reads += 1
+    if (answer) return answer(response)
+    response.writeHead(200, { 'cache-control': 'public, max-age=3600, must-revalidate' })
+    response.end(JSON.stringify({ current: publicKey }))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const sign = (claims: object, head: object = {}) => {
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+    const signed = `${encode({ alg: 'RS256', kid: 'current', typ: 'JWT', ...head })}.${encode(claims)}`
+    return `${signed}.${createSign('RSA-SHA256').update(signed).sign(privateKey, 'base64url')}`
+  }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`, sign, reads: () => reads }
+}
+
+function claims(override: object = {}) {
+  const now = Math.floor(Date.now() / 1000)
+  return {
+    iss: 'https://accounts.google.com',
+    aud: audience,
+    sub: '1',
+    email: caller,
+    email_verified: true,
+    iat: now - 10,
+    exp: now + 3590,
+    ...override,
+  }
+}
+
+function google(url: string, clock: Clock = systemClock): Auth {
+  const keys = createGoogleKeys({ clock, url })
+  return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier({ audience, keys }), [caller]) }
+}
+
+t.test('an identity token of Google is accepted for its audience, its callers and its time', async t => {
+  const keys = await startKeys(t)
+  const { ask, logged } = await serve(t, google(keys.url))
+  const now = Math.floor(Date.now() / 1000)
+  const accepted = [
+    {},
+    { iss: 'accounts.google.com' },
+    { email: caller.toUpperCase() },
+    { iat: now + 200, exp: now + 3000 },
+    { iat: now - 3800, exp: now - 200 },
+  ]
+  for (const override of accepted) {
+    t.equal((await ask('/drift', `Bearer ${keys.sign(claims(override))}`)).status, 200, JSON.stringify(override))
+  }
+  const refused = [
+    { aud: 'https://elsewhere.example' },
+    { aud: [audience] },
+    { aud: undefined },
+    { iss: 'https://accounts.google.com.evil.example' },
+    { iat: now - 4000, exp: now - 400 },
+    { iat: now + 400, exp: now + 3000 },
+    { exp: now + 30 * 86_400 },
+    { exp: undefined },
+    { iat: undefined },
+    { email: undefined },
+    { email_verified: false },
+    { email_verified: 'true' },
+    { email_verified: undefined },
+  ]
+  for (const override of refused) {
+    const answer = await ask('/drift', `Bearer ${keys.sign(claims(override))}`)
+    t.equal(answer.status, 401, JSON.stringify(override))
+    t.equal(answer.code, 'TOKEN_REFUSED', JSON.stringify(override))
+  }
+  const stranger = await ask('/drift', `Bearer ${keys.sign(claims({ email: 'stranger@evil.example' }))}`)
+  t.equal(stranger.status, 403)
+  t.equal(stranger.code, 'CALLER_NOT_ALLOWED')
+  t.equal(keys.reads(), 1, 'the keys are kept for as long as Google says')
+  t.notMatch(logged(), /eyJ/, 'no token is logged')
+})
+
+t.test('an identity token that Google did not sign is refused, and asks nobody for keys', async t => {
+  const [keys, others] = [await startKeys(t), await startKeys(t)]
+  const { ask } = await serve(t, google(keys.url))
+  const good = keys.sign(claims())
+  const [head = '', body = '', signature = ''] = good.split('.')
+  const unsigned = Buffer.from(JSON.stringify({ alg: 'none', kid: 'current' })).toString('base64url')
+  const unfetched = [
+    'nonsense',
+    'a.b.c',
+    `${head}.${body}`,
+    `${unsigned}.${body}.`,
+    keys.sign(claims(), { alg: 'HS256' }),
+  ]
+  for (const token of unfetched) {
+    t.match(await ask('/drift', `Bearer ${token}`), { status: 401 }, token.slice(0, 20))
+  }
+  t.equal(keys.reads(), 0)
+  const refused = [
+    others.sign(claims()),
+    keys.sign(claims(), { kid: 'unknown' }),
+    keys.sign(claims(), { kid: '__proto__' }),
+    `${head}.${Buffer.from(JSON.stringify(claims({ email: 'x@y.z' }))).toString('base64url')}.${signature}`,
+    `${head}.${body}.`,
+    `${good.slice(0, -8)}AAAAAAAA`,
+  ]
+  for (const token of refused) {
+    t.match(await ask('/drift', `Bearer ${token}`), { status: 401, code: 'TOKEN_REFUSED' })
+  }
+  t.equal((await ask('/drift', `Bearer ${good}`)).status, 200)
+})
+
+t.test('keys are read once for many, and without them nobody gets in', async t => {
+  const keys = await startKeys(t)
+  const { ask } = await serve(t, google(keys.url))
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask('/drift', `Bearer ${keys.sign(claims())}`)))
+  t.ok(answers.every(({ status }) => status === 200))
+  t.equal(keys.reads(), 1)
+  const broken = await startKeys(t, response => response.writeHead(404).end())
+  const shut = await serve(t, google(broken.url))
+  const answer = await shut.ask('/drift', `Bearer ${broken.sign(claims())}`)
+  t.equal(answer.status, 503)
+  t.equal(answer.code, 'KEYS_UNAVAILABLE')
+  t.equal((await shut.ask('/health/live')).status, 200)
+})
+
+t.test('keys are used for as long as Google says, and fetched anew after it', async t => {
+  let down = false
+  const keys = await startKeys(t)
+  const known = await (await fetch(keys.url)).text()
+  const relay = await startKeys(t, response => {
+    response.writeHead(down ? 500 : 200, { 'cache-control': 'public, max-age=3600' }).end(known)
+  })
+  const clock = createAdvancedClock()
+  const { authenticate } = google(relay.url, clock)
+  const ask = () => authenticate(keys.sign(claims()))
+  await ask()
+  down = true
+  clock.advance(3_590_000)
+  await ask()
+  clock.set(86_400_000)
+  await ask()
+  t.equal(relay.reads(), 1)
+  clock.advance(20_000)
+  await t.rejects(ask(), { code: 'KEYS_UNAVAILABLE' })
+  down = false
+  await ask()
+  t.equal(relay.reads(), 3)
+})
+
+t.test('what is no set of keys is no fault of the caller', async t => {
+  const bodies = ['<html>', 'null', '{}', '[]', '5', '"text"', '{"current":null}', '{"current":"a key"}', '']
+  for (const body of bodies) {
+    const keys = await startKeys(t, response => response.end(body))
+    await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' }, body)
+    t.equal(keys.reads(), 1, 'it is not asked again')
+  }
+  const elsewhere = await startKeys(t)
+  const moved = await startKeys(t, response => response.writeHead(302, { location: elsewhere.url }).end())
+  await t.rejects(google(moved.url).authenticate(elsewhere.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+  t.equal(elsewhere.reads(), 0)
+})
+
+t.test('of keys that never end no more is read than keys are long', async t => {
+  const closed = Promise.withResolvers<void>()
+  let sent = 0
+  const keys = await startKeys(t, response => {
+    response.once('close', closed.resolve)
+    const send = () => {
+      sent += 65_536
+      if (!response.destroyed && response.write(Buffer.alloc(65_536, ' '))) send()
+    }
+    response.on('drain', send)
+    send()
+  })
+  await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+  await closed.promise
+  t.ok(sent < 32 * 2 ** 20, `${sent} bytes filled the buffers between`)
+})
+
+const hanging = {
+  'never begins': () => {},
+  'never ends': (response: ServerResponse) => response.write(' '),
+}
+
+for (const [what, answer] of Object.entries(hanging)) {
+  t.test(`an answer of Google's that ${what} is waited for no longer than five seconds, or until the end`, async t => {
+    const closed = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const keys = await startKeys(t, response => {
+      const at = keys.reads() - 1
+      response.once('close', () => closed[at]?.resolve())
+      answer(response)
+      asked[at]?.resolve()
+    })
+    const clock = createAdvancedClock()
+    const known = createGoogleKeys({ clock, url: keys.url })
+    const verifier = createIdTokenVerifier({ audience, keys: known })
+    const ask = () => t.rejects(verifier.verify(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
+    const late = ask()
+    await asked[0]?.promise
+    clock.advance(5001)
+    await late
+    await closed[0]?.promise
+    const ended = ask()
+    await asked[1]?.promise
+    known.close()
+    await ended
+    await closed[1]?.promise
+    await ask()
+    t.equal(keys.reads(), 2)
+  })
+}
+
+const stacks = [{ name: 'a', project: 'acme', region: 'us-central1', service: { name: 'a' } }]
+const read = (auth: object, variables = {}) =>
+  parseConfig(JSON.stringify({ server: { auth }, stacks }), 'test.yaml', variables)
+
+const noKeys = createGoogleKeys({ clock: systemClock })
+
+t.test('the config says who may ask, and shows no token', async t => {
+  const config = read({ kind: 'bearer', tokens: [`\${NEW}`, `\${OLD:-}`, `\${NEW}`] }, { NEW: token })
+  t.match(config.server.auth, { kind: 'bearer', for: 'all' })
+  t.equal('tokens' in config.server.auth && config.server.auth.tokens.length, 1, 'empty ones and doubles do not count')
+  t.match(printConfig(config), /tokens: \["?\*\*\*"?\]/)
+  t.notMatch(printConfig(config) + JSON.stringify(config), 'canary')
+  await t.resolves(openAuth(config.server.auth, noKeys)?.authenticate(token) ?? Promise.reject())
+  t.equal(openAuth(read({}).server.auth, noKeys), null)
+  const named = read({ kind: 'google', audience, callers: [caller.toUpperCase()], for: 'acting' })
+  t.strictSame(named.server.auth, { kind: 'google', for: 'acting', audience, callers: [caller] })
+  t.equal(openAuth(named.server.auth, noKeys)?.for, 'acting')
+  const again = parseConfig(printConfig(named), 'again.yaml', {})
+  t.strictSame(again.server, named.server, 'what is printed is a config')
+})
+
+t.test('a door that nobody could pass is an error of the config', async t => {
+  const cases = [
+    [{ kind: 'bearer' }, /server\.auth\.tokens: .*nobody could ask/],
+    [{ kind: 'bearer', tokens: ['', ''] }, /every token is empty/],
+    [{ kind: 'bearer', tokens: ['short'] }, /server\.auth\.tokens\[0\]: must be a token of 20 characters/],
+    [{ kind: 'bearer', tokens: [`${token} with spaces`] }, /must be a token/],
+    [{ kind: 'bearer', tokens: [token], audience }, /server\.auth\.audience: means nothing with `kind: bearer`/],
+    [{ kind: 'google', audience }, /server\.auth\.callers: .*nobody could ask/],
+    [{ kind: 'google', callers: [caller] }, /server\.auth\.audience: .*nobody could ask/],
+    [{ kind: 'google', audience, callers: ['nobody'] }, /must be an email address/],
+    [{ tokens: [token] }, /server\.auth\.tokens: means nothing with `kind: none`/],
+    [{ kind: 'basic' }, /must be one of none, bearer, google/],
+  ] as const
+  for (const [auth, message] of cases) {
+    t.throws(() => read(auth), { code: 'CONFIG_INVALID', message })
+    try {
+      read(auth)
+    } catch (error) {
+      t.notMatch(String(error), 'canary', 'no token is shown')
+    }
+  }
+})
+
+t.test('a refresh', async t => {
+  /** Runs that end when they are told to. */
+  function build() {
+    const runs: { end(completes?: boolean): void }[] = []
+    let [running, now, lastTick, completed]: [Promise<void> | null, number, number, number] = [null, 0, -1, 0]
+    const runNow = (): Promise<void> => {
+      if (running) return running
+      lastTick = now
+      const { promise, resolve } = Promise.withResolvers<void>()
+      running = promise
+      runs.push({
+        end(completes = true) {
+          if (completes) completed += 1
+          running = null
+          resolve()
+        },
+      })
+      return promise
+    }
+    const refresh = createRefresh({
+      scheduler: { runNow, sinceLastTick: () => now - lastTick },
+      clock: { monotonic: () => now },
+      lastCycle: () => (completed === 0 ? null : { id: completed, startedAt: noon, durationMs: 5 }),
+    })
+    const later = () => {
+      now += 1000
+    }
+    return { refresh, runNow, runs, later }
+  }
+  const settled = () => new Promise(resolve => setImmediate(resolve))
+
+  t.test('runs a cycle, which who asks with it shares', async t => {
+    const { refresh, runs } = build()
+    const answers = [refresh(), refresh()]
+    t.equal(runs.length, 1)
+    runs[0]?.end()
+    t.same(
+      (await Promise.all(answers)).map(({ id }) => id),
+      [1, 1],
+    )
+    t.equal(runs.length, 1)
+  })
+
+  t.test('waits for the next one where one was under way, once for all', async t => {
+    const { refresh, runNow, runs, later } = build()
+    void runNow()
+    later()
+    const answers = [refresh(), refresh()]
+    later()
+    answers.push(refresh())
+    runs[0]?.end()
+    await settled()
+    t.equal(runs.length, 2)
+    later()
+    runs[1]?.end()
+    t.same(
+      (await Promise.all(answers)).map(({ id }) => id),
+      [2, 2, 2],
+    )
+    t.equal(runs.length, 2)
+  })
+
+  t.test('says so when no cycle completes', async t => {
+    const { refresh, runNow, runs, later } = build()
+    const failed = refresh()
+    runs[0]?.end(false)
+    await t.rejects(failed, { code: 'CYCLE_FAILED' })
+    void runNow()
+    later()
+    const after = refresh()
+    runs[1]?.end()
+    await settled()
+    runs[2]?.end(false)
+    await t.rejects(after, { code: 'CYCLE_FAILED' }, 'the one before it is no answer')
+  })
+})

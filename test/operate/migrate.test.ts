@@ -1,0 +1,591 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Fault } from '../../sandbox/cloud-run/faults.ts'
+import { digestOf } from '../../sandbox/images.ts'
+import { startRegistry } from '../../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
+import {
+  bench,
+  built,
+  cancelExecution,
+  jobsClient,
+  lane,
+  otherMigration,
+  place,
+  readJob,
+  readReceipt,
+  scenario,
+  served,
+  writes,
+} from '../helpers/operate-bench.ts'
+import { until } from '../helpers/until.ts'
+
+// As in .taprc, and more of it: every command is a cycle or two.
+t.setTimeout(300_000)
+
+t.test('migrate mends the founding incident: it locks, executes, follows and checks again', async t => {
+  const { run, writes: made } = await bench(t, scenario('job-left-behind'))
+  t.match(await run(['check']), { code: 2, stdout: 'driftwatch migrate --stack runtime' })
+  const receipt = join(t.testdir(), 'kept', 'receipt.json')
+  const { code, stdout, stderr } = await run(['migrate', '--stack', 'runtime', '--yes', '--receipt', receipt])
+  t.match({ code, stderr }, { code: 0 })
+  t.match(stdout, /IN SYNC +runtime +job-image/)
+  t.match(stdout, /IN SYNC +runtime +migration-execution/)
+  t.match(stderr, `lock: job runtime-migrate runs ${built} with the command runtime-migrate`)
+  t.match(stderr, /migrate: execution runtime-migrate-\w+ is under way/)
+  t.match(stderr, 'Started succeeded: Started deployed execution in 0s.', 'it says what Cloud Run says')
+  t.match(stderr, /migrate: execution runtime-migrate-\w+ succeeded/)
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+
+  const kept = readReceipt(t, receipt)
+  t.match(kept, {
+    command: 'migrate',
+    outcome: 'done',
+    exitCode: 0,
+    asked: { stacks: ['runtime'], image: null },
+    error: null,
+    steps: [
+      { name: 'lock', status: 'done' },
+      { name: 'migrate', status: 'done' },
+      { name: 'check', status: 'done' },
+    ],
+    report: { before: { status: 'drifted' }, after: { status: 'in_sync' } },
+  })
+  t.match(kept.stacks[0]?.before, { job: { image: { reference: `${lane}:7f2e91c` } } })
+  t.match(kept.stacks[0]?.after, {
+    service: { serving: [{ revision: 'runtime-00043-jlb', image: { digest: digestOf('image-d') } }] },
+    job: { image: { digest: digestOf('image-d') }, command: ['runtime-migrate'] },
+    execution: { result: 'succeeded', image: { digest: digestOf('image-d') } },
+  })
+  t.match(await run(['check']), { code: 0 })
+})
+
+t.test('migrate sets the command and args of the config, and leaves the rest of the job as it is', async t => {
+  const { run, cloudRun } = await bench(t, scenario('job-command-changed'))
+  t.match(await run(['migrate', '--yes']), { code: 0 })
+  const receipt = join(t.testdir(), 'receipt.json')
+  await run(['check', '--receipt', receipt])
+  t.match(readReceipt(t, receipt), {
+    command: 'check',
+    outcome: 'done',
+    steps: [],
+    stacks: [{ name: 'runtime', before: null, after: { job: { command: ['runtime-migrate'], args: [] } } }],
+    report: { before: null, after: { status: 'in_sync' } },
+  })
+  const { template } = await readJob(cloudRun)
+  t.match(template, {
+    taskCount: 1,
+    template: { maxRetries: 3, timeout: { seconds: '600' }, executionEnvironment: 'EXECUTION_ENVIRONMENT_GEN2' },
+  })
+  t.match(template.template.containers[0].resources.limits, { cpu: '1000m', memory: '512Mi' })
+})
+
+t.test('a dry run prints each step and changes nothing', async t => {
+  const { run, writes: made } = await bench(t)
+  for (const options of [{}, { variables: { DRY_RUN: '1' } }]) {
+    const flags = 'variables' in options ? [] : ['--dry-run']
+    const migrated = await run(['migrate', '--stack', 'runtime', ...flags], options)
+    t.match(migrated, { code: 0, stderr: '' })
+    t.match(migrated.stdout, `1. lock     set job runtime-migrate to ${served}`)
+    t.match(migrated.stdout, /2\. migrate {2}execute job runtime-migrate/)
+    t.match(migrated.stdout, '3. check')
+    const deployed = await run(['deploy', '--stack', 'runtime', '--image', `${lane}:c5a11fe`, ...flags], options)
+    t.match(deployed, { code: 0, stderr: '' })
+    for (const step of ['deploy', 'ready', 'lock', 'migrate', 'check', 'role grants', 'gate'])
+      t.match(deployed.stdout, step)
+  }
+  t.strictSame(made(), {})
+  const receipt = join(t.testdir(), 'receipt.json')
+  await run(['migrate', '--dry-run'], { variables: { RECEIPT_PATH: receipt } })
+  t.match(readReceipt(t, receipt), { outcome: 'dry_run', exitCode: 0, report: { after: null } })
+})
+
+t.test('it asks before it writes, and a pipe that nobody answers is refused', async t => {
+  const { run, writes: made } = await bench(t)
+  for (const typed of ['n\n', '\n', '', 'yesterday\n']) {
+    const declined = await run(['migrate'], { typed })
+    t.match(declined, { code: 1, stdout: '', stderr: /Go on\? \[y\/N\] / }, JSON.stringify(typed))
+    t.match(declined.stderr, 'not agreed: nothing was changed')
+  }
+  const piped = await run(['migrate'])
+  t.match(piped, { code: 1, stdout: '' })
+  t.match(piped.stderr, /there is no terminal to ask at: nothing was changed; pass --yes/)
+  t.match(await run(['deploy', '--image', `${lane}:c5a11fe`]), { code: 1, stderr: /pass --yes/ })
+  const leaving = new AbortController()
+  const left = await run(['migrate'], {
+    typed: '',
+    signal: leaving.signal,
+    onStderr: text => text.endsWith('] ') && leaving.abort(),
+  })
+  t.match(left, { code: 1, stderr: /nothing was changed/ })
+  t.strictSame(made(), {})
+  t.match(await run(['migrate'], { typed: 'y\n' }), { code: 0 })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test('migrate refuses with one sentence while it would do harm', async t => {
+  const tagOnly = { 'runtime-00042-kxb': { containers: { 'runtime-1': { image: `${lane}:7f2e91c` } } } }
+  const cases: [string, WorldPatch, RegExp][] = [
+    [
+      'traffic is split',
+      scenario('traffic-split'),
+      /traffic is split between .* and .*, which run different images.*\n.*update-traffic runtime --to-latest/,
+    ],
+    [
+      'the service reconciles',
+      { services: { runtime: { reconciling: true } } },
+      /service runtime is reconciling: a rollout is under way/,
+    ],
+    [
+      'the job reconciles',
+      { jobs: { 'runtime-migrate': { reconciling: true } } },
+      /job runtime-migrate is reconciling/,
+    ],
+    ['the service is missing', { services: { runtime: null } }, /Cloud Run has no service runtime/],
+    [
+      'the job is missing',
+      { jobs: { 'runtime-migrate': null } },
+      /Cloud Run has no job runtime-migrate .*\n.*gcloud run jobs create runtime-migrate --image .*@sha256:/,
+    ],
+    [
+      'the digest does not show',
+      { revisions: tagOnly },
+      /runtime-00042-kxb shows its image only as .*:7f2e91c: without a digest/,
+    ],
+    [
+      'another migration runs',
+      otherMigration(),
+      /execution runtime-migrate-other is under way since .* with another image or command.*\n.*executions cancel runtime-migrate-other/,
+    ],
+    [
+      'nobody serves',
+      { services: { runtime: { latestReadyRevision: null, trafficStatuses: [] } } },
+      /no revision of service runtime takes traffic/,
+    ],
+  ]
+  const { run, cloudRun, writes: made } = await bench(t)
+  for (const [name, patch, message] of cases) {
+    cloudRun.setWorld(loadWorld({ writes, ...patch }))
+    const { code, stdout, stderr } = await run(['migrate', '--yes'])
+    t.strictSame({ code, stdout }, { code: 1, stdout: '' }, name)
+    t.match(stderr, message, name)
+  }
+  t.strictSame(made(), {})
+})
+
+t.test('a migration that runs already is followed, and not started a second time', async t => {
+  const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const gone = new AbortController()
+  const first = await run(['migrate', '--yes'], {
+    signal: gone.signal,
+    onStderr: text => text.includes('is under way') && gone.abort(),
+  })
+  t.match(first, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run/ })
+  const [, name] = /execution (runtime-migrate-\w+) runs on/.exec(first.stderr) ?? []
+  for (const line of [
+    `to see it:  gcloud run jobs executions describe ${name} ${place}`,
+    `to stop it: gcloud run jobs executions cancel ${name} ${place}`,
+    'driftwatch check --stack runtime --wait 30m',
+  ])
+    t.match(first.stderr, line)
+
+  const second = await run(['migrate', '--yes'], { variables: { MAX_DURATION: '1s' } })
+  t.match(second, { code: 2, stderr: `follow ${name}, which runs that image already` })
+  t.match(second.stderr, `execution ${name} has not ended within the 1s that are allowed (job.maxDuration)`)
+  t.match(second.stderr, `executions cancel ${name}`)
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'started once by the two of them')
+  t.ok(cloudRun.calls.counts().GetExecution ?? 0)
+})
+
+t.test('nothing is begun beside an execution that is not proven to have ended', async t => {
+  const unended = (completed: WorldPatch, more: WorldPatch = {}): WorldPatch => {
+    const world = otherMigration(served, 'runtime-migrate-odd') as { executions: Record<string, WorldPatch> }
+    const odd = { ...world.executions['runtime-migrate-odd'], conditions: { Completed: completed }, ...more }
+    return { ...world, executions: { 'runtime-migrate-odd': odd } } as WorldPatch
+  }
+  const cases: [string, WorldPatch, RegExp][] = [
+    [
+      'it is being cancelled',
+      unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLING' }),
+      /execution runtime-migrate-odd is being cancelled: wait until it has ended.*\n.*executions describe runtime-migrate-odd/,
+    ],
+    [
+      'it is being cancelled and counts as running',
+      unended({ state: 'CONDITION_RECONCILING', executionReason: 'CANCELLING' }),
+      /execution runtime-migrate-odd is being cancelled/,
+    ],
+    [
+      'a state of the future',
+      unended({ state: 99 }),
+      /it cannot be told whether execution runtime-migrate-odd has ended: its state is newer than this Driftwatch/,
+    ],
+    [
+      'the job names one that is not shown',
+      { jobs: (otherMigration() as { jobs: WorldPatch }).jobs },
+      /it cannot be told whether execution runtime-migrate-other has ended: the job names it as the latest/,
+    ],
+  ]
+  const { run, cloudRun, writes: made } = await bench(t)
+  for (const [name, patch, message] of cases) {
+    cloudRun.setWorld(loadWorld({ writes, ...patch }))
+    for (const argv of [['migrate'], ['deploy', '--image', `${lane}:c5a11fe`]]) {
+      const { code, stderr } = await run([...argv, '--yes'])
+      t.equal(code, 1, name)
+      t.match(stderr, message, `${argv[0]}: ${name}`)
+      t.match(stderr, 'what stands: nothing was changed')
+    }
+  }
+  t.strictSame(made(), {})
+  const ended = unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLED' }, { completionTime: '-30s' })
+  cloudRun.setWorld(loadWorld({ writes, ...ended }))
+  t.match(await run(['migrate', '--yes']), { code: 0 }, 'one that was cancelled has ended')
+})
+
+t.test('what is followed while it is cancelled has not ended until it has', async t => {
+  const { run, cloudRun } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const { host } = cloudRun
+  let cancelled = false
+  const followed = await run(['migrate', '--yes'], {
+    onStderr(text) {
+      const [, name] = /execution (runtime-migrate-\w+) is under way/.exec(text) ?? []
+      if (!name || cancelled) return
+      cancelled = true
+      void cancelExecution(host, name)
+    },
+  })
+  t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
+})
+
+t.test('an execution that fails says why, with the last of its messages, and exits with 2', async t => {
+  const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
+  const receipt = join(t.testdir(), 'receipt.json')
+  const { code, stderr } = await run(['migrate', '--yes', '--receipt', receipt])
+  t.equal(code, 2)
+  t.match(stderr, /driftwatch: execution runtime-migrate-\w+ failed\n/)
+  t.match(
+    stderr,
+    /Completed failed: NON_ZERO_EXIT_CODE: Task runtime-migrate-\w+-task0 failed with message: The container exited with an error\.\n/,
+  )
+  t.match(
+    stderr,
+    /what stands: execution runtime-migrate-\w+ failed with .*\n {2}to see it: {2}gcloud run jobs executions describe/,
+  )
+  t.match(
+    stderr,
+    /to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update runtime-migrate/,
+  )
+  t.match(readReceipt(t, receipt), {
+    outcome: 'failed',
+    exitCode: 2,
+    error: { code: 'STEP_FAILED' },
+    steps: [
+      { name: 'lock', status: 'done' },
+      { name: 'migrate', status: 'failed' },
+    ],
+    stacks: [{ after: { execution: { result: 'failed' } } }],
+  })
+})
+
+t.test('a job that cannot run the image is not executed, and the way back is said', async t => {
+  const { run, writes: made } = await bench(t, {
+    registry: { repositories: { [lane]: { tags: { '7f2e91c': null, 'latest-rust': null } } } },
+  })
+  const { code, stderr } = await run(['migrate', '--yes'])
+  t.equal(code, 2)
+  t.match(stderr, /job runtime-migrate cannot run .*: CONTAINER_MISSING: Image '.*' not found\./)
+  t.match(stderr, `to go back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
+  t.strictSame(made(), { UpdateJob: 1 })
+})
+
+t.test('a full quota of executions is said in the words of Cloud Run, and nothing is tried again', async t => {
+  const { run, writes: made } = await bench(t, { writes: { ...writes, executionLimit: 0 } })
+  const { code, stderr } = await run(['migrate', '--yes'])
+  t.match({ code, stderr }, { code: 1, stderr: /RunJob .*: Quota exceeded for running executions/ })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test('an answer that is lost is looked after: what was made is not made twice', async t => {
+  const lost = (method: string, more: Partial<Fault> = {}): Fault => ({
+    method,
+    code: 'UNAVAILABLE',
+    times: 1,
+    ...more,
+  })
+  const { run, cloudRun, writes: made } = await bench(t)
+  const tryWith = async (...faults: Fault[]) => {
+    cloudRun.setWorld(loadWorld({ writes, faults: faults as unknown as WorldPatch[] }))
+    cloudRun.calls.clear()
+    return run(['migrate', '--yes'])
+  }
+  t.match(await tryWith(lost('UpdateJob')), { code: 0 })
+  t.strictSame(made(), { UpdateJob: 2, RunJob: 1 }, 'the etag still stood: it was written again')
+  t.match(await tryWith(lost('UpdateJob', { afterwards: true })), { code: 0 })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was made: not again')
+  t.match(await tryWith(lost('RunJob', { afterwards: true })), { code: 0 })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was started: not again')
+  const uncertain = await tryWith(lost('RunJob'))
+  t.match(uncertain, { code: 1, stderr: /it could not be told whether it was made.*: look before you try again/ })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it may have been started: not again')
+  const denied = await tryWith(lost('UpdateJob', { code: 'PERMISSION_DENIED' }))
+  t.match(denied, { code: 1, stderr: /Permission 'run\.jobs\.update' denied/ })
+  t.strictSame(made(), { UpdateJob: 1 })
+  const lastly = await tryWith(lost('GetExecution', { times: 3 }))
+  t.match(lastly, { code: 0 }, 'a look that fails for a moment ends nothing')
+})
+
+t.test('who may not list executions may still migrate', async t => {
+  const { run } = await bench(t, { faults: [{ method: 'ListExecutions', code: 'PERMISSION_DENIED' }] })
+  t.match(await run(['migrate', '--yes']), { code: 0 })
+})
+
+t.test('whoever changes the job or the service in between is not overwritten', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const between = (patch: WorldPatch) => (text: string) => {
+    if (text.endsWith('] ')) cloudRun.setWorld(loadWorld({ writes, ...patch }))
+  }
+  const job = { 'runtime-migrate': { labels: { team: 'billing' } } }
+  const migrated = await run(['migrate'], { typed: 'y\n', onStderr: between({ jobs: job }) })
+  t.match(migrated, {
+    code: 1,
+    stderr: /jobs\/runtime-migrate was changed by somebody else in between: nothing was overwritten/,
+  })
+  const service = { runtime: { labels: { team: 'billing' } } }
+  const argv = ['deploy', '--image', `${lane}:c5a11fe`]
+  const deployed = await run(argv, { typed: 'y\n', onStderr: between({ services: service }) })
+  t.match(deployed, { code: 1, stderr: /services\/runtime was changed by somebody else in between/ })
+  t.strictSame(made(), {})
+})
+
+t.test('what serves is looked at anew before the migration starts', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const locked = { template: { template: { containers: { 'runtime-migrate-1': { image: served ?? '' } } } } }
+  const movedAway = scenario('traffic-rolled-back')
+  let moved = false
+  const { code, stderr } = await run(['migrate', '--yes'], {
+    onStderr(text) {
+      if (moved || !text.includes('lock: job runtime-migrate runs')) return
+      moved = true
+      cloudRun.setWorld(loadWorld({ writes, ...movedAway, jobs: { 'runtime-migrate': locked } }))
+    },
+  })
+  t.equal(code, 1)
+  t.match(stderr, /runtime-00041-wpz serves .* by now, and the job was locked to .*: somebody else deployed in between/)
+  t.match(stderr, `what stands: job runtime-migrate is set to ${served}, and was not executed`)
+  t.match(stderr, `to go back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
+  t.strictSame(made(), { UpdateJob: 1 }, 'nothing was executed')
+})
+
+t.test('Ctrl-C at any moment of migrate says what was done, what runs on, and how to go on', async t => {
+  const moments: [string, Fault[], RegExp, object][] = [
+    ['driftwatch migrate: stack', [], /interrupted: nothing was changed\n$/, {}],
+    [
+      'lock: job runtime-migrate runs',
+      [],
+      /interrupted: job runtime-migrate is set to .*, and was not executed\n {2}to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update/,
+      { UpdateJob: 1 },
+    ],
+    [
+      'is under way',
+      [],
+      /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: .*\n {2}to stop it: .*cancel .*\n {2}to go on: {3}driftwatch check --stack runtime --wait 30m/,
+      { UpdateJob: 1, RunJob: 1 },
+    ],
+  ]
+  for (const [moment, faults, message, expected] of moments) {
+    const { run, writes: made } = await bench(t, {
+      writes: { ...writes, execution: 'never-ends' },
+      faults: faults as unknown as WorldPatch[],
+    })
+    const gone = new AbortController()
+    const { code, stderr } = await run(['migrate', '--yes'], {
+      signal: gone.signal,
+      onStderr: text => text.includes(moment) && gone.abort(),
+    })
+    t.equal(code, 1, moment)
+    t.match(stderr, message)
+    t.strictSame(made(), expected)
+  }
+})
+
+t.test('Ctrl-C while the last look before the start is taken starts nothing', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const gone = new AbortController()
+  let looks = 0
+  const stop = cloudRun.calls.onCall(({ method }) => {
+    if (method === 'UpdateJob') looks = 1
+    // The lists of the look before the start come after the lock.
+    if (looks > 0 && method === 'ListExecutions') gone.abort()
+  })
+  t.teardown(stop)
+  const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
+  t.match({ code, stderr }, { code: 1, stderr: /interrupted: job runtime-migrate is set to .*, and was not executed/ })
+  t.strictSame(made(), { UpdateJob: 1 })
+})
+
+t.test('Ctrl-C while the start is asked for says what was started', async t => {
+  const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const gone = new AbortController()
+  t.teardown(
+    cloudRun.calls.onCall(({ method }) => {
+      if (method === 'RunJob') gone.abort()
+    }),
+  )
+  const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
+  t.match({ code, stderr }, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run/ })
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test('the prompt says the stack, where it is, and what would be written', async t => {
+  const { run } = await bench(t)
+  const migrated = await run(['migrate'], { typed: 'n\n' })
+  t.match(migrated.stderr, /^driftwatch migrate: stack runtime, project openagentsgemini, region us-central1:\n/)
+  t.match(migrated.stderr, '\n  writes to: job runtime-migrate, an execution of job runtime-migrate\nGo on?')
+  const deployed = await run(['deploy', '--image', `${lane}:c5a11fe`], { typed: 'n\n' })
+  t.match(deployed.stderr, '\n  writes to: service runtime, job runtime-migrate, an execution of job runtime-migrate\n')
+})
+
+t.test('a receipt that cannot be written is said before anything is changed, or beside the outcome', async t => {
+  const { run, writes: made } = await bench(t)
+  const folder = t.testdir({ taken: 'a file' })
+  for (const file of [folder, join(folder, 'taken', 'receipt.json'), join(folder, 'x'.repeat(300))])
+    t.match(await run(['migrate', '--yes', '--receipt', file]), { code: 1, stderr: /cannot write the receipt/ }, file)
+  t.strictSame(made(), {})
+
+  const kept = join(folder, 'kept')
+  const vanishing = (argv: string[], moment: string) =>
+    run([...argv, '--receipt', join(kept, 'receipt.json')], {
+      onStderr: text => text.includes(moment) && rmSync(kept, { recursive: true, force: true }),
+    })
+  const migrated = await vanishing(['migrate', '--yes'], 'succeeded with')
+  t.match(migrated, { code: 1, stdout: /^IN SYNC/ }, 'the outcome is told all the same')
+  t.match(migrated.stderr, /check: stack runtime is in sync[\s\S]*cannot write the receipt .*: ENOENT/)
+  const failing = await bench(t, { writes: { ...writes, execution: 'fails' } })
+  const failed = await failing.run(['migrate', '--yes', '--receipt', join(kept, 'receipt.json')], {
+    onStderr: text => text.includes('is under way') && rmSync(kept, { recursive: true, force: true }),
+  })
+  t.match(failed, { code: 2, stderr: /failed[\s\S]*what stands:[\s\S]*cannot write the receipt/ })
+})
+
+t.test('an old etag is refused as Google refuses it', async t => {
+  const {
+    run,
+    cloudRun,
+    writes: made,
+  } = await bench(t, {
+    faults: [{ method: 'RunJob', code: 'ABORTED', message: 'Conflict for resource', times: 1 }],
+  })
+  t.match(await run(['migrate', '--yes']), { code: 0 }, 'nothing was started, the job is as it was verified: again')
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 2 })
+  cloudRun.setWorld(loadWorld({ writes, faults: [{ method: 'RunJob', code: 'ABORTED' }] }))
+  t.match(await run(['migrate', '--yes']), { code: 1, stderr: /changed by somebody else/ }, 'and not for ever')
+})
+
+t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async t => {
+  const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
+  const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
+    cwd: new URL('../..', import.meta.url),
+    env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  let stderr = ''
+  let pressed = false
+  child.stderr.on('data', chunk => {
+    stderr += chunk
+    if (pressed || !stderr.includes('Waiting for execution to complete.')) return
+    pressed = true
+    child.kill('SIGINT')
+  })
+  const [code, signal] = await once(child, 'exit')
+  t.strictSame({ code, signal }, { code: 1, signal: null }, stderr)
+  t.match(
+    stderr,
+    /driftwatch: interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: {2}gcloud run jobs executions describe/,
+  )
+})
+
+t.test('a second Ctrl-C ends the process at once, and it says what may stand and keeps the receipt', async t => {
+  const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
+  const receipt = join(t.testdir({}), 'receipt.json')
+  const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
+    cwd: new URL('../..', import.meta.url),
+    env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  t.teardown(cloudRun.calls.onCall(({ method }) => method === 'RunJob' && child.kill('SIGINT')))
+  let stderr = ''
+  child.stderr.on('data', chunk => {
+    stderr += chunk
+  })
+  const exit = once(child, 'exit')
+  // The same key press may come twice, from npm too: what counts is one that comes later.
+  await until(() => {
+    if (stderr.includes('once more ends at once')) child.kill('SIGINT')
+    return child.signalCode !== null || child.exitCode !== null
+  })
+  t.strictSame(await exit, [null, 'SIGINT'], stderr)
+  t.match(
+    stderr,
+    /once more ends at once\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to see it: {2}gcloud run jobs executions list/,
+  )
+  t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
+})
+
+t.test('migrate adds little to the time that an execution takes', async t => {
+  const executionMs = 2000
+  const { run } = await bench(t, { writes: { ...writes, executionMs } })
+  const begin = performance.now()
+  t.match(await run(['migrate', '--yes']), { code: 0 })
+  const added = performance.now() - begin - executionMs
+  t.comment(
+    `added ${Math.round(added)} ms to ${executionMs} ms, ${(1 + added / executionMs).toFixed(2)} times its own time`,
+  )
+})
+
+t.test('IMAGE of migrate is the image that serves, by its digest or by the tag that it was deployed with', async t => {
+  const { run, cloudRun, writes: made } = await bench(t)
+  const rolledBack = loadWorld({ writes, ...scenario('traffic-rolled-back') })
+  cloudRun.setWorld(rolledBack)
+  const template = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:7f2e91c` } })
+  t.match(template, {
+    code: 1,
+    stderr:
+      /IMAGE is .*:7f2e91c, and runtime-00041-wpz serves .*, another image: a migration runs the image that serves/,
+  })
+  const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
+  t.match(unclear, { code: 1, stderr: /perhaps another image: name it by its digest/ }, 'no registry can be asked')
+  t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), { code: 1, stderr: /is no image/ })
+  t.strictSame(made(), {})
+
+  const moved = loadWorld(scenario('tag-moved'))
+  const registry = await startRegistry({ world: moved.registry })
+  t.teardown(() => registry.close())
+  cloudRun.setWorld(loadWorld({ writes, ...scenario('tag-moved') }))
+  const asked = { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const tag = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: `${lane}:7f2e91c` } })
+  t.match(tag, { code: 1, stderr: /IMAGE is .*:7f2e91c, and runtime-00042-kxb serves .*, another image/ })
+  const digest = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: served ?? '' } })
+  t.notMatch(digest.stderr, 'IMAGE is')
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
+})
+
+t.test("the emulator's operations end as the vendor's client expects them to", async t => {
+  const { cloudRun } = await bench(t)
+  const client = await jobsClient(cloudRun)
+  const name = 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate'
+  const [operation] = await client.runJob({ name })
+  const [execution] = await operation.promise()
+  t.match(execution, { job: 'runtime-migrate', succeededCount: 1, runningCount: 0 })
+  const [job] = await client.getJob({ name })
+  await t.rejects(client.runJob({ name, etag: '"old"' }), {
+    code: 10,
+    details: /Conflict for resource 'runtime-migrate'/,
+  })
+  await t.rejects(client.updateJob({ job: { ...job, template: null } }), { code: 3 })
+  await t.rejects(client.runJob({ name: 'runtime-migrate' }), { code: 3 })
+  await client.close()
+})

@@ -1,0 +1,166 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { compareImages, type ImageSide, openQuestions } from '../../src/release/compare-images.ts'
+import { formatImage, parseImage, pinnedImage, shortImage } from '../../src/release/image.ts'
+import { questionKey, type RegistryAnswer } from '../../src/release/registry-answers.ts'
+
+const repository = 'europe-docker.pkg.dev/acme/app/runtime'
+const [a, b] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]
+
+t.test('what a reference says', async t => {
+  const cases: [string, ReturnType<typeof parseImage>][] = [
+    [repository, { repository, tag: 'latest', digest: null }],
+    [`${repository}:v1`, { repository, tag: 'v1', digest: null }],
+    [`${repository}@${a}`, { repository, tag: null, digest: a }],
+    [`${repository}:v1@${a}`, { repository, tag: 'v1', digest: a }],
+    [`${repository}@${a.toUpperCase().replace('SHA256', 'sha256')}`, { repository, tag: null, digest: a }],
+    ['localhost:5000/app', { repository: 'localhost:5000/app', tag: 'latest', digest: null }],
+    ['localhost:5000/app:5000', { repository: 'localhost:5000/app', tag: '5000', digest: null }],
+    ['nginx', { repository: 'nginx', tag: 'latest', digest: null }],
+    ['', null],
+    [' nginx', null],
+    ['nginx\n', null],
+    ['nginx:', null],
+    ['nginx@', null],
+    ['nginx:a:b', null],
+    ['/nginx', null],
+    ['nginx/', null],
+    ['https://gcr.io/acme/app', null],
+    [`gcr.io/${'a'.repeat(600)}`, null],
+  ]
+  for (const [text, image] of cases) t.strictSame(parseImage(text), image, JSON.stringify(text.slice(0, 80)))
+})
+
+t.test('a reference is written as it was read', async t => {
+  const part = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,10}$/)
+  const image = fc.record({
+    repository: fc.array(part, { minLength: 1, maxLength: 4 }).map(parts => parts.join('/')),
+    tag: fc.option(fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}$/)),
+    digest: fc.option(fc.stringMatching(/^[0-9a-f]{64}$/).map(hex => `sha256:${hex}`)),
+  })
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(image, given => {
+        const named = given.tag === null && given.digest === null ? { ...given, tag: 'latest' } : given
+        const back = parseImage(formatImage(named))
+        return JSON.stringify(back) === JSON.stringify(named) && parseImage(pinnedImage(named)) !== null
+      }),
+    ),
+  )
+  t.doesNotThrow(() =>
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 600 }), text => parseImage(text) !== undefined)),
+  )
+  t.equal(shortImage({ repository, tag: null, digest: a }), 'runtime@aaaaaaaaaaaa')
+})
+
+const side = (text: string, tagMeans: ImageSide['tagMeans'] = 'then', standsFor: string | null = null): ImageSide => {
+  const image = parseImage(text)
+  if (!image) throw new Error(`${text} is no image`)
+  return { image, tagMeans, standsFor }
+}
+const answers = (told: Record<string, RegistryAnswer>) => new Map(Object.entries(told))
+const digest = (value: string): RegistryAnswer => ({ kind: 'digest', digest: value })
+
+t.test('what decides whether two images are the same', async t => {
+  const cases: [string, ImageSide, ImageSide, Record<string, RegistryAnswer>, string][] = [
+    ['equal digests, whatever the tags', side(`${repository}:v1@${a}`), side(`${repository}:v2@${a}`), {}, 'equal'],
+    ['equal digests, whatever the repositories', side(`${repository}@${a}`), side(`other@${a}`), {}, 'equal'],
+    [
+      'different digests, whatever the tags',
+      side(`${repository}:v1@${a}`),
+      side(`${repository}:v1@${b}`),
+      {},
+      'different',
+    ],
+    ['equal tags', side(`${repository}:v1`), side(`${repository}:v1`, 'now'), {}, 'equal'],
+    ['different tags', side(`${repository}:v1`), side(`${repository}:v2`, 'now'), {}, 'different'],
+    ['neither tag nor digest is latest', side(repository), side(`${repository}:latest`), {}, 'equal'],
+    [
+      'a repository is never compared by prefix',
+      side(`${repository}:v1`),
+      side(`${repository}-canary:v1`),
+      {},
+      'different',
+    ],
+    ['a tag and a digest', side(`${repository}@${a}`), side(`${repository}:v1`, 'now'), {}, 'unresolved'],
+    ['a tag that stands for the digest', side(`${repository}@${a}`), side(`${repository}:v1`, 'now', a), {}, 'equal'],
+    [
+      'the registry before what a tag stood for',
+      side(`${repository}@${a}`),
+      side(`${repository}:v1`, 'now', a),
+      { [`${repository}:v1`]: digest(b) },
+      'different',
+    ],
+    [
+      'what a tag stood for then before the registry',
+      side(`${repository}@${a}`),
+      side(`${repository}:v1`, 'then', a),
+      { [`${repository}:v1`]: digest(b) },
+      'equal',
+    ],
+    [
+      'two tags of the same bytes',
+      side(`${repository}:v1`),
+      side(`${repository}:v2`, 'now'),
+      { [`${repository}:v1`]: digest(a), [`${repository}:v2`]: digest(a) },
+      'equal',
+    ],
+    [
+      'an index that holds the other',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`),
+      { [`${repository}@${b}`]: { kind: 'holds', digests: [a] } },
+      'equal',
+    ],
+    [
+      'an index that holds another',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`),
+      { [`${repository}@${b}`]: { kind: 'holds', digests: [] } },
+      'different',
+    ],
+    ['an equal tag of long ago', side(`${repository}:v1`), side(`${repository}:v1`, 'long-ago'), {}, 'unresolved'],
+    ['another tag of long ago', side(`${repository}:v1`), side(`${repository}:v0`, 'long-ago'), {}, 'different'],
+    [
+      'a registry that speaks of now says nothing of long ago',
+      side(`${repository}@${a}`),
+      side(`${repository}:v1`, 'long-ago'),
+      { [`${repository}:v1`]: digest(a) },
+      'unresolved',
+    ],
+  ]
+  for (const [title, x, y, told, result] of cases) {
+    t.equal(compareImages(x, y, answers(told)).result, result, title)
+    t.equal(compareImages(y, x, answers(told)).result, result, `${title}, the other way round`)
+  }
+})
+
+t.test('a note says where only tags were compared, and why', async t => {
+  const note = (told: Record<string, RegistryAnswer>) =>
+    compareImages(side(`${repository}@${a}`), side(`${repository}:v1`, 'now', a), answers(told)).note
+  t.match(note({}), /by tag only: no registry was asked/)
+  t.match(
+    note({ [`${repository}:v1`]: { kind: 'failed', code: 'PERMISSION_DENIED', message: 'no' } }),
+    /by tag only: .*PERMISSION_DENIED/,
+  )
+  t.equal(note({ [`${repository}:v1`]: digest(a) }), null)
+})
+
+t.test('registries are asked only what digests leave open', async t => {
+  const asked = (x: ImageSide, y: ImageSide, told: Record<string, RegistryAnswer> = {}) =>
+    openQuestions(x, y, answers(told)).map(questionKey)
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1@${a}`)), [])
+  t.strictSame(asked(side(`${repository}:v1`), side(`${repository}:v1`, 'now')), [], 'equal references resolve alike')
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'now')), [`${repository}:v1`])
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'then', a)), [])
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'long-ago')), [])
+  t.strictSame(
+    asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'now'), { [`${repository}:v1`]: digest(b) }),
+    [`${repository}@${a}`, `${repository}@${b}`],
+    'one may be the index of the other',
+  )
+  t.strictSame(
+    asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'now'), { [`${repository}:v1`]: digest(a) }),
+    [],
+  )
+})

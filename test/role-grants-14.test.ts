@@ -1,4 +1,0 @@
-import t from 'tap'
-import { testRoleGrants } from './helpers/role-grants-suite.ts'
-
-testRoleGrants(t, 14)
