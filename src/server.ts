@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Channel } from './alerts/channel.ts'
 import { channelMethods, openChannels } from './alerts/channels.ts'
-import type { PolicyDuty } from './alerts/policies/policy-duty.ts'
+import type { PolicyDuty } from './alerts/policies/policy-reconciler.ts'
 import { worstStatus } from './checks/status.ts'
 import { createGoogleKeys } from './clients/google/google-keys.ts'
 import type { Clock } from './clock.ts'

@@ -4,12 +4,16 @@ import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run/cloud
 import { createCloudRunReaders } from './clients/cloud-run/cloud-run-reader.ts'
 import { type CallRates, createCallBudget } from './clients/google/call-budget.ts'
 import { createGoogleCredentials } from './clients/google/google-credentials.ts'
-import { createIdentityTokens } from './clients/google/identity-tokens.ts'
+import { createIdentityTokens } from './clients/google/id-token-source.ts'
 import { createHttpClient, httpMethods } from './clients/http/http.ts'
-import { createTelemetryClient, type TelemetryClient, telemetryMethods } from './clients/monitoring/telemetry.ts'
+import {
+  createTelemetryClient,
+  type TelemetryClient,
+  telemetryMethods,
+} from './clients/monitoring/telemetry-queries.ts'
 import { createTelemetryReaders } from './clients/monitoring/telemetry-reader.ts'
 import { createPostgresReaders } from './clients/postgres/postgres-readers.ts'
-import { createRegistryClient, type RegistryClient } from './clients/registry/registry.ts'
+import { createRegistryClient, type RegistryClient } from './clients/registry/registry-client.ts'
 import { registryMethods } from './clients/registry/registry-http.ts'
 import { openRegistryReader } from './clients/registry/registry-reader.ts'
 import { type Clock, createSteadyClock } from './clock.ts'

@@ -4,13 +4,13 @@ import type { Clock } from '../clock.ts'
 import { within } from '../concurrency/retry.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
-import type { PlaceState } from '../drift/discovery.ts'
+import type { PlaceState } from '../drift/places.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
 import type { Identity } from './identity.ts'
 import { createLogChannel } from './log.ts'
-import type { PolicyDuty } from './policies/policy-duty.ts'
+import type { PolicyDuty } from './policies/policy-reconciler.ts'
 
 export interface ChannelsOptions extends ChannelListeners {
   readonly config: Config
@@ -59,7 +59,7 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return absentChannel(clock)
   const { createMonitoringClient } = await import('../clients/monitoring/monitoring.ts')
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
-  const { createDuty, verifyPolicies, withWatched } = await import('./policies/policy-duty.ts')
+  const { createDuty, verifyPolicies, withWatched } = await import('./policies/policy-reconciler.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
   const client = createMonitoringClient({ clock, emulatorHost, onRequest })
   const identify = await createIdentifier(options)

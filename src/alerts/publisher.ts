@@ -9,9 +9,9 @@ import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
-import { createLeftBehind } from './left-behind.ts'
 import { checksOf, lastPointsOf, pointsOf, seriesName } from './points.ts'
 import { refusedPoints } from './refused-points.ts'
+import { createLeftBehind } from './stale-series.ts'
 
 /** Writing the points, retries included. What is done besides has a time of its own, and takes none from them. */
 const writeTimeoutMs = 20_000

@@ -1,7 +1,7 @@
 import { formatTime } from '../clock.ts'
 import type { AfterRolloutConfig } from '../config/sections/after-rollout.ts'
 import { formatDuration } from '../duration.ts'
-import type { Rollout, ServiceTelemetry, Window } from '../release/telemetry.ts'
+import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telemetry.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Finding } from './finding.ts'
 import { readLogs } from './fix.ts'

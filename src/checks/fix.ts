@@ -3,7 +3,7 @@ import { splitSecrets, splitWords } from '../config/mask.ts'
 import type { Stack } from '../config/schema.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { formatDuration } from '../duration.ts'
-import type { Window } from '../release/telemetry.ts'
+import type { Window } from '../release/rollout-telemetry.ts'
 
 type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { DriftwatchError } from '../errors.ts'
-import type { PlannedStep } from '../operate/rollout/plan.ts'
+import type { PlannedStep } from '../operate/rollout/planned-step.ts'
 import { shown } from '../printable.ts'
 import type { CommandIo } from './command.ts'
 

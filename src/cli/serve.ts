@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { PolicyDuty } from '../alerts/policies/policy-duty.ts'
+import type { PolicyDuty } from '../alerts/policies/policy-reconciler.ts'
 import type { Clock } from '../clock.ts'
 import { createLog } from '../cloud-log.ts'
 import { createConfigSource } from '../config/config-source.ts'

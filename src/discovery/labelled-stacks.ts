@@ -1,5 +1,5 @@
 import { type DiscoveredPlace, discoveryLabels, discoveryRoles } from '../config/sections/discover.ts'
-import type { LabelProblem } from '../drift/discovery.ts'
+import type { LabelProblem } from '../drift/places.ts'
 
 /** A Cloud Run service or job, as far as discovery looks at it. */
 export interface Labelled {

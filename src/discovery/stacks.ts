@@ -5,7 +5,7 @@ import {
   discoveryLabels,
   type FoundStack,
 } from '../config/sections/discover.ts'
-import type { LabelProblem } from '../drift/discovery.ts'
+import type { LabelProblem } from '../drift/places.ts'
 import type { LabelledStack } from './labelled-stacks.ts'
 
 /** Who is watched: the listed stacks, filled in from labels, and behind them the discovered ones. */

@@ -5,7 +5,7 @@ import { type EpochMs, formatTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
 import { prose } from '../printable.ts'
-import { showable } from './showable.ts'
+import { showable } from './sanitize.ts'
 
 /** The last look that failed, or that proved nothing. */
 export interface FailedLook {

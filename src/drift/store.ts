@@ -4,7 +4,7 @@ import type { EpochMs } from '../clock.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
-import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './discovery.ts'
+import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './places.ts'
 import {
   ageState,
   claimsAnything,

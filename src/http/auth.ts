@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { GoogleKeys } from '../clients/google/google-keys.ts'
-import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/google/id-tokens.ts'
+import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/google/id-token-verifier.ts'
 import type { Secret } from '../config/secret.ts'
 import type { AuthConfig, AuthScope } from '../config/sections/server.ts'
 import { DriftwatchError } from '../errors.ts'

@@ -2,7 +2,7 @@ import { statuses } from '../checks/status.ts'
 import type { EpochMs } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
-import { cutStencil, type Stencil } from '../report/stencil.ts'
+import { cutStencil, type Stencil } from '../report/byte-template.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
 
 /** What is known of every check, in the exposition format: parts that follow one another, of which some are written anew next time. */

@@ -1,8 +1,8 @@
 import type { Snapshot } from '../drift/store.ts'
 import { renderConfigMetric } from './config-state.ts'
-import { renderDiscoveryMetrics } from './discovery.ts'
 import { createDriftMetrics, renderBuildInfo } from './drift.ts'
-import { createRegistry } from './registry.ts'
+import { createRegistry } from './metric-registry.ts'
+import { renderDiscoveryMetrics } from './place-metrics.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
 export interface Metrics extends RuntimeMetrics {

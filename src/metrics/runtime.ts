@@ -3,7 +3,7 @@ import { type ErrorCode, errorTable } from '../errors.ts'
 import { type ProbeKind, probeKinds } from '../probes/probe.ts'
 import { metricDefinitions } from './definitions.ts'
 import { toSeconds } from './drift.ts'
-import type { MetricsRegistry } from './registry.ts'
+import type { MetricsRegistry } from './metric-registry.ts'
 
 export const publishResults = ['ok', 'failed'] as const
 export type PublishResult = (typeof publishResults)[number]

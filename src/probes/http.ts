@@ -1,4 +1,4 @@
-import type { IdentityTokens } from '../clients/google/identity-tokens.ts'
+import type { IdentityTokens } from '../clients/google/id-token-source.ts'
 import type { HttpClient } from '../clients/http/http.ts'
 import type { Clock } from '../clock.ts'
 import { loopBlocked, type Pulse } from '../concurrency/event-loop-monitor.ts'

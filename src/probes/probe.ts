@@ -6,7 +6,7 @@ import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import type { ObservedTelemetry } from '../release/telemetry.ts'
+import type { ObservedTelemetry } from '../release/rollout-telemetry.ts'
 
 /** A service, and of its revisions those that serve and the one that was created last. */
 export interface ObservedService {

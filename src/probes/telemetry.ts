@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Stack } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
 import { readRelease, rolloutOf } from '../release/release.ts'
-import { type ObservedTelemetry, windowsOf } from '../release/telemetry.ts'
+import { type ObservedTelemetry, windowsOf } from '../release/rollout-telemetry.ts'
 import type { Probe } from './probe.ts'
 import { observeService } from './service.ts'
 

@@ -5,8 +5,8 @@ import { pickContainer } from './container.ts'
 import type { Doubt } from './doubt.ts'
 import { formatImage, type Image, parseImage } from './image.ts'
 import { laterOf } from './rollout.ts'
+import type { Rollout } from './rollout-telemetry.ts'
 import { servingRevisions } from './serving.ts'
-import type { Rollout } from './telemetry.ts'
 
 /** The container that counts, and its image as a side to compare; or why there is none. */
 export type Sighting =

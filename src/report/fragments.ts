@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
+import { cutStencil, type Stencil } from './byte-template.ts'
 import { buildStackHead, reportState } from './report.ts'
-import { cutStencil, type Stencil } from './stencil.ts'
 
 /**
  * A stack of the report as JSON, in bytes that are kept: while what was found stays, only the times of the cycle are

@@ -3,8 +3,8 @@ import type { Deadline } from '../../concurrency/retry.ts'
 import type { Config } from '../../config/schema.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
-import { planPolicies, planUptimeCheck, type Step } from './plan.ts'
 import { wantedAlerts } from './policies.ts'
+import { planPolicies, planUptimeCheck, type Step } from './policy-plan.ts'
 
 /** What Cloud Monitoring holds for a monitor, against what the config wants. */
 export interface AlertsPlan {

@@ -7,7 +7,7 @@ import type { Deadline } from '../../concurrency/retry.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
 import type { CloudRunClient } from './cloud-run.ts'
-import { createFleetReads, type FleetReads } from './fleet-reads.ts'
+import { createFleetReads, type FleetReads } from './list-or-get.ts'
 import { wholePagesOf } from './list-pages.ts'
 
 /** A project and region: what one list of services or jobs covers. */

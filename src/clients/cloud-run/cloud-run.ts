@@ -10,8 +10,8 @@ import type { Execution, Job, Revision, Service } from '../../release/cloud-run.
 import type { CallBudget } from '../google/call-budget.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { type Arrival, createKeptAnswers } from '../google/kept-answers.ts'
-import { createRenewable } from '../google/renewable.ts'
+import { createRenewable } from '../google/reconnecting-client.ts'
+import { type Arrival, createKeptAnswers } from '../google/response-cache.ts'
 import { vendorName, vendorProse } from '../vendor-text.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 

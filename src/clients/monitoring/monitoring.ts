@@ -8,7 +8,7 @@ import type { Deadline } from '../../concurrency/retry.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { type Caller, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createRenewable, type Renewable } from '../google/renewable.ts'
+import { createRenewable, type Renewable } from '../google/reconnecting-client.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import {
   fromDescriptor,

@@ -2,9 +2,9 @@ import DataLoader from 'dataloader'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/retry.ts'
-import type { ServiceCounts, Window } from '../../release/telemetry.ts'
+import type { ServiceCounts, Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
-import type { MinuteCount, TelemetryClient } from './telemetry.ts'
+import type { MinuteCount, TelemetryClient } from './telemetry-queries.ts'
 
 /** What a service did in a window. */
 export interface Wanted extends Window {

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
-import type { RegistryClient } from './registry.ts'
+import type { RegistryClient } from './registry-client.ts'
 
 /** Asks registries for one cycle: equal questions, also of several stacks, are asked once. */
 export interface RegistryReader {

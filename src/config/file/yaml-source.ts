@@ -13,8 +13,8 @@ import {
   type YAMLMap,
 } from 'yaml'
 import { type ConfigPath, formatPath, type Problem } from '../problem.ts'
+import { shield, unshield } from './escape-references.ts'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
-import { shield, unshield } from './shield.ts'
 
 /** A YAML text as data, and where in the text each value stands. */
 export interface YamlSource {

@@ -3,12 +3,12 @@ import type { Catalog } from '../model/catalog.ts'
 import { inOrder } from '../model/in-order.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import type { Discrepancy } from './discrepancy.ts'
+import { computeReach } from './effective-roles.ts'
 import { judgeDefaults } from './judge-defaults.ts'
 import { judgeDoors } from './judge-doors.ts'
 import { type Bench, predefinedRoles } from './judge-rights.ts'
 import { judgeRoles } from './judge-roles.ts'
 import { judgeSchema } from './judge-schema.ts'
-import { computeReach } from './reach.ts'
 import { resolvePolicy } from './resolved-policy.ts'
 
 export interface Comparison {

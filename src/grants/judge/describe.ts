@@ -3,9 +3,9 @@ import { type CatalogObject, type Oid, PUBLIC } from '../model/catalog.ts'
 import { showIdentifier } from '../model/identifiers.ts'
 import { describeRights, type ObjectClass } from '../model/privileges.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
+import type { Route, Unbounded } from './effective-roles.ts'
 import { classOf } from './expectation.ts'
 import type { Bench } from './judge-rights.ts'
-import type { Route, Unbounded } from './reach.ts'
 
 /** A discrepancy in words. The path is that of the policy's part that it is about. */
 export interface Description {

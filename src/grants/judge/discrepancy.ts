@@ -1,6 +1,6 @@
 import type { CatalogObject, Oid, RoleAttribute } from '../model/catalog.ts'
 import type { ObjectClass, Rights } from '../model/privileges.ts'
-import type { Route, Unbounded } from './reach.ts'
+import type { Route, Unbounded } from './effective-roles.ts'
 
 /** Where a right comes from, at the end of its route. */
 export type Source = 'grant' | 'owner' | 'predefined' | 'public'

@@ -10,8 +10,8 @@ import {
   withoutOptions,
 } from '../model/privileges.ts'
 import type { Source } from './discrepancy.ts'
+import type { Reach, Route } from './effective-roles.ts'
 import { allowedRights, type Expectation } from './expectation.ts'
-import type { Reach, Route } from './reach.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
 /** What everything is judged against. */

@@ -1,5 +1,5 @@
+import { implicitMemberships } from '../judge/effective-roles.ts'
 import { classOf } from '../judge/expectation.ts'
-import { implicitMemberships } from '../judge/reach.ts'
 import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from '../model/acl.ts'
 import type {
   Catalog,

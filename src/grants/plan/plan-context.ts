@@ -2,8 +2,8 @@ import type { Comparison } from '../judge/compare.ts'
 import type { Oid } from '../model/catalog.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import type { Draft } from './draft.ts'
+import type { Runner } from './operator.ts'
 import type { PrivilegePlanner } from './privilege-steps.ts'
-import type { Runner } from './runner.ts'
 
 /** What the settling of one discrepancy works with. */
 export interface PlanContext {

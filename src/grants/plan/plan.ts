@@ -6,9 +6,9 @@ import type { Catalog, Oid } from '../model/catalog.ts'
 import { quoteIdentifier, showIdentifier } from '../model/identifiers.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import { createDraft } from './draft.ts'
+import { createRunner, superuserRunner, type Taken } from './operator.ts'
 import { createPrivilegePlanner } from './privilege-steps.ts'
-import { createRunner, superuserRunner, type Taken } from './runner.ts'
-import { settle } from './settle.ts'
+import { settle } from './remediate.ts'
 
 /** Statements that follow from one reason. */
 export interface PlanStep {

@@ -1,5 +1,5 @@
 import type { AlertsPlan } from '../../alerts/policies/inspect.ts'
-import type { Step } from '../../alerts/policies/plan.ts'
+import type { Step } from '../../alerts/policies/policy-plan.ts'
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import type { MonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import type { Clock } from '../../clock.ts'

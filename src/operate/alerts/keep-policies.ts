@@ -1,7 +1,7 @@
 import { alertMetrics } from '../../alerts/descriptors.ts'
 import { seriesFilter } from '../../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
-import { type DutyContext, describePlan, type PolicyDuty } from '../../alerts/policies/policy-duty.ts'
+import { type DutyContext, describePlan, type PolicyDuty } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import { within } from '../../concurrency/retry.ts'

@@ -11,7 +11,7 @@ import { type GrantsPlan, planGrants, renderPlan } from '../../grants/plan/plan.
 import { printable } from '../../printable.ts'
 import { readCatalog, scopeOf } from '../../probes/read-catalog.ts'
 import { readIdentity } from '../../probes/read-identity.ts'
-import type { PlannedStep } from '../rollout/plan.ts'
+import type { PlannedStep } from '../rollout/planned-step.ts'
 import {
   type DatabaseStack,
   describeUrl,

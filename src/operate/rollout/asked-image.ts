@@ -7,8 +7,8 @@ import { expectedSide } from '../../release/release.ts'
 import { createRegistry } from '../../watch.ts'
 import type { MigrationPlan } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
-import { refused } from './plan.ts'
-import type { Sight } from './sight.ts'
+import { refused } from './planned-step.ts'
+import type { Sight } from './stack-snapshot.ts'
 
 /**
  * An image that was named must be the one that serves: the lock is to nothing else. A tag means what the registry says

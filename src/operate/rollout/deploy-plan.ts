@@ -6,8 +6,8 @@ import { pickContainer } from '../../release/container.ts'
 import { type Image, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
 import { assertSettled, servingRevision, unendedExecutions, whyNotBeside } from './migration-plan.ts'
-import { type PlannedStep, refused } from './plan.ts'
-import type { Sight } from './sight.ts'
+import { type PlannedStep, refused } from './planned-step.ts'
+import type { Sight } from './stack-snapshot.ts'
 
 /** What a deploy asks Cloud Run for. */
 export interface DeployPlan {

@@ -21,8 +21,8 @@ import { type GateVerdict, judgeDatabase, judgeGate, type Verdict } from './gate
 import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
-import type { PlannedStep } from './plan.ts'
-import type { Sight } from './sight.ts'
+import type { PlannedStep } from './planned-step.ts'
+import type { Sight } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
 
 export interface DeployRequest {

@@ -16,8 +16,8 @@ import { pickContainer } from '../../release/container.ts'
 import { type ExecutionStage, executionStage } from '../../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
 import { sightExecution } from '../../release/release.ts'
-import { type PlannedStep, refused, words } from './plan.ts'
-import type { Sight } from './sight.ts'
+import { type PlannedStep, refused, words } from './planned-step.ts'
+import type { Sight } from './stack-snapshot.ts'
 
 export type JobStack = Stack & { readonly job: JobConfig }
 

@@ -10,9 +10,9 @@ import { silentLog } from '../../log.ts'
 import type { Execution } from '../../release/cloud-run.ts'
 import { buildReport, type Report } from '../../report/report.ts'
 import { createWatch } from '../../watch.ts'
-import type { PlannedStep } from './plan.ts'
-import { createLook, type Look, type Sight } from './sight.ts'
-import { isTouched, joinStandings, type Standing, type Standings, waysOf } from './standing.ts'
+import { isTouched, joinStandings, type Standing, type Standings, waysOf } from './change-status.ts'
+import type { PlannedStep } from './planned-step.ts'
+import { createLook, type Look, type Sight } from './stack-snapshot.ts'
 
 export interface OperationOptions {
   readonly config: Config

@@ -5,9 +5,9 @@ import { type EpochMs, formatTime } from '../../clock.ts'
 import { DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
 import { type Report, reportSchema } from '../../report/report.ts'
 import { version } from '../../version.ts'
-import { type Found, foundSchema } from './found.ts'
+import type { Standing } from './change-status.ts'
 import type { Step } from './operation.ts'
-import type { Standing } from './standing.ts'
+import { type Found, foundSchema } from './receipt-snapshot.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const

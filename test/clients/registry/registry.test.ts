@@ -17,7 +17,7 @@ import {
   createRegistryClient,
   type RegistryClient,
   type RegistryClientOptions,
-} from '../../../src/clients/registry/registry.ts'
+} from '../../../src/clients/registry/registry-client.ts'
 import { type Clock, systemClock } from '../../../src/clock.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
 import type { RegistryAnswer } from '../../../src/release/registry-answers.ts'

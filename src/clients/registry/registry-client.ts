@@ -6,6 +6,7 @@ import { abortion } from '../../concurrency/retry.ts'
 import { createFlights } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
+import { configDigest, describeOrigin, holdsNothing, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import {
   createRegistryHttp,
@@ -15,7 +16,6 @@ import {
   refusalCode,
 } from './registry-http.ts'
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
-import { configDigest, describeOrigin, holdsNothing, uploadTime } from './registry-origin.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
 
 export interface RegistryClient {

@@ -1,4 +1,4 @@
-import { type PlaceState, placeStatus } from '../drift/discovery.ts'
+import { type PlaceState, placeStatus } from '../drift/places.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
 

@@ -7,7 +7,7 @@ import { pickContainer } from '../../release/container.ts'
 import { executionVerdict } from '../../release/execution-verdict.ts'
 import { formatImage, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
-import type { Sight } from './sight.ts'
+import type { Sight } from './stack-snapshot.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const

@@ -14,9 +14,9 @@ import {
   wordsOf,
 } from '../model/privileges.ts'
 import { moveDatabase } from '../move-database.ts'
-import { cutRoute } from './cut-route.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
 import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
+import { cutRoute } from './revoke-membership.ts'
 import { alterWord, defaultsWord, objectName } from './statements.ts'
 
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>

@@ -1,11 +1,11 @@
 import type { Discrepancy } from '../judge/discrepancy.ts'
-import type { Route } from '../judge/reach.ts'
+import type { Route } from '../judge/effective-roles.ts'
 import { bootstrapSuperuser, type Membership, type Oid, type RoleAttribute, roleAttributes } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { attributesOf } from '../model/policy.ts'
-import { cutRoute, revokeEdge } from './cut-route.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
-import { settleDefault, settleOwner, settleRight } from './settle-rights.ts'
+import { settleDefault, settleOwner, settleRight } from './remediate-rights.ts'
+import { cutRoute, revokeEdge } from './revoke-membership.ts'
 
 /** Emits the statements that mend one discrepancy, refuses to, or leaves it to what mends another one. */
 export function settle(found: Discrepancy, context: PlanContext): Refusal {

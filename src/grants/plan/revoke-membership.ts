@@ -1,4 +1,4 @@
-import { databaseOwnerRole } from '../judge/reach.ts'
+import { databaseOwnerRole } from '../judge/effective-roles.ts'
 import { bootstrapSuperuser, type Membership, type Oid } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { moveDatabase } from '../move-database.ts'

@@ -4,11 +4,11 @@ import type { ClientOptions, grpc } from 'google-gax'
 import type { Clock, EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/retry.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import type { Window } from '../../release/telemetry.ts'
+import type { Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
 import { clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createRenewable, type Renewable } from '../google/renewable.ts'
+import { createRenewable, type Renewable } from '../google/reconnecting-client.ts'
 
 type VendorSeries = protos.google.monitoring.v3.ITimeSeries
 
