@@ -62,18 +62,18 @@ async function measureAll(wanted: readonly Row[], quick: boolean): Promise<RowRe
   const fleets = new Map<string, Promise<Fleet>>()
   const steadies = new Map<number, Promise<Steady>>()
   const rounds = quick ? 2 : 5
-  const bench: Bench = {
+  const context: Bench = {
     quick,
     rounds,
     sizes: (...sizes) => (quick ? sizes.filter(size => size === 100) : sizes),
     fleet: (size, latencyMs = 0) => getOrMake(fleets, `${size} ${latencyMs}`, () => startFleet(size, latencyMs)),
-    steady: size => getOrMake(steadies, size, async () => measureSteady(await bench.fleet(size), rounds, quick)),
+    steady: size => getOrMake(steadies, size, async () => measureSteady(await context.fleet(size), rounds, quick)),
   }
   try {
     const measured: RowResult[] = []
     for (const { name, title, floor, measure } of wanted) {
       console.log(`${new Date().toISOString()} ${name}`)
-      measured.push({ name, title, floor, measurements: await measure(bench) })
+      measured.push({ name, title, floor, measurements: await measure(context) })
     }
     return measured
   } finally {

@@ -10,8 +10,8 @@ import type { Finding } from '../src/checks/finding.ts'
 import { roleGrants } from '../src/checks/role-grants.ts'
 import { createPostgresReader, type PostgresReader } from '../src/clients/postgres/postgres.ts'
 import { systemClock } from '../src/clock.ts'
-import type { Steps } from '../src/concurrency/steps.ts'
-import { createPace } from '../src/concurrency/time-slices.ts'
+import type { SlicedWork } from '../src/concurrency/steps.ts'
+import { createTimeSlices } from '../src/concurrency/time-slices.ts'
 import { parseConfig } from '../src/config/load.ts'
 import type { Config, Stack } from '../src/config/schema.ts'
 import { createSecret } from '../src/config/secret.ts'
@@ -182,11 +182,11 @@ function read(reader: PostgresReader): Promise<Catalog> {
 /** As a cycle does, and what was the longest that anything else had to wait for it. */
 async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ finding: Finding; blocked: number }> {
   const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
-  const steps = roleGrants.judgeInSteps?.({ stack, config, observed, observedAt: 0 }) as Steps<Finding>
+  const steps = roleGrants.judgeInSteps?.({ stack, config, observed, observedAt: 0 }) as SlicedWork<Finding>
   const delays = monitorEventLoopDelay({ resolution: 1 })
   await nextTurn()
   delays.enable()
-  const finding = await createPace(systemClock)(steps)
+  const finding = await createTimeSlices(systemClock)(steps)
   await nextTurn()
   delays.disable()
   return { finding, blocked: delays.max / 1e6 }
@@ -194,7 +194,7 @@ async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ 
 
 /** Two timers: the histogram's own has then run too. */
 async function nextTurn(): Promise<void> {
-  for (let turns = 0; turns < 2; turns++) await delay(2)
+  for (let fairQueue = 0; fairQueue < 2; fairQueue++) await delay(2)
 }
 
 interface Growth {

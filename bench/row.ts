@@ -29,7 +29,7 @@ export interface Row {
   readonly floor: string
   /** Whether the quick form has it. */
   readonly quick: boolean
-  measure(bench: Bench): Promise<readonly Measurement[]>
+  measure(context: Bench): Promise<readonly Measurement[]>
 }
 
 /** What rows share. */
@@ -61,8 +61,8 @@ export async function interleave<Value>(
 ): Promise<{ readonly ours: Value[]; readonly floor: Value[] }> {
   const found: { ours: Value[]; floor: Value[] } = { ours: [], floor: [] }
   for (let round = 0; round < rounds; round += 1) {
-    const turns = [async () => found.ours.push(await ours()), async () => found.floor.push(await floor())]
-    for (const turn of round % 2 === 0 ? turns : turns.reverse()) await turn()
+    const fairQueue = [async () => found.ours.push(await ours()), async () => found.floor.push(await floor())]
+    for (const turn of round % 2 === 0 ? fairQueue : fairQueue.reverse()) await turn()
   }
   return found
 }

@@ -6,7 +6,7 @@ import { createLog } from '../src/cloud-log.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { loadConfig } from '../src/config/load.ts'
 import type { SchedulerOptions } from '../src/schedule/scheduler.ts'
-import { startService } from '../src/server.ts'
+import { startServer } from '../src/server.ts'
 import { createVirtualClock } from '../test/helpers/virtual-clock.ts'
 
 /** What the soak tells the process that it soaks. */
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   const config = loadConfig({ file: environment.configFile, environment })
   let run: SchedulerOptions['run'] = async () => {}
   let lastTick = clock.monotonic()
-  const service = await startService({
+  const service = await startServer({
     config,
     environment,
     clock,

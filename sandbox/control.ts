@@ -62,11 +62,11 @@ async function attempt(work: () => unknown): Promise<string | null> {
  * the sandbox says where that could not.
  */
 export async function injectIntoSandbox(name: ScenarioName, port: string): Promise<string | null> {
-  const reach = readReach(recordOf(port))
-  if (reach === null) return null
-  const answer = await fetch(reach.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
+  const effectiveRoles = readReach(recordOf(port))
+  if (effectiveRoles === null) return null
+  const answer = await fetch(effectiveRoles.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
   if (answer?.status === 400) throw new Error(await answer.text())
-  return answer?.ok ? reach.service : null
+  return answer?.ok ? effectiveRoles.service : null
 }
 
 function readReach(record: string): Reach | null {

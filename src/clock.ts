@@ -21,7 +21,7 @@ export interface Clock {
 /** A clock whose wall clock does not jump between two calls of `settle`. */
 export interface SteadyClock extends Clock {
   /** Takes over what the wall clock has been set to; returns by how much it was set, 0 where it was not. */
-  settle(): number
+  resync(): number
 }
 
 /** The wall clock is set little by little all the time: less than this is let be. */
@@ -37,7 +37,7 @@ export function createSteadyClock(clock: Clock): SteadyClock {
   return {
     ...clock,
     now: () => Math.round(settled + clock.monotonic()),
-    settle() {
+    resync() {
       const jump = Math.round(offset() - settled)
       if (Math.abs(jump) < smallestJumpMs) return 0
       settled += jump

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Channel } from './alerts/channel.ts'
 import { channelMethods, openChannels } from './alerts/channels.ts'
-import type { PolicyDuty } from './alerts/policies/policy-reconciler.ts'
+import type { PolicyReconciler } from './alerts/policies/policy-reconciler.ts'
 import { worstStatus } from './checks/status.ts'
 import { createGoogleKeys } from './clients/google/google-keys.ts'
 import type { Clock } from './clock.ts'
@@ -19,7 +19,7 @@ import { buildApp } from './http/app.ts'
 import { openAuth } from './http/auth.ts'
 import type { Readiness } from './http/health.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import type { Look } from './probes/observe.ts'
+import type { ProbeResult } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRenderer, type Rendered } from './report/rendered.ts'
 import { createRefresh } from './schedule/refresh.ts'
@@ -27,10 +27,10 @@ import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
 import { apiMethods, createWatch, type Watch } from './watch.ts'
 
-export interface ServiceOptions {
+export interface ServerOptions {
   readonly config: Config
   /** What keeps the alert policies right: handed in by whoever lets the service write them. */
-  readonly keepPolicies?: PolicyDuty | null
+  readonly keepPolicies?: PolicyReconciler | null
   readonly environment: Environment
   readonly clock: Clock
   readonly log: CloudLog
@@ -41,7 +41,7 @@ export interface ServiceOptions {
 }
 
 /** The long-running service: it looks by its schedule, and answers over HTTP what it knows. */
-export interface Service {
+export interface Server {
   /** The port that it listens on. */
   readonly port: number
   /** Runs a cycle now, or joins the one that is under way; resolves when it is over. */
@@ -62,7 +62,7 @@ const cutAgainMs = 100
 /** A fleet that is too big for one cycle is looked at on, whatever the schedule: by then there is leave for many calls. */
 const catchUpPauseMs = 20_000
 
-function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics {
+function createServiceMetrics({ config, nodeVersion }: ServerOptions): Metrics {
   return createMetrics({
     build: { version, node: nodeVersion },
     apiMethods: { ...apiMethods, monitoring: [...new Set([...apiMethods.monitoring, ...channelMethods(config)])] },
@@ -70,13 +70,13 @@ function createServiceMetrics({ config, nodeVersion }: ServiceOptions): Metrics 
   })
 }
 
-function countLook(look: Look<ProbeKind>, metrics: Metrics): void {
+function countLook(look: ProbeResult<ProbeKind>, metrics: Metrics): void {
   metrics.observeProbe(look.kind, look.durationMs / 1000)
   if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
 }
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
-export async function startService(options: ServiceOptions): Promise<Service> {
+export async function startServer(options: ServerOptions): Promise<Server> {
   const { environment, clock, log, schedule = createScheduler } = options
   let { config } = options
   let gapMs = longestGapMs(config.schedule)

@@ -4,7 +4,7 @@ import { cloudRunMethods, createCloudRunClient } from './clients/cloud-run/cloud
 import { createCloudRunReaders } from './clients/cloud-run/cloud-run-reader.ts'
 import { type CallRates, createCallBudget } from './clients/google/call-budget.ts'
 import { createGoogleCredentials } from './clients/google/google-credentials.ts'
-import { createIdentityTokens } from './clients/google/id-token-source.ts'
+import { createIdTokenSource } from './clients/google/id-token-source.ts'
 import { createHttpClient, httpMethods } from './clients/http/http.ts'
 import {
   createTelemetryClient,
@@ -17,8 +17,8 @@ import { createRegistryClient, type RegistryClient } from './clients/registry/re
 import { registryMethods } from './clients/registry/registry-http.ts'
 import { openRegistryReader } from './clients/registry/registry-reader.ts'
 import { type Clock, createSteadyClock } from './clock.ts'
-import type { Pulse } from './concurrency/event-loop-monitor.ts'
-import { createTurns } from './concurrency/fair-queue.ts'
+import type { EventLoopMonitor } from './concurrency/event-loop-monitor.ts'
+import { createFairQueue } from './concurrency/fair-queue.ts'
 import { type Deadline, startDeadline } from './concurrency/retry.ts'
 import type { Environment } from './config/environment.ts'
 import type { Config, Stack } from './config/schema.ts'
@@ -32,7 +32,7 @@ import { createExecutionProbe } from './probes/execution.ts'
 import { createHttpProbe } from './probes/http.ts'
 import { createJobProbe } from './probes/job.ts'
 import { createLanesProbe } from './probes/lanes.ts'
-import type { Look } from './probes/observe.ts'
+import type { ProbeResult } from './probes/observe.ts'
 import { createPostgresCatalogProbe } from './probes/postgres-catalog.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
@@ -43,7 +43,7 @@ import { createJudge } from './schedule/judge.ts'
 
 /** Whoever wants to know what is looked at and what comes of it. */
 export interface WatchListeners {
-  onLook(look: Look<ProbeKind>): void
+  onLook(look: ProbeResult<ProbeKind>): void
   onApiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
   /** A cycle ended, or a state went stale without one. Must neither throw nor take long. */
   onChange(snapshot: Snapshot, transitions: readonly Transition[]): void
@@ -106,14 +106,14 @@ export function createWatch(options: WatchOptions): Watch {
     onRequest: (method, code) => onApiRequest('run', method, code),
   })
   const readers = createCloudRunReaders({ client: cloudRun, clock })
-  const registry = createRegistry(environment, clock, onApiRequest)
+  const registry = openRegistryClient(environment, clock, onApiRequest)
   const telemetry = createTelemetry(environment, clock, onApiRequest)
   const telemetryReaders = telemetry && createTelemetryReaders(telemetry, clock)
   const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
-  const identityTokens = environment.cloudRunEmulatorHost === null ? createIdentityTokens() : null
+  const identityTokens = environment.cloudRunEmulatorHost === null ? createIdTokenSource() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const databases = createPostgresReaders(config.timeoutMs)
-  const turns = { databases: createTurns(clock), contracts: createTurns(clock) }
+  const fairQueue = { databases: createFairQueue(clock), contracts: createFairQueue(clock) }
   const store = createStore(config, wanted, clock.now())
   const discovery = createDiscovery({ clock, log })
   const judge = createJudge()
@@ -122,7 +122,7 @@ export function createWatch(options: WatchOptions): Watch {
   let leftOut = 0
   let used: Config | null = null
 
-  function openProbes(deadline: Deadline, pulse: Pulse): OpenProbes {
+  function openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes {
     const reader = readers.open(deadline)
     const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare, ending.signal)
     const asked = registry && openRegistryReader(registry, asking.signal)
@@ -131,16 +131,16 @@ export function createWatch(options: WatchOptions): Watch {
       createJobProbe(reader),
       createExecutionProbe(reader),
       createRegistryProbe(reader, asked),
-      createPostgresCatalogProbe(databases, config.timeoutMs, turns.databases),
+      createPostgresCatalogProbe(databases, config.timeoutMs, fairQueue.databases),
       createLanesProbe(reader, asked),
       createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe({
         client: http,
         tokens: identityTokens,
         clock,
-        pulse,
+        pulse: eventLoop,
         answerWithinMs: answerWithinMs(config.timeoutMs),
-        turns: turns.contracts,
+        turns: fairQueue.contracts,
       }),
     ]
     return { reader, probes, close: asking.cancel }
@@ -156,7 +156,7 @@ export function createWatch(options: WatchOptions): Watch {
   }
 
   function settleClock(): void {
-    const setByMs = clock.settle()
+    const setByMs = clock.resync()
     if (setByMs === 0) return
     log.warn({ setByMs }, 'the wall clock was set')
     store.clockSet(setByMs)
@@ -229,7 +229,7 @@ function createTelemetry(
 }
 
 /** With an emulator of Cloud Run and none of a registry, no registry is asked. */
-export function createRegistry(
+export function openRegistryClient(
   environment: Environment,
   clock: Clock,
   onApiRequest: WatchListeners['onApiRequest'] = () => {},

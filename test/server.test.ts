@@ -9,7 +9,7 @@ import { parseConfig } from '../src/config/load.ts'
 import type { Report } from '../src/report/report.ts'
 import { createScheduler } from '../src/schedule/scheduler.ts'
 import { startTimetable } from '../src/schedule/timetable.ts'
-import { type Service, startService } from '../src/server.ts'
+import { type Server, startServer } from '../src/server.ts'
 import { type AdvancedClock, createAdvancedClock } from './helpers/clock.ts'
 import { until } from './helpers/until.ts'
 
@@ -19,7 +19,7 @@ const day = 86_400_000
 const yearly = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '5s' }
 
 interface Bench {
-  readonly service: Service
+  readonly service: Server
   readonly emulator: CloudRun
   readonly clock: AdvancedClock
   readonly log: LogLines
@@ -62,7 +62,7 @@ async function build(
   t.teardown(() => emulator.close())
   const clock = createAdvancedClock()
   const log = captureLog()
-  const service = await startService({
+  const service = await startServer({
     config: buildConfig(settings),
     environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: String(port) }),
     clock,
@@ -82,42 +82,42 @@ async function drift({ get }: Bench): Promise<Report> {
 }
 
 t.test('it answers before it knows anything, and says so', async t => {
-  const bench = await build(t, { patch: { faults: [{ hang: true }] } })
-  t.match(await drift(bench), { status: 'unknown', cycle: null })
-  t.equal((await bench.get('/drift/gate')).status, 503)
-  t.equal((await bench.get('/health/live')).status, 200)
-  const ready = await bench.get('/health/ready')
+  const context = await build(t, { patch: { faults: [{ hang: true }] } })
+  t.match(await drift(context), { status: 'unknown', cycle: null })
+  t.equal((await context.get('/drift/gate')).status, 503)
+  t.equal((await context.get('/health/live')).status, 200)
+  const ready = await context.get('/health/ready')
   t.equal(ready.status, 503)
   t.match(await ready.json(), { reason: /first cycle/ })
 })
 
 t.test('after the first cycle it is ready, and the report, the gate and the metrics say the same', async t => {
-  const bench = await build(t)
-  await isReady(bench)
-  t.match(await drift(bench), { status: 'in_sync', cycle: { id: 1 } })
-  t.equal((await bench.get('/drift/gate')).status, 200)
-  const metrics = await (await bench.get('/metrics')).text()
+  const context = await build(t)
+  await isReady(context)
+  t.match(await drift(context), { status: 'in_sync', cycle: { id: 1 } })
+  t.equal((await context.get('/drift/gate')).status, 200)
+  const metrics = await (await context.get('/metrics')).text()
   t.match(metrics, /driftwatch_check_status\{stack="runtime",check="job-image",status="in_sync"\} 1/)
   t.match(metrics, /driftwatch_api_requests_total\{api="run",method="GetService",code="OK"\} 1/)
   t.match(metrics, /driftwatch_probe_errors_total\{probe="service",code="UNAVAILABLE"\} 0/)
 })
 
 t.test('when nothing looks any more, what was known turns unknown by itself', async t => {
-  const bench = await build(t)
-  await isReady(bench)
-  const before = await drift(bench)
-  bench.clock.advance(399 * day)
-  t.equal((await drift(bench)).status, 'in_sync', 'it is believed for so long')
-  bench.clock.advance(2 * day)
-  const report = await drift(bench)
+  const context = await build(t)
+  await isReady(context)
+  const before = await drift(context)
+  context.clock.advance(399 * day)
+  t.equal((await drift(context)).status, 'in_sync', 'it is believed for so long')
+  context.clock.advance(2 * day)
+  const report = await drift(context)
   t.match(report, {
     status: 'unknown',
     stacks: [{ checks: [{ status: 'unknown', error: { code: 'STALE' }, differences: [] }, {}, {}] }],
   })
   t.equal(report.stacks[0]?.checks[0]?.since, before.stacks[0]?.checks[0]?.staleAt)
-  t.equal((await bench.get('/drift/gate')).status, 503)
-  t.match(await (await bench.get('/metrics')).text(), /check="job-image",status="unknown"\} 1/)
-  const ready = await bench.get('/health/ready')
+  t.equal((await context.get('/drift/gate')).status, 503)
+  t.match(await (await context.get('/metrics')).text(), /check="job-image",status="unknown"\} 1/)
+  const ready = await context.get('/health/ready')
   t.match(await ready.json(), { status: 'not_ready', reason: /scheduler has stopped/ })
 })
 
@@ -126,24 +126,26 @@ for (const [what, ms] of [
   ['back', -3_600_000],
 ] as const) {
   t.test(`the wall clock set ${what} by an hour makes nothing older or younger`, async t => {
-    const bench = await build(t, { settings: { ...yearly, schedule: '0 * * * * *', staleAfter: '20m', timeout: '5s' } })
-    await isReady(bench)
-    const before = await drift(bench)
-    bench.clock.set(ms)
-    bench.clock.advance(1000)
-    await bench.service.refresh()
-    const after = await drift(bench)
+    const context = await build(t, {
+      settings: { ...yearly, schedule: '0 * * * * *', staleAfter: '20m', timeout: '5s' },
+    })
+    await isReady(context)
+    const before = await drift(context)
+    context.clock.set(ms)
+    context.clock.advance(1000)
+    await context.service.refresh()
+    const after = await drift(context)
     t.equal(after.status, 'in_sync')
     const since = ({ stacks }: Report) => Date.parse(stacks[0]?.checks[0]?.since ?? '')
     // The wall clock counts whole milliseconds, and the other one parts of them.
     const isSet = (by: unknown) => Math.abs(Number(by) - ms) <= 1
     t.ok(isSet(since(after) - since(before)), 'what was noted before is as old as it was')
-    t.ok(bench.log.lines().some(({ message, setByMs }) => message === 'the wall clock was set' && isSet(setByMs)))
-    bench.clock.set(-ms)
-    bench.clock.advance(20 * 60_000 - 5000)
-    t.equal((await drift(bench)).status, 'in_sync', 'it is believed for as long as it was to be')
-    bench.clock.advance(10_000)
-    t.match(await drift(bench), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
+    t.ok(context.log.lines().some(({ message, setByMs }) => message === 'the wall clock was set' && isSet(setByMs)))
+    context.clock.set(-ms)
+    context.clock.advance(20 * 60_000 - 5000)
+    t.equal((await drift(context)).status, 'in_sync', 'it is believed for as long as it was to be')
+    context.clock.advance(10_000)
+    t.match(await drift(context), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
   })
 }
 
@@ -152,13 +154,13 @@ for (const [what, ms] of [
   ['back', -3_600_000],
 ] as const) {
   t.test(`without a cycle, too, the wall clock set ${what} changes nothing of when a state goes stale`, async t => {
-    const bench = await build(t)
-    await isReady(bench)
-    bench.clock.set(ms)
-    bench.clock.advance(400 * day - 1_800_000)
-    t.equal((await drift(bench)).status, 'in_sync')
-    bench.clock.advance(1_800_000)
-    t.match(await drift(bench), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
+    const context = await build(t)
+    await isReady(context)
+    context.clock.set(ms)
+    context.clock.advance(400 * day - 1_800_000)
+    t.equal((await drift(context)).status, 'in_sync')
+    context.clock.advance(1_800_000)
+    t.match(await drift(context), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
   })
 }
 
@@ -174,26 +176,26 @@ async function sleepThroughALook({ emulator, service }: Bench, ms: number): Prom
 
 t.test('what was not answered because the process itself stood still is no fault of who was asked', async t => {
   const settings = { ...yearly, timeout: '1s' }
-  const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings })
-  await isReady(bench)
-  const before = await drift(bench)
-  await sleepThroughALook(bench, 2000)
-  const report = await drift(bench)
+  const context = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings })
+  await isReady(context)
+  const before = await drift(context)
+  await sleepThroughALook(context, 2000)
+  const report = await drift(context)
   t.equal(report.status, before.status, 'what was known stays')
   for (const { error } of report.stacks[0]?.checks ?? [])
     t.match(error, { code: 'LOOP_BLOCKED', message: /^Driftwatch itself stood still for [12]s of the 1s allowed/ })
-  const blocked = bench.log.lines().find(({ message }) => message === 'the process stood still during a cycle')
+  const blocked = context.log.lines().find(({ message }) => message === 'the process stood still during a cycle')
   t.match(blocked, { severity: 'WARNING', stoodStillMs: Number })
   t.match(
-    await (await bench.get('/metrics')).text(),
+    await (await context.get('/metrics')).text(),
     /driftwatch_probe_errors_total\{probe="job",code="LOOP_BLOCKED"\} 1/,
   )
 })
 
 t.test('one info line a cycle, and a warning with its code for a look that failed', async t => {
-  const bench = await build(t, { patch: { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] } })
-  await isReady(bench)
-  const lines = bench.log.lines()
+  const context = await build(t, { patch: { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] } })
+  await isReady(context)
+  const lines = context.log.lines()
   t.strictSame(
     lines.filter(({ severity }) => severity === 'INFO').map(({ message }) => message),
     ['listening', 'cycle completed'],
@@ -214,20 +216,20 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
 })
 
 t.test('a look that the process slept through for more than half of its time proves nothing', async t => {
-  const bench = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings: { ...yearly, timeout: '2s' } })
-  await isReady(bench)
-  await sleepThroughALook(bench, 1500)
-  const { stacks } = await drift(bench)
+  const context = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings: { ...yearly, timeout: '2s' } })
+  await isReady(context)
+  await sleepThroughALook(context, 1500)
+  const { stacks } = await drift(context)
   for (const { error } of stacks[0]?.checks ?? []) t.match(error, { code: 'LOOP_BLOCKED' })
 })
 
 t.test('what is refused over HTTP is logged with its code, on one plain line', async t => {
-  const bench = await build(t, {})
-  await isReady(bench)
-  await bench.get('/nope/%C2%9B%E2%80%AE')
-  await bench.get('/drift?x=1')
+  const context = await build(t, {})
+  await isReady(context)
+  await context.get('/nope/%C2%9B%E2%80%AE')
+  await context.get('/drift?x=1')
   t.match(
-    bench.log.lines().filter(({ message }) => message === 'request refused'),
+    context.log.lines().filter(({ message }) => message === 'request refused'),
     [
       { severity: 'INFO', code: 'ROUTE_NOT_FOUND', url: '/nope/%C2%9B%E2%80%AE' },
       { severity: 'INFO', code: 'USAGE', url: '/drift?x=1' },
@@ -238,21 +240,21 @@ t.test('what is refused over HTTP is logged with its code, on one plain line', a
 t.test('a refresh looks at once, for who has the token, and what it saw is answered from then on', async t => {
   const token = 'a-token-of-the-config-0123456789'
   const settings = { ...yearly, server: { auth: { kind: 'bearer', for: 'acting', tokens: [token] } } }
-  const bench = await build(t, { settings })
-  await isReady(bench)
+  const context = await build(t, { settings })
+  await isReady(context)
   const refresh = (authorization: string) =>
-    fetch(`http://127.0.0.1:${bench.service.port}/refresh`, { method: 'POST', headers: { authorization } })
+    fetch(`http://127.0.0.1:${context.service.port}/refresh`, { method: 'POST', headers: { authorization } })
   t.equal((await refresh('Bearer another')).status, 401)
-  t.match(await drift(bench), { cycle: { id: 1 } })
+  t.match(await drift(context), { cycle: { id: 1 } })
   const answer = await refresh(`Bearer ${token}`)
   t.equal(answer.status, 200)
   t.match(await answer.json(), { cycle: { id: 2 } })
-  t.match(await drift(bench), { cycle: { id: 2 } })
+  t.match(await drift(context), { cycle: { id: 2 } })
   const [one, other] = await Promise.all([refresh(`Bearer ${token}`), refresh(`Bearer ${token}`)])
   t.ok(one.ok && other.ok)
-  const last = (await drift(bench)).cycle?.id ?? 0
+  const last = (await drift(context)).cycle?.id ?? 0
   t.ok(last === 3 || last === 4, 'who asks while a cycle is under way shares the next')
-  t.notMatch(JSON.stringify(bench.log.lines()), token)
+  t.notMatch(JSON.stringify(context.log.lines()), token)
 })
 
 t.test('an address that is taken is named, with the remedy', async t => {
@@ -264,18 +266,18 @@ t.test('an address that is taken is named, with the remedy', async t => {
 })
 
 t.test('closing gives up a look that hangs, and publishes nothing of it', async t => {
-  const bench = await build(t, { patch: { faults: [{ hang: true }] }, settings: { ...yearly, timeout: '25s' } })
-  await until(() => bench.emulator.calls.all.length > 0)
-  await bench.service.close()
-  t.notOk(bench.log.lines().some(({ message }) => message === 'cycle completed'))
+  const context = await build(t, { patch: { faults: [{ hang: true }] }, settings: { ...yearly, timeout: '25s' } })
+  await until(() => context.emulator.calls.all.length > 0)
+  await context.service.close()
+  t.notOk(context.log.lines().some(({ message }) => message === 'cycle completed'))
 })
 
 t.test('a refresh runs a cycle out of turn, and joins one that is under way', async t => {
-  const bench = await build(t)
-  await isReady(bench)
-  await Promise.all([bench.service.refresh(), bench.service.refresh()])
-  t.match(await drift(bench), { cycle: { id: 2 } })
-  t.notOk(bench.log.lines().some(({ severity }) => severity === 'WARNING'))
+  const context = await build(t)
+  await isReady(context)
+  await Promise.all([context.service.refresh(), context.service.refresh()])
+  t.match(await drift(context), { cycle: { id: 2 } })
+  t.notOk(context.log.lines().some(({ severity }) => severity === 'WARNING'))
 })
 
 t.test('the scheduler', async t => {

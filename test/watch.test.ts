@@ -7,7 +7,7 @@ import { startRegistry } from '../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
-import { createTurns } from '../src/concurrency/fair-queue.ts'
+import { createFairQueue } from '../src/concurrency/fair-queue.ts'
 import { startDeadline } from '../src/concurrency/retry.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
@@ -213,14 +213,14 @@ t.test('databases that hang keep no other from being looked at in the same cycle
 
 t.test('turns: a few work at once, and nobody is passed over twice', async t => {
   const clock = createVirtualClock(0)
-  const turns = createTurns(clock)
+  const fairQueue = createFairQueue(clock)
   const everybody = Array.from({ length: 100 }, (_, index) => `who-${index}`)
   /** Those who had a turn in a round in which all work hangs, and then time runs out. */
   async function round(turnsOfTime: number): Promise<string[]> {
     const until = startDeadline(clock, turnsOfTime * 1000)
     const begun: string[] = []
     const all = everybody.map(who =>
-      turns.take({ who, until, turnMs: 1000 }, async () => {
+      fairQueue.run({ who, until, turnMs: 1000 }, async () => {
         begun.push(who)
         await until.over
       }),
@@ -243,9 +243,9 @@ t.test('turns: a few work at once, and nobody is passed over twice', async t => 
   const until = startDeadline(clock, 60_000)
   const order: string[] = []
   const hanging = Array.from({ length: 64 }, (_, index) =>
-    turns.take({ who: `hangs-${index}`, until, turnMs: 1000 }, () => until.over),
+    fairQueue.run({ who: `hangs-${index}`, until, turnMs: 1000 }, () => until.over),
   )
-  const prompt = turns.take({ who: 'prompt', until, turnMs: 1000 }, async () => order.push('prompt'))
+  const prompt = fairQueue.run({ who: 'prompt', until, turnMs: 1000 }, async () => order.push('prompt'))
   for (let turn = 0; turn < 2; turn++) {
     await new Promise(resolve => setImmediate(resolve))
     clock.advance(1000)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Clock } from '../clock.ts'
-import { within } from '../concurrency/retry.ts'
+import { withDeadline } from '../concurrency/retry.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { PlaceState } from '../drift/places.ts'
@@ -10,7 +10,7 @@ import type { Log } from '../log.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
 import type { Identity } from './identity.ts'
 import { createLogChannel } from './log.ts'
-import type { PolicyDuty } from './policies/policy-reconciler.ts'
+import type { PolicyReconciler } from './policies/policy-reconciler.ts'
 
 export interface ChannelsOptions extends ChannelListeners {
   readonly config: Config
@@ -18,7 +18,7 @@ export interface ChannelsOptions extends ChannelListeners {
   readonly clock: Clock
   readonly log: Log
   /** What `alerts.policies: manage` does: whoever may write hands it in. Null where nobody may. */
-  readonly keepPolicies: PolicyDuty | null
+  readonly keepPolicies: PolicyReconciler | null
   /** The stacks that are watched now, discovered ones too. */
   stacks(): readonly Stack[]
   onApiRequest(api: string, method: string, code: 'OK' | ErrorCode): void
@@ -115,7 +115,7 @@ async function createIdentifier({
   clock,
 }: ChannelsOptions): Promise<(signal: AbortSignal) => Promise<Identity>> {
   const { createMetadataServer } = await import('../clients/google/metadata.ts')
-  const { readIdentity } = await import('./identity.ts')
+  const { readMonitorIdentity } = await import('./identity.ts')
   const { metadataHost } = environment
   const metadata = metadataHost === null ? null : createMetadataServer(metadataHost)
   // Containers that share the name of a host may share a process id too: mostly 1.
@@ -123,8 +123,8 @@ async function createIdentifier({
   let known: Promise<Identity> | null = null
 
   function ask(ending: AbortSignal): Promise<Identity> {
-    return within(clock, metadataTimeoutMs, ending, ({ signal }) =>
-      readIdentity({ config, environment, metadata, process: here }, signal),
+    return withDeadline(clock, metadataTimeoutMs, ending, ({ signal }) =>
+      readMonitorIdentity({ config, environment, metadata, process: here }, signal),
     )
   }
 

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 import { createLatestQueue } from '../concurrency/latest-queue.ts'
-import type { FailedLook } from '../drift/state.ts'
+import type { CheckError } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { asDriftwatchError } from '../errors.ts'
 import type { Channel, ChannelListeners } from './channel.ts'
@@ -13,7 +13,7 @@ const shortestGapMs = 10_000
 
 export interface CloudMonitoringOptions extends ChannelListeners, PublisherOptions {
   /** What else is to be said of the channel, such as that its policies differ. */
-  remark?(): FailedLook | null
+  remark?(): CheckError | null
 }
 
 /**
@@ -26,8 +26,8 @@ export function createCloudMonitoringChannel(options: CloudMonitoringOptions): C
   const queue = createLatestQueue({ clock, gapMs: shortestGapMs, work: publishOne })
   let lastCycle: number | null = null
   let publishedAt: EpochMs | null = null
-  let error: FailedLook | null = null
-  let notice: FailedLook | null = null
+  let error: CheckError | null = null
+  let notice: CheckError | null = null
 
   async function publishOne(snapshot: Snapshot, ending: AbortSignal): Promise<void> {
     try {

@@ -33,7 +33,7 @@ export function monitorName(environment: Pick<Environment, 'service'>): string {
  * From the metadata server, else after the first stack, or the first place where stacks are found. On Cloud Run there is a metadata server: where it does not
  * answer nothing is guessed, and UNAVAILABLE is thrown.
  */
-export async function readIdentity(options: IdentityOptions, signal: AbortSignal): Promise<Identity> {
+export async function readMonitorIdentity(options: IdentityOptions, signal: AbortSignal): Promise<Identity> {
   const { config, environment, metadata } = options
   const monitor = monitorName(environment)
   const here = metadata && (await metadata.read(signal))

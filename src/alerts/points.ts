@@ -36,7 +36,7 @@ export function lastPointsOf(checks: Iterable<CheckLabels>): SeriesPoint[] {
 }
 
 /** Every check of a snapshot by a key of its own. */
-export function checksOf(snapshot: Snapshot): Map<string, CheckLabels> {
+export function labelsOfChecks(snapshot: Snapshot): Map<string, CheckLabels> {
   const all = snapshot.stacks.flatMap(({ name, states }) => states.map(({ check }) => ({ stack: name, check })))
   return new Map(all.map(labels => [checkKey(labels), labels]))
 }

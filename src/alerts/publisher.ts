@@ -1,17 +1,17 @@
 import { longestBatch, type MonitoringClient } from '../clients/monitoring/monitoring.ts'
 import type { SeriesPoint } from '../clients/monitoring/time-series.ts'
 import type { Clock } from '../clock.ts'
-import { type Deadline, within } from '../concurrency/retry.ts'
+import { type Deadline, withDeadline } from '../concurrency/retry.ts'
 import type { Config } from '../config/schema.ts'
-import type { FailedLook } from '../drift/state.ts'
+import type { CheckError } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
-import { checksOf, lastPointsOf, pointsOf, seriesName } from './points.ts'
+import { labelsOfChecks, lastPointsOf, pointsOf, seriesName } from './points.ts'
 import { refusedPoints } from './refused-points.ts'
-import { createLeftBehind } from './stale-series.ts'
+import { createStaleSeries } from './stale-series.ts'
 
 /** Writing the points, retries included. What is done besides has a time of its own, and takes none from them. */
 const writeTimeoutMs = 20_000
@@ -40,12 +40,12 @@ export interface Publisher {
   /**
    * Returns what belongs to it and could not be done, or null. Rejects with a coded error where a point was not written.
    */
-  publish(snapshot: Snapshot, ending: AbortSignal): Promise<FailedLook | null>
+  publish(snapshot: Snapshot, ending: AbortSignal): Promise<CheckError | null>
 }
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const { identify, clock } = options
-  const leftBehind = createLeftBehind(options)
+  const staleSeries = createStaleSeries(options)
   const describe = createDescriber(options)
   let identity: Identity | null = null
 
@@ -53,15 +53,17 @@ export function createPublisher(options: PublisherOptions): Publisher {
     async publish(snapshot, ending) {
       identity ??= await identify(ending)
       const who = identity
-      const points = [...lastPointsOf(leftBehind.owed(checksOf(snapshot))), ...pointsOf(snapshot)]
+      const points = [...lastPointsOf(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
       const conflict = await describe(who, ending)
-      await within(clock, writeTimeoutMs, ending, deadline => writePoints(points, who, deadline, options)).catch(
+      await withDeadline(clock, writeTimeoutMs, ending, deadline => writePoints(points, who, deadline, options)).catch(
         thrown => {
           throw conflict ?? thrown
         },
       )
       if (conflict) throw conflict
-      return within(clock, besidesTimeoutMs, ending, deadline => leftBehind.look(who, snapshot.discovery, deadline))
+      return withDeadline(clock, besidesTimeoutMs, ending, deadline =>
+        staleSeries.look(who, snapshot.discovery, deadline),
+      )
     },
   }
 }
@@ -89,7 +91,7 @@ function createDescriber({ client, clock }: PublisherOptions) {
     if (clock.monotonic() < nextAt) return unusable
     nextAt = clock.monotonic() + describeAgainMs
     try {
-      unusable = await within(clock, besidesTimeoutMs, ending, deadline => describeAll(who, deadline))
+      unusable = await withDeadline(clock, besidesTimeoutMs, ending, deadline => describeAll(who, deadline))
       if (unusable === null) nextAt = Number.POSITIVE_INFINITY
     } catch {
       ending.throwIfAborted()

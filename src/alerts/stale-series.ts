@@ -4,7 +4,7 @@ import type { Deadline } from '../concurrency/retry.ts'
 import { longestGapMs } from '../config/schedule-gap.ts'
 import type { Config } from '../config/schema.ts'
 import { isKnownGone, type PlaceState } from '../drift/places.ts'
-import type { FailedLook } from '../drift/state.ts'
+import type { CheckError } from '../drift/state.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
 import { alertMetrics } from './descriptors.ts'
 import { type Identity, seriesFilter } from './identity.ts'
@@ -18,7 +18,7 @@ const refusedAfterMs = 3_600_000
 /** A point that was written can be read after so long. */
 const visibleAfterMs = 240_000
 
-export interface LeftBehindOptions {
+export interface StaleSeriesOptions {
   readonly client: MonitoringClient
   readonly config: Config
   readonly clock: Clock
@@ -28,14 +28,14 @@ export interface LeftBehindOptions {
 type Places = readonly PlaceState[] | null
 
 /** Checks that are watched no more, and whose incidents would stay open for days: missing data closes nothing. */
-export interface LeftBehind {
+export interface StaleSeries {
   /** Says what is watched from now on; returns what is owed a 0. */
-  owed(watched: ReadonlyMap<string, CheckLabels>): CheckLabels[]
+  seriesToClear(watched: ReadonlyMap<string, CheckLabels>): CheckLabels[]
   /**
    * To be called when that is written: looks for more where it is time to. What may be in a place that could not be
    * listed is owed nothing: being blind closes no incident. Returns what keeps it from looking, or null.
    */
-  look(identity: Identity, places: Places, deadline: Deadline): Promise<FailedLook | null>
+  look(identity: Identity, places: Places, deadline: Deadline): Promise<CheckError | null>
 }
 
 /**
@@ -43,14 +43,14 @@ export interface LeftBehind {
  * runs old and new side by side the old one goes on to write 1 in series of its own, and one 0 in between would be
  * forgotten. So a 0 is written with each cycle until the others have been silent for long.
  */
-export function createLeftBehind({ client, config, clock }: LeftBehindOptions): LeftBehind {
+export function createStaleSeries({ client, config, clock }: StaleSeriesOptions): StaleSeries {
   const lastingMs = 3 * Math.max(lookEveryMs, longestGapMs(config.schedule))
   const owed = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs }>()
   let known: ReadonlyMap<string, CheckLabels> = new Map()
   // What no data came for since then is closed by now.
   let seenUpTo = clock.now() - config.alerts.autoCloseMs
   let nextLookAt = Number.NEGATIVE_INFINITY
-  let notice: FailedLook | null = null
+  let notice: CheckError | null = null
 
   function owe(labels: CheckLabels): void {
     owed.set(checkKey(labels), { labels, until: clock.now() + lastingMs })
@@ -88,7 +88,7 @@ export function createLeftBehind({ client, config, clock }: LeftBehindOptions): 
   }
 
   return {
-    owed(watched) {
+    seriesToClear(watched) {
       for (const [key, labels] of known) if (!watched.has(key)) owe(labels)
       for (const key of watched.keys()) owed.delete(key)
       known = watched
@@ -102,7 +102,7 @@ export function createLeftBehind({ client, config, clock }: LeftBehindOptions): 
   }
 }
 
-function explain({ code, message }: DriftwatchError, clock: Clock): FailedLook {
+function explain({ code, message }: DriftwatchError, clock: Clock): CheckError {
   const loss = 'incidents of a stack that left the config stay open until they close by themselves'
   const remedy = code === 'PERMISSION_DENIED' ? ' (roles/monitoring.viewer would let it look)' : ''
   return { code, message: `everything is published, but ${loss}${remedy}: ${message}`, at: clock.now() }

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../clock.ts'
-import type { Steps } from '../concurrency/steps.ts'
+import type { SlicedWork } from '../concurrency/steps.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Finding } from './finding.ts'
@@ -46,5 +46,5 @@ export interface Check<
   /** Judges one invariant. Pure: the same input gives the same finding. */
   judge(input: CheckInput<Needed, Used>): Finding
   /** The same in steps of a few milliseconds at most, of a check that may have much to judge. */
-  judgeInSteps?(input: CheckInput<Needed, Used>): Steps<Finding>
+  judgeInSteps?(input: CheckInput<Needed, Used>): SlicedWork<Finding>
 }

@@ -88,8 +88,8 @@ function judgeAssertion(name: string, assertion: Assertion, document: unknown): 
   const place = at === '' ? 'the document' : at
   if (pointed.kind === 'nothing') {
     if (!present) return inSync
-    const reach = pointed.upTo === '' ? 'not even its first step' : `only ${pointed.upTo}`
-    const summary = `${name}: there is nothing at ${place}, ${reach} is there`
+    const effectiveRoles = pointed.upTo === '' ? 'not even its first step' : `only ${pointed.upTo}`
+    const summary = `${name}: there is nothing at ${place}, ${effectiveRoles} is there`
     return differs('drifted', summary, { path, kind: 'missing', expected: wish(assertion), actual: null })
   }
   const actual = show(assertion, pointed.value)

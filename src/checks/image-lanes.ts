@@ -3,7 +3,7 @@ import type { Stack } from '../config/schema.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { LaneTag, NamedImage } from '../release/lanes.ts'
-import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts'
+import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
 import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
@@ -77,7 +77,7 @@ function judgeContents(seen: LaneTag): Part[] {
 }
 
 /** What the registry and the builder tell. Who moved the tag only the audit log knows. */
-function via(origin: ImageOrigin | null): string {
+function via(origin: ImageProvenance | null): string {
   const { uploadedAt = null, created = null, source = null, revision = null } = origin ?? {}
   const words = [
     uploadedAt !== null && `uploaded at ${formatTime(uploadedAt)}`,

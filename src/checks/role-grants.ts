@@ -1,6 +1,6 @@
-import { finish, type Steps } from '../concurrency/steps.ts'
+import { runAtOnce, type SlicedWork } from '../concurrency/steps.ts'
 import type { DatabaseConfig, Stack } from '../config/schema.ts'
-import { type Comparison, compareGrantsInSteps } from '../grants/judge/compare.ts'
+import { compareGrantsInSteps, type GrantsComparison } from '../grants/judge/compare.ts'
 import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/judge/describe.ts'
 import { showIdentifier } from '../grants/model/identifiers.ts'
 import { objectsInOrder } from '../grants/model/in-order.ts'
@@ -18,11 +18,11 @@ export const roleGrants: Check<'postgres-catalog'> = {
   needs: ['postgres-catalog'],
   appliesTo: ({ database }) =>
     database !== null && (Object.keys(database.roles).length > 0 || Object.keys(database.schemas).length > 0),
-  judge: input => finish(judgeInSteps(input)),
+  judge: input => runAtOnce(judgeInSteps(input)),
   judgeInSteps,
 }
 
-function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Steps<Finding> {
+function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): SlicedWork<Finding> {
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('a stack with a database was looked at as if it had none')
@@ -31,15 +31,15 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Ste
   return yield* conclude(stack, comparison)
 }
 
-function* conclude(stack: Stack, comparison: Comparison): Steps<Finding> {
-  const { discrepancies, bench } = comparison
+function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Finding> {
+  const { discrepancies, context } = comparison
   const told = discrepancies.slice(0, mostDifferences)
   const differences = yield* describeAll(told, comparison)
   const first = told[0]
-  const inSync = `the privileges in database ${showIdentifier(bench.catalog.database.name)} are those of the policy`
+  const inSync = `the privileges in database ${showIdentifier(context.catalog.database.name)} are those of the policy`
   return {
     status: first ? 'drifted' : 'in_sync',
-    summary: first ? summarise(describeInLine(describeDiscrepancy(first, bench)), discrepancies.length) : inSync,
+    summary: first ? summarise(describeInLine(describeDiscrepancy(first, context)), discrepancies.length) : inSync,
     differences,
     notes: [...notesOn(comparison), ...boundsOf(discrepancies.length, differences)],
     fix: first ? commandLine('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
@@ -55,11 +55,14 @@ function summarise(first: string, count: number): string {
 /** After so many differences others may go first. */
 const aStep = 50
 
-function* describeAll(told: Comparison['discrepancies'], { bench }: Comparison): Steps<Difference[]> {
+function* describeAll(
+  told: GrantsComparison['discrepancies'],
+  { context }: GrantsComparison,
+): SlicedWork<Difference[]> {
   let left: number = mostObjects.aFinding
   const differences: Difference[] = []
   for (const found of told) {
-    const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, bench)
+    const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, context)
     const names: string[] = []
     for (const object of objectsInOrder(objects)) {
       if (left === 0 || names.length === mostObjects.aDifference) break
@@ -72,8 +75,8 @@ function* describeAll(told: Comparison['discrepancies'], { bench }: Comparison):
   return differences
 }
 
-function notesOn({ bench, unmatched }: Comparison): string[] {
-  const { policy, catalog } = bench
+function notesOn({ context, unmatched }: GrantsComparison): string[] {
+  const { policy, catalog } = context
   const makers = [...policy.listedByOid].filter(
     ([oid, { role }]) => catalog.serverVersion < 160000 && role?.createRole && policy.mayActAs(oid, 'createRole'),
   )
@@ -82,7 +85,7 @@ function notesOn({ bench, unmatched }: Comparison): string[] {
       ({ schema, pattern }) => `nothing in schema ${showIdentifier(schema)} is called ${showIdentifier(pattern)}`,
     ),
     ...makers.map(
-      ([oid]) => `${showRole(oid, bench)} has CREATEROLE by the policy, which can join any role before PostgreSQL 16`,
+      ([oid]) => `${showRole(oid, context)} has CREATEROLE by the policy, which can join any role before PostgreSQL 16`,
     ),
   ]
 }

@@ -9,8 +9,8 @@ import { absenceReasons } from '../discovery/discovery.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
-import { toFound } from '../operate/rollout/receipt-snapshot.ts'
-import { lookAtAll } from '../operate/rollout/stack-snapshot.ts'
+import { toReceiptSnapshot } from '../operate/rollout/receipt-snapshot.ts'
+import { snapshotAll } from '../operate/rollout/stack-snapshot.ts'
 import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
 import { createWatch, type Watch } from '../watch.ts'
@@ -108,7 +108,7 @@ async function receiptOf(found: {
   readonly report: Report
 }): Promise<Receipt> {
   const { config, clock, only, startedAt, report } = found
-  const seen = await lookAtAll(config, found)
+  const seen = await snapshotAll(config, found)
   return buildReceipt({
     command: 'check',
     dryRun: false,
@@ -119,7 +119,11 @@ async function receiptOf(found: {
     error: null,
     steps: [],
     standing: null,
-    stacks: seen.map(({ stack, sight }) => ({ name: stack.name, before: null, after: sight && toFound(stack, sight) })),
+    stacks: seen.map(({ stack, sight: snapshot }) => ({
+      name: stack.name,
+      before: null,
+      after: snapshot && toReceiptSnapshot(stack, snapshot),
+    })),
     report: { before: null, after: report },
   })
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { PolicyDuty } from '../alerts/policies/policy-reconciler.ts'
+import type { PolicyReconciler } from '../alerts/policies/policy-reconciler.ts'
 import type { Clock } from '../clock.ts'
 import { createLog } from '../cloud-log.ts'
 import { createConfigSource } from '../config/config-source.ts'
@@ -7,7 +7,7 @@ import { type Environment, readEnvironment } from '../config/environment.ts'
 import type { Config } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import type { Log } from '../log.ts'
-import { startService } from '../server.ts'
+import { startServer } from '../server.ts'
 import { type Command, single } from './command.ts'
 
 /** Cloud Run ends a process ten seconds after it asked it to end. */
@@ -48,7 +48,7 @@ What does it log?
     const config = source.current()
     for (const { name, notes } of config.stacks)
       for (const note of notes) log.info({ stack: name, note }, 'note on the config')
-    const service = await startService({
+    const service = await startServer({
       config,
       environment,
       clock: io.clock,
@@ -66,7 +66,7 @@ What does it log?
 }
 
 /** What writes alert policies is loaded only where the config says `manage`, and handed in: `serve` writes nothing else. */
-async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyDuty | null> {
+async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyReconciler | null> {
   if (config.alerts.policies !== 'manage') return null
   const { createPolicyKeeper } = await import('../operate/alerts/keep-policies.ts')
   return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })

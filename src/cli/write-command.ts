@@ -6,7 +6,7 @@ import type { Config, Stack } from '../config/schema.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { type Ended, type Operation, operate } from '../operate/rollout/operation.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
-import { toFound } from '../operate/rollout/receipt-snapshot.ts'
+import { toReceiptSnapshot } from '../operate/rollout/receipt-snapshot.ts'
 import { type RunbookVariables, readRunbookVariables } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
 import { renderText } from '../report/text.ts'
@@ -132,7 +132,13 @@ function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' 
     error: ended.error,
     steps,
     standing: ended.standing,
-    stacks: [{ name: stack.name, before: before && toFound(stack, before), after: after && toFound(stack, after) }],
+    stacks: [
+      {
+        name: stack.name,
+        before: before && toReceiptSnapshot(stack, before),
+        after: after && toReceiptSnapshot(stack, after),
+      },
+    ],
     report: { before: reportBefore, after: reportAfter },
   })
 }

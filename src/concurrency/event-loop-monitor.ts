@@ -3,9 +3,9 @@ import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 
 /** Notices when this process stands still: its event loop is blocked, it is stopped, or it gets no CPU. */
-export interface Pulse {
+export interface EventLoopMonitor {
   /** For how many milliseconds it has stood still since the pulse began. */
-  stoodStillMs(): number
+  stalledMs(): number
   stop(): void
 }
 
@@ -14,8 +14,8 @@ const beatMs = 100
 /** Every busy process is late by so much now and then. */
 const toleratedMs = 250
 
-export function startPulse(clock: Pick<Clock, 'monotonic' | 'after'>): Pulse {
-  let stoodStill = 0
+export function startEventLoopMonitor(clock: Pick<Clock, 'monotonic' | 'after'>): EventLoopMonitor {
+  let stalled = 0
   let lastBeat = clock.monotonic()
   let cancel = () => {}
 
@@ -26,7 +26,7 @@ export function startPulse(clock: Pick<Clock, 'monotonic' | 'after'>): Pulse {
   }
 
   function beat(): void {
-    stoodStill += missed()
+    stalled += missed()
     lastBeat = clock.monotonic()
     cancel = clock.after(beatMs, beat)
   }
@@ -34,13 +34,13 @@ export function startPulse(clock: Pick<Clock, 'monotonic' | 'after'>): Pulse {
   beat()
   return {
     // Whoever asks may come before the beat that was missed.
-    stoodStillMs: () => stoodStill + missed(),
+    stalledMs: () => stalled + missed(),
     stop: () => cancel(),
   }
 }
 
 /** Why a look proves nothing. */
-export function loopBlocked(lostMs: number, allowedMs: number): DriftwatchError {
+export function eventLoopStalled(lostMs: number, allowedMs: number): DriftwatchError {
   const times = `${formatDuration(lostMs)} of the ${formatDuration(allowedMs)} allowed`
   return new DriftwatchError(
     'LOOP_BLOCKED',

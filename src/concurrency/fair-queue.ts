@@ -3,15 +3,15 @@ import type { Clock } from '../clock.ts'
 import type { Deadline } from './retry.ts'
 
 /** Lets a few work at once. Who has waited longest since its last turn comes first, whatever became of that. */
-export interface Turns {
+export interface FairQueue {
   /**
    * Does the work when its turn comes. After `turnMs` it goes on, and the next begins beside it: what hangs keeps nobody
    * waiting for long. Rejects with the reason of `until` where no turn came before; the work knows its own deadline.
    */
-  take<Value>(turn: TurnRequest, work: () => Promise<Value>): Promise<Value>
+  run<Value>(turn: FairQueueRequest, work: () => Promise<Value>): Promise<Value>
 }
 
-export interface TurnRequest {
+export interface FairQueueRequest {
   /** Who takes it: one name takes turns fairly with the others. */
   readonly who: string
   readonly until: Pick<Deadline, 'signal' | 'over'>
@@ -28,7 +28,7 @@ interface Waiting {
 const mostAtOnce = 32
 const mostRemembered = 10_000
 
-export function createTurns(clock: Pick<Clock, 'after'>): Turns {
+export function createFairQueue(clock: Pick<Clock, 'after'>): FairQueue {
   const lastTurns = createBoundedCache<number>(mostRemembered)
   let waiting: Waiting[] = []
   let count = 0
@@ -74,7 +74,7 @@ export function createTurns(clock: Pick<Clock, 'after'>): Turns {
   }
 
   return {
-    async take({ who, until, turnMs }, work) {
+    async run({ who, until, turnMs }, work) {
       const { promise: myTurn, resolve } = Promise.withResolvers<void>()
       line({ last: lastTurns.get(who) ?? 0, signal: until.signal, begin: resolve })
       await Promise.race([myTurn, until.over])

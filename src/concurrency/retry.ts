@@ -21,7 +21,7 @@ export function startDeadline(
   const controller = new AbortController()
   const timeUp = () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', `no answer within ${ms} ms`))
   const givenUp = () => controller.abort(new DriftwatchError('ABORTED', 'Driftwatch is ending'))
-  const over = abortion(controller.signal)
+  const over = rejectOnAbort(controller.signal)
   over.catch(() => {})
   const cancelTimer = clock.after(ms, timeUp)
   if (ending?.aborted) givenUp()
@@ -38,7 +38,7 @@ export function startDeadline(
 }
 
 /** Does `work` with a deadline `ms` from now, or when `ending` aborts. */
-export async function within<T>(
+export async function withDeadline<T>(
   clock: Clock,
   ms: number,
   ending: AbortSignal | undefined,
@@ -60,11 +60,7 @@ const shareOfOneAttempt = 0.6
  * `call` is told how many milliseconds it may take, and rejects with one of our errors. When time runs out between two
  * attempts, the error is that of the last one.
  */
-export async function attempt<T>(
-  clock: Clock,
-  deadline: Deadline,
-  call: (timeoutMs: number) => Promise<T>,
-): Promise<T> {
+export async function retry<T>(clock: Clock, deadline: Deadline, call: (timeoutMs: number) => Promise<T>): Promise<T> {
   let last: DriftwatchError | null = null
   const once = async () => {
     const left = deadline.at - clock.monotonic()
@@ -90,6 +86,6 @@ export async function attempt<T>(
 }
 
 /** Rejects with the signal's reason when that aborts. */
-export function abortion(signal: AbortSignal): Promise<never> {
+export function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }

@@ -5,35 +5,35 @@ interface Flight<T> {
 }
 
 /** Work in progress that equal callers share. */
-export interface Flights<T> {
+export interface SingleFlight<T> {
   /**
    * Joins the work of that key, or starts it. Rejects with the signal's reason when that aborts; the work itself is
    * aborted only when its last caller has left.
    */
-  join(key: string, signal: AbortSignal, start: (signal: AbortSignal) => Promise<T>): Promise<T>
+  run(key: string, signal: AbortSignal, start: (signal: AbortSignal) => Promise<T>): Promise<T>
 }
 
-export function createFlights<T>(): Flights<T> {
-  const flights = new Map<string, Flight<T>>()
+export function createSingleFlight<T>(): SingleFlight<T> {
+  const singleFlight = new Map<string, Flight<T>>()
 
   function launch(key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
     const abort = new AbortController()
     const flight: Flight<T> = { result: start(abort.signal), abort, waiting: 0 }
-    flights.set(key, flight)
+    singleFlight.set(key, flight)
     return flight
   }
 
   return {
-    async join(key, signal, start) {
+    async run(key, signal, start) {
       signal.throwIfAborted()
-      const flight = flights.get(key) ?? launch(key, start)
+      const flight = singleFlight.get(key) ?? launch(key, start)
       flight.waiting++
       try {
         return await unlessAborted(flight.result, signal)
       } finally {
         flight.waiting--
         if (flight.waiting === 0) {
-          if (flights.get(key) === flight) flights.delete(key)
+          if (singleFlight.get(key) === flight) singleFlight.delete(key)
           flight.abort.abort()
         }
       }

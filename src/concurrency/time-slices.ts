@@ -1,19 +1,19 @@
 import { setImmediate as letOthersGoFirst } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import type { Steps } from './steps.ts'
+import type { SlicedWork } from './steps.ts'
 
 /** How long judging may keep requests and timers waiting; a single step comes on top. */
 const longestStretchMs = 10
 
 /** Drives work in steps, one after another, and lets everything else go first in between. */
-export type Pace = <Value>(steps: Steps<Value>) => Promise<Value>
+export type TimeSlices = <Value>(steps: SlicedWork<Value>) => Promise<Value>
 
 /** Whatever is driven by the same pace waits for its turn, and shares the stretches: several in one turn of the event loop would add up. */
-export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
+export function createTimeSlices(clock: Pick<Clock, 'monotonic'>): TimeSlices {
   let turn: Promise<unknown> = Promise.resolve()
   let begin = Number.NEGATIVE_INFINITY
 
-  async function drive<Value>(steps: Steps<Value>): Promise<Value> {
+  async function drive<Value>(steps: SlicedWork<Value>): Promise<Value> {
     for (;;) {
       if (clock.monotonic() - begin >= longestStretchMs) {
         await letOthersGoFirst()

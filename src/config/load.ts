@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { DriftwatchError } from '../errors.ts'
 import { shown } from '../printable.ts'
 import type { Environment } from './environment.ts'
-import { brokenRules } from './file/cross-field-rules.ts'
+import { crossFieldProblems } from './file/cross-field-rules.ts'
 import { mergeDefaults } from './file/defaults.ts'
 import type { Variables } from './file/interpolate.ts'
 import { resolve } from './file/resolve.ts'
@@ -42,7 +42,7 @@ export function parseConfig(text: string, fileName: string, variables: Variables
   const { isThere } = indexProblems(syntax)
   const shape = problems.filter(({ path }) => isThere(path))
   const known = [...merged.problems, ...syntax, ...shape]
-  const all = [...known, ...brokenRules(file, known, merged.listed)]
+  const all = [...known, ...crossFieldProblems(file, known, merged.listed)]
   if (all.length > 0)
     throw invalid(
       fileName,

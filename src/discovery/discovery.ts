@@ -4,7 +4,7 @@ import type { Deadline } from '../concurrency/retry.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { type DiscoveredPlace, discoveryLabels, discoveryRoles, type FoundStack } from '../config/sections/discover.ts'
 import type { PlaceState } from '../drift/places.ts'
-import type { FailedLook } from '../drift/state.ts'
+import type { CheckError } from '../drift/state.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Labelled, type LabelReading, readLabels } from './labelled-stacks.ts'
@@ -31,7 +31,7 @@ interface KnownPlace {
   /** What its last whole list said; null before the first. */
   readonly reading: LabelReading | null
   readonly observedAt: EpochMs | null
-  readonly error: FailedLook | null
+  readonly error: CheckError | null
 }
 
 /** So many names are told of in a log line. */

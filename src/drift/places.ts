@@ -1,6 +1,6 @@
 import type { Status } from '../checks/status.ts'
 import type { EpochMs } from '../clock.ts'
-import type { FailedLook } from './state.ts'
+import type { CheckError } from './state.ts'
 
 /** What is wrong with labels that name a stack. */
 export interface LabelProblem {
@@ -19,7 +19,7 @@ export interface PlaceState {
   /** When that becomes too old to be believed. */
   readonly staleAt: EpochMs | null
   /** What kept it from being listed the last time, or null. */
-  readonly error: FailedLook | null
+  readonly error: CheckError | null
   /** What is wrong with its labels: a stack that they mean may not be watched. */
   readonly problems: readonly LabelProblem[]
   /** How many stacks are watched because of its labels. */

@@ -10,7 +10,7 @@ const kept = new WeakMap<Finding, Finding>()
  * A finding as it may be shown anywhere: what checks quote of others (images, commands, names) is as long and as wild as
  * those made it. Values are judged before, whole and as they are.
  */
-export function showable(finding: Finding): Finding {
+export function sanitize(finding: Finding): Finding {
   // What is in sync is found by the same object in cycle after cycle.
   const before = kept.get(finding)
   if (before) return before

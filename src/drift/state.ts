@@ -5,10 +5,10 @@ import { type EpochMs, formatTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
 import { prose } from '../printable.ts'
-import { showable } from './sanitize.ts'
+import { sanitize } from './sanitize.ts'
 
 /** The last look that failed, or that proved nothing. */
-export interface FailedLook {
+export interface CheckError {
   readonly code: ErrorCode
   readonly message: string
   readonly at: EpochMs
@@ -28,7 +28,7 @@ export interface State {
   readonly differences: readonly Difference[]
   readonly notes: readonly string[]
   readonly fix: string | null
-  readonly error: FailedLook | null
+  readonly error: CheckError | null
 }
 
 /** A state, and what must not be forgotten between cycles lest a rollout hide a drift. */
@@ -84,7 +84,7 @@ export function recordFinding(
   const spell = pendingSpell(before, observedAt)
   const finding = withoutHiding(
     { ...before, pendingSince: spell },
-    showable(judged),
+    sanitize(judged),
     observedAt,
     limits.longestPendingMs,
   )
@@ -105,7 +105,7 @@ export function recordFinding(
 }
 
 /** The state after a look that failed: the last finding stays until it is stale, with the error. */
-export function recordFailure(before: TrackedState, failed: FailedLook): TrackedState {
+export function recordFailure(before: TrackedState, failed: CheckError): TrackedState {
   const error = { ...failed, message: prose(failed.message) }
   if (before.staleAt !== null && error.at < before.staleAt) return { ...before, error }
   const aged = ageState(before, error.at)

@@ -7,8 +7,8 @@ import type { ProbeKind } from '../probes/probe.ts'
 import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './places.ts'
 import {
   ageState,
+  type CheckError,
   claimsAnything,
-  type FailedLook,
   initialState,
   moveState,
   recordFailure,
@@ -54,7 +54,7 @@ export interface Snapshot {
 /** What came of judging one check in one cycle. */
 export type Outcome =
   | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
-  | { readonly kind: 'failure'; readonly error: FailedLook }
+  | { readonly kind: 'failure'; readonly error: CheckError }
 
 /** Who is watched, by which config. */
 export interface Watched {

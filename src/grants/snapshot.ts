@@ -1,9 +1,9 @@
-import { type Comparison, compareGrants } from './judge/compare.ts'
+import { compareGrants, type GrantsComparison } from './judge/compare.ts'
 import { describeDiscrepancy, describeInLine } from './judge/describe.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './judge/discrepancy.ts'
 import { classOf } from './judge/expectation.ts'
 import { defaultsRole } from './judge/judge-defaults.ts'
-import type { Bench } from './judge/judge-rights.ts'
+import type { JudgementContext } from './judge/judge-rights.ts'
 import { type Catalog, type CatalogObject, type Oid, PUBLIC, roleAttributes } from './model/catalog.ts'
 import { patternOf } from './model/name-pattern.ts'
 import type { DefaultGrants, GrantsOnSchema, GrantsPolicy, PrivilegesByName, RolePolicy } from './model/policy.ts'
@@ -61,7 +61,7 @@ function settle(catalog: Catalog, trusted: ReadonlySet<Oid>) {
     const comparison = compareGrants(policy, catalog)
     const left = comparison.discrepancies.filter(found => !note(found, notes, comparison))
     if (left.length < comparison.discrepancies.length) continue
-    const unsayable = left.map(found => describeInLine(describeDiscrepancy(found, comparison.bench)))
+    const unsayable = left.map(found => describeInLine(describeDiscrepancy(found, comparison.context)))
     return { left, snapshot: { policy, unsayable } }
   }
 }
@@ -93,12 +93,12 @@ function list(role: Oid, { catalog, trusted, members }: Notes): boolean {
 }
 
 /** Takes one thing that the policy does not allow, or that is missing by it, into the policy; whether it could. */
-function note(found: Discrepancy, notes: Notes, comparison: Comparison): boolean {
+function note(found: Discrepancy, notes: Notes, comparison: GrantsComparison): boolean {
   switch (found.type) {
     case 'right':
-      return found.kind === 'unexpected' && noteRight(found, notes, comparison.bench)
+      return found.kind === 'unexpected' && noteRight(found, notes, comparison.context)
     case 'default':
-      return found.kind === 'unexpected' && noteDefault(found, notes, comparison.bench)
+      return found.kind === 'unexpected' && noteDefault(found, notes, comparison.context)
     case 'member-unexpected':
       return noteMember(found.role, found.member, found.route.path, notes)
     case 'unbounded':
@@ -125,10 +125,10 @@ function noteMember(role: Oid, member: Oid, path: readonly Oid[], notes: Notes):
   return true
 }
 
-function noteRight(found: RightDiscrepancy, notes: Notes, bench: Bench): boolean {
+function noteRight(found: RightDiscrepancy, notes: Notes, context: JudgementContext): boolean {
   const { holder, route, objects, schema, columns, door } = found
   const rights = withoutOptions(found.rights)
-  const judged = (route?.path ?? []).filter(role => bench.policy.isJudged(role))
+  const judged = (route?.path ?? []).filter(role => context.policy.isJudged(role))
   if (judged.length > 0) return listRoute(judged, notes)
   if (columns !== null || door !== null || rights === 0) return false
   if (objects === 'database') return add(notes.database, holder, rights)
@@ -139,14 +139,14 @@ function noteRight(found: RightDiscrepancy, notes: Notes, bench: Bench): boolean
   return found.targets.flat().filter(object => add(byObject, object, rights)).length > 0
 }
 
-function noteDefault(found: DefaultDiscrepancy, notes: Notes, bench: Bench): boolean {
+function noteDefault(found: DefaultDiscrepancy, notes: Notes, context: JudgementContext): boolean {
   const schema = notes.schemas.get(found.schema)
   const actual = notes.catalog.schemas.get(found.schema)
   const rights = withoutOptions(found.rights)
-  const [judged] = (found.route?.path ?? []).filter(role => bench.policy.isJudged(role))
+  const [judged] = (found.route?.path ?? []).filter(role => context.policy.isJudged(role))
   if (!schema || schema.owner === null || !actual || judged !== undefined || rights === 0) return false
   const wanted = { owner: schema.owner }
-  if (defaultsRole({ name: found.schema, wanted, actual }, bench) !== found.role) return false
+  if (defaultsRole({ name: found.schema, wanted, actual }, context) !== found.role) return false
   const grantee = granteeName(found.holder, notes)
   return grantee !== null && add(within(schema.defaults, grantee), found.objects, rights)
 }

@@ -4,14 +4,14 @@ import type { CloudLog } from '../cloud-log.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Rendered } from '../report/rendered.ts'
 import { type CurrentAuth, requireAuth } from './auth.ts'
-import { closeGently } from './drain-connections.ts'
+import { drainConnections } from './drain-connections.ts'
 import { addDriftRoutes } from './drift.ts'
 import { createBodySender } from './encoding.ts'
 import { replyToBrokenConnection, replyWithError } from './error-replies.ts'
 import { addGateRoutes } from './gate.ts'
 import { setDefaultHeaders, setHeaders } from './headers.ts'
 import { addHealthRoutes, type Readiness } from './health.ts'
-import { keepProtocol } from './http11.ts'
+import { enforceHttp11 } from './http11.ts'
 import { addIndexRoute } from './index-page.ts'
 import { applyLimits, defaultLimits, type Limits, serverOptions } from './limits.ts'
 import { addMetricsRoute, type ScrapedMetrics } from './metrics.ts'
@@ -63,8 +63,8 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     throw new DriftwatchError('ROUTE_NOT_FOUND', `there is no ${JSON.stringify(url)}: GET / lists the paths there are`)
   })
   setHeaders(app)
-  closeGently(app, limits.connections)
-  keepProtocol(app)
+  drainConnections(app, limits.connections)
+  enforceHttp11(app)
   applyLimits(app, limits)
   refuseMethods(app)
   refuseBodies(app)

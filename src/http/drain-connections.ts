@@ -9,7 +9,7 @@ const keptShare = 0.9
  * While the server closes, what has been asked is answered, and read to its end. How long that may take is the caller's.
  * While nearly all `most` connections are taken, each is closed with its next answer.
  */
-export function closeGently(app: FastifyInstance, most: number): void {
+export function drainConnections(app: FastifyInstance, most: number): void {
   const connections = new Set<Socket>()
   const lastAnswers = new WeakMap<Socket, ServerResponse>()
   let closing = false

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { DriftwatchError } from '../errors.ts'
 
 /** Refuses what HTTP/1.1 wants refused, with a code and our headers as everything else is. */
-export function keepProtocol(app: FastifyInstance): void {
+export function enforceHttp11(app: FastifyInstance): void {
   // Without a listener Node.js answers an empty 417 to all but `100-continue`.
   app.server.on('checkExpectation', app.routing)
   app.addHook('onRequest', ({ raw: { httpVersion }, headers: { host, expect } }, _reply, done) => {

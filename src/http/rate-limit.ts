@@ -5,7 +5,7 @@ import { DriftwatchError } from '../errors.ts'
 const minuteMs = 60_000
 
 /** Lets in so many requests in any minute, whoever asks; refuses others with RATE_LIMITED. For a route that acts. */
-export function createRation(perMinute: number, clock: Clock): onRequestHookHandler {
+export function createRateLimit(perMinute: number, clock: Clock): onRequestHookHandler {
   /** When the last ones were let in, the oldest first. */
   const admitted: number[] = []
   return (_request, reply, done) => {

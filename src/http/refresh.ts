@@ -1,7 +1,7 @@
 import { type Clock, formatTime } from '../clock.ts'
 import type { CycleSummary } from '../drift/store.ts'
 import { errorSchema } from './error-replies.ts'
-import { createRation } from './rate-limit.ts'
+import { createRateLimit } from './rate-limit.ts'
 import { noQuery, type Router } from './router.ts'
 
 /** Looks now: resolves when a cycle that began after the question has completed; rejects with CYCLE_FAILED. */
@@ -31,7 +31,7 @@ export function addRefreshRoute(router: Router, refresh: Refresh, perMinute: num
     {
       config: { access: 'acting' },
       // After the hooks of all routes, so that what these refuse does not count.
-      onRequest: createRation(perMinute, clock),
+      onRequest: createRateLimit(perMinute, clock),
       schema: {
         summary: 'Looks now',
         description: `Answers when a cycle that began after the question has completed; who asks meanwhile waits for the same one. Only with \`server.auth\`, and ${perMinute} times a minute.`,

@@ -2,7 +2,7 @@ import { statuses } from '../checks/status.ts'
 import type { EpochMs } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
-import { cutStencil, type Stencil } from '../report/byte-template.ts'
+import { type ByteTemplate, createByteTemplate } from '../report/byte-template.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
 
 /** What is known of every check, in the exposition format: parts that follow one another, of which some are written anew next time. */
@@ -64,7 +64,7 @@ interface StackLines {
   readonly differences: Buffer
   readonly since: Buffer
   /** When each check was looked at, which changes with every cycle, is written into its holes. */
-  readonly observed: Stencil
+  readonly observed: ByteTemplate
   readonly info: Buffer
 }
 
@@ -79,12 +79,12 @@ function fillMoments(stacks: Iterable<Kept>): void {
   // Many are of one moment.
   const texts = new Map<EpochMs, string>()
   for (const { stack, lines } of stacks) {
-    let hole = 0
+    let slot = 0
     for (const { observedAt } of stack.states) {
       if (observedAt === null) continue
       const text = texts.get(observedAt) ?? toSeconds(observedAt).toFixed(3)
       texts.set(observedAt, text)
-      lines.observed.fill(hole++, text)
+      lines.observed.fill(slot++, text)
     }
   }
 }
@@ -120,7 +120,7 @@ function writeLines(stack: StackStates): StackLines {
     status: join(checks.flatMap(({ labels, state }) => statusSamples(labels, state))),
     differences: join(told.map(({ labels, state }) => sample(checkDifferences, labels, state.differences.length))),
     since: join(checks.map(({ labels, state }) => sample(checkSince, labels, toSeconds(state.since)))),
-    observed: cutStencil(observedParts(seen), secondsWidth),
+    observed: createByteTemplate(observedParts(seen), secondsWidth),
     info: join([sample(stackInfo, formatLabels({ stack: name, project, region, service, job: job ?? '' }), 1)]),
   }
 }

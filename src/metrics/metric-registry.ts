@@ -9,7 +9,7 @@ type Defined<T extends MetricDefinition['type'], L extends string> = MetricDefin
 type Labels<L extends string> = Readonly<Record<L, string>>
 
 /** Metrics whose values live here, in the exposition format. The only file that knows which library keeps them. */
-export interface MetricsRegistry {
+export interface MetricRegistry {
   readonly contentType: string
   counter<L extends string>(definition: Defined<'counter', L>): (labels: Labels<L>, amount: number) => void
   /** Has no series before its first value. */
@@ -23,7 +23,7 @@ export interface MetricsRegistry {
 }
 
 /** A registry of its own, with the metrics of the process and of Node.js in it. */
-export function createRegistry(): MetricsRegistry {
+export function createMetricRegistry(): MetricRegistry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const settings = ({ name, help }: MetricDefinition) => ({ name, help, registers: [registry] })

@@ -1,7 +1,7 @@
 import type { Snapshot } from '../drift/store.ts'
 import { renderConfigMetric } from './config-state.ts'
 import { createDriftMetrics, renderBuildInfo } from './drift.ts'
-import { createRegistry } from './metric-registry.ts'
+import { createMetricRegistry } from './metric-registry.ts'
 import { renderDiscoveryMetrics } from './place-metrics.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
@@ -21,7 +21,7 @@ export interface MetricsOptions extends KnownSeries {
 }
 
 export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
-  const registry = createRegistry()
+  const registry = createMetricRegistry()
   const buildInfo = renderBuildInfo(build)
   const renderDrift = createDriftMetrics()
   let drift = Buffer.alloc(0)

@@ -3,7 +3,7 @@ import { type ErrorCode, errorTable } from '../errors.ts'
 import { type ProbeKind, probeKinds } from '../probes/probe.ts'
 import { metricDefinitions } from './definitions.ts'
 import { toSeconds } from './drift.ts'
-import type { MetricsRegistry } from './metric-registry.ts'
+import type { MetricRegistry } from './metric-registry.ts'
 
 export const publishResults = ['ok', 'failed'] as const
 export type PublishResult = (typeof publishResults)[number]
@@ -29,7 +29,7 @@ export interface KnownSeries {
 const probeBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const cycleBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
-export function createRuntimeMetrics(registry: MetricsRegistry, known: KnownSeries): RuntimeMetrics {
+export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSeries): RuntimeMetrics {
   const probeDuration = registry.histogram(metricDefinitions.probeDuration, probeBuckets)
   const probeErrors = registry.counter(metricDefinitions.probeErrors)
   const apiRequests = registry.counter(metricDefinitions.apiRequests)

@@ -5,7 +5,7 @@ import { startDeadline } from '../concurrency/retry.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { absenceReasons, createDiscovery, type WatchedStacks } from '../discovery/discovery.ts'
-import type { FailedLook } from '../drift/state.ts'
+import type { CheckError } from '../drift/state.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
 
@@ -13,7 +13,7 @@ import { silentLog } from '../log.ts'
 export interface DiscoveredConfig {
   readonly config: Config
   /** The first place that could not be listed: there may be stacks that are not in the config. Null: they all are. */
-  readonly unlisted: FailedLook | null
+  readonly unlisted: CheckError | null
   /** The stack of a name; throws STACK_NOT_FOUND, and why that may be. Of several stacks one must be named. */
   select(command: string, name: string | null): Stack
 }

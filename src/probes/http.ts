@@ -1,9 +1,9 @@
-import type { IdentityTokens } from '../clients/google/id-token-source.ts'
+import type { IdTokenSource } from '../clients/google/id-token-source.ts'
 import type { HttpClient } from '../clients/http/http.ts'
 import type { Clock } from '../clock.ts'
-import { loopBlocked, type Pulse } from '../concurrency/event-loop-monitor.ts'
-import type { Turns } from '../concurrency/fair-queue.ts'
-import { within } from '../concurrency/retry.ts'
+import { type EventLoopMonitor, eventLoopStalled } from '../concurrency/event-loop-monitor.ts'
+import type { FairQueue } from '../concurrency/fair-queue.ts'
+import { withDeadline } from '../concurrency/retry.ts'
 import { createConcealer } from '../config/secret.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
@@ -12,12 +12,12 @@ import type { Probe } from './probe.ts'
 
 export interface HttpProbeParts {
   readonly client: HttpClient
-  readonly tokens: IdentityTokens | null
+  readonly tokens: IdTokenSource | null
   readonly clock: Clock
-  readonly pulse: Pick<Pulse, 'stoodStillMs'>
+  readonly pulse: Pick<EventLoopMonitor, 'stalledMs'>
   /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
   readonly answerWithinMs: number
-  readonly turns?: Turns
+  readonly turns?: FairQueue
 }
 
 /** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
@@ -25,21 +25,21 @@ export function createHttpProbe({
   client,
   tokens,
   clock,
-  pulse,
+  pulse: eventLoop,
   answerWithinMs,
-  turns,
+  turns: fairQueue,
 }: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
-    ...(turns && { turns }),
+    ...(fairQueue && { turns: fairQueue }),
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
-      return within(clock, answerWithinMs, signal, async deadline => {
+      return withDeadline(clock, answerWithinMs, signal, async deadline => {
         const token = await tokenOf(httpContract, tokens)
         const ask = async (request: HttpRequestConfig) => {
-          const stoodStill = pulse.stoodStillMs()
+          const stalled = eventLoop.stalledMs()
           const answer = await askOnce(client, httpContract, request, token, deadline.signal)
-          return unlessOurs(answer, request, pulse.stoodStillMs() - stoodStill)
+          return unlessOurs(answer, request, eventLoop.stalledMs() - stalled)
         }
         const answers = httpContract.requests.map(
           async request => [request.name, await askAgain(request, ask)] as const,
@@ -52,7 +52,7 @@ export function createHttpProbe({
 
 async function tokenOf(
   { bearerToken, identityTokenAudience }: HttpContractConfig,
-  tokens: IdentityTokens | null,
+  tokens: IdTokenSource | null,
 ): Promise<string | null> {
   if (bearerToken) return bearerToken.reveal()
   if (!identityTokenAudience) return null
@@ -78,7 +78,7 @@ async function askAgain(
 /** What is late only for the time that this process stood still may have been there in time. */
 function unlessOurs(answer: HttpAnswer, request: HttpRequestConfig, lostMs: number): HttpAnswer {
   if (lostMs === 0 || !isLate(answer, request) || waitedMs(answer) - lostMs > request.maxLatencyMs) return answer
-  const { code, message } = loopBlocked(lostMs, request.maxLatencyMs)
+  const { code, message } = eventLoopStalled(lostMs, request.maxLatencyMs)
   return { kind: 'failed', code, message }
 }
 

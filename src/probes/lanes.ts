@@ -6,7 +6,7 @@ import { DriftwatchError } from '../errors.ts'
 import type { Doubt } from '../release/doubt.ts'
 import { formatImage, type Image } from '../release/image.ts'
 import type { LaneSighting, LaneTag, NamedImage, ObservedLanes } from '../release/lanes.ts'
-import type { ImageOrigin, RegistryAnswer } from '../release/registry-answers.ts'
+import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
 import { readRelease, type Sighting, sightJob } from '../release/release.ts'
 import { observeJob } from './job.ts'
 import type { Probe } from './probe.ts'
@@ -96,7 +96,7 @@ async function sightIn(registry: RegistryReader, repository: string, digest: str
   return { repository, digest, answer }
 }
 
-async function originOf(registry: RegistryReader, repository: string, digest: string): Promise<ImageOrigin | null> {
+async function originOf(registry: RegistryReader, repository: string, digest: string): Promise<ImageProvenance | null> {
   const answer = await registry.ask({ about: 'origin', repository, digest })
   return answer.kind === 'origin' ? answer.origin : null
 }

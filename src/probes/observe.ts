@@ -1,14 +1,14 @@
 import type { Clock, EpochMs } from '../clock.ts'
-import { loopBlocked, type Pulse } from '../concurrency/event-loop-monitor.ts'
-import type { Turns } from '../concurrency/fair-queue.ts'
-import { type Deadline, within } from '../concurrency/retry.ts'
+import { type EventLoopMonitor, eventLoopStalled } from '../concurrency/event-loop-monitor.ts'
+import type { FairQueue } from '../concurrency/fair-queue.ts'
+import { type Deadline, withDeadline } from '../concurrency/retry.ts'
 import type { Stack } from '../config/schema.ts'
 import { formatDuration } from '../duration.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Observed, Probe, ProbeKind } from './probe.ts'
 
 /** What came of one look at one stack. */
-export type Look<K extends ProbeKind> = {
+export type ProbeResult<K extends ProbeKind> = {
   readonly kind: K
   readonly stack: string
   /** When it began. */
@@ -28,7 +28,7 @@ export interface ObserveOptions {
   /** How long a look may take: from the beginning of the cycle, or from its turn. */
   readonly timeoutMs: number
   readonly ending: AbortSignal
-  readonly pulse: Pulse
+  readonly pulse: EventLoopMonitor
 }
 
 /** A look that was robbed of more than this share of its time proves nothing: silence may be our own standing still. */
@@ -42,24 +42,24 @@ export async function observe<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
   options: ObserveOptions,
-): Promise<Look<K>> {
-  const { turns } = probe
-  return turns ? observeInTurn({ ...probe, turns }, stack, options) : observeNow(probe, stack, options)
+): Promise<ProbeResult<K>> {
+  const { turns: fairQueue } = probe
+  return fairQueue ? observeInTurn({ ...probe, turns: fairQueue }, stack, options) : observeNow(probe, stack, options)
 }
 
 async function observeInTurn<K extends ProbeKind>(
-  probe: Probe<K> & { readonly turns: Turns },
+  probe: Probe<K> & { readonly turns: FairQueue },
   stack: Stack,
   options: ObserveOptions,
-): Promise<Look<K>> {
+): Promise<ProbeResult<K>> {
   const { clock, deadline, overAt, timeoutMs, ending } = options
   const turn = { who: stack.name, until: deadline, turnMs: timeoutMs * turnShare }
   const look = () =>
-    within(clock, Math.min(timeoutMs, overAt - clock.monotonic()), ending, own =>
+    withDeadline(clock, Math.min(timeoutMs, overAt - clock.monotonic()), ending, own =>
       observeNow(probe, stack, { ...options, deadline: own }),
     )
   try {
-    return await probe.turns.take(turn, look)
+    return await probe.turns.run(turn, look)
   } catch (thrown) {
     const error = ending.aborted ? asDriftwatchError(thrown) : noTurn(timeoutMs)
     return { kind: probe.kind, stack: stack.name, at: clock.now(), durationMs: 0, outcome: 'failed', error }
@@ -81,18 +81,18 @@ function noTurn(timeoutMs: number): DriftwatchError {
 async function observeNow<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, deadline, timeoutMs, ending, pulse }: ObserveOptions,
-): Promise<Look<K>> {
+  { clock, deadline, timeoutMs, ending, pulse: eventLoop }: ObserveOptions,
+): Promise<ProbeResult<K>> {
   const { kind } = probe
   const at = clock.now()
   const begin = clock.monotonic()
-  const stoodStill = pulse.stoodStillMs()
-  const failed = (error: DriftwatchError): Look<K> => {
+  const stalled = eventLoop.stalledMs()
+  const failed = (error: DriftwatchError): ProbeResult<K> => {
     return { kind, stack: stack.name, at, durationMs: clock.monotonic() - begin, outcome: 'failed', error }
   }
-  const sleptThrough = (): Look<K> | null => {
-    const lostMs = pulse.stoodStillMs() - stoodStill
-    return ending.aborted || lostMs <= timeoutMs * mostStoodStill ? null : failed(loopBlocked(lostMs, timeoutMs))
+  const sleptThrough = (): ProbeResult<K> | null => {
+    const lostMs = eventLoop.stalledMs() - stalled
+    return ending.aborted || lostMs <= timeoutMs * mostStoodStill ? null : failed(eventLoopStalled(lostMs, timeoutMs))
   }
   try {
     const value = await Promise.race([probe.observe(stack, deadline), deadline.over])

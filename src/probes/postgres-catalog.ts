@@ -1,5 +1,5 @@
 import type { PostgresReaders } from '../clients/postgres/postgres-readers.ts'
-import type { Turns } from '../concurrency/fair-queue.ts'
+import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Doubt } from '../release/doubt.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
@@ -15,11 +15,11 @@ const ledgerShare = 0.25
 export function createPostgresCatalogProbe(
   readers: PostgresReaders,
   timeoutMs: number,
-  turns: Turns,
+  fairQueue: FairQueue,
 ): Probe<'postgres-catalog'> {
   return {
     kind: 'postgres-catalog',
-    turns,
+    turns: fairQueue,
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {

@@ -1,4 +1,4 @@
-import type { Turns } from '../concurrency/fair-queue.ts'
+import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/schema.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
@@ -70,7 +70,7 @@ export interface ProbeContext {
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
   /** Where each stack is asked at an address of its own: a few are at once, and the time for a look begins with its turn. */
-  readonly turns?: Turns
+  readonly turns?: FairQueue
   /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
   observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
 }

@@ -10,12 +10,12 @@ import { questionKey, type RegistryAnswer, type RegistryAnswers, type RegistryQu
  */
 export interface ImageSide {
   readonly image: Image
-  readonly tagMeans: 'now' | 'then' | 'ran' | 'long-ago'
+  readonly resolvedAt: 'now' | 'then' | 'ran' | 'long-ago'
   /** The digest that the reference is known to stand for without asking, or null. */
-  readonly standsFor: string | null
+  readonly resolvedDigest: string | null
 }
 
-export interface Comparison {
+export interface ImageComparison {
   readonly result: 'equal' | 'different' | 'unresolved'
   /** What the reader should know of how it was decided, or null. */
   readonly note: string | null
@@ -25,12 +25,12 @@ export interface Comparison {
  * Whether two sides are the same image. Where both digests are known they decide, unless the registry shows one to be
  * the index that holds the other; else both tags, where they are known; else nothing does.
  */
-export function compareImages(a: ImageSide, b: ImageSide, answers: RegistryAnswers): Comparison {
+export function compareImages(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
   const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
   if (ofA.length > 0 && ofB.length > 0) return compareDigests(a, b, answers)
   if (a.image.repository !== b.image.repository) return decided('different', null)
   if (!a.image.tag || !b.image.tag) return { result: 'unresolved', note: null }
-  const tagsProve = a.tagMeans !== 'long-ago' && b.tagMeans !== 'long-ago'
+  const tagsProve = a.resolvedAt !== 'long-ago' && b.resolvedAt !== 'long-ago'
   if (a.image.tag === b.image.tag && !tagsProve) return { result: 'unresolved', note: null }
   return decided(a.image.tag === b.image.tag ? 'equal' : 'different', byTag([a, b], answers))
 }
@@ -55,7 +55,7 @@ function wantedAnswers(a: ImageSide, b: ImageSide, answers: RegistryAnswers): Re
 
 function tagQuestions(a: ImageSide, b: ImageSide): RegistryQuestion[] {
   const sameReference = formatImage(a.image) === formatImage(b.image)
-  if (sameReference && !a.standsFor && !b.standsFor) return []
+  if (sameReference && !a.resolvedDigest && !b.resolvedDigest) return []
   return [a, b].flatMap(side =>
     side.image.tag && asksForTag(side)
       ? [{ about: 'tag', repository: side.image.repository, tag: side.image.tag } as const]
@@ -69,14 +69,14 @@ function digestQuestions(side: ImageSide, digests: readonly string[]): RegistryQ
 
 /** Whether the registry's digest of now says something of this side. */
 function asksForTag(side: ImageSide): boolean {
-  if (side.image.digest || side.tagMeans === 'long-ago') return false
-  return side.tagMeans === 'now' || side.standsFor === null
+  if (side.image.digest || side.resolvedAt === 'long-ago') return false
+  return side.resolvedAt === 'now' || side.resolvedDigest === null
 }
 
 /** Says so where what is known of a tag that has run is only what it means by now. */
 function hindsightNote(sides: readonly ImageSide[], answers: RegistryAnswers): string | null {
   const side = sides.find(
-    each => each.tagMeans === 'ran' && asksForTag(each) && tagAnswer(each, answers)?.kind === 'digest',
+    each => each.resolvedAt === 'ran' && asksForTag(each) && tagAnswer(each, answers)?.kind === 'digest',
   )
   return side ? `compared by what the tag ${side.image.tag} holds now, which may not be what it held when it ran` : null
 }
@@ -85,7 +85,7 @@ function hindsightNote(sides: readonly ImageSide[], answers: RegistryAnswers): s
 function digestsOf(side: ImageSide, answers: RegistryAnswers): string[] {
   const told = asksForTag(side) ? tagAnswer(side, answers) : undefined
   if (told?.kind === 'digest') return [told.digest]
-  return [side.image.digest, side.standsFor].filter(digest => digest !== null)
+  return [side.image.digest, side.resolvedDigest].filter(digest => digest !== null)
 }
 
 function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnswer | undefined {
@@ -94,7 +94,7 @@ function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnsw
     : answers.get(questionKey({ about: 'tag', repository: image.repository, tag: image.tag }))
 }
 
-function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): Comparison {
+function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
   const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
   const hindsight = hindsightNote([a, b], answers)
   if (ofA.some(digest => ofB.includes(digest))) return decided('equal', hindsight ?? equalNote(a, b, answers))
@@ -106,13 +106,13 @@ function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): C
   return related ? decided('equal', hindsight) : decided('different', hindsight ?? indexNote(a, b, ofA, ofB, answers))
 }
 
-function decided(result: 'equal' | 'different', note: string | null): Comparison {
+function decided(result: 'equal' | 'different', note: string | null): ImageComparison {
   return { result, note }
 }
 
 /** Equal digests are beyond doubt, unless one of them is only what a tag was said to stand for. */
 function equalNote(a: ImageSide, b: ImageSide, answers: RegistryAnswers): string | null {
-  const unconfirmed = [a, b].filter(side => side.tagMeans === 'now' && asksForTag(side))
+  const unconfirmed = [a, b].filter(side => side.resolvedAt === 'now' && asksForTag(side))
   const silent = unconfirmed.filter(side => tagAnswer(side, answers)?.kind !== 'digest')
   if (silent.length > 0) return byTag(silent, answers)
   if (a.image.repository === b.image.repository) return null

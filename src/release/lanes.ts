@@ -1,6 +1,6 @@
 import type { Doubt } from './doubt.ts'
 import type { Image } from './image.ts'
-import type { ImageOrigin, RegistryAnswer } from './registry-answers.ts'
+import type { ImageProvenance, RegistryAnswer } from './registry-answers.ts'
 
 /** A tag of a lane, as the registry has it. */
 export interface LaneTag {
@@ -13,7 +13,7 @@ export interface LaneTag {
   /** Why not all that it points to could be looked at, or in every repository that the lane names. */
   readonly doubts: readonly Doubt[]
   /** How it came there, asked for only where another lane holds it. */
-  readonly origin: ImageOrigin | null
+  readonly origin: ImageProvenance | null
 }
 
 /** Whether a repository of another lane holds a digest: `digest`, `absent` or `failed`. */

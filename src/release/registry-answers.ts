@@ -22,7 +22,7 @@ export type RegistryAnswer =
   | { readonly kind: 'digest'; readonly digest: string }
   /** The digests that an index holds; empty for a single image. */
   | { readonly kind: 'holds'; readonly digests: readonly string[] }
-  | { readonly kind: 'origin'; readonly origin: ImageOrigin }
+  | { readonly kind: 'origin'; readonly origin: ImageProvenance }
   /** There is such a repository. */
   | { readonly kind: 'there' }
   /** The registry positively has no such tag, digest or repository. */
@@ -31,7 +31,7 @@ export type RegistryAnswer =
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
 
 /** What can be told of how an image came to be where it is. No registry tells who moved a tag. */
-export interface ImageOrigin {
+export interface ImageProvenance {
   /** When its manifest was uploaded; null where the registry does not tell, as only Google's do. */
   readonly uploadedAt: EpochMs | null
   /** As its builder noted, null where it did not: when it was built, from which source, at which revision. */

@@ -63,8 +63,8 @@ function readAnew(service: Service, revisions: Revisions, container: string | nu
     service,
     template: sight(service.containers, container, `the template of service ${service.name}`, image => ({
       image,
-      tagMeans: 'then',
-      standsFor: pair?.digest ?? null,
+      resolvedAt: 'then',
+      resolvedDigest: pair?.digest ?? null,
     })),
     serving: names
       .map(name => readServing(name, revisions.get(name) ?? null, madeFromTemplate, pair, container))
@@ -78,8 +78,8 @@ function readAnew(service: Service, revisions: Revisions, container: string | nu
 export function sightJob(job: Job, release: Release | null, container: string | null): Sighting {
   return sight(job.containers, container, `job ${job.name}`, image => ({
     image,
-    tagMeans: 'now',
-    standsFor: release && standsForAsTemplate(image, release),
+    resolvedAt: 'now',
+    resolvedDigest: release && standsForAsTemplate(image, release),
   }))
 }
 
@@ -98,8 +98,8 @@ export function sightExecution(
   const afterTemplate = release !== null && !isOlderThan(execution.createTime, release.madeFromTemplate)
   return sight(execution.containers, containers.job, `execution ${execution.name}`, image => ({
     image,
-    tagMeans: older ? 'long-ago' : 'ran',
-    standsFor: older
+    resolvedAt: older ? 'long-ago' : 'ran',
+    resolvedDigest: older
       ? revisionThen && digestOfRevision(revisionThen, containers.service)
       : afterTemplate
         ? standsForAsTemplate(image, release)
@@ -110,7 +110,7 @@ export function sightExecution(
 /** The image that the config expects, as a side: what its tag holds now is meant. Null: no image expected, or none that parses. */
 export function expectedSide(expected: string | null, release: Release): ImageSide | null {
   const image = expected === null ? null : parseImage(expected)
-  return image && { image, tagMeans: 'now', standsFor: standsForAsTemplate(image, release) }
+  return image && { image, resolvedAt: 'now', resolvedDigest: standsForAsTemplate(image, release) }
 }
 
 /** Of several revisions that serve one that is no longer kept, or does not say its age: it may be the newest. */
@@ -189,8 +189,8 @@ function readServing(
     const tagged = revision === madeFromTemplate && pair ? withTagOf(image, pair.image) : image
     return {
       image: tagged,
-      tagMeans: 'then',
-      standsFor: revision === madeFromTemplate ? (pair?.image.digest ?? null) : null,
+      resolvedAt: 'then',
+      resolvedDigest: revision === madeFromTemplate ? (pair?.image.digest ?? null) : null,
     }
   })
   return { name, revision, sighting }
@@ -210,7 +210,7 @@ function standsForAsTemplate(image: Image, release: Release): string | null {
     image.repository === template.side.image.repository &&
     image.tag === template.side.image.tag &&
     image.digest === template.side.image.digest
-  return same ? template.side.standsFor : null
+  return same ? template.side.resolvedDigest : null
 }
 
 function digestOfRevision(revision: Revision, container: string | null): string | null {

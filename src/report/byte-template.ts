@@ -1,12 +1,12 @@
 /** Bytes that stay as they are but for holes of one width, which are filled anew. */
-export interface Stencil {
+export interface ByteTemplate {
   readonly bytes: Buffer
   /** Writes a text of ASCII, as long as the hole is wide, into one of the holes. */
-  fill(hole: number, text: string): void
+  fill(slot: number, text: string): void
 }
 
 /** The parts with a hole between each and the next. */
-export function cutStencil(parts: readonly string[], width: number): Stencil {
+export function createByteTemplate(parts: readonly string[], width: number): ByteTemplate {
   const bytes = Buffer.from(parts.join(' '.repeat(width)))
   const offsets: number[] = []
   let end = 0
@@ -17,8 +17,8 @@ export function cutStencil(parts: readonly string[], width: number): Stencil {
   }
   return {
     bytes,
-    fill(hole, text) {
-      bytes.write(text, offsets[hole] ?? bytes.length, width, 'latin1')
+    fill(slot, text) {
+      bytes.write(text, offsets[slot] ?? bytes.length, width, 'latin1')
     },
   }
 }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
-import { cutStencil, type Stencil } from './byte-template.ts'
+import { type ByteTemplate, createByteTemplate } from './byte-template.ts'
 import { buildStackHead, reportState } from './report.ts'
 
 /**
@@ -13,7 +13,7 @@ import { buildStackHead, reportState } from './report.ts'
 export interface StackFragment {
   /** What the bytes show. */
   stack: StackStates
-  readonly stencil: Stencil
+  readonly stencil: ByteTemplate
   /** In the order of the stack's states. */
   readonly checks: readonly CheckFragment[]
   /** Equal for equal findings of equal stacks, whenever they were made. */
@@ -48,12 +48,12 @@ export function createFragments(): Fragments {
     return time
   }
 
-  function fill({ fill }: Stencil, states: readonly State[]): void {
-    let hole = 0
+  function fill({ fill }: ByteTemplate, states: readonly State[]): void {
+    let slot = 0
     for (const { observedAt, staleAt, error } of states) {
-      if (observedAt !== null) fill(hole++, timeOf(observedAt))
-      if (staleAt !== null) fill(hole++, timeOf(staleAt))
-      if (error !== null) fill(hole++, timeOf(error.at))
+      if (observedAt !== null) fill(slot++, timeOf(observedAt))
+      if (staleAt !== null) fill(slot++, timeOf(staleAt))
+      if (error !== null) fill(slot++, timeOf(error.at))
     }
   }
 
@@ -90,7 +90,7 @@ export function shortHash(text: string): string {
 }
 
 /** No JSON holds this character as it is. */
-const hole = '\0'
+const slot = '\0'
 
 /** `2026-11-03T12:00:00.000Z`: as wide until the year 9999. */
 const timeWidth = 24
@@ -102,18 +102,18 @@ function cutStack(stack: StackStates): StackFragment {
   let end = Buffer.byteLength(head) - 1
   const places = checks.map(check => {
     const start = end + 1
-    end = start + Buffer.byteLength(check) + (check.split(hole).length - 1) * (timeWidth - hole.length)
+    end = start + Buffer.byteLength(check) + (check.split(slot).length - 1) * (timeWidth - slot.length)
     return { start, end, digest: shortHash(check) }
   })
-  return { stack, stencil: cutStencil(text.split(hole), timeWidth), checks: places, digest: shortHash(text) }
+  return { stack, stencil: createByteTemplate(text.split(slot), timeWidth), checks: places, digest: shortHash(text) }
 }
 
 /** With holes for the times of the cycle, in the order in which `fill` fills them. */
 function writeCheck(state: State): string {
   const { observedAt, staleAt, summary, differences, notes, fix, error, ...head } = reportState(state)
-  const [observed, stale] = [observedAt, staleAt].map(time => (time === null ? 'null' : `"${hole}"`))
+  const [observed, stale] = [observedAt, staleAt].map(time => (time === null ? 'null' : `"${slot}"`))
   const finding = members({ summary, differences, notes, fix })
-  const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${hole}"}`
+  const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${slot}"}`
   return `{${members(head)},"observedAt":${observed},"staleAt":${stale},${finding},"error":${failure}}`
 }
 

@@ -144,9 +144,9 @@ function joinReport(head: object, { stacks }: Selection, fragments: Fragments): 
 }
 
 function bytesOf({ stack, states }: SelectedStack, fragments: Fragments): Buffer {
-  const { stencil, checks } = fragments.of(stack)
-  if (states === stack.states) return stencil.bytes
-  const shown = shownChecks({ stack, states }, checks).map(({ start, end }) => stencil.bytes.subarray(start, end))
+  const { stencil: template, checks } = fragments.of(stack)
+  if (states === stack.states) return template.bytes
+  const shown = shownChecks({ stack, states }, checks).map(({ start, end }) => template.bytes.subarray(start, end))
   return Buffer.concat([Buffer.from(writeStackHead(stack)), ...separated(shown), Buffer.from(']}')])
 }
 

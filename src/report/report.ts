@@ -5,7 +5,7 @@ import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import { type PlaceState, placeStatus } from '../drift/places.ts'
-import type { FailedLook, State } from '../drift/state.ts'
+import type { CheckError, State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
@@ -235,7 +235,7 @@ export interface ChannelState {
   /** When it last published everything; null before that. */
   readonly publishedAt: EpochMs | null
   /** What is wrong with it, or what it may not do; null when nothing is. */
-  readonly error: FailedLook | null
+  readonly error: CheckError | null
 }
 
 /** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
@@ -368,7 +368,7 @@ function reportPlace(place: PlaceState, now: EpochMs): NonNullable<Report['disco
   }
 }
 
-function reportError({ code, message, at }: FailedLook): NonNullable<ReportedCheck['error']> {
+function reportError({ code, message, at }: CheckError): NonNullable<ReportedCheck['error']> {
   return { code, message, at: formatTime(at) }
 }
 

@@ -1,9 +1,9 @@
 import type { Check } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
-import { type Pulse, startPulse } from '../concurrency/event-loop-monitor.ts'
+import { type EventLoopMonitor, startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
 import { type Deadline, startDeadline } from '../concurrency/retry.ts'
-import { createPace, type Pace } from '../concurrency/time-slices.ts'
+import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts'
 import { longestCycleMs } from '../config/longest-cycle.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from '../discovery/discovery.ts'
@@ -11,7 +11,7 @@ import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type Look, type ObserveOptions, observe } from '../probes/observe.ts'
+import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import type { Judge } from './judge.ts'
 
@@ -38,11 +38,11 @@ export interface CycleDependencies {
   /** Judges in every cycle of a watch. */
   readonly judge: Judge
   /** The probes of one cycle: what they read together is read once. */
-  openProbes(deadline: Deadline, pulse: Pulse): OpenProbes
+  openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes
   /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
   readonly ending: AbortSignal
   /** Told of every look, for the metrics. */
-  onLook(look: Look<ProbeKind>): void
+  onLook(look: ProbeResult<ProbeKind>): void
   /** Told when everything is judged; must neither throw nor take long. */
   publish(snapshot: Snapshot, transitions: readonly Transition[]): void
 }
@@ -52,15 +52,18 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   const { config, clock, store, log, ending, openProbes, watchStacks, publish } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, config.timeoutMs, ending)
-  const pulse = startPulse(clock)
-  const { reader, probes, close } = openProbes(deadline, pulse)
+  const eventLoop = startEventLoopMonitor(clock)
+  const { reader, probes, close } = openProbes(deadline, eventLoop)
   try {
     const aged = store.age(startedAt)
     const stacks = await findStacks(reader, dependencies)
     if (!ending.aborted) watchStacks({ config, ...stacks })
     const { timeoutMs } = config
     const overAt = begin + longestCycleMs(timeoutMs)
-    const parts = { pace: createPace(clock), looks: { clock, timeoutMs, ending, deadline, overAt, pulse } }
+    const parts = {
+      pace: createTimeSlices(clock),
+      looks: { clock, timeoutMs, ending, deadline, overAt, pulse: eventLoop },
+    }
     // Where not all can be looked at in time, those come first that have waited longest.
     const inTurn = stacks.stacks
       .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
@@ -74,11 +77,11 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
       log,
       judged.flatMap(({ looks }) => looks),
     )
-    const stoodStillMs = Math.round(pulse.stoodStillMs())
+    const stoodStillMs = Math.round(eventLoop.stalledMs())
     if (stoodStillMs > 0) log.warn({ cycle: id, stoodStillMs }, 'the process stood still during a cycle')
     return summary
   } finally {
-    pulse.stop()
+    eventLoop.stop()
     close()
     deadline.cancel()
   }
@@ -98,13 +101,13 @@ async function findStacks(reader: CloudRunReader, dependencies: CycleDependencie
 }
 
 interface StackLooks {
-  readonly looks: readonly Look<ProbeKind>[]
+  readonly looks: readonly ProbeResult<ProbeKind>[]
   readonly transitions: readonly Transition[]
 }
 
 /** What the stacks of one cycle share. */
 interface CycleParts {
-  readonly pace: Pace
+  readonly pace: TimeSlices
   readonly looks: ObserveOptions
 }
 
@@ -138,8 +141,8 @@ async function watchStack(
 async function judgeLooks(
   check: Check,
   stack: Stack,
-  looks: readonly Look<ProbeKind>[],
-  pace: Pace,
+  looks: readonly ProbeResult<ProbeKind>[],
+  timeSlices: TimeSlices,
   { config, clock, log, judge }: CycleDependencies,
 ): Promise<Outcome> {
   const now = clock.now()
@@ -156,7 +159,7 @@ async function judgeLooks(
     }
   }
   try {
-    const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, pace)
+    const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
     return { kind: 'finding', finding, observedAt }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
@@ -170,7 +173,7 @@ function regards({ needs, uses }: Check, kind: ProbeKind): boolean {
 }
 
 /** One line for all looks that failed alike: a fleet behind a broken API is one problem. */
-function logFailures(log: Log, looks: readonly Look<ProbeKind>[]): void {
+function logFailures(log: Log, looks: readonly ProbeResult<ProbeKind>[]): void {
   const failed = looks.flatMap(look => (look.outcome === 'failed' ? [look] : []))
   for (const [, alike] of Map.groupBy(failed, ({ kind, error }) => `${kind} ${error.code}`)) {
     const [{ kind, error, at }] = alike as [(typeof alike)[number]]

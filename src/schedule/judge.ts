@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckInput, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
-import type { Steps } from '../concurrency/steps.ts'
-import type { Pace } from '../concurrency/time-slices.ts'
+import type { SlicedWork } from '../concurrency/steps.ts'
+import type { TimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
 
 /** Judges a check of a stack; rejects with whatever the check throws. */
-export type Judge = (check: Check, input: CheckInput<ProbeKind>, pace: Pace) => Promise<Finding>
+export type Judge = (check: Check, input: CheckInput<ProbeKind>, timeSlices: TimeSlices) => Promise<Finding>
 
 /** What a check was given last, and what it found. */
 interface Judged {
@@ -31,25 +31,25 @@ export function createJudge(): Judge {
     return none
   }
 
-  return async (check, input, pace) => {
-    if (!check.inSyncLasts) return judgeNow(check, input, pace)
+  return async (check, input, timeSlices) => {
+    if (!check.inSyncLasts) return judgeNow(check, input, timeSlices)
     const { stack, config, observed } = input
     const judged = keptOf(stack)
     const before = judged.get(check.kind)
     if (before?.config === config && isDeepStrictEqual(before.observed, observed)) return before.finding
-    const finding = await judgeNow(check, input, pace)
+    const finding = await judgeNow(check, input, timeSlices)
     if (finding.status === 'in_sync') judged.set(check.kind, { config, observed, finding })
     else judged.delete(check.kind)
     return finding
   }
 }
 
-function judgeNow(check: Check, input: CheckInput<ProbeKind>, pace: Pace): Promise<Finding> {
-  return pace(check.judgeInSteps?.(input) ?? atOnce(check, input))
+function judgeNow(check: Check, input: CheckInput<ProbeKind>, timeSlices: TimeSlices): Promise<Finding> {
+  return timeSlices(check.judgeInSteps?.(input) ?? atOnce(check, input))
 }
 
 /** As one step, which waits for its turn like others. */
 // biome-ignore lint/correctness/useYield: nothing of it can be interrupted.
-function* atOnce(check: Check, input: CheckInput<ProbeKind>): Steps<Finding> {
+function* atOnce(check: Check, input: CheckInput<ProbeKind>): SlicedWork<Finding> {
   return check.judge(input)
 }

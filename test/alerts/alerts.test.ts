@@ -5,12 +5,12 @@ import { PassThrough } from 'node:stream'
 import type { grpc } from 'google-gax'
 import t, { type Test } from 'tap'
 import { type Monitoring, type MonitoringOptions, startMonitoring } from '../../sandbox/monitoring.ts'
-import { readIdentity } from '../../src/alerts/identity.ts'
+import { readMonitorIdentity } from '../../src/alerts/identity.ts'
 import { createLogChannel } from '../../src/alerts/log.ts'
 import { pointsOf, seriesName } from '../../src/alerts/points.ts'
 import { wantedAlerts } from '../../src/alerts/policies/policies.ts'
 import { planPolicies } from '../../src/alerts/policies/policy-plan.ts'
-import { type DutyContext, verifyPolicies } from '../../src/alerts/policies/policy-reconciler.ts'
+import { type ReconcilerContext, verifyPolicies } from '../../src/alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../src/alerts/policies/windows.ts'
 import { refusedPoints } from '../../src/alerts/refused-points.ts'
 import { runCli } from '../../src/cli/cli.ts'
@@ -683,7 +683,7 @@ async function inVirtualTime<T>({ clock, monitoring }: Paging, work: Promise<T>,
 }
 
 /** A duty of the service, done once. */
-function context(paging: Paging, instance = 'instance-a', config = paging.config): DutyContext {
+function context(paging: Paging, instance = 'instance-a', config = paging.config): ReconcilerContext {
   return {
     client: paging.client,
     config,
@@ -739,7 +739,10 @@ t.test('the identity is that of the metadata server, and on Cloud Run it is neve
   const metadata = createMetadataServer(`127.0.0.1:${(server.address() as AddressInfo).port}`)
   const signal = new AbortController().signal
   const read = (service: string | null, asked: typeof metadata | null) =>
-    readIdentity({ config: buildAlertsConfig(), environment: { service }, metadata: asked, process: 'host-1' }, signal)
+    readMonitorIdentity(
+      { config: buildAlertsConfig(), environment: { service }, metadata: asked, process: 'host-1' },
+      signal,
+    )
   t.strictSame(await read('watcher', metadata), {
     project: 'acme-monitoring',
     location: 'europe-west1',

@@ -10,7 +10,7 @@ import { createTelemetryClient } from '../../src/clients/monitoring/telemetry-qu
 import { createTelemetryReaders } from '../../src/clients/monitoring/telemetry-reader.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
-import { within } from '../../src/concurrency/retry.ts'
+import { withDeadline } from '../../src/concurrency/retry.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Stack } from '../../src/config/schema.ts'
@@ -267,8 +267,8 @@ const cases: Record<string, Case> = {
 
 for (const [name, { patch, config, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
-    const bench = await build(t, { ...(patch && { patch }), ...(config && { config: buildConfig(config) }) })
-    const found = await bench.look()
+    const context = await build(t, { ...(patch && { patch }), ...(config && { config: buildConfig(config) }) })
+    const found = await context.look()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)
@@ -386,7 +386,7 @@ t.test('a Cloud Monitoring that nobody vouches for, or that refuses the credenti
   })
   const [stack] = buildConfig().stacks as [Stack]
   const look = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
-    within(systemClock, 10_000, undefined, async deadline => {
+    withDeadline(systemClock, 10_000, undefined, async deadline => {
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
       const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
       const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)

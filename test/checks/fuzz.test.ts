@@ -9,7 +9,7 @@ import { jobImage } from '../../src/checks/job-image.ts'
 import { migrationExecution } from '../../src/checks/migration-execution.ts'
 import { roleGrants } from '../../src/checks/role-grants.ts'
 import { serviceImage } from '../../src/checks/service-image.ts'
-import { finish, type Steps } from '../../src/concurrency/steps.ts'
+import { runAtOnce, type SlicedWork } from '../../src/concurrency/steps.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Config, Stack } from '../../src/config/schema.ts'
 import type { Catalog } from '../../src/grants/model/catalog.ts'
@@ -308,7 +308,7 @@ t.test('along any history of looks, what is not judged again is what judging aga
         ...(check.judgeInSteps && {
           judgeInSteps(input) {
             asked += 1
-            return check.judgeInSteps?.(input) as Steps<Finding>
+            return check.judgeInSteps?.(input) as SlicedWork<Finding>
           },
         }),
       }
@@ -318,7 +318,7 @@ t.test('along any history of looks, what is not judged again is what judging aga
         const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
         // Equal, and nowhere the same object.
         const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
-        const found = await judgeOnceOnly(counted, input, async steps => finish(steps))
+        const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
         must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
       }
@@ -331,10 +331,10 @@ t.test('along any history of looks, what is not judged again is what judging aga
 })
 
 /** Every list that has no order, begun so much later and from its end to its beginning. */
-function turnedRound<Value extends object>(value: Value, turns = 0): Value {
+function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
   const ordered = new Set(['command', 'args', 'value'])
   const turnList = <Item>(list: readonly Item[]): Item[] => {
-    const start = list.length === 0 ? 0 : turns % list.length
+    const start = list.length === 0 ? 0 : fairQueue % list.length
     return [...list.slice(start), ...list.slice(0, start)].reverse()
   }
   const turn = (part: unknown, key = ''): unknown => {
@@ -461,15 +461,15 @@ t.test('nothing is in sync that was not seen to be', async t => {
 
 // Only so much is told of rights: what that is must not hang on the order either, and so the order of a finding is one too.
 t.test('rights are told in one order, in whatever order they and their grantors are listed', async t => {
-  const sameAs = (change: (catalog: Catalog, turns: number) => Catalog) =>
-    fc.property(config, catalog, fc.nat(5), (config, catalog, turns) => {
-      const [one, other] = [catalog, change(catalog, turns)].map(catalog => judgeRights(config, catalog))
+  const sameAs = (change: (catalog: Catalog, fairQueue: number) => Catalog) =>
+    fc.property(config, catalog, fc.nat(5), (config, catalog, fairQueue) => {
+      const [one, other] = [catalog, change(catalog, fairQueue)].map(catalog => judgeRights(config, catalog))
       must(JSON.stringify(one) === JSON.stringify(other), 'it is another finding', one, other)
     })
   holds(
     t,
     'listed in another order',
-    sameAs((catalog, turns) => interned(turnedRound(catalog, turns))),
+    sameAs((catalog, fairQueue) => interned(turnedRound(catalog, fairQueue))),
     800,
   )
   holds(t, 'what several roles granted, granted by one', sameAs(grantedByOne), 200)

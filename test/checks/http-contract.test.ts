@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { type Contract, type ContractOptions, type ContractWorld, startContract } from '../../sandbox/contract.ts'
 import type { Finding } from '../../src/checks/finding.ts'
 import { httpContract } from '../../src/checks/http-contract.ts'
-import type { IdentityTokens } from '../../src/clients/google/id-token-source.ts'
+import type { IdTokenSource } from '../../src/clients/google/id-token-source.ts'
 import { createHttpClient, type HttpOptions } from '../../src/clients/http/http.ts'
 import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -62,7 +62,7 @@ function buildConfig(contract: object) {
 
 interface LookOptions extends Partial<HttpOptions> {
   readonly signal?: AbortSignal
-  readonly tokens?: IdentityTokens
+  readonly tokens?: IdTokenSource
   readonly answerWithinMs?: number
   /** How long the process has stood still, whenever that is asked. */
   readonly stoodStill?: readonly number[]
@@ -70,15 +70,21 @@ interface LookOptions extends Partial<HttpOptions> {
 
 async function look(
   contract: object,
-  { signal, tokens, answerWithinMs = 20_000, stoodStill = [], ...options }: LookOptions = {},
+  { signal, tokens, answerWithinMs = 20_000, stoodStill: stalled = [], ...options }: LookOptions = {},
 ): Promise<Finding> {
   const config = buildConfig(contract)
   const [stack] = config.stacks
   if (!stack) throw new Error('there is a stack')
   const client = createHttpClient({ clock: systemClock, ...options })
-  const still = stoodStill.values()
-  const pulse = { stoodStillMs: () => still.next().value ?? 0 }
-  const probe = createHttpProbe({ client, tokens: tokens ?? null, clock: systemClock, pulse, answerWithinMs })
+  const still = stalled.values()
+  const eventLoop = { stalledMs: () => still.next().value ?? 0 }
+  const probe = createHttpProbe({
+    client,
+    tokens: tokens ?? null,
+    clock: systemClock,
+    pulse: eventLoop,
+    answerWithinMs,
+  })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
   return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
 }
@@ -258,7 +264,7 @@ t.test('over TLS', { skip: noOpenssl }, async t => {
 t.test('an identity token is asked for by its audience, and what cannot be had is an error', async t => {
   const server = await build(t, { token })
   const asked: string[] = []
-  const tokens: IdentityTokens = {
+  const tokens: IdTokenSource = {
     async token(audience) {
       asked.push(audience)
       return token

@@ -234,8 +234,8 @@ const cases: Record<string, Case> = {
 
 for (const [name, { patch, lanes, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
-    const bench = await build(t, { ...(patch && { patch }), ...(lanes && { config: buildConfig({ lanes }) }) })
-    const found = await bench.look()
+    const context = await build(t, { ...(patch && { patch }), ...(lanes && { config: buildConfig({ lanes }) }) })
+    const found = await context.look()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)

@@ -7,7 +7,7 @@ import { createLog } from '../../src/cloud-log.ts'
 import { type ConfigSource, createConfigSource } from '../../src/config/config-source.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import type { Report } from '../../src/report/report.ts'
-import { type Service, startService } from '../../src/server.ts'
+import { type Server, startServer } from '../../src/server.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
 import { fleetSince, fleetWorld, project, region } from '../helpers/fleet.ts'
 import { until } from '../helpers/until.ts'
@@ -31,7 +31,7 @@ async function build(t: Test) {
   const stream = new PassThrough()
   stream.resume()
   const log = createLog({ level: 'info', clock, stream })
-  let service: Service
+  let service: Server
   const source: ConfigSource = createConfigSource({
     file: `${link}/driftwatch.yaml`,
     environment,
@@ -39,7 +39,7 @@ async function build(t: Test) {
     log,
     onRead: () => service.configRead(source.current(), source.state()),
   })
-  service = await startService({ config: source.current(), environment, clock, log, nodeVersion: process.version })
+  service = await startServer({ config: source.current(), environment, clock, log, nodeVersion: process.version })
   t.teardown(() => service.close())
   const get = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${service.port}${path}`, init)
   const report = async () => (await (await get('/drift')).json()) as Report

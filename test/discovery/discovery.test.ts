@@ -11,7 +11,7 @@ import type { Config } from '../../src/config/schema.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { buildReport, type Report } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
-import { startService } from '../../src/server.ts'
+import { startServer } from '../../src/server.ts'
 import { createWatch, type Watch } from '../../src/watch.ts'
 import { type AdvancedClock, createAdvancedClock } from '../helpers/clock.ts'
 import { type FleetStack, fleetSince, fleetWorld, labelsOf, project, region } from '../helpers/fleet.ts'
@@ -372,11 +372,11 @@ t.test('two stacks with one name: neither of two new ones is watched, and the kn
 t.test('a listed stack is filled in from the labels of its service, and its own keys win', async t => {
   const listed = (parts: object) => ({ name: 'mine', project, region, service: { name: 'one' }, ...parts })
   const seen = async (stack: object, fleet: FleetStack[]) => {
-    const bench = await build(t, fleet, {
+    const context = await build(t, fleet, {
       config: buildConfig({ stacks: [stack], defaults: { job: { maxDuration: '1m' } } }),
     })
-    await bench.cycle()
-    return { ...bench, stacks: bench.watch.stacks() }
+    await context.cycle()
+    return { ...context, stacks: context.watch.stacks() }
   }
   const team = { ...labelsOf('one', 'service'), team: 'core', tier: 'a' }
   const filled = await seen(listed({ labels: { tier: 'b' } }), [{ name: 'one', serviceLabels: team }])
@@ -450,7 +450,7 @@ t.test('over HTTP all that is wrong is named, closes the gates that it concerns,
   ]
   const emulator = await startCloudRun({ world: loadWorld({ ...fleetWorld(fleet), faults }, fleetSince) })
   const yearly = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '20s', host: '127.0.0.1' }
-  const service = await startService({
+  const service = await startServer({
     config: buildConfig({ ...yearly, discover: [{ projects: [project], regions: [here, there, closed, endless] }] }),
     environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: '0' }),
     clock: systemClock,

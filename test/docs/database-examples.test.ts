@@ -123,8 +123,8 @@ t.test('the page of role-grants explains every kind of path, and no others', asy
   t.teardown(() => database.close())
   const seen = new Set<string>()
   const look = async () => {
-    const { discrepancies, bench } = compareGrants(policy, await database.catalog())
-    for (const found of discrepancies) seen.add(templateOf(describeDiscrepancy(found, bench).path))
+    const { discrepancies, context } = compareGrants(policy, await database.catalog())
+    for (const found of discrepancies) seen.add(templateOf(describeDiscrepancy(found, context).path))
   }
   for (const { sql, title, cleanup = 'SELECT 1', policy: other, since = 14, until = major } of drifts) {
     if (other || /names with|hostile/.test(title) || since > server.major || until < server.major) continue

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { mostObjects, roleGrants } from '../../src/checks/role-grants.ts'
 import { schema as schemaCheck } from '../../src/checks/schema.ts'
-import { createPace } from '../../src/concurrency/time-slices.ts'
+import { createTimeSlices } from '../../src/concurrency/time-slices.ts'
 import type { Config, DatabaseConfig, Stack } from '../../src/config/schema.ts'
 import { createSecret } from '../../src/config/secret.ts'
 import { builtInAcl, createAclPool, parseAcl } from '../../src/grants/model/acl.ts'
@@ -342,7 +342,7 @@ t.test('role-grants judges much in many steps, which come to the same', async t 
 
 t.test('whoever paces judging lets others go first, and drives one work after another', async t => {
   let now = 0
-  const pace = createPace({ monotonic: () => now })
+  const timeSlices = createTimeSlices({ monotonic: () => now })
   const done: string[] = []
   const work = function* (name: string, steps: number) {
     for (let step = 1; step <= steps; step++) {
@@ -353,26 +353,26 @@ t.test('whoever paces judging lets others go first, and drives one work after an
     return name
   }
   const others = (async () => {
-    for (let turns = 0; turns < 3; turns++) {
+    for (let fairQueue = 0; fairQueue < 3; fairQueue++) {
       await new Promise(resolve => setImmediate(resolve))
       done.push('others')
     }
   })()
-  const both = [pace(work('a', 5)), pace(work('b', 1))]
+  const both = [timeSlices(work('a', 5)), timeSlices(work('b', 1))]
   t.same(await Promise.all([...both, others]), ['a', 'b', undefined])
   t.same(
     done.filter(what => what !== 'others'),
     ['a1', 'a2', 'a3', 'a4', 'a5', 'b1'],
   )
   t.ok(done.indexOf('others') < done.indexOf('a3'), 'after two steps of six milliseconds at the latest', { done })
-  const failing = pace(
+  const failing = timeSlices(
     (function* () {
       yield
       throw new Error('cannot judge')
     })(),
   )
   await t.rejects(failing, { message: 'cannot judge' })
-  t.equal(await pace(work('c', 1)), 'c', 'and one that failed stops nobody')
+  t.equal(await timeSlices(work('c', 1)), 'c', 'and one that failed stops nobody')
 })
 
 t.test('role-grants is in sync with a note where a name of the policy matches nothing', async t => {

@@ -10,7 +10,7 @@ import { createLog } from '../../src/cloud-log.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Report } from '../../src/report/report.ts'
-import { type Service, startService } from '../../src/server.ts'
+import { type Server, startServer } from '../../src/server.ts'
 import { makeCertificate, noOpenssl } from './certificate.ts'
 import { type AdvancedClock, createAdvancedClock } from './clock.ts'
 import { type GrpcProxy, startGrpcProxy } from './grpc-proxy.ts'
@@ -50,7 +50,7 @@ export interface GoogleApi {
 
 /** The real service, watching three stacks through proxies that things can befall. */
 export interface FaultBench {
-  readonly service: Service
+  readonly service: Server
   readonly clock: AdvancedClock
   readonly cloudRun: GoogleApi & {
     setFaults(faults: readonly Fault[]): void
@@ -95,7 +95,7 @@ export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBen
   })
   const url = (name: StackName) => urlOf(name, databases[name].proxy.port, tls && join(directory, 'trusted.pem'))
   const config = parseConfig(JSON.stringify(configOf(url, home)), 'faults.yaml', {})
-  const service = await startService({
+  const service = await startServer({
     // Looks when the test says so: once a year by itself.
     config: { ...config, staleAfterMs },
     environment: readEnvironment({

@@ -18,18 +18,18 @@ const settleMs = 30_000
 /** All that may befall one system, in every scope, on a bench of its own; prints the table, and puts it on its page. */
 export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<void> {
   const system = faultedSystems.find(each => each.name === name) as FaultedSystem
-  const bench = await openFaultBench(system.layout)
-  t.teardown(() => bench.close())
-  await warmUp(bench)
-  const [idle, idleResources] = [bench.connections(), activeResources()]
-  const truth = createTruth(bench)
+  const context = await openFaultBench(system.layout)
+  t.teardown(() => context.close())
+  await warmUp(context)
+  const [idle, idleResources] = [context.connections(), activeResources()]
+  const truth = createTruth(context)
   const outcomes = new Map<string, Outcome>()
   for (const row of system.rows) {
     for (const scope of ['one', 'all'] as const) {
       const fault = row[scope]
       if (typeof fault === 'string') continue
       await t.test(`${row.fault}, ${scope === 'one' ? 'one stack of three' : 'all stacks'}`, async t => {
-        const wrong = await meet({ bench, truth, system, row, affected: scopes[scope], fault })
+        const wrong = await meet({ bench: context, truth, system, row, affected: scopes[scope], fault })
         outcomes.set(`${row.fault} ${scope}`, wrong.length === 0 ? 'holds' : 'does not hold')
         t.strictSame(wrong, [])
       })
@@ -38,14 +38,14 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
 
   t.test('no connection is left behind', async t => {
     const settleBy = Date.now() + settleMs
-    await until(() => bench.connections() <= idle || Date.now() > settleBy)
-    t.ok(bench.connections() <= idle, `${bench.connections()} connections, ${idle} when all was well`)
+    await until(() => context.connections() <= idle || Date.now() > settleBy)
+    t.ok(context.connections() <= idle, `${context.connections()} connections, ${idle} when all was well`)
     await until(() => isWithin(activeResources(), idleResources) || Date.now() > settleBy)
     t.ok(isWithin(activeResources(), idleResources), `${JSON.stringify([activeResources(), idleResources])}`)
   })
 
   t.test('what is told of the faults holds no secret', async t => {
-    const told = bench.output()
+    const told = context.output()
     for (const secret of Object.values(canaries)) for (const form of canaryForms(secret)) t.notOk(told.includes(form))
   })
 
@@ -65,28 +65,28 @@ function isWithin(some: Readonly<Record<string, number>>, most: Readonly<Record<
 }
 
 /** The first cycles load what they need, and the first publishing describes the metrics. In the end no publishing is under way. */
-async function warmUp(bench: FaultBench): Promise<void> {
+async function warmUp(context: FaultBench): Promise<void> {
   await until(async () => {
-    await bench.service.refresh()
-    bench.clock.advance(publishGapMs)
-    const { status, channels } = await bench.report()
+    await context.service.refresh()
+    context.clock.advance(publishGapMs)
+    const { status, channels } = await context.report()
     return status === 'in_sync' && channels.every(({ publishedAt }) => publishedAt !== null)
   })
-  while (await hasPublished(bench)) {
+  while (await hasPublished(context)) {
     // What was still on its way would be taken for the publishing in the first fault.
   }
-  const settled = await bench.report()
-  await bench.service.refresh()
-  await published(bench, settled, 0)
+  const settled = await context.report()
+  await context.service.refresh()
+  await published(context, settled, 0)
 }
 
 /** Whether something is published without a cycle, in more time than two publishings have to be apart. */
-async function hasPublished(bench: FaultBench): Promise<boolean> {
-  const before = publishedMoment(await bench.report())
+async function hasPublished(context: FaultBench): Promise<boolean> {
+  const before = publishedMoment(await context.report())
   for (let polls = 0; polls < 50; polls++) {
-    bench.clock.advance(publishGapMs / 20)
+    context.clock.advance(publishGapMs / 20)
     await delay(20)
-    if (publishedMoment(await bench.report()) !== before) return true
+    if (publishedMoment(await context.report()) !== before) return true
   }
   return false
 }
@@ -101,7 +101,7 @@ interface Cell {
 }
 
 /** One cell: the fault, a cycle in it, the time after which nothing is believed, and the cycle after it. What is wrong. */
-async function meet({ bench, truth, system, row, affected, fault }: Cell): Promise<string[]> {
+async function meet({ bench: context, truth, system, row, affected, fault }: Cell): Promise<string[]> {
   const { code } = row
   const failed = code !== null && code !== 'absent'
   const wrong: string[] = []
@@ -109,11 +109,11 @@ async function meet({ bench, truth, system, row, affected, fault }: Cell): Promi
     if (JSON.stringify(actual) === JSON.stringify(wanted)) return
     wrong.push(`${what}: ${JSON.stringify(actual)} in place of ${JSON.stringify(wanted)}`)
   }
-  const before = await bench.report()
-  const mend = await fault(bench, affected)
+  const before = await context.report()
+  const mend = await fault(context, affected)
   await truth.change(system, affected)
 
-  const { report: during, errors } = await lookAwake(bench)
+  const { report: during, errors } = await lookAwake(context)
   for (const [stack, check, state] of statesOf(during)) {
     const where = `in the fault, ${stack} ${check}`
     const touched = affected.includes(stack) && system.checks.includes(check)
@@ -132,9 +132,9 @@ async function meet({ bench, truth, system, row, affected, fault }: Cell): Promi
   const counted = failed ? system.probes.map(probe => [`${probe} ${code}`, affected.length] as const) : []
   expect('metrics count the same', errors, Object.fromEntries(counted.toSorted()))
 
-  bench.clock.advance(staleAfterMs)
+  context.clock.advance(staleAfterMs)
   if (failed) {
-    const aged = await bench.report()
+    const aged = await context.report()
     for (const [stack, check, state] of statesOf(aged)) {
       if (!affected.includes(stack) || !system.checks.includes(check)) continue
       expect(`${stack} ${check} is not believed for ever`, [state.status, state.error?.code], ['unknown', code])
@@ -142,20 +142,20 @@ async function meet({ bench, truth, system, row, affected, fault }: Cell): Promi
   }
 
   if (system.name === 'Monitoring') {
-    const told = await published(bench, before, code === 'DEADLINE_EXCEEDED' ? 1000 : 0)
+    const told = await published(context, before, code === 'DEADLINE_EXCEEDED' ? 1000 : 0)
     // The series of one stack are written together with those of the others.
     if (affected === scopes.all) expect('publishing', told, failed && !row.arrives ? code : null)
   }
 
   await mend()
-  const mended = await bench.report()
-  for (const [stack, check, state] of statesOf((await lookAwake(bench)).report))
+  const mended = await context.report()
+  for (const [stack, check, state] of statesOf((await lookAwake(context)).report))
     expect(`in the next cycle, ${stack} ${check}`, [state.status, state.error], [truth.of(stack, check), null])
   if (system.name === 'Monitoring') {
-    bench.clock.advance(publishGapMs)
-    expect('publishing again', await published(bench, mended, 0), null)
+    context.clock.advance(publishGapMs)
+    expect('publishing again', await published(context, mended, 0), null)
   }
-  expect('sessions in each database', await sessions(bench), { alpha: 1, beta: 1, gamma: 1 })
+  expect('sessions in each database', await sessions(context), { alpha: 1, beta: 1, gamma: 1 })
   return wrong
 }
 
@@ -222,14 +222,14 @@ type Truth = ReturnType<typeof createTruth>
 
 /** What is really so, and changes under every fault, so that nothing can be right by having stayed as it was. */
 function createTruth({ cloudRun, databases }: FaultBench) {
-  const leftBehind = new Set<StackName>()
+  const staleSeries = new Set<StackName>()
   const opened = new Set<StackName>()
   const toggle = (set: Set<StackName>, stack: StackName) => (set.delete(stack) ? false : Boolean(set.add(stack)))
   return {
     async change(system: FaultedSystem, stacks: readonly StackName[]): Promise<void> {
       if (system.checks.includes('job-image')) {
-        for (const stack of stacks) toggle(leftBehind, stack)
-        cloudRun.setDrifted([...leftBehind])
+        for (const stack of stacks) toggle(staleSeries, stack)
+        cloudRun.setDrifted([...staleSeries])
       }
       if (system.name !== 'PostgreSQL') return
       for (const stack of stacks) {
@@ -239,7 +239,8 @@ function createTruth({ cloudRun, databases }: FaultBench) {
       }
     },
     of(stack: StackName, check: string): string {
-      const drifted = (check === 'job-image' && leftBehind.has(stack)) || (check === 'role-grants' && opened.has(stack))
+      const drifted =
+        (check === 'job-image' && staleSeries.has(stack)) || (check === 'role-grants' && opened.has(stack))
       return drifted ? 'drifted' : 'in_sync'
     },
   }

@@ -8,7 +8,7 @@ import type { GrpcFault } from './grpc-proxy.ts'
 import type { TcpFault } from './tcp-proxy.ts'
 
 /** Puts a fault on; what it resolves with takes it off again. */
-export type Break = (bench: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
+export type Break = (context: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
 
 /** One row of the matrix: how a system fails, and what is to be said of it. */
 export interface FaultRow {
@@ -46,23 +46,23 @@ const both = (fault: Break) => ({ one: fault, all: fault })
 
 const tcp =
   (api: Api, fault: TcpFault): Break =>
-  async bench => {
-    await bench[api].tcp.set(fault)
-    return () => bench[api].tcp.set(null)
+  async context => {
+    await context[api].tcp.set(fault)
+    return () => context[api].tcp.set(null)
   }
 
 const grpc =
   (api: Api, fault: GrpcFault): Break =>
-  async (bench, stacks) => {
-    bench[api].grpc.set(fault, stacks.length === 1 ? `projects/${stacks[0]}` : null)
-    return () => bench[api].grpc.set(null)
+  async (context, stacks) => {
+    context[api].grpc.set(fault, stacks.length === 1 ? `projects/${stacks[0]}` : null)
+    return () => context[api].grpc.set(null)
   }
 
 const answered =
   (api: Api, code: NonNullable<Fault['code']>): Break =>
-  async (bench, stacks) => {
+  async (context, stacks) => {
     const set = (faults: readonly Fault[]) =>
-      api === 'cloudRun' ? bench.cloudRun.setFaults(faults) : bench.monitoring.emulator.setFaults(faults)
+      api === 'cloudRun' ? context.cloudRun.setFaults(faults) : context.monitoring.emulator.setFaults(faults)
     set(stacks.map(stack => ({ code, resource: `projects/${stack}*` })))
     return () => set([])
   }
@@ -136,48 +136,48 @@ const onePlaceRows: FaultRow[] = [
 
 /** It is back before it is asked again: connections are gone, and that is all. */
 function restarted(api: Api): Break {
-  return async bench => {
-    await bench[api].tcp.set('refused')
-    await bench[api].tcp.set(null)
+  return async context => {
+    await context[api].tcp.set('refused')
+    await context[api].tcp.set(null)
     return () => {}
   }
 }
 
 const line =
   (fault: TcpFault): Break =>
-  async (bench, stacks) => {
-    await Promise.all(stacks.map(stack => bench.databases[stack].proxy.set(fault)))
+  async (context, stacks) => {
+    await Promise.all(stacks.map(stack => context.databases[stack].proxy.set(fault)))
     return async () => {
-      await Promise.all(stacks.map(stack => bench.databases[stack].proxy.set(null)))
+      await Promise.all(stacks.map(stack => context.databases[stack].proxy.set(null)))
     }
   }
 
 /** Changes the server by statements of its superuser, and throws out who is in. */
 const changed =
   (change: (stack: StackName) => string, undo: (stack: StackName) => string): Break =>
-  async (bench, stacks) => {
+  async (context, stacks) => {
     const run = async (statements: (stack: StackName) => string) => {
-      for (const stack of stacks) await bench.databases[stack].server.sql('postgres', statements(stack), superuser)
+      for (const stack of stacks) await context.databases[stack].server.sql('postgres', statements(stack), superuser)
     }
     await run(stack => `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor_${stack}'`)
     await run(change)
     return () => run(undo)
   }
 
-const serversOf = (bench: FaultBench, stacks: readonly StackName[]) => [
-  ...new Set(stacks.map(stack => bench.databases[stack].server)),
+const serversOf = (context: FaultBench, stacks: readonly StackName[]) => [
+  ...new Set(stacks.map(stack => context.databases[stack].server)),
 ]
 
-const down: Break = async (bench, stacks) => {
-  const servers = serversOf(bench, stacks)
+const down: Break = async (context, stacks) => {
+  const servers = serversOf(context, stacks)
   await Promise.all(servers.map(server => server.kill()))
   return async () => {
     await Promise.all(servers.map(server => server.start()))
   }
 }
 
-const restartedServer: Break = async (bench, stacks) => {
-  const start = await down(bench, stacks)
+const restartedServer: Break = async (context, stacks) => {
+  const start = await down(context, stacks)
   await start()
   return () => {}
 }
@@ -213,9 +213,9 @@ const postgresRows: FaultRow[] = [
   {
     fault: 'TLS failure',
     code: 'UNAVAILABLE',
-    ...both(async (bench, stacks) => {
-      for (const stack of stacks) bench.databases[stack].proxy.cut()
-      return line('untrusted')(bench, stacks)
+    ...both(async (context, stacks) => {
+      for (const stack of stacks) context.databases[stack].proxy.cut()
+      return line('untrusted')(context, stacks)
     }),
   },
   {

@@ -121,10 +121,10 @@ export function govern(server: PostgresServer, database: string, standard: Grant
     catalog: () => read(standard),
     async judge(by = standard, operator = null) {
       const catalog = await read(by)
-      const { bench, discrepancies } = compareGrants(by, catalog)
+      const { context, discrepancies } = compareGrants(by, catalog)
       const plan = planGrants(by, catalog, operator === null ? null : oidOf(catalog, operator))
       return {
-        drift: discrepancies.map(found => describeInLine(describeDiscrepancy(found, bench))),
+        drift: discrepancies.map(found => describeInLine(describeDiscrepancy(found, context))),
         plan: renderPlan({ ...plan, impossible: [] }),
         impossible: plan.impossible,
       }

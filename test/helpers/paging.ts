@@ -93,7 +93,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
     await Promise.all([...channels.map(each => each.close()), client.close(), writer.close()])
     await monitoring.close()
   })
-  const bench = {
+  const context = {
     monitoring,
     client,
     writer,
@@ -108,7 +108,7 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
       return applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
     },
     async publish(snapshot: Snapshot, by?: Channel) {
-      const [result] = await Promise.all([once(published, 'published'), (by ?? bench.channel).publish(snapshot, [])])
+      const [result] = await Promise.all([once(published, 'published'), (by ?? context.channel).publish(snapshot, [])])
       return result[0] as 'ok' | 'failed'
     },
     pass(ms: number) {
@@ -118,12 +118,12 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
     open: () => monitoring.incidents.filter(({ closedAt }) => closedAt === null).map(incidentName),
     join: openChannel,
     async restart(instance: string) {
-      await bench.channel.close()
-      bench.channel = openChannel(instance)
-      return bench.channel
+      await context.channel.close()
+      context.channel = openChannel(instance)
+      return context.channel
     },
   }
-  return bench
+  return context
 }
 
 export function identityOf(instance: string): Identity {

@@ -883,7 +883,7 @@ t.test('a long scrape is read to its end, although the closing began meanwhile',
   const { app, url } = await serve(t, mixed, { metrics: scraped(async () => long) })
   const [message] = (await once(httpRequest(`${url}/metrics`).end(), 'response')) as [IncomingMessage]
   const closed = app.close()
-  for (let turns = 0; turns < 100; turns++) await new Promise(resolve => setImmediate(resolve))
+  for (let fairQueue = 0; fairQueue < 100; fairQueue++) await new Promise(resolve => setImmediate(resolve))
   let bytes = 0
   for await (const chunk of message) bytes += (chunk as Buffer).length
   t.equal(bytes, long.length)

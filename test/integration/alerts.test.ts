@@ -9,7 +9,7 @@ import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { createPolicyKeeper } from '../../src/operate/alerts/keep-policies.ts'
 import type { Report } from '../../src/report/report.ts'
-import { startService } from '../../src/server.ts'
+import { startServer } from '../../src/server.ts'
 import { createFastClock } from '../helpers/fast-clock.ts'
 import { fleetWorld, labelsOf } from '../helpers/fleet.ts'
 import { incidentName } from '../helpers/paging.ts'
@@ -49,7 +49,7 @@ async function build(
     stacks: [stack],
     ...top,
   }
-  const service = await startService({
+  const service = await startServer({
     config: parseConfig(JSON.stringify(config), 'test.yaml', {}),
     environment: readEnvironment({
       CLOUD_RUN_EMULATOR_HOST: cloudRun.host,

@@ -14,9 +14,9 @@ import {
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
 
 /** The real service over real sockets: looks every second, and believes a look for five. */
-const pace = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
+const timeSlices = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
 const checkEnv = {
-  SANDBOX_SCHEDULE: pace.schedule,
+  SANDBOX_SCHEDULE: timeSlices.schedule,
   // It may take its time: two sandboxes and their services run beside it.
   SANDBOX_TIMEOUT: '8s',
   SANDBOX_STALE_AFTER: '1m',
@@ -99,7 +99,7 @@ for (const names of lanes) {
 }
 
 async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<void> {
-  const sandbox = await startSandbox({ port: 0, ...pace })
+  const sandbox = await startSandbox({ port: 0, ...timeSlices })
   t.teardown(() => sandbox.close())
   const healthy = readScenario('healthy')
   const checkedFor = new Set<ScenarioStatus>()

@@ -53,10 +53,10 @@ t.test('a reference is written as it was read', async t => {
   t.equal(shortImage({ repository, tag: null, digest: a }), 'runtime@aaaaaaaaaaaa')
 })
 
-const side = (text: string, tagMeans: ImageSide['tagMeans'] = 'then', standsFor: string | null = null): ImageSide => {
+const side = (text: string, tagMeans: ImageSide['resolvedAt'] = 'then', standsFor: string | null = null): ImageSide => {
   const image = parseImage(text)
   if (!image) throw new Error(`${text} is no image`)
-  return { image, tagMeans, standsFor }
+  return { image, resolvedAt: tagMeans, resolvedDigest: standsFor }
 }
 const answers = (told: Record<string, RegistryAnswer>) => new Map(Object.entries(told))
 const digest = (value: string): RegistryAnswer => ({ kind: 'digest', digest: value })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { checkKinds } from '../../src/checks/check.ts'
 import { statuses, worstStatus } from '../../src/checks/status.ts'
-import { showable } from '../../src/drift/sanitize.ts'
+import { sanitize } from '../../src/drift/sanitize.ts'
 import type { State } from '../../src/drift/state.ts'
 import type { Snapshot, StackStates } from '../../src/drift/store.ts'
 import { createDriftMetrics, type DriftMetrics } from '../../src/metrics/drift.ts'
@@ -296,7 +296,7 @@ t.test('what vendors wrote cannot break the table or the terminal', async t => {
 
 t.test('a command that could not be pasted as it is shown is not shown, and that is said', async t => {
   const finding = (fix: string) =>
-    showable({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
+    sanitize({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
   t.match(finding('run this\nand that'), { fix: 'run this\nand that', notes: [] })
   for (const fix of ["run 'a\u202eb'", 'run \u001b[2J', `run ${'x'.repeat(8000)}`])
     t.match(finding(fix), { fix: null, notes: ['the command that mends it holds what cannot be shown and pasted'] })

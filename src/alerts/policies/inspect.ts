@@ -4,14 +4,14 @@ import type { Config } from '../../config/schema.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
 import { wantedAlerts } from './policies.ts'
-import { planPolicies, planUptimeCheck, type Step } from './policy-plan.ts'
+import { type PolicyStep, planPolicies, planUptimeCheck } from './policy-plan.ts'
 
 /** What Cloud Monitoring holds for a monitor, against what the config wants. */
 export interface AlertsPlan {
   readonly project: string
   readonly monitor: string
   /** In the order in which they are taken; none where everything is right. */
-  readonly steps: readonly Step[]
+  readonly steps: readonly PolicyStep[]
   /** What no step mends. */
   readonly problems: readonly string[]
   /** What a reader should know. */
@@ -54,7 +54,7 @@ export async function inspectAlerts(
 }
 
 async function inspectDescriptors(client: MonitoringClient, project: string, deadline: Deadline) {
-  const steps: Step[] = []
+  const steps: PolicyStep[] = []
   const problems: string[] = []
   for (const descriptor of wantedDescriptors) {
     const actual = await client.getDescriptor(project, descriptor.type, deadline)

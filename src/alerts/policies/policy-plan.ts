@@ -12,7 +12,7 @@ import type { MetricDescriptor } from '../../clients/monitoring/time-series.ts'
 import { kindLabel, ownerLabel, routeLabel } from './policies.ts'
 
 /** One thing to do, and how it is told. */
-export type Step = { readonly title: string; readonly details: readonly string[] } & (
+export type PolicyStep = { readonly title: string; readonly details: readonly string[] } & (
   | { readonly kind: 'create-descriptor'; readonly descriptor: MetricDescriptor }
   | { readonly kind: 'create-policy'; readonly policy: WantedPolicy }
   | { readonly kind: 'update-policy'; readonly policy: ChangedPolicy }
@@ -27,7 +27,7 @@ export function planPolicies(
   wanted: readonly WantedPolicy[],
   existing: readonly AlertPolicy[],
   monitor: string,
-): { readonly steps: Step[]; readonly problems: string[]; readonly notes: string[] } {
+): { readonly steps: PolicyStep[]; readonly problems: string[]; readonly notes: string[] } {
   const own = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
   const groups = Map.groupBy(own, keyOf)
   const wantedKeys = new Set(wanted.map(keyOf))
@@ -41,7 +41,7 @@ export function planPolicies(
   }
 }
 
-function planPolicy(wanted: WantedPolicy, [first, ...duplicates]: readonly AlertPolicy[]): Step[] {
+function planPolicy(wanted: WantedPolicy, [first, ...duplicates]: readonly AlertPolicy[]): PolicyStep[] {
   const removals = duplicates.map(policy => remove(policy, 'a duplicate'))
   if (first === undefined) {
     const { severity, conditions, notificationChannels } = wanted
@@ -76,7 +76,7 @@ function disabled(policy: AlertPolicy | undefined): string[] {
   return [`the policy "${policy.displayName}" (${policy.name}) is disabled, and pages nobody: enable it, or snooze it`]
 }
 
-function remove({ name, displayName }: AlertPolicy, why: string): Step {
+function remove({ name, displayName }: AlertPolicy, why: string): PolicyStep {
   return { kind: 'delete-policy', title: `delete the policy "${displayName}" (${name}): ${why}`, details: [], name }
 }
 
@@ -116,10 +116,10 @@ export function planUptimeCheck(
   wanted: WantedUptimeCheck | null,
   existing: readonly UptimeCheck[],
   monitor: string,
-): Step[] {
+): PolicyStep[] {
   const [first, ...more] = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
   const removals = (wanted ? more : [first, ...more].filter(check => check !== undefined)).map(
-    ({ name, displayName }): Step => ({
+    ({ name, displayName }): PolicyStep => ({
       kind: 'delete-uptime-check',
       title: `delete the uptime check "${displayName}" (${name})`,
       details: [],

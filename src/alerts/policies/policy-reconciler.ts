@@ -1,16 +1,16 @@
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import type { Clock } from '../../clock.ts'
-import { within } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/retry.ts'
 import type { Config, Stack } from '../../config/schema.ts'
 import { neverListed, type PlaceState } from '../../drift/places.ts'
-import type { FailedLook } from '../../drift/state.ts'
+import type { CheckError } from '../../drift/state.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Identity } from '../identity.ts'
 import { type AlertsPlan, inspectAlerts } from './inspect.ts'
 
 /** What a duty works with. */
-export interface DutyContext {
+export interface ReconcilerContext {
   readonly client: MonitoringClient
   readonly config: Config
   readonly clock: Clock
@@ -22,7 +22,7 @@ export interface DutyContext {
 }
 
 /** What came of looking after the policies once. */
-export interface DutyResult {
+export interface ReconcilerResult {
   /** What is not right, in a sentence; null where everything is. */
   readonly problem: string | null
   /** Whether to look again soon rather than in an hour. */
@@ -30,16 +30,16 @@ export interface DutyResult {
 }
 
 /** Looks after the alert policies, once. Rejects where it could not. */
-export type PolicyDuty = (context: DutyContext) => Promise<DutyResult>
+export type PolicyReconciler = (context: ReconcilerContext) => Promise<ReconcilerResult>
 
 const hourMs = 3_600_000
 const soonMs = 300_000
 const inspectTimeoutMs = 30_000
 
 /** `alerts.policies: verify`: says what differs, and writes nothing. */
-export const verifyPolicies: PolicyDuty = async ({ client, config, clock, identity, signal }) => {
+export const verifyPolicies: PolicyReconciler = async ({ client, config, clock, identity, signal }) => {
   const { project, monitor } = identity
-  const plan = await within(clock, inspectTimeoutMs, signal, deadline =>
+  const plan = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
     inspectAlerts({ client, config, project, monitor }, deadline),
   )
   return { problem: describePlan(plan), again: false }
@@ -52,9 +52,9 @@ export function describePlan({ steps, problems }: AlertsPlan, failed: readonly s
   return `${all.join('; ')} (driftwatch alerts plan shows it all)`
 }
 
-export interface DutyOptions {
-  readonly duty: PolicyDuty
-  readonly context: Omit<DutyContext, 'config' | 'identity' | 'signal'>
+export interface ReconcilerOptions {
+  readonly duty: PolicyReconciler
+  readonly context: Omit<ReconcilerContext, 'config' | 'identity' | 'signal'>
   /** The config as it is now, with every stack that is watched. May throw a coded error where that is not known. */
   config(): Config
   identify(signal: AbortSignal): Promise<Identity>
@@ -63,10 +63,10 @@ export interface DutyOptions {
 }
 
 /** Does the duty once it is begun and then every hour; sooner where it failed. */
-export function createDuty({ duty, context, config, identify, onResult }: DutyOptions) {
+export function createDuty({ duty, context, config, identify, onResult }: ReconcilerOptions) {
   const { clock, log } = context
   const ending = new AbortController()
-  let error: FailedLook | null = null
+  let error: CheckError | null = null
   let running: Promise<void> | null = null
 
   async function once(): Promise<number> {

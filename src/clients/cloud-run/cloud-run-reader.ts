@@ -7,7 +7,7 @@ import type { Deadline } from '../../concurrency/retry.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
 import type { CloudRunClient } from './cloud-run.ts'
-import { createFleetReads, type FleetReads } from './list-or-get.ts'
+import { createListOrGet, type ListOrGet } from './list-or-get.ts'
 import { wholePagesOf } from './list-pages.ts'
 
 /** A project and region: what one list of services or jobs covers. */
@@ -76,10 +76,10 @@ export function createCloudRunReaders({
     moments: createBoundedCache(kept.moments),
   }
   const fleets = {
-    services: createFleetReads(client.services, clock),
-    revisions: createFleetReads(client.revisions, clock, historyCosts),
-    jobs: createFleetReads(client.jobs, clock),
-    executions: createFleetReads(client.executions, clock, historyCosts),
+    services: createListOrGet(client.services, clock),
+    revisions: createListOrGet(client.revisions, clock, historyCosts),
+    jobs: createListOrGet(client.jobs, clock),
+    executions: createListOrGet(client.executions, clock, historyCosts),
   }
   return { open: deadline => openReader({ client, clock, memory, fleets, deadline }) }
 }
@@ -89,10 +89,10 @@ interface Cycle {
   readonly clock: Clock
   readonly memory: Memory
   readonly fleets: {
-    readonly services: FleetReads<Service>
-    readonly revisions: FleetReads<Revision>
-    readonly jobs: FleetReads<Job>
-    readonly executions: FleetReads<Execution>
+    readonly services: ListOrGet<Service>
+    readonly revisions: ListOrGet<Revision>
+    readonly jobs: ListOrGet<Job>
+    readonly executions: ListOrGet<Execution>
   }
   readonly deadline: Deadline
 }
@@ -121,7 +121,7 @@ function openReader(cycle: Cycle): CloudRunReader {
 /** Resources that stand right below a place, for one cycle. */
 function createListedReads<T extends { readonly name: string }>(
   collection: 'services' | 'jobs',
-  fleet: FleetReads<T>,
+  fleet: ListOrGet<T>,
   deadline: Deadline,
 ) {
   const asked = new Map<string, Promise<T | null>>()

@@ -1,7 +1,7 @@
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
 import type { Clock } from '../../clock.ts'
-import { attempt, type Deadline, startDeadline } from '../../concurrency/retry.ts'
+import { type Deadline, retry, startDeadline } from '../../concurrency/retry.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { Container } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
@@ -78,11 +78,11 @@ export function createCloudRunWriter(options: CloudRunWriterOptions): CloudRunWr
   }
   const getJob = async (name: string, deadline: Deadline) => {
     const read = () => ask(`GetJob ${name}`, deadline, options => jobs.getJob({ name }, options))
-    return (await attempt(clock, deadline, read))[0]
+    return (await retry(clock, deadline, read))[0]
   }
   const getService = async (name: string, deadline: Deadline) => {
     const read = () => ask(`GetService ${name}`, deadline, options => services.getService({ name }, options))
-    return (await attempt(clock, deadline, read))[0]
+    return (await retry(clock, deadline, read))[0]
   }
   return {
     updateJob: (name, etag, change) =>

@@ -10,13 +10,13 @@ import type { Execution, Job, Revision, Service } from '../../release/cloud-run.
 import type { CallBudget } from '../google/call-budget.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createRenewable } from '../google/reconnecting-client.ts'
-import { type Arrival, createKeptAnswers } from '../google/response-cache.ts'
+import { createReconnectingClient } from '../google/reconnecting-client.ts'
+import { type CachedResource, createResponseCache } from '../google/response-cache.ts'
 import { vendorName, vendorProse } from '../vendor-text.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 
 /** Some resources of a list, by full resource name. */
-export interface Page<T> {
+export interface ResourcePage<T> {
   readonly items: ReadonlyMap<string, T>
   /** Empty on the last page. */
   readonly nextPageToken: string
@@ -30,7 +30,7 @@ export interface Page<T> {
 export interface ResourceReader<T> {
   /** By full resource name; null where Cloud Run positively has none. */
   get(name: string, deadline: Deadline): Promise<T | null>
-  list(parent: string, pageToken: string, deadline: Deadline): Promise<Page<T>>
+  list(parent: string, pageToken: string, deadline: Deadline): Promise<ResourcePage<T>>
 }
 
 /** Cloud Run, as far as Driftwatch reads it. Nothing here writes. */
@@ -93,10 +93,10 @@ export function createCloudRunClient({
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
   // Each client changes the options that it is given: it gets its own.
-  const services = createRenewable(() => new ServicesClient(options()))
-  const revisions = createRenewable(() => new RevisionsClient(options()))
-  const jobs = createRenewable(() => new JobsClient(options()))
-  const executions = createRenewable(() => new ExecutionsClient(options()))
+  const services = createReconnectingClient(() => new ServicesClient(options()))
+  const revisions = createReconnectingClient(() => new RevisionsClient(options()))
+  const jobs = createReconnectingClient(() => new JobsClient(options()))
+  const executions = createReconnectingClient(() => new ExecutionsClient(options()))
   const caller = createCaller({ system: 'Cloud Run', clock, credentials, budget, onRequest })
   return {
     services: createReader('Service', toService, keptBytes.current, caller, {
@@ -128,13 +128,13 @@ function createReader<M extends { name?: string | null }, T extends object>(
   caller: Caller,
   reads: VendorReads,
 ): ResourceReader<T> {
-  const answers = createKeptAnswers({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
+  const answers = createResponseCache({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
   return {
     async get(name, deadline) {
       try {
         return await caller(`Get${noun}`, name, deadline, async options => {
           const [arrival] = await reads.get({ name }, { ...options, ...answers.one() })
-          return (arrival as Arrival<T>).take()
+          return (arrival as CachedResource<T>).decode()
         })
       } catch (error) {
         if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
@@ -148,7 +148,7 @@ function createReader<M extends { name?: string | null }, T extends object>(
         const [arrivals, , response] = await reads.list(request, callOptions)
         const { nextPageToken, unreachable } = response
         return {
-          ...takeAll(arrivals as Arrival<T>[]),
+          ...takeAll(arrivals as CachedResource<T>[]),
           nextPageToken: nextPageToken ?? '',
           unreachable: unreachable ?? [],
         }
@@ -156,10 +156,10 @@ function createReader<M extends { name?: string | null }, T extends object>(
   }
 }
 
-function takeAll<T>(arrivals: readonly Arrival<T>[]): Pick<Page<T>, 'items' | 'unreadable'> {
+function takeAll<T>(arrivals: readonly CachedResource<T>[]): Pick<ResourcePage<T>, 'items' | 'unreadable'> {
   const items = new Map<string, T>()
   const unreadable: string[] = []
-  for (const { name, take } of arrivals) {
+  for (const { name, decode: take } of arrivals) {
     try {
       items.set(name, take())
     } catch (thrown) {

@@ -5,7 +5,7 @@ import type { ResourceReader } from './cloud-run.ts'
 import { pagesOf, wholePagesOf } from './list-pages.ts'
 
 /** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
-export interface FleetReads<T> {
+export interface ListOrGet<T> {
   /** All that is under a parent, by full resource name. Rejects with a coded error where any of it may be missing. */
   whole(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
   /** The same answers as `read`, by `get` alone. */
@@ -43,7 +43,7 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
  * `pageCosts` is what a page of a list costs in `get` calls: more than one where pages are mostly history that nobody asked
  * for.
  */
-export function createFleetReads<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): FleetReads<T> {
+export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): ListOrGet<T> {
   const memories = new Map<string, ListMemory>()
 
   /** What a list brings, where it is worth a try; the error of one that failed as a `get` would too. */

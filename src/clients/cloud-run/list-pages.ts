@@ -1,6 +1,6 @@
 import type { Deadline } from '../../concurrency/retry.ts'
 import { DriftwatchError } from '../../errors.ts'
-import type { Page, ResourceReader } from './cloud-run.ts'
+import type { ResourcePage, ResourceReader } from './cloud-run.ts'
 
 /** So many pages may follow one another and bring nothing new: after that their tokens have no end. */
 const mostIdlePages = 20
@@ -10,7 +10,7 @@ export async function* pagesOf<T>(
   reader: ResourceReader<T>,
   parent: string,
   deadline: Deadline,
-): AsyncGenerator<Page<T>> {
+): AsyncGenerator<ResourcePage<T>> {
   const [names, tokens] = [new Set<string>(), new Set<string>()]
   let idle = 0
   for (let pageToken = ''; ; ) {
@@ -32,7 +32,7 @@ export async function* wholePagesOf<T>(
   reader: ResourceReader<T>,
   parent: string,
   deadline: Deadline,
-): AsyncGenerator<Page<T>> {
+): AsyncGenerator<ResourcePage<T>> {
   const notWhole = `the list of ${parent} is not whole`
   for await (const page of pagesOf(reader, parent, deadline)) {
     const [unreadable] = page.unreadable

@@ -1,6 +1,6 @@
 import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
-import { attempt, type Deadline } from '../../concurrency/retry.ts'
+import { type Deadline, retry } from '../../concurrency/retry.ts'
 import { asDriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { CallBudget } from './call-budget.ts'
 import type { GoogleCredentials } from './google-credentials.ts'
@@ -34,7 +34,7 @@ export interface CallerOptions {
 
 export function createCaller({ system, clock, credentials, budget, onRequest = () => {} }: CallerOptions): Caller {
   return (method, resource, deadline, call) =>
-    attempt(clock, deadline, async timeout => {
+    retry(clock, deadline, async timeout => {
       const where = `${system} ${method} ${resource}`
       await budget?.take(resource, deadline).catch(thrown => {
         // Nothing was asked: it counts as no request.

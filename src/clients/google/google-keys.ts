@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
-import { within } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/retry.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { version } from '../../version.ts'
 import { readBounded } from '../http/bounded-body.ts'
@@ -48,7 +48,7 @@ export function createGoogleKeys({
 
   /** However many ask, they are fetched once. */
   function fetchOnce(): Promise<Keys> {
-    fetching ??= within(clock, fetchWithinMs, ending.signal, ({ signal }) => fetchKeys(signal)).finally(() => {
+    fetching ??= withDeadline(clock, fetchWithinMs, ending.signal, ({ signal }) => fetchKeys(signal)).finally(() => {
       fetching = null
     })
     return fetching.catch(cause => {

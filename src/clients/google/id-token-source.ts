@@ -1,13 +1,13 @@
 import { DriftwatchError } from '../../errors.ts'
 
 /** OIDC identity tokens of the account that Driftwatch runs as. */
-export interface IdentityTokens {
+export interface IdTokenSource {
   /** Rejects with UNAUTHENTICATED, in words that show no secret. */
   token(audience: string): Promise<string>
 }
 
 /** Of the Application Default Credentials; Google's library is loaded when the first token is asked for, and keeps tokens. */
-export function createIdentityTokens(): IdentityTokens {
+export function createIdTokenSource(): IdTokenSource {
   const clients = new Map<string, Promise<{ getRequestHeaders(): Promise<Headers> }>>()
 
   async function load(audience: string) {

@@ -1,7 +1,7 @@
 import { DriftwatchError } from '../../errors.ts'
 
 /** Where this process runs in Google Cloud. */
-export interface Whereabouts {
+export interface InstanceMetadata {
   /** A project ID. */
   readonly project: string
   /** A region, or the zone of a machine. */
@@ -13,7 +13,7 @@ export interface Whereabouts {
 /** Google's metadata server, which only a process within Google Cloud can reach. */
 export interface MetadataServer {
   /** Null where nobody answers, or somebody who is not a metadata server. Rejects where it answers with an error. */
-  read(signal: AbortSignal): Promise<Whereabouts | null>
+  read(signal: AbortSignal): Promise<InstanceMetadata | null>
 }
 
 /** `host` as `metadata.google.internal`, or `127.0.0.1:8090` for another. */

@@ -4,7 +4,7 @@ import { grpc } from 'google-gax'
  * One of Google's clients. After a request that was not answered it is opened anew: its connection may be dead without
  * anybody having said so, and a client that could not connect waits ever longer, up to two minutes, before it tries again.
  */
-export interface Renewable<Client> {
+export interface ReconnectingClient<Client> {
   /** Makes a request of the client that is open now, or of a new one. */
   call<T>(request: (client: Client) => Promise<T>): Promise<T>
   close(): Promise<void>
@@ -16,7 +16,9 @@ interface Held<Client> {
 }
 
 /** `open` gives a client with a connection of its own. */
-export function createRenewable<Client extends { close(): Promise<void> }>(open: () => Client): Renewable<Client> {
+export function createReconnectingClient<Client extends { close(): Promise<void> }>(
+  open: () => Client,
+): ReconnectingClient<Client> {
   const all = new Set<Held<Client>>()
   let current: Held<Client> | null = null
 

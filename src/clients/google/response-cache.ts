@@ -3,18 +3,18 @@ import { type CallOptions, type grpc, protobuf } from 'google-gax'
 import { createBoundedCache } from '../../bounded-cache.ts'
 
 /** A resource of an answer. */
-export interface Arrival<T> {
+export interface CachedResource<T> {
   /** Its full resource name; empty where it has none. */
   readonly name: string
   /** Throws where it is no message, and what the translation of its message throws. */
-  take(): T
+  decode(): T
 }
 
 /**
  * Reads answers of Google's, and reads nothing twice: a resource that comes in the same bytes as last time is the very
  * object of then. In a steady fleet that is every resource of every page, whose messages would cost more than all else.
  */
-export interface KeptAnswers {
+export interface ResponseCache {
   /** Options for a call that is answered with one resource: it resolves with an `Arrival`. */
   one(): Reading
   /** Options for a call that is answered with a page of a list: its resources are `Arrival`s. */
@@ -24,7 +24,7 @@ export interface KeptAnswers {
 /** The part of a call's options that says how its answer is read: new ones for each call. */
 export type Reading = Required<Pick<CallOptions, 'otherArgs'>>
 
-export interface KeptAnswersOptions<M, T> {
+export interface ResponseCacheOptions<M, T> {
   /** The field of a page that holds its resources; by its number it is the first. */
   readonly field: string
   readonly translate: (message: M) => T
@@ -39,22 +39,22 @@ interface Kept<T> {
   readonly value: T
 }
 
-export function createKeptAnswers<M extends { name?: string | null }, T extends object>({
+export function createResponseCache<M extends { name?: string | null }, T extends object>({
   field,
   translate,
   maxBytes,
-}: KeptAnswersOptions<M, T>): KeptAnswers {
+}: ResponseCacheOptions<M, T>): ResponseCache {
   const kept = createBoundedCache<Kept<T>>(maxBytes, ({ bytes }) => bytes.length)
 
-  function recall(bytes: Buffer): Arrival<T> | null {
+  function recall(bytes: Buffer): CachedResource<T> | null {
     const name = nameIn(bytes)
     const before = kept.get(name)
-    return before?.bytes.equals(bytes) ? { name, take: () => before.value } : null
+    return before?.bytes.equals(bytes) ? { name, decode: () => before.value } : null
   }
 
-  function arrive(bytes: Buffer, message: M): Arrival<T> {
+  function arrive(bytes: Buffer, message: M): CachedResource<T> {
     const name = message.name ?? ''
-    return { name, take: () => keep(name, bytes, translate(message)) }
+    return { name, decode: () => keep(name, bytes, translate(message)) }
   }
 
   /** Bytes may differ where nothing does that counts: then too it is the object of before, into which nobody need look. */
@@ -65,16 +65,16 @@ export function createKeptAnswers<M extends { name?: string | null }, T extends 
     return value
   }
 
-  function readOne(deserialize: Deserialize, bytes: Buffer): Arrival<T> {
+  function readOne(deserialize: Deserialize, bytes: Buffer): CachedResource<T> {
     return recall(bytes) ?? arrive(bytes, deserialize(bytes) as M)
   }
 
   /** One that is no message costs itself alone. */
-  function readPart(deserialize: Deserialize, { whole, body }: Part): Arrival<T> {
+  function readPart(deserialize: Deserialize, { whole, body }: Part): CachedResource<T> {
     try {
       return recall(body) ?? arrive(body, (deserialize(whole) as Record<string, M[]>)[field]?.[0] as M)
     } catch (thrown) {
-      return { name: nameIn(body), take: throwing(thrown) }
+      return { name: nameIn(body), decode: throwing(thrown) }
     }
   }
 

@@ -8,7 +8,7 @@ import type { Deadline } from '../../concurrency/retry.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { type Caller, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createRenewable, type Renewable } from '../google/reconnecting-client.ts'
+import { createReconnectingClient, type ReconnectingClient } from '../google/reconnecting-client.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import {
   fromDescriptor,
@@ -81,10 +81,10 @@ export function createMonitoringClient({
 }: MonitoringOptions): MonitoringClient {
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
-  const metrics = createRenewable(() => new MetricServiceClient(options()))
-  const policies = createRenewable(() => new AlertPolicyServiceClient(options()))
-  const channels = createRenewable(() => new NotificationChannelServiceClient(options()))
-  const uptime = createRenewable(() => new UptimeCheckServiceClient(options()))
+  const metrics = createReconnectingClient(() => new MetricServiceClient(options()))
+  const policies = createReconnectingClient(() => new AlertPolicyServiceClient(options()))
+  const channels = createReconnectingClient(() => new NotificationChannelServiceClient(options()))
+  const uptime = createReconnectingClient(() => new UptimeCheckServiceClient(options()))
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   return {
     ...metricRequests(metrics, caller),
@@ -96,7 +96,7 @@ export function createMonitoringClient({
 }
 
 function metricRequests(
-  metrics: Renewable<MetricServiceClient>,
+  metrics: ReconnectingClient<MetricServiceClient>,
   caller: Caller,
 ): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readSeries'> {
   return {
@@ -147,9 +147,9 @@ function metricRequests(
 }
 
 interface AlertingClients {
-  readonly policies: Renewable<AlertPolicyServiceClient>
-  readonly channels: Renewable<NotificationChannelServiceClient>
-  readonly uptime: Renewable<UptimeCheckServiceClient>
+  readonly policies: ReconnectingClient<AlertPolicyServiceClient>
+  readonly channels: ReconnectingClient<NotificationChannelServiceClient>
+  readonly uptime: ReconnectingClient<UptimeCheckServiceClient>
 }
 
 function alertingRequests(

@@ -8,7 +8,7 @@ import type { Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
 import { clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createRenewable, type Renewable } from '../google/reconnecting-client.ts'
+import { createReconnectingClient, type ReconnectingClient } from '../google/reconnecting-client.ts'
 
 type VendorSeries = protos.google.monitoring.v3.ITimeSeries
 
@@ -61,7 +61,7 @@ const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
 /** Google's library is loaded when it is needed first: most stacks need none. */
 export function createTelemetryClient({ clock, emulatorHost, channel, onRequest }: TelemetryOptions): TelemetryClient {
-  let source: Promise<Renewable<MetricServiceClient>> | null = null
+  let source: Promise<ReconnectingClient<MetricServiceClient>> | null = null
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
   const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
   const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
@@ -108,9 +108,9 @@ export function createTelemetryClient({ clock, emulatorHost, channel, onRequest 
   }
 }
 
-async function open(options: () => ClientOptions): Promise<Renewable<MetricServiceClient>> {
+async function open(options: () => ClientOptions): Promise<ReconnectingClient<MetricServiceClient>> {
   const { MetricServiceClient } = await import('@google-cloud/monitoring/build/src/v3/metric_service_client.js')
-  return createRenewable(() => new MetricServiceClient(options()))
+  return createReconnectingClient(() => new MetricServiceClient(options()))
 }
 
 function filterOf({ region, services }: TelemetryQuery, metric: string): string {

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../clock.ts'
-import type { ImageOrigin } from '../../release/registry-answers.ts'
+import type { ImageProvenance } from '../../release/registry-answers.ts'
 import { isDigest, parseJson } from './registry-manifest.ts'
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -14,11 +14,11 @@ export function configDigest(manifest: Buffer): string | null {
 }
 
 /** What the annotations of a manifest and the labels of its config say. Null: not fetched. */
-export function describeOrigin(
+export function describeProvenance(
   manifest: Buffer | null,
   config: Buffer | null,
   uploadedAt: EpochMs | null,
-): ImageOrigin {
+): ImageProvenance {
   const annotations = object(object(manifest && parseJson(manifest))?.annotations)
   const built = object(config && parseJson(config))
   const labels = object(object(built?.config)?.Labels)

@@ -1,12 +1,12 @@
 import pRetry from 'p-retry'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
-import { createTurns, type Turns } from '../../concurrency/fair-queue.ts'
-import { abortion } from '../../concurrency/retry.ts'
-import { createFlights } from '../../concurrency/single-flight.ts'
+import { createFairQueue, type FairQueue } from '../../concurrency/fair-queue.ts'
+import { rejectOnAbort } from '../../concurrency/retry.ts'
+import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
-import { configDigest, describeOrigin, holdsNothing, uploadTime } from './image-provenance.ts'
+import { configDigest, describeProvenance, holdsNothing, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import {
   createRegistryHttp,
@@ -55,9 +55,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const read = repositoryReader(http, createRegistryTokens({ http, credentials, clock }))
   const kept = createBoundedCache<RegistryAnswer>(maxKept, sizeOf)
   const believed = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxKept)
-  const flights = createFlights<RegistryAnswer>()
+  const singleFlight = createSingleFlight<RegistryAnswer>()
   /** By registry: one that hangs keeps no other waiting. */
-  const hosts = new Map<string, Turns>()
+  const hosts = new Map<string, FairQueue>()
 
   async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
     checkQuestion(question)
@@ -80,18 +80,18 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   }
 
   async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
-    const answer = await flights.join(key, signal, shared => askInTurn(question, key, shared))
+    const answer = await singleFlight.run(key, signal, shared => askInTurn(question, key, shared))
     if (expectedAnswer(question) !== null) believed.set(key, { answer, until: clock.monotonic() + believedForMs })
     return answer
   }
 
   function askInTurn(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
     const [host = ''] = question.repository.split('/')
-    const turns = hosts.get(host) ?? createTurns(clock)
-    hosts.set(host, turns)
-    const over = abortion(signal)
+    const fairQueue = hosts.get(host) ?? createFairQueue(clock)
+    hosts.set(host, fairQueue)
+    const over = rejectOnAbort(signal)
     over.catch(() => {})
-    return turns.take({ who: key, until: { signal, over }, turnMs }, () => persist(question, signal))
+    return fairQueue.run({ who: key, until: { signal, over }, turnMs }, () => persist(question, signal))
   }
 
   function persist(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
@@ -217,7 +217,7 @@ async function askOrigin(
   const config = manifest && configDigest(manifest)
   return {
     kind: 'origin',
-    origin: describeOrigin(
+    origin: describeProvenance(
       manifest,
       config === null ? null : await verified('GetBlob', config),
       tags && uploadTime(tags, digest),

@@ -1,6 +1,6 @@
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
-import { createFlights } from '../../concurrency/single-flight.ts'
+import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { isGoogleRegistry, type RepositoryAddress } from './registry-address.ts'
 import { type RegistryHttp, refusalCode } from './registry-http.ts'
@@ -43,7 +43,7 @@ export function createRegistryTokens(options: {
 }): RegistryTokens {
   const { http, clock } = options
   const tokens = createBoundedCache<HeldToken>(1000)
-  const exchanges = createFlights<string>()
+  const exchanges = createSingleFlight<string>()
 
   async function authorization(address: RepositoryAddress): Promise<Record<string, string>> {
     const allowed = address.origin === `https://${address.host}` && isGoogleRegistry(address.host)
@@ -72,7 +72,7 @@ export function createRegistryTokens(options: {
     },
     async obtain(address, header, signal) {
       const challenge = readChallenge(header, address)
-      return exchanges.join(keyOf(address), signal, shared => exchange(address, challenge, shared))
+      return exchanges.run(keyOf(address), signal, shared => exchange(address, challenge, shared))
     },
   }
 }

@@ -19,7 +19,7 @@ import { suggestion } from './suggestion.ts'
  * The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. The file has
  * `listed` stacks; what stands behind them is what `defaults` come to.
  */
-export function brokenRules(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
+export function crossFieldProblems(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
   const { isThere, isSound } = indexProblems(known)
   const judged = isThere(['stacks'])
     ? file.stacks.map((stack, index) => ({ stack, path: ['stacks', index] as const }))

@@ -6,7 +6,7 @@ const standIns = '\uFDD0\uFDD1\uFDD2\uFDD3\uFDD4\uFDD5\uFDD6'
  * Makes every `${...}` of a YAML text one word to a YAML parser, so that it can stand in `[a, ${B:-c}]` too. As long
  * as the text itself, so that positions stay what they are. `unshield` undoes it in what was parsed.
  */
-export function shield(text: string): string {
+export function escapeReferences(text: string): string {
   let depth = 0
   return text.replace(/\$\$\{|\$\{|\n|[{}[\],:#]/g, found => {
     if (found === '$${') return found
@@ -18,7 +18,7 @@ export function shield(text: string): string {
   })
 }
 
-export function unshield(text: string): string {
+export function unescapeReferences(text: string): string {
   return text.replace(/[\uFDD0-\uFDD6]/g, swap(standIns, characters))
 }
 

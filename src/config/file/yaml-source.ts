@@ -13,7 +13,7 @@ import {
   type YAMLMap,
 } from 'yaml'
 import { type ConfigPath, formatPath, type Problem } from '../problem.ts'
-import { shield, unshield } from './escape-references.ts'
+import { escapeReferences, unescapeReferences } from './escape-references.ts'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
 
 /** A YAML text as data, and where in the text each value stands. */
@@ -51,7 +51,7 @@ const deepestPath = 64
 /** Reads one YAML document. Variables are resolved in its values after parsing, so that none can become structure. */
 export function readYaml(text: string, variables: Variables): YamlSource {
   const lineCounter = new LineCounter()
-  const document = parseDocument(shield(text), {
+  const document = parseDocument(escapeReferences(text), {
     schema: 'failsafe',
     uniqueKeys: false,
     prettyErrors: false,
@@ -108,7 +108,11 @@ function report(reading: Reading, path: ConfigPath, at: Problem['at'], message: 
 
 function readValue(reading: Reading, node: Node | null, path: ConfigPath, key: number): unknown {
   const value = node?.range?.[0] ?? key
-  reading.places.set(formatPath(path), { value, key, written: isScalar(node) ? unshield(node.source ?? '') : null })
+  reading.places.set(formatPath(path), {
+    value,
+    key,
+    written: isScalar(node) ? unescapeReferences(node.source ?? '') : null,
+  })
   if (++reading.values > mostValues || path.length > deepestPath) return tooMuch(reading)
   if (isAlias(node)) return readAlias(reading, node, path, key)
   if (node?.tag) return report(reading, path, 'value', 'tags (!...) mean nothing here: leave it out')
@@ -148,7 +152,7 @@ function readMap(reading: Reading, map: YAMLMap, path: ConfigPath): Map<string, 
 }
 
 function keyText(key: Node | null): string {
-  return unshield(isScalar(key) ? (key.source ?? '') : String(key))
+  return unescapeReferences(isScalar(key) ? (key.source ?? '') : String(key))
 }
 
 /** The entries of what a `<<` names: a map, or a list of maps of which the first counts most. */
@@ -167,7 +171,7 @@ function readMerge(reading: Reading, node: Node | null, path: ConfigPath): [stri
 
 /** A text with its variables resolved. YAML's ways to write nothing are the empty text. */
 function readScalar(reading: Reading, scalar: Scalar, path: ConfigPath): string {
-  const text = unshield(scalar.source ?? '')
+  const text = unescapeReferences(scalar.source ?? '')
   if (scalar.type === 'PLAIN' && /^(~|null|Null|NULL)?$/.test(text)) return ''
   const { value, faults = [] } = interpolate(text, reading.variables)
   for (const fault of faults) report(reading, path, 'value', fault)

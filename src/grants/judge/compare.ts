@@ -1,18 +1,18 @@
-import { finish, type Steps } from '../../concurrency/steps.ts'
+import { runAtOnce, type SlicedWork } from '../../concurrency/steps.ts'
 import type { Catalog } from '../model/catalog.ts'
 import { inOrder } from '../model/in-order.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import type { Discrepancy } from './discrepancy.ts'
-import { computeReach } from './effective-roles.ts'
+import { computeEffectiveRoles } from './effective-roles.ts'
 import { judgeDefaults } from './judge-defaults.ts'
 import { judgeDoors } from './judge-doors.ts'
-import { type Bench, predefinedRoles } from './judge-rights.ts'
+import { type JudgementContext, predefinedRoles } from './judge-rights.ts'
 import { judgeRoles } from './judge-roles.ts'
 import { judgeSchema } from './judge-schema.ts'
 import { resolvePolicy } from './resolved-policy.ts'
 
-export interface Comparison {
-  readonly bench: Bench
+export interface GrantsComparison {
+  readonly context: JudgementContext
   readonly discrepancies: readonly Discrepancy[]
   /** Names and patterns of the policy that nothing in the database has. */
   readonly unmatched: readonly { readonly schema: string; readonly pattern: string }[]
@@ -22,31 +22,36 @@ export interface Comparison {
  * Every way in which a database differs from a policy, in the order of the policy and, whatever order the catalog was listed
  * in, in one order. Pure, and the policy is valid.
  */
-export function compareGrants(policy: GrantsPolicy, catalog: Catalog): Comparison {
-  return finish(compareGrantsInSteps(policy, catalog))
+export function compareGrants(policy: GrantsPolicy, catalog: Catalog): GrantsComparison {
+  return runAtOnce(compareGrantsInSteps(policy, catalog))
 }
 
-export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): Steps<Comparison> {
-  const bench = createBench(policy, catalog)
+export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): SlicedWork<GrantsComparison> {
+  const context = createBench(policy, catalog)
   const unmatched: { schema: string; pattern: string }[] = []
-  const discrepancies = judgeRoles(bench)
+  const discrepancies = judgeRoles(context)
   for (const [name, wanted] of Object.entries(policy.schemas ?? {})) {
-    const actual = bench.catalog.schemas.get(name)
+    const actual = context.catalog.schemas.get(name)
     if (!actual) {
       discrepancies.push({ type: 'schema-missing', name, owner: wanted.owner ?? null })
       continue
     }
     const subject = { name, wanted, actual }
-    const found = yield* judgeSchema(subject, bench, pattern => unmatched.push({ schema: name, pattern }))
+    const found = yield* judgeSchema(subject, context, pattern => unmatched.push({ schema: name, pattern }))
     for (const one of found) discrepancies.push(one)
-    for (const one of judgeDefaults(subject, bench)) discrepancies.push(one)
+    for (const one of judgeDefaults(subject, context)) discrepancies.push(one)
   }
-  for (const found of judgeDoors(bench)) discrepancies.push(found)
-  return { bench, discrepancies, unmatched }
+  for (const found of judgeDoors(context)) discrepancies.push(found)
+  return { context: context, discrepancies, unmatched }
 }
 
-function createBench(policy: GrantsPolicy, listed: Catalog): Bench {
+function createBench(policy: GrantsPolicy, listed: Catalog): JudgementContext {
   const catalog = inOrder(listed)
   const resolved = resolvePolicy(policy, catalog)
-  return { catalog, policy: resolved, reach: computeReach(catalog, resolved), predefined: predefinedRoles(catalog) }
+  return {
+    catalog,
+    policy: resolved,
+    effectiveRoles: computeEffectiveRoles(catalog, resolved),
+    predefined: predefinedRoles(catalog),
+  }
 }

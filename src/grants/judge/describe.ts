@@ -5,7 +5,7 @@ import { describeRights, type ObjectClass } from '../model/privileges.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import type { Route, Unbounded } from './effective-roles.ts'
 import { classOf } from './expectation.ts'
-import type { Bench } from './judge-rights.ts'
+import type { JudgementContext } from './judge-rights.ts'
 
 /** A discrepancy in words. The path is that of the policy's part that it is about. */
 export interface Description {
@@ -22,12 +22,12 @@ export interface Description {
 
 type Words = Pick<Description, 'path' | 'kind' | 'expected' | 'actual' | 'via'> & Partial<Description>
 
-export function describeDiscrepancy(found: Discrepancy, bench: Bench): Description {
-  return { objects: [], count: 1, ...wordsFor(found, bench) }
+export function describeDiscrepancy(found: Discrepancy, context: JudgementContext): Description {
+  return { objects: [], count: 1, ...wordsFor(found, context) }
 }
 
-function wordsFor(found: Discrepancy, bench: Bench): Words {
-  const name = (role: Oid) => showRole(role, bench)
+function wordsFor(found: Discrepancy, context: JudgementContext): Words {
+  const name = (role: Oid) => showRole(role, context)
   switch (found.type) {
     case 'role-missing':
       return missing(`roles.${showIdentifier(found.name)}`, `role ${showIdentifier(found.name)}`)
@@ -64,9 +64,9 @@ function wordsFor(found: Discrepancy, bench: Bench): Words {
         ...listed([found.targets]),
       }
     case 'right':
-      return wordsForRight(found, bench)
+      return wordsForRight(found, context)
     case 'default':
-      return wordsForDefault(found, bench)
+      return wordsForDefault(found, context)
   }
 }
 
@@ -78,8 +78,8 @@ function unexpected(path: string, actual: string, via: string | null): Words {
   return { path, kind: 'unexpected', expected: null, actual, via }
 }
 
-function wordsForRight(found: RightDiscrepancy, bench: Bench): Words {
-  const name = (role: Oid) => showRole(role, bench)
+function wordsForRight(found: RightDiscrepancy, context: JudgementContext): Words {
+  const name = (role: Oid) => showRole(role, context)
   const columns = found.columns ? ` (${found.columns.map(showIdentifier).join(', ')})` : ''
   const on = showTargets(found.objects, found.schema, found.targets)
   const door = found.door ? `, which ${found.door}` : ''
@@ -118,8 +118,8 @@ function showUnbounded({ as, route }: Omit<Unbounded, 'role'>, name: (role: Oid)
   return route.path.length === 0 ? `CREATEROLE, ${how}` : `${showRoute(route, name)}, which has CREATEROLE`
 }
 
-function wordsForDefault(found: DefaultDiscrepancy, bench: Bench): Words {
-  const name = (role: Oid) => showRole(role, bench)
+function wordsForDefault(found: DefaultDiscrepancy, context: JudgementContext): Words {
+  const name = (role: Oid) => showRole(role, context)
   const where = found.everywhere ? 'in every schema' : `in ${showIdentifier(found.schema)}`
   const text = `${name(found.holder)}: ${describeRights(found.rights)} on ${found.objects} that ${name(found.role)} will create ${where}`
   const path = `schemas.${showIdentifier(found.schema)}.defaults.${name(found.holder)}.${found.objects}`
@@ -149,7 +149,7 @@ export function showObject(object: CatalogObject): string {
 }
 
 /** PUBLIC bare, so that no role can be taken for it: a role of that name is quoted. */
-export function showRole(role: Oid, { policy }: Bench): string {
+export function showRole(role: Oid, { policy }: JudgementContext): string {
   return role === PUBLIC ? 'PUBLIC' : showIdentifier(policy.roleOf(role)?.name ?? String(role))
 }
 

@@ -15,7 +15,7 @@ export interface Holder {
 }
 
 /** Who can do what others can do, in one database. */
-export interface Reach {
+export interface EffectiveRoles {
   /**
    * The judged roles that can do what a role can do, itself first. Left out is what a role holds through a listed role
    * that it may use: that is judged there.
@@ -32,7 +32,7 @@ export interface Unbounded extends Holder {
   readonly as: 'superuser' | 'createRole'
 }
 
-export function computeReach(catalog: Catalog, policy: ResolvedPolicy): Reach {
+export function computeEffectiveRoles(catalog: Catalog, policy: ResolvedPolicy): EffectiveRoles {
   const edges = [...catalog.memberships, ...implicitMemberships(catalog)]
   const world = { policy, byMember: Map.groupBy(edges, edge => edge.member), isModern: catalog.serverVersion >= 160000 }
   const holders = new Map<Oid, Holder[]>()

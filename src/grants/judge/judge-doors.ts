@@ -4,7 +4,7 @@ import { columnsInOrder } from '../model/in-order.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'
-import { type Bench, createAssessor, heldRights } from './judge-rights.ts'
+import { createAssessor, heldRights, type JudgementContext } from './judge-rights.ts'
 import { createFold } from './judge-schema.ts'
 
 /** What a view can lend of the rights of its owner. */
@@ -14,18 +14,18 @@ const lendable = rightsOf(['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
  * What beside the governed schemas, of listed roles and those who may use them, lets others reach into them: views,
  * functions, parents of tables.
  */
-export function judgeDoors(bench: Bench): RightDiscrepancy[] {
-  const doors = bench.catalog.doors.filter(({ object }) => actedAs(object.owner, bench).length > 0)
+export function judgeDoors(context: JudgementContext): RightDiscrepancy[] {
+  const doors = context.catalog.doors.filter(({ object }) => actedAs(object.owner, context).length > 0)
   if (doors.length === 0) return []
-  const governed = indexGoverned(bench)
+  const governed = indexGoverned(context)
   return doors.flatMap(door => {
     const isFunction = classOf(door.object.kind) === 'functions'
-    return isFunction ? judgeFunction(door, governed, bench) : judgeRelation(door, governed, bench)
+    return isFunction ? judgeFunction(door, governed, context) : judgeRelation(door, governed, context)
   })
 }
 
 /** The listed roles whose rights an owner of a door has by the policy, itself among them. Trusted ones are not judged. */
-function actedAs(owner: Oid, { policy }: Bench): readonly Oid[] {
+function actedAs(owner: Oid, { policy }: JudgementContext): readonly Oid[] {
   if (policy.isTrusted(owner)) return []
   return policy.listedByOid.has(owner) ? [owner, ...policy.mayUse(owner)] : [...policy.mayUse(owner)]
 }
@@ -35,7 +35,7 @@ interface Governed {
   readonly expected: Expectation
 }
 
-function indexGoverned({ catalog, policy }: Bench): Map<Oid, Governed> {
+function indexGoverned({ catalog, policy }: JudgementContext): Map<Oid, Governed> {
   const index = new Map<Oid, Governed>()
   for (const [name, wanted] of Object.entries(policy.policy.schemas ?? {})) {
     for (const objects of ['tables', 'sequences', 'functions'] as const) {
@@ -54,58 +54,62 @@ function indexGoverned({ catalog, policy }: Bench): Map<Oid, Governed> {
 function judgeRelation(
   { object, reads }: Door,
   governed: ReadonlyMap<Oid, Governed>,
-  bench: Bench,
+  context: JudgementContext,
 ): RightDiscrepancy[] {
   const lent = reads.flatMap(({ relation, as }) => {
     const behind = governed.get(relation)
     if (!behind) return []
     const isOwn = behind.object.owner === as
-    return [{ ...behind, rights: isOwn ? lendable : lendable & ownRights(as, behind.object, bench) }]
+    return [{ ...behind, rights: isOwn ? lendable : lendable & ownRights(as, behind.object, context) }]
   })
   const beyond = (role: Oid, rights: Rights) =>
-    lent.reduce((sum, behind) => sum | (rights & behind.rights & ~allowedBehind(role, behind, bench)), 0)
+    lent.reduce((sum, behind) => sum | (rights & behind.rights & ~allowedBehind(role, behind, context)), 0)
   const through = lent
     .map(behind => showObject(behind.object))
     .sort()
     .join(', ')
   const isView = object.kind === 'view' || object.kind === 'materialized view'
-  const door = isView ? `reads ${through} as ${nameOf(object.owner, bench)}` : `holds the rows of ${through}`
-  return judgeDoor(object, beyond, door, bench)
+  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `holds the rows of ${through}`
+  return judgeDoor(object, beyond, door, context)
 }
 
-function allowedBehind(role: Oid, { object, expected }: Governed, { policy }: Bench): Rights {
+function allowedBehind(role: Oid, { object, expected }: Governed, { policy }: JudgementContext): Rights {
   return role === PUBLIC ? expected.everybody : allowedRights(role, expected, object.owner, policy)
 }
 
 /** A function does not say what it reaches: it counts when its owner holds anything in a governed schema that others do not. */
-function judgeFunction({ object }: Door, governed: ReadonlyMap<Oid, Governed>, bench: Bench): RightDiscrepancy[] {
+function judgeFunction(
+  { object }: Door,
+  governed: ReadonlyMap<Oid, Governed>,
+  context: JudgementContext,
+): RightDiscrepancy[] {
   const leadsIn = [...governed.values()].some(
-    ({ object: reached }) => reached.owner === object.owner || ownRights(object.owner, reached, bench) !== 0,
+    ({ object: reached }) => reached.owner === object.owner || ownRights(object.owner, reached, context) !== 0,
   )
   if (!leadsIn) return []
-  const acted = actedAs(object.owner, bench)
-  const gainsNothing = (role: Oid) => acted.every(used => used === role || bench.policy.mayUse(role).has(used))
+  const acted = actedAs(object.owner, context)
+  const gainsNothing = (role: Oid) => acted.every(used => used === role || context.policy.mayUse(role).has(used))
   const beyond = (role: Oid, rights: Rights) => (gainsNothing(role) ? 0 : rights)
-  return judgeDoor(object, beyond, `acts as ${nameOf(object.owner, bench)}`, bench)
+  return judgeDoor(object, beyond, `acts as ${nameOf(object.owner, context)}`, context)
 }
 
 /** What a role holds that not everybody holds. */
-function ownRights(role: Oid, object: CatalogObject, bench: Bench): Rights {
+function ownRights(role: Oid, object: CatalogObject, context: JudgementContext): Rights {
   const acl = object.acl.filter(({ grantee }) => grantee !== PUBLIC)
-  return heldRights(role, { objects: classOf(object.kind), acl }, bench)
+  return heldRights(role, { objects: classOf(object.kind), acl }, context)
 }
 
 function judgeDoor(
   object: CatalogObject,
   beyond: (role: Oid, rights: Rights) => Rights,
   door: string,
-  bench: Bench,
+  context: JudgementContext,
 ): RightDiscrepancy[] {
   const objects = classOf(object.kind)
   const usable =
-    objects === 'functions' ? rightOf('EXECUTE') : lendable & everyRight(objects, bench.catalog.serverVersion)
+    objects === 'functions' ? rightOf('EXECUTE') : lendable & everyRight(objects, context.catalog.serverVersion)
   const fold = createFold(object.schema)
-  const assessor = createAssessor({ objects, owner: object.owner, expected: nothingExpected }, bench)
+  const assessor = createAssessor({ objects, owner: object.owner, expected: nothingExpected }, context)
   const judge = (acl: CatalogObject['acl'], column: string | null) => {
     for (const claim of assessor.excess(acl)) {
       const rights = withOptions(beyond(claim.holder, claim.rights & usable)) & claim.rights
@@ -119,7 +123,7 @@ function judgeDoor(
   return fold.discrepancies().map(discrepancy => ({ ...discrepancy, door }))
 }
 
-function nameOf(role: Oid, { policy }: Bench): string {
+function nameOf(role: Oid, { policy }: JudgementContext): string {
   return showIdentifier(policy.roleOf(role)?.name ?? String(role))
 }
 

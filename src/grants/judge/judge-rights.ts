@@ -10,15 +10,15 @@ import {
   withoutOptions,
 } from '../model/privileges.ts'
 import type { Source } from './discrepancy.ts'
-import type { Reach, Route } from './effective-roles.ts'
+import type { EffectiveRoles, Route } from './effective-roles.ts'
 import { allowedRights, type Expectation } from './expectation.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
 /** What everything is judged against. */
-export interface Bench {
+export interface JudgementContext {
   readonly catalog: Catalog
   readonly policy: ResolvedPolicy
-  readonly reach: Reach
+  readonly effectiveRoles: EffectiveRoles
   readonly predefined: readonly PredefinedRole[]
 }
 
@@ -98,7 +98,11 @@ export interface Assessor {
 }
 
 /** Only roles that are asked for are judged, beside PUBLIC. */
-export function createAssessor(setting: Setting, bench: Bench, isAsked: (role: Oid) => boolean = () => true): Assessor {
+export function createAssessor(
+  setting: Setting,
+  context: JudgementContext,
+  isAsked: (role: Oid) => boolean = () => true,
+): Assessor {
   const { objects, owner, expected } = setting
   const excessOf = pairMemo((holder, rights): readonly Excess[] => [
     { kind: 'unexpected', holder, rights, source: 'public', route: itself, objects },
@@ -106,14 +110,14 @@ export function createAssessor(setting: Setting, bench: Bench, isAsked: (role: O
   const lackOf = pairMemo(
     (holder, rights): Lack => ({ kind: 'missing', holder, rights, source: null, route: null, objects }),
   )
-  const allowed = pairMemo(role => allowedRights(role, expected, owner, bench.policy))
+  const allowed = pairMemo(role => allowedRights(role, expected, owner, context.policy))
   const claimsBy = (of: Oid, rights: Rights, source: Source): readonly Excess[] =>
-    bench.reach.holders(of).flatMap(({ role, route }) => {
+    context.effectiveRoles.holders(of).flatMap(({ role, route }) => {
       const excess = isAsked(role) ? rights & ~allowed(role, 0) : 0
       return excess === 0 ? [] : [{ kind: 'unexpected', holder: role, rights: excess, source, route, objects } as const]
     })
   const granted = pairMemo((grantee, rights) => claimsBy(grantee, rights, 'grant'))
-  const standing = withoutRepetition(standingSources(setting, bench).flatMap(one => claimsBy(...one)))
+  const standing = withoutRepetition(standingSources(setting, context).flatMap(one => claimsBy(...one)))
   return {
     excess(acl) {
       const lists: (readonly Excess[])[] = []
@@ -132,7 +136,7 @@ export function createAssessor(setting: Setting, bench: Bench, isAsked: (role: O
       if (everybody !== 0) found.push(lackOf(PUBLIC, everybody))
       for (const [role, wanted] of expected.direct) {
         const isGranted = (wanted & ~rightsIn(acl, role)) === 0
-        const lack = isGranted ? 0 : wanted & ~heldRights(role, { objects, acl }, bench)
+        const lack = isGranted ? 0 : wanted & ~heldRights(role, { objects, acl }, context)
         if (lack !== 0) found.push(lackOf(role, lack))
       }
       return found
@@ -157,7 +161,7 @@ function pairMemo<Value>(make: (role: Oid, rights: Rights) => Value): (role: Oid
 type StandingSource = readonly [of: Oid, rights: Rights, source: Source]
 
 /** Who holds rights on the objects whatever their ACLs say. */
-function standingSources({ owner, objects }: Setting, { catalog, predefined }: Bench): StandingSource[] {
+function standingSources({ owner, objects }: Setting, { catalog, predefined }: JudgementContext): StandingSource[] {
   if (owner === null) return []
   return [
     [owner, withOptions(everyRight(objects, catalog.serverVersion)), 'owner'],
@@ -182,12 +186,16 @@ function withoutRepetition(claims: readonly Excess[]): readonly Excess[] {
 }
 
 /** What a role can do on such objects as it is, without SET ROLE. */
-export function heldRights(role: Oid, { acl, objects }: { objects: ObjectClass; acl: Acl }, bench: Bench): Rights {
-  const everything = everyRight(objects, bench.catalog.serverVersion)
-  if (bench.policy.roleOf(role)?.superuser) return everything
-  const inherited = bench.reach.inherited(role)
+export function heldRights(
+  role: Oid,
+  { acl, objects }: { objects: ObjectClass; acl: Acl },
+  context: JudgementContext,
+): Rights {
+  const everything = everyRight(objects, context.catalog.serverVersion)
+  if (context.policy.roleOf(role)?.superuser) return everything
+  const inherited = context.effectiveRoles.inherited(role)
   let rights = 0
   for (const entry of acl) if (entry.grantee === PUBLIC || inherited.has(entry.grantee)) rights |= entry.rights
-  for (const { oid, rights: power } of bench.predefined) if (inherited.has(oid)) rights |= power[objects]
+  for (const { oid, rights: power } of context.predefined) if (inherited.has(oid)) rights |= power[objects]
   return withoutOptions(rights) & everything
 }

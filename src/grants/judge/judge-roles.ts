@@ -10,23 +10,23 @@ import {
 import { attributesOf } from '../model/policy.ts'
 import { everyRight, type Rights, rightsOf, withoutOptions } from '../model/privileges.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
-import { type Bench, createAssessor } from './judge-rights.ts'
+import { createAssessor, type JudgementContext } from './judge-rights.ts'
 import type { ListedRole, ResolvedPolicy } from './resolved-policy.ts'
 
 /** Roles that are missing, have other attributes, are used by others than their members, or may do things to the database. */
-export function judgeRoles(bench: Bench): Discrepancy[] {
-  const { policy } = bench
+export function judgeRoles(context: JudgementContext): Discrepancy[] {
+  const { policy } = context
   const missing = policy.listed.filter(({ role }) => !role)
   return [
     ...missing.map(({ name }) => ({ type: 'role-missing', name }) as const),
-    ...judgeAttributes(bench),
-    ...judgeUnbounded(bench),
-    ...judgeMembers(bench),
-    ...judgeDatabase(bench),
+    ...judgeAttributes(context),
+    ...judgeUnbounded(context),
+    ...judgeMembers(context),
+    ...judgeDatabase(context),
   ]
 }
 
-function judgeAttributes({ policy }: Bench): Discrepancy[] {
+function judgeAttributes({ policy }: JudgementContext): Discrepancy[] {
   return policy.listed.flatMap(({ role, policy: wanted }) => {
     if (!role) return []
     const expected = attributesOf(wanted)
@@ -37,27 +37,31 @@ function judgeAttributes({ policy }: Bench): Discrepancy[] {
 }
 
 /** A listed role that is a superuser itself, or has CREATEROLE, is told of as an attribute. */
-function judgeUnbounded({ policy, reach }: Bench): Discrepancy[] {
-  return reach.unbounded
+function judgeUnbounded({ policy, effectiveRoles }: JudgementContext): Discrepancy[] {
+  return effectiveRoles.unbounded
     .filter(
       ({ role, as, route }) => !policy.mayActAs(role, as) && (route.path.length > 0 || !policy.listedByOid.has(role)),
     )
     .map(found => ({ type: 'unbounded', ...found }) as const)
 }
 
-function judgeMembers(bench: Bench): Discrepancy[] {
-  const byRole = Map.groupBy(bench.catalog.memberships, edge => edge.role)
-  return [...bench.policy.listedByOid].flatMap(([oid, entry]) => {
+function judgeMembers(context: JudgementContext): Discrepancy[] {
+  const byRole = Map.groupBy(context.catalog.memberships, edge => edge.role)
+  return [...context.policy.listedByOid].flatMap(([oid, entry]) => {
     const edges = byRole.get(oid) ?? []
     return [
-      ...missingMembers(oid, entry, bench),
-      ...unexpectedMembers(oid, edges, bench),
-      ...administrators(oid, edges, bench),
+      ...missingMembers(oid, entry, context),
+      ...unexpectedMembers(oid, edges, context),
+      ...administrators(oid, edges, context),
     ]
   })
 }
 
-function missingMembers(oid: Oid, { policy: wanted }: ListedRole, { policy, catalog }: Bench): Discrepancy[] {
+function missingMembers(
+  oid: Oid,
+  { policy: wanted }: ListedRole,
+  { policy, catalog }: JudgementContext,
+): Discrepancy[] {
   return (wanted.members ?? []).flatMap(name => {
     const member = policy.oidOf(name)
     const uses = catalog.memberships.some(
@@ -68,8 +72,12 @@ function missingMembers(oid: Oid, { policy: wanted }: ListedRole, { policy, cata
 }
 
 /** Everybody who can use the role, and whoever else the catalog has as its member. */
-function unexpectedMembers(oid: Oid, edges: readonly Membership[], { policy, reach }: Bench): Discrepancy[] {
-  const users = new Map(reach.holders(oid).map(({ role, route }) => [role, route]))
+function unexpectedMembers(
+  oid: Oid,
+  edges: readonly Membership[],
+  { policy, effectiveRoles }: JudgementContext,
+): Discrepancy[] {
+  const users = new Map(effectiveRoles.holders(oid).map(({ role, route }) => [role, route]))
   for (const { member } of edges) {
     if (!users.has(member) && !policy.isTrusted(member)) users.set(member, { path: [oid], by: 'set' })
   }
@@ -79,7 +87,7 @@ function unexpectedMembers(oid: Oid, edges: readonly Membership[], { policy, rea
 }
 
 /** Members that may use the role and, by their ADMIN option, let others use it. */
-function administrators(oid: Oid, edges: readonly Membership[], { policy }: Bench): Discrepancy[] {
+function administrators(oid: Oid, edges: readonly Membership[], { policy }: JudgementContext): Discrepancy[] {
   const members = edges.filter(
     edge =>
       edge.admin &&
@@ -98,15 +106,15 @@ function comesOfCreating({ member, grantor, inherit, set }: Membership, policy: 
 }
 
 /** Rights on the database are judged of listed roles only, beyond those of PUBLIC. */
-function judgeDatabase(bench: Bench): RightDiscrepancy[] {
-  const { catalog, policy } = bench
+function judgeDatabase(context: JudgementContext): RightDiscrepancy[] {
+  const { catalog, policy } = context
   const { database, serverVersion } = catalog
   const direct = new Map<Oid, Rights>()
   for (const [oid, { policy: wanted }] of policy.listedByOid) direct.set(oid, rightsOf(wanted.database ?? []))
   const expected = { id: 0, direct, everybody: rightsIn(database.acl, PUBLIC) }
   const ownerHolds = { grantee: database.owner, grantor: database.owner, rights: everyRight('database', serverVersion) }
   const setting = { objects: 'database', owner: null, expected } as const
-  const assessor = createAssessor(setting, bench, role => policy.listedByOid.has(role))
+  const assessor = createAssessor(setting, context, role => policy.listedByOid.has(role))
   const acl = [...withoutOwner(database), ownerHolds]
   const about = {
     type: 'right',

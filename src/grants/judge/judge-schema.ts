@@ -1,4 +1,4 @@
-import type { Steps } from '../../concurrency/steps.ts'
+import type { SlicedWork } from '../../concurrency/steps.ts'
 import type { Acl } from '../model/acl.ts'
 import type { Catalog, CatalogObject, GovernedSchema, Oid } from '../model/catalog.ts'
 import { columnsInOrder } from '../model/in-order.ts'
@@ -6,7 +6,7 @@ import type { SchemaPolicy } from '../model/policy.ts'
 import { everyRight, type ObjectClass, objectClasses } from '../model/privileges.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { classOf, type Expectation, type Expectations, expectGrants } from './expectation.ts'
-import { type Assessor, type Bench, type Claim, createAssessor, type Setting } from './judge-rights.ts'
+import { type Assessor, type Claim, createAssessor, type JudgementContext, type Setting } from './judge-rights.ts'
 
 /** A schema as the policy wants it and as it is. */
 export interface SchemaUnderJudgement {
@@ -21,19 +21,19 @@ const aStep = 128
 /** Everything about one schema but its default privileges. Names in the policy that nothing has go to `unmatched`. */
 export function* judgeSchema(
   subject: SchemaUnderJudgement,
-  bench: Bench,
+  context: JudgementContext,
   unmatched: (pattern: string) => void,
-): Steps<Discrepancy[]> {
+): SlicedWork<Discrepancy[]> {
   const { wanted, actual } = subject
-  const owner = wanted.owner === undefined ? undefined : bench.policy.oidOf(wanted.owner)
+  const owner = wanted.owner === undefined ? undefined : context.policy.oidOf(wanted.owner)
   const fold = createFold(subject.name)
   const everything = [actual.self, ...actual.objects]
   const byClass = Map.groupBy(everything, object => classOf(object.kind))
   for (const objects of objectClasses) {
     const ofClass = byClass.get(objects) ?? []
-    const expectations = expectGrants(wanted, objects, bench.policy, bench.catalog.serverVersion)
+    const expectations = expectGrants(wanted, objects, context.policy, context.catalog.serverVersion)
     const groups = yield* groupAlike(ofClass, objects, expectations)
-    for (const group of groups) yield* judgeGroup(group, owner, bench, fold)
+    for (const group of groups) yield* judgeGroup(group, owner, context, fold)
     for (const pattern of expectations.unmatched) unmatched(pattern)
   }
   return [...(owner === undefined ? [] : judgeOwners(subject.name, everything, owner)), ...fold.discrepancies()]
@@ -60,7 +60,7 @@ function* groupAlike(
   objects: readonly CatalogObject[],
   ofClass: ObjectClass,
   expectations: Expectations,
-): Steps<readonly Group[]> {
+): SlicedWork<readonly Group[]> {
   const groups: Group[] = []
   let sorted = 0
   const known = new Map<Expectation, Map<Oid, Group>>()
@@ -82,10 +82,10 @@ function* groupAlike(
   return groups
 }
 
-function* judgeGroup(group: Group, owner: Oid | undefined, bench: Bench, fold: Fold): Steps<void> {
+function* judgeGroup(group: Group, owner: Oid | undefined, context: JudgementContext, fold: Fold): SlicedWork<void> {
   const { byAcl } = group
-  const assessor = createAssessor(group, bench)
-  const owning = group.owner === owner ? createAssessor(withOwner(group, owner, bench.catalog), bench) : assessor
+  const assessor = createAssessor(group, context)
+  const owning = group.owner === owner ? createAssessor(withOwner(group, owner, context.catalog), context) : assessor
   let judged = 0
   for (const [acl, members] of byAcl) {
     for (const excess of assessor.excess(acl)) fold.add(excess, members)

@@ -12,7 +12,7 @@ import { type Rights, rightOf } from '../model/privileges.ts'
 import type { Draft } from './draft.ts'
 
 /** Who will run a plan: a superuser, or a managed server's admin that has to take the roles that it acts as. */
-export interface Runner {
+export interface Operator {
   readonly isSuperuser: boolean
   /**
    * Why statements that need the rights of these roles, each as if by itself, cannot be run; null when they can. What
@@ -32,12 +32,12 @@ export interface Runner {
   /** Why an object of a schema cannot be given to a role: that needs its own CREATE there, except from a superuser. */
   giveTo(role: Oid, schema: string): string | null
   /** The memberships that were taken and are to be given back. */
-  readonly taken: readonly Taken[]
+  readonly temporaryMemberships: readonly TemporaryMembership[]
   /** Notes that the runner made the role, and thereby administers it (16 and later). */
   madeRole(role: Oid): Membership | null
 }
 
-export interface Taken {
+export interface TemporaryMembership {
   readonly role: Oid
   /** What the runner had by its own grant before; null: nothing. */
   readonly before: Membership | null
@@ -50,13 +50,13 @@ interface RunnerInput {
   /** 16 and later. */
   readonly isModern: boolean
   /** Called before the first statement that needs it. */
-  readonly onTake: (taken: Taken) => void
+  readonly onTake: (taken: TemporaryMembership) => void
 }
 
 /** Roles as numbers do not read well, so reasons name them by this. */
 type NameOf = (role: Oid) => string
 
-export function superuserRunner(): Runner {
+export function superuserOperator(): Operator {
   const can = () => null
   return {
     isSuperuser: true,
@@ -68,16 +68,16 @@ export function superuserRunner(): Runner {
     moveDatabase: can,
     useSchema: can,
     giveTo: can,
-    taken: [],
+    temporaryMemberships: [],
     madeRole: () => null,
   }
 }
 
-export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
+export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
   const { draft, isModern } = input
   const self = draft.role(input.role)
-  if (self?.superuser) return superuserRunner()
-  const taken: Taken[] = []
+  if (self?.superuser) return superuserOperator()
+  const taken: TemporaryMembership[] = []
   const who = self ? nameOf(self.oid) : 'the operator'
   const memberships = () => [...draft.memberships, ...taken.map(({ role }) => asMember(role, input.role))]
   const inherited = () => closure(input.role, memberships(), edge => edge.inherit)
@@ -115,7 +115,7 @@ export function createRunner(input: RunnerInput, nameOf: NameOf): Runner {
   }
   return {
     isSuperuser: false,
-    taken,
+    temporaryMemberships: taken,
     manageMembers,
     actAs,
     useSchema(name) {
@@ -166,8 +166,8 @@ function asMember(role: Oid, member: Oid): Membership {
   return { role, member, grantor: member, inherit: true, set: true, admin: false }
 }
 
-function isOwn(edge: Membership, role: Oid, runner: Oid): boolean {
-  return edge.role === role && edge.member === runner && edge.grantor === runner
+function isOwn(edge: Membership, role: Oid, operator: Oid): boolean {
+  return edge.role === role && edge.member === operator && edge.grantor === operator
 }
 
 function closure(start: Oid, edges: readonly Membership[], follows: (edge: Membership) => boolean): Set<Oid> {

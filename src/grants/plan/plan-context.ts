@@ -1,22 +1,22 @@
-import type { Comparison } from '../judge/compare.ts'
+import type { GrantsComparison } from '../judge/compare.ts'
 import type { Oid } from '../model/catalog.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import type { Draft } from './draft.ts'
-import type { Runner } from './operator.ts'
+import type { Operator } from './operator.ts'
 import type { PrivilegePlanner } from './privilege-steps.ts'
 
 /** What the settling of one discrepancy works with. */
 export interface PlanContext {
   readonly policy: GrantsPolicy
   readonly draft: Draft
-  readonly runner: Runner
+  readonly operator: Operator
   readonly privileges: PrivilegePlanner
   /** Null where any superuser may run the plan. */
-  readonly operator: Oid | null
+  readonly operatorRole: Oid | null
   /** Whether memberships have options of their own: 16 and later. */
   readonly isModern: boolean
   /** The comparison that the discrepancy is of. */
-  readonly comparison: Comparison
+  readonly comparison: GrantsComparison
   nameOf(role: Oid): string
   /** Adds statements. */
   emit(statements: readonly string[]): void

@@ -1,14 +1,14 @@
 import { printable } from '../../printable.ts'
-import { type Comparison, compareGrants } from '../judge/compare.ts'
+import { compareGrants, type GrantsComparison } from '../judge/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../judge/describe.ts'
 import type { Discrepancy } from '../judge/discrepancy.ts'
 import type { Catalog, Oid } from '../model/catalog.ts'
 import { quoteIdentifier, showIdentifier } from '../model/identifiers.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import { createDraft } from './draft.ts'
-import { createRunner, superuserRunner, type Taken } from './operator.ts'
+import { createOperator, superuserOperator, type TemporaryMembership } from './operator.ts'
 import { createPrivilegePlanner } from './privilege-steps.ts'
-import { settle } from './remediate.ts'
+import { remediate } from './remediate.ts'
 
 /** Statements that follow from one reason. */
 export interface PlanStep {
@@ -30,29 +30,31 @@ export interface GrantsPlan {
 
 /**
  * Works the statements out on a draft of the catalog, comparing it with the policy again after each round, so that what
- * rested on a right that has to go is granted anew. `operator` is who will run it; null: some superuser.
+ * rested on a right that has to go is granted anew. `operatorRole` is who will run it; null: some superuser.
  */
-export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid | null): GrantsPlan {
+export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole: Oid | null): GrantsPlan {
   const draft = createDraft(catalog)
   const steps: PlanStep[] = []
   const impossible: string[] = []
   const isModern = catalog.serverVersion >= 160000
   const nameOf = (role: Oid) => draft.role(role)?.name ?? String(role)
   const show = (role: Oid) => showIdentifier(nameOf(role))
-  const take = (taken: Taken) => steps.push(takeStep(taken, { nameOf, isModern }))
-  const runner =
-    operator === null ? superuserRunner() : createRunner({ draft, role: operator, isModern, onTake: take }, show)
+  const take = (taken: TemporaryMembership) => steps.push(takeStep(taken, { nameOf, isModern }))
+  const operator =
+    operatorRole === null
+      ? superuserOperator()
+      : createOperator({ draft, role: operatorRole, isModern, onTake: take }, show)
   const refused = new Set<string>()
-  const settleOne = (found: Discrepancy, comparison: Comparison): boolean => {
-    const line = describeInLine(describeDiscrepancy(found, comparison.bench))
+  const settleOne = (found: Discrepancy, comparison: GrantsComparison): boolean => {
+    const line = describeInLine(describeDiscrepancy(found, comparison.context))
     const privileges = createPrivilegePlanner({
       draft,
-      isJudged: role => comparison.bench.policy.isJudged(role),
-      mayGiveTo: (role, schema) => runner.giveTo(role, schema) === null,
+      isJudged: role => comparison.context.policy.isJudged(role),
+      mayGiveTo: (role, schema) => operator.giveTo(role, schema) === null,
     })
     const before = steps.length
-    const reason = settle(found, {
-      ...{ policy, draft, runner, privileges, operator, isModern, comparison, nameOf },
+    const reason = remediate(found, {
+      ...{ policy, draft, operator, privileges, operatorRole, isModern, comparison, nameOf },
       emit: statements => steps.push({ comment: line, statements }),
     })
     if (reason !== null) {
@@ -62,11 +64,11 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operator: Oid
     return steps.length > before
   }
   const isRefused = (found: Discrepancy) => refused.has(identityOf(found))
-  const { discrepancies, bench } = settleAll(() => compareGrants(policy, draft.catalog()), settleOne, isRefused)
-  const lineOf = (found: Discrepancy) => describeInLine(describeDiscrepancy(found, bench))
+  const { discrepancies, context } = settleAll(() => compareGrants(policy, draft.catalog()), settleOne, isRefused)
+  const lineOf = (found: Discrepancy) => describeInLine(describeDiscrepancy(found, context))
   for (const found of discrepancies.filter(one => !isRefused(one)))
     impossible.push(`${lineOf(found)}: no statement is known that mends it`)
-  const giveBack = runner.taken.toReversed().map(taken => giveBackStep(taken, nameOf))
+  const giveBack = operator.temporaryMemberships.toReversed().map(taken => giveBackStep(taken, nameOf))
   return { steps: [...steps, ...giveBack], impossible, left: discrepancies.map(lineOf) }
 }
 
@@ -74,10 +76,10 @@ const roundsAtMost = 100
 
 /** Settles the discrepancies of the lowest rank that can be settled, compares again, and so on. Returns what it came to. */
 function settleAll(
-  compare: () => Comparison,
-  settleOne: (found: Discrepancy, comparison: Comparison) => boolean,
+  compare: () => GrantsComparison,
+  settleOne: (found: Discrepancy, comparison: GrantsComparison) => boolean,
   isRefused: (found: Discrepancy) => boolean,
-): Comparison {
+): GrantsComparison {
   for (let round = 0; ; round++) {
     const comparison = compare()
     const open = comparison.discrepancies.filter(found => !isRefused(found))
@@ -125,7 +127,7 @@ function identityOf(found: Discrepancy): string {
 }
 
 function takeStep(
-  { role }: Taken,
+  { role }: TemporaryMembership,
   { nameOf, isModern }: { nameOf: (role: Oid) => string; isModern: boolean },
 ): PlanStep {
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
@@ -135,7 +137,7 @@ function takeStep(
   }
 }
 
-function giveBackStep({ role, before }: Taken, nameOf: (role: Oid) => string): PlanStep {
+function giveBackStep({ role, before }: TemporaryMembership, nameOf: (role: Oid) => string): PlanStep {
   const name = quoteIdentifier(nameOf(role))
   const comment = `give ${showIdentifier(nameOf(role))} back`
   if (!before) return { comment, statements: [`REVOKE ${name} FROM CURRENT_USER`] }

@@ -22,14 +22,16 @@ import { alterWord, defaultsWord, objectName } from './statements.ts'
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
 
 /** Sequences that belong to a table are left to follow it. */
-export function settleOwner(found: OwnerDiscrepancy, context: PlanContext): Refusal {
+export function remediateOwner(found: OwnerDiscrepancy, context: PlanContext): Refusal {
   const { objects, schema, targets, expected, actual } = found
-  const { draft, runner, emit, nameOf } = context
+  const { draft, operator, emit, nameOf } = context
   const movable = targets.filter(object => object.ownedBy === null && draft.object(object).owner !== expected)
-  const problem = runner.actAs([actual, expected])
+  const problem = operator.actAs([actual, expected])
   if (problem || movable.length === 0) return problem
   const lacks =
-    objects === 'schema' ? runner.createInDatabase() : (runner.useSchema(schema) ?? runner.giveTo(expected, schema))
+    objects === 'schema'
+      ? operator.createInDatabase()
+      : (operator.useSchema(schema) ?? operator.giveTo(expected, schema))
   if (lacks) return lacks
   for (const object of movable) draft.setOwner(object, expected)
   const owner = quoteIdentifier(nameOf(expected))
@@ -37,12 +39,12 @@ export function settleOwner(found: OwnerDiscrepancy, context: PlanContext): Refu
   return null
 }
 
-export function settleRight(found: RightDiscrepancy, context: PlanContext): Refusal {
+export function remediateRight(found: RightDiscrepancy, context: PlanContext): Refusal {
   if (found.kind === 'missing') return changeAll(found, context, object => grantSteps(found, object, context))
   const { route, source } = found
   const path = route?.path ?? []
   const holder = path.at(-1) ?? found.holder
-  const { policy } = context.comparison.bench
+  const { policy } = context.comparison.context
   const isOwnGrant = path.length === 0 || (source === 'grant' && !policy.isJudged(holder) && !policy.isTrusted(holder))
   if (source === 'owner' && path.length === 0) return moveDatabase(found.holder, context)
   if (isOwnGrant && (source === 'grant' || source === 'public'))
@@ -60,12 +62,12 @@ function changeAll(
   context: PlanContext,
   change: (object: CatalogObject) => PrivilegeStep[],
 ): Refusal {
-  const { draft, runner, emit } = context
+  const { draft, operator, emit } = context
   const byOwner = Map.groupBy(targets.flat(), object => draft.object(object).owner)
   const problems: Refusal[] = []
   const statements: string[] = []
   for (const [owner, objects] of byOwner) {
-    const problem = runner.actAs([owner]) ?? runner.useSchema(schema)
+    const problem = operator.actAs([owner]) ?? operator.useSchema(schema)
     if (problem) problems.push(problem)
     else statements.push(...asOwner(owner, objects[0], objects.map(change), context))
   }
@@ -81,12 +83,12 @@ function asOwner(
   owner: Oid,
   object: CatalogObject | undefined,
   changes: readonly (readonly PrivilegeStep[])[],
-  { draft, runner, nameOf }: PlanContext,
+  { draft, operator, nameOf }: PlanContext,
 ): string[] {
   const statements = renderSteps(changes, nameOf)
   const schema = object && draft.schema(object.schema)
   const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
-  if (runner.isSuperuser || !isNamed || statements.length === 0) return statements
+  if (operator.isSuperuser || !isNamed || statements.length === 0) return statements
   const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
   const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
   return [become, ...inTurn, cease]
@@ -102,23 +104,23 @@ function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['dr
 
 /** Whether a role on a route may have the right that the route leads to, or is not judged. */
 function isEntitled(role: Oid, found: RightDiscrepancy, { comparison, policy }: PlanContext): boolean {
-  const { bench } = comparison
+  const { context } = comparison
   const object = found.targets.find(list => list.length > 0)?.[0]
-  if (!bench.policy.isJudged(role) || !object) return true
+  if (!context.policy.isJudged(role) || !object) return true
   if (found.objects === 'database') {
-    const listed = bench.policy.listedByOid.get(role)
+    const listed = context.policy.listedByOid.get(role)
     return !listed || (found.rights & ~rightsOf(listed.policy.database ?? [])) === 0
   }
-  if (found.door) return role === object.owner || bench.policy.mayUse(role).has(object.owner)
+  if (found.door) return role === object.owner || context.policy.mayUse(role).has(object.owner)
   const wanted = policy.schemas?.[found.schema] ?? {}
-  const expected = expectGrants(wanted, classOf(object.kind), bench.policy, bench.catalog.serverVersion).of(object)
-  return (found.rights & ~allowedRights(role, expected, object.owner, bench.policy)) === 0
+  const expected = expectGrants(wanted, classOf(object.kind), context.policy, context.catalog.serverVersion).of(object)
+  return (found.rights & ~allowedRights(role, expected, object.owner, context.policy)) === 0
 }
 
-export function settleDefault(found: DefaultDiscrepancy, context: PlanContext): Refusal {
-  const { draft, runner, emit, nameOf } = context
+export function remediateDefault(found: DefaultDiscrepancy, context: PlanContext): Refusal {
+  const { draft, operator, emit, nameOf } = context
   const schema = found.everywhere ? null : found.schema
-  const problem = runner.actAs([found.role])
+  const problem = operator.actAs([found.role])
   if (problem) return problem
   const entry = draft.defaultAcl({ role: found.role, schema, objects: found.objects })
   const grantee = found.route?.path.at(-1) ?? found.holder

@@ -4,11 +4,11 @@ import { bootstrapSuperuser, type Membership, type Oid, type RoleAttribute, role
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { attributesOf } from '../model/policy.ts'
 import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
-import { settleDefault, settleOwner, settleRight } from './remediate-rights.ts'
+import { remediateDefault, remediateOwner, remediateRight } from './remediate-rights.ts'
 import { cutRoute, revokeEdge } from './revoke-membership.ts'
 
 /** Emits the statements that mend one discrepancy, refuses to, or leaves it to what mends another one. */
-export function settle(found: Discrepancy, context: PlanContext): Refusal {
+export function remediate(found: Discrepancy, context: PlanContext): Refusal {
   switch (found.type) {
     case 'role-missing':
       return createRole(found.name, context)
@@ -25,11 +25,11 @@ export function settle(found: Discrepancy, context: PlanContext): Refusal {
     case 'schema-missing':
       return createSchema(found.name, found.owner, context)
     case 'owner':
-      return settleOwner(found, context)
+      return remediateOwner(found, context)
     case 'right':
-      return settleRight(found, context)
+      return remediateRight(found, context)
     case 'default':
-      return settleDefault(found, context)
+      return remediateDefault(found, context)
   }
 }
 
@@ -46,28 +46,32 @@ function attributeWord(attribute: RoleAttribute, value: boolean): string {
   return value ? attributeWords[attribute] : `NO${attributeWords[attribute]}`
 }
 
-function createRole(name: string, { policy, draft, runner, emit }: PlanContext): Refusal {
+function createRole(name: string, { policy, draft, operator, emit }: PlanContext): Refusal {
   const attributes = attributesOf(policy.roles?.[name] ?? {})
   const wanted = roleAttributes.filter(attribute => attributes[attribute])
-  const problem = runner.createRole(wanted)
+  const problem = operator.createRole(wanted)
   if (problem) return problem
   const words = wanted.map(attribute => ` ${attributeWord(attribute, true)}`).join('')
   emit([`CREATE ROLE ${quoteIdentifier(name)}${words}`])
   const made = draft.addRole({ name, ...attributes, inherit: true })
-  const administration = runner.madeRole(made.oid)
+  const administration = operator.madeRole(made.oid)
   if (administration) draft.setMemberships([...draft.memberships, administration])
   return null
 }
 
 function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: PlanContext): Refusal {
-  const { draft, runner, emit, operator } = context
+  const { draft, operator, emit, operatorRole } = context
   const role = draft.role(oid)
   if (!role) return null
   if (!value && attribute === 'superuser' && oid === bootstrapSuperuser)
     return 'the superuser that initdb made stays one: name it in trustedRoles'
-  if (!value && oid === operator && (attribute === 'superuser' || (attribute === 'createRole' && !runner.isSuperuser)))
+  if (
+    !value &&
+    oid === operatorRole &&
+    (attribute === 'superuser' || (attribute === 'createRole' && !operator.isSuperuser))
+  )
     return 'it runs the plan itself: run it as another role, or name it in trustedRoles'
-  const problem = runner.alterRole(role, attribute)
+  const problem = operator.alterRole(role, attribute)
   if (problem) return problem
   emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${attributeWord(attribute, value)}`])
   draft.setRole({ ...role, [attribute]: value })
@@ -77,19 +81,19 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
 /** Ends what lets a role do everything. */
 function bind({ role, as, route }: Extract<Discrepancy, { type: 'unbounded' }>, context: PlanContext): Refusal {
   if (route.path.length === 0) return alterRole(role, as, false, context)
-  const { policy } = context.comparison.bench
+  const { policy } = context.comparison.context
   return cutRoute(role, route.path, user => policy.mayActAs(user, as) || !policy.isJudged(user), context)
 }
 
 function addMember(role: Oid, member: string, context: PlanContext): Refusal {
-  const { draft, runner, emit, nameOf, operator, isModern } = context
+  const { draft, operator, emit, nameOf, operatorRole, isModern } = context
   const known = draft.roleNamed(member)
   if (!known) return 'there is no role of that name, and `roles` does not say what it is'
-  const problem = runner.manageMembers(role)
+  const problem = operator.manageMembers(role)
   if (problem) return problem
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   emit([`GRANT ${quoteIdentifier(nameOf(role))} TO ${quoteIdentifier(member)}${options}`])
-  const grantor = runner.isSuperuser ? bootstrapSuperuser : (operator ?? bootstrapSuperuser)
+  const grantor = operator.isSuperuser ? bootstrapSuperuser : (operatorRole ?? bootstrapSuperuser)
   // What the same grantor gave before is the same grant, which keeps its ADMIN option.
   const isSame = (edge: Membership) => edge.role === role && edge.member === known.oid && edge.grantor === grantor
   const admin = draft.memberships.some(edge => isSame(edge) && edge.admin)
@@ -99,7 +103,7 @@ function addMember(role: Oid, member: string, context: PlanContext): Refusal {
 }
 
 function removeMember(role: Oid, member: Oid, route: Route, context: PlanContext): Refusal {
-  const { policy } = context.comparison.bench
+  const { policy } = context.comparison.context
   return cutRoute(member, route.path, user => policy.isTrusted(user) || policy.mayUse(user).has(role), context)
 }
 
@@ -108,11 +112,11 @@ function removeAdmin(role: Oid, member: Oid, context: PlanContext): Refusal {
   return refusalOf(edges.map(edge => revokeEdge(edge, 'ADMIN OPTION FOR ', context)))
 }
 
-function createSchema(name: string, owner: string | null, { draft, runner, emit }: PlanContext): Refusal {
+function createSchema(name: string, owner: string | null, { draft, operator, emit }: PlanContext): Refusal {
   const role = owner === null ? undefined : draft.roleNamed(owner)
   if (owner === null) return 'the policy does not say who is to own it'
   if (!role) return `its owner ${owner} is missing`
-  const problem = runner.createInDatabase() ?? runner.actAs([role.oid])
+  const problem = operator.createInDatabase() ?? operator.actAs([role.oid])
   if (problem) return problem
   emit([`CREATE SCHEMA ${quoteIdentifier(name)} AUTHORIZATION ${quoteIdentifier(owner)}`])
   draft.addSchema(name, role.oid)

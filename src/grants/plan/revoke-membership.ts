@@ -31,11 +31,11 @@ function revokeMembership(role: Oid, member: Oid, context: PlanContext): Refusal
 
 /** From 16 on a membership is taken back by its grantor, and what the member granted by its ADMIN option goes with it. */
 export function revokeEdge(edge: Membership, what: '' | 'ADMIN OPTION FOR ', context: PlanContext): Refusal {
-  const { draft, runner, emit, nameOf, isModern } = context
+  const { draft, operator, emit, nameOf, isModern } = context
   const { memberships } = draft
   if (!memberships.includes(edge)) return null
   const problem =
-    runner.manageMembers(edge.role) ?? (isModern && !runner.isSuperuser ? runner.actAs([edge.grantor]) : null)
+    operator.manageMembers(edge.role) ?? (isModern && !operator.isSuperuser ? operator.actAs([edge.grantor]) : null)
   if (problem) return problem
   const by = isModern ? ` GRANTED BY ${quoteIdentifier(nameOf(edge.grantor))} CASCADE` : ''
   emit([`REVOKE ${what}${quoteIdentifier(nameOf(edge.role))} FROM ${quoteIdentifier(nameOf(edge.member))}${by}`])

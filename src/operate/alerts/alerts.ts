@@ -1,10 +1,10 @@
-import { type Identity, readIdentity } from '../../alerts/identity.ts'
+import { type Identity, readMonitorIdentity } from '../../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
 import { createMetadataServer } from '../../clients/google/metadata.ts'
 import { createMonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import type { Clock } from '../../clock.ts'
-import { within } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/retry.ts'
 import type { Environment } from '../../config/environment.ts'
 import type { Config } from '../../config/schema.ts'
 import { DriftwatchError } from '../../errors.ts'
@@ -46,8 +46,8 @@ export function openAlerts({ config, environment, clock, signal, project, servic
 
   async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
     const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
-    const here = await within(clock, metadataTimeoutMs, signal, deadline =>
-      readIdentity({ config, environment, metadata, process: '' }, deadline.signal),
+    const here = await withDeadline(clock, metadataTimeoutMs, signal, deadline =>
+      readMonitorIdentity({ config, environment, metadata, process: '' }, deadline.signal),
     )
     return { project: project ?? here.project, monitor: service ?? here.monitor }
   }
@@ -55,7 +55,7 @@ export function openAlerts({ config, environment, clock, signal, project, servic
   return {
     async plan() {
       const who = await identify()
-      return within(clock, readTimeoutMs, signal, deadline => inspectAlerts({ client, config, ...who }, deadline))
+      return withDeadline(clock, readTimeoutMs, signal, deadline => inspectAlerts({ client, config, ...who }, deadline))
     },
     apply: (plan, onProgress) => applyAlerts(plan, { client, writer, clock, signal, onProgress }),
     async close() {

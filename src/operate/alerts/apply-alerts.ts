@@ -1,9 +1,9 @@
 import type { AlertsPlan } from '../../alerts/policies/inspect.ts'
-import type { Step } from '../../alerts/policies/policy-plan.ts'
+import type { PolicyStep } from '../../alerts/policies/policy-plan.ts'
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import type { MonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import type { Clock } from '../../clock.ts'
-import { type Deadline, within } from '../../concurrency/retry.ts'
+import { type Deadline, withDeadline } from '../../concurrency/retry.ts'
 import { formatDuration } from '../../duration.ts'
 import { asDriftwatchError, type DriftwatchError } from '../../errors.ts'
 
@@ -25,7 +25,7 @@ const waitMs = 15_000
 
 /** A step that could not be taken, and why. */
 export interface FailedStep {
-  readonly step: Step
+  readonly step: PolicyStep
   readonly error: DriftwatchError
 }
 
@@ -51,18 +51,18 @@ export async function applyAlerts({ project, steps }: AlertsPlan, options: Apply
 }
 
 /** Whether it is known beforehand that a policy's metric will not come. */
-function isHopeless(step: Step, failed: readonly FailedStep[]): boolean {
+function isHopeless(step: PolicyStep, failed: readonly FailedStep[]): boolean {
   if (step.kind !== 'create-policy' && step.kind !== 'update-policy') return false
   const missing = failed.flatMap(each => (each.step.kind === 'create-descriptor' ? [each.step.descriptor.type] : []))
   return step.policy.conditions.some(({ filter }) => missing.some(type => filter.includes(`"${type}"`)))
 }
 
 /** New metrics are unknown for some minutes from `since` on: that is waited for; null: not at all. */
-async function takeStep(project: string, step: Step, since: number | null, options: ApplyOptions): Promise<void> {
+async function takeStep(project: string, step: PolicyStep, since: number | null, options: ApplyOptions): Promise<void> {
   const { clock, signal, onProgress } = options
   for (;;) {
     try {
-      return await within(clock, stepTimeoutMs, signal, deadline => write(project, step, options, deadline))
+      return await withDeadline(clock, stepTimeoutMs, signal, deadline => write(project, step, options, deadline))
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
       const waited = clock.monotonic() - (since ?? Number.NEGATIVE_INFINITY)
@@ -78,7 +78,7 @@ function isUnknownMetric({ code, message }: DriftwatchError): boolean {
   return code === 'NOT_FOUND' && /metric/i.test(message) && !/notification channel/i.test(message)
 }
 
-function write(project: string, step: Step, { client, writer }: ApplyOptions, deadline: Deadline): Promise<void> {
+function write(project: string, step: PolicyStep, { client, writer }: ApplyOptions, deadline: Deadline): Promise<void> {
   switch (step.kind) {
     case 'create-descriptor':
       return client.createDescriptor(project, step.descriptor, deadline)

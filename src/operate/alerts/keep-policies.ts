@@ -1,10 +1,10 @@
 import { alertMetrics } from '../../alerts/descriptors.ts'
 import { seriesFilter } from '../../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
-import { type DutyContext, describePlan, type PolicyDuty } from '../../alerts/policies/policy-reconciler.ts'
+import { describePlan, type PolicyReconciler, type ReconcilerContext } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
-import { within } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/retry.ts'
 import { applyAlerts } from './apply-alerts.ts'
 
 const inspectTimeoutMs = 30_000
@@ -13,7 +13,7 @@ const inspectTimeoutMs = 30_000
  * `alerts.policies: manage`: makes the alert policies right. Of several instances only one writes, that of the least name
  * among those that are alive; should two write all the same, the duplicates go the next time.
  */
-export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyDuty {
+export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
   return async context => {
     const other = await instanceBefore(context)
     if (other !== null) {
@@ -37,9 +37,9 @@ export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: st
   }
 }
 
-async function inspect({ client, config, clock, identity, signal }: DutyContext): Promise<AlertsPlan> {
+async function inspect({ client, config, clock, identity, signal }: ReconcilerContext): Promise<AlertsPlan> {
   const { project, monitor } = identity
-  return within(clock, inspectTimeoutMs, signal, deadline =>
+  return withDeadline(clock, inspectTimeoutMs, signal, deadline =>
     inspectAlerts({ client, config, project, monitor }, deadline),
   )
 }
@@ -48,7 +48,7 @@ async function inspect({ client, config, clock, identity, signal }: DutyContext)
  * The instance that goes first, or null where this one does. Whose heartbeat is younger than silence is alive. Where
  * series may not be read everybody goes.
  */
-async function instanceBefore({ client, config, clock, identity, signal }: DutyContext): Promise<string | null> {
+async function instanceBefore({ client, config, clock, identity, signal }: ReconcilerContext): Promise<string | null> {
   const to = clock.now()
   const query = {
     filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
@@ -57,7 +57,7 @@ async function instanceBefore({ client, config, clock, identity, signal }: DutyC
     groupBy: ['resource.label.task_id'],
   }
   try {
-    const alive = await within(clock, inspectTimeoutMs, signal, deadline =>
+    const alive = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
       client.readSeries(identity.project, query, deadline),
     )
     const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()

@@ -16,7 +16,7 @@ import {
   type DatabaseStack,
   describeUrl,
   type GrantsJob,
-  interrupted,
+  grantsInterrupted,
   lookAt,
   readGoverned,
 } from './grants-database.ts'
@@ -100,7 +100,7 @@ function stepsOf(plan: GrantsPlan, catalog: Catalog, { stack, adminUrl }: ApplyR
 
 async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: ApplyRequest): Promise<void> {
   const { adminUrl, clock, signal } = request
-  if (signal.aborted) throw interrupted()
+  if (signal.aborted) throw grantsInterrupted()
   const writer = createPostgresWriter({ url: adminUrl.reveal(), ...applyLimits })
   const deadline = startDeadline(clock, applyMs, signal)
   let done = false
@@ -163,10 +163,10 @@ function failureOf(error: DriftwatchError, { done, aborted }: { done: boolean; a
       `the answer to COMMIT was lost: \`driftwatch grants plan\` shows what stands (${error.message})`,
       { cause: error },
     )
-  return aborted ? interrupted() : error
+  return aborted ? grantsInterrupted() : error
 }
 
 function differences({ database }: DatabaseStack, catalog: Catalog): Leftover {
-  const { discrepancies, bench } = compareGrants(database, catalog)
-  return discrepancies.map(found => describeInLine(describeDiscrepancy(found, bench)))
+  const { discrepancies, context } = compareGrants(database, catalog)
+  return discrepancies.map(found => describeInLine(describeDiscrepancy(found, context)))
 }

@@ -33,7 +33,7 @@ export async function lookAt<Value>(
   try {
     return await reader.read(deadline.signal, work)
   } catch (thrown) {
-    throw signal.aborted ? interrupted() : asDriftwatchError(thrown)
+    throw signal.aborted ? grantsInterrupted() : asDriftwatchError(thrown)
   } finally {
     deadline.cancel()
     await reader.close()
@@ -49,6 +49,6 @@ export function describeUrl(url: Secret): string {
   return describeTarget(parsePostgresUrl(url.reveal()))
 }
 
-export function interrupted(): DriftwatchError {
+export function grantsInterrupted(): DriftwatchError {
   return new DriftwatchError('INTERRUPTED', 'interrupted: nothing was changed')
 }

@@ -4,11 +4,11 @@ import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
 import { parseImage } from '../../release/image.ts'
 import { expectedSide } from '../../release/release.ts'
-import { createRegistry } from '../../watch.ts'
+import { openRegistryClient } from '../../watch.ts'
 import type { MigrationPlan } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
 import { refused } from './planned-step.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 
 /**
  * An image that was named must be the one that serves: the lock is to nothing else. A tag means what the registry says
@@ -17,7 +17,7 @@ import type { Sight } from './stack-snapshot.ts'
 export async function assertServes(
   { clock, config, environment }: Operation,
   asked: string,
-  { release }: Sight,
+  { release }: StackSnapshot,
   { image, revision }: MigrationPlan,
 ): Promise<void> {
   if (!parseImage(asked)) throw refused(`IMAGE is ${JSON.stringify(asked)}, which is no image`)
@@ -25,7 +25,7 @@ export async function assertServes(
   const serving = release?.serving.find(({ name }) => name === revision)?.sighting
   if (!wish || serving?.kind !== 'seen')
     throw refused(`IMAGE is ${asked}, and it cannot be told what ${revision} serves`)
-  const registry = createRegistry(environment, clock)
+  const registry = openRegistryClient(environment, clock)
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
     const answers = registry

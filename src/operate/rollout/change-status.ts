@@ -1,5 +1,5 @@
 /** What a command has made of one thing so far, and what can be done about it: command lines that can be pasted. */
-export interface Standing {
+export interface ChangeStatus {
   /** A clause: `job runtime-migrate is set to ...`. */
   readonly said: string
   readonly see?: string
@@ -10,21 +10,21 @@ export interface Standing {
 }
 
 /** What stands of everything that a command writes to; null: it is as it was. */
-export interface Standings {
-  service: Standing | null
-  job: Standing | null
+export interface ChangeStatuses {
+  service: ChangeStatus | null
+  job: ChangeStatus | null
 }
 
-const untouched: Standing = { said: 'nothing was changed' }
-const notMigrated: Standing = { said: 'nothing was migrated' }
+const untouched: ChangeStatus = { said: 'nothing was changed' }
+const notMigrated: ChangeStatus = { said: 'nothing was migrated' }
 
 /** Whether anything was changed, or may have been. */
-export function isTouched({ service, job }: Standings): boolean {
+export function hasChanges({ service, job }: ChangeStatuses): boolean {
   return service !== null || job !== null
 }
 
 /** Joins what stands: the clause, and the ways on and back, in the order in which they help. */
-export function joinStandings({ service, job }: Standings, hasJob: boolean): Standing {
+export function joinChangeStatuses({ service, job }: ChangeStatuses, hasJob: boolean): ChangeStatus {
   const parts = [service, job ?? (service && hasJob ? notMigrated : null)].filter(part => part !== null)
   if (parts.length === 0) return untouched
   const all = (way: 'see' | 'stop' | 'back') => parts.flatMap(part => part[way] ?? [])
@@ -40,7 +40,7 @@ export function joinStandings({ service, job }: Standings, hasJob: boolean): Sta
 }
 
 /** One line for each way. */
-export function waysOf({ see, stop, next, back }: Standing): string[] {
+export function nextCommands({ see, stop, next, back }: ChangeStatus): string[] {
   const ways = [
     ['to see it', see],
     ['to stop it', stop],

@@ -7,7 +7,7 @@ import { type Image, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
 import { assertSettled, servingRevision, unendedExecutions, whyNotBeside } from './migration-plan.ts'
 import { type PlannedStep, refused } from './planned-step.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 
 /** What a deploy asks Cloud Run for. */
 export interface DeployPlan {
@@ -27,36 +27,40 @@ export interface DeployPlan {
 }
 
 /** Plans a deploy; throws REFUSED, with the reason and what would help, where nothing should be changed now. */
-export function planDeploy(stack: Stack, sight: Sight, asked: { image: string; noTraffic: boolean }): DeployPlan {
+export function planDeploy(
+  stack: Stack,
+  snapshot: StackSnapshot,
+  asked: { image: string; noTraffic: boolean },
+): DeployPlan {
   const image = parseImage(asked.image)
   if (!image)
     throw refused(`${JSON.stringify(asked.image)} is no image: expected host/path:tag or host/path@sha256:...`)
   assertLane(stack, image)
   assertExpected(stack, image)
-  if (!sight.service)
+  if (!snapshot.service)
     throw refused(
       `Cloud Run has no service ${stack.service.name} in ${stack.region} of project ${stack.project}: deploy makes new revisions of a service that is there`,
       deployService(stack, asked.image),
     )
-  assertSettled(stack, sight)
-  const [unended] = unendedExecutions(sight)
+  assertSettled(stack, snapshot)
+  const [unended] = unendedExecutions(snapshot)
   if (unended) throw whyNotBeside(stack, unended)
-  const serving = servingRevision(stack, sight)
-  if (!asked.noTraffic) assertTrafficFollows(stack, sight.service)
-  const template = pickContainer(sight.service.containers, stack.service.container)
+  const serving = servingRevision(stack, snapshot)
+  if (!asked.noTraffic) assertTrafficFollows(stack, snapshot.service)
+  const template = pickContainer(snapshot.service.containers, stack.service.container)
   const served = pickContainer(serving.containers, stack.service.container)
   if (template.kind !== 'picked' || served.kind !== 'picked')
     throw refused(
       `service ${stack.service.name} has several containers or none: name the one that counts in the config`,
     )
   return {
-    service: sight.service,
+    service: snapshot.service,
     image: asked.image,
     before: template.container.image,
     serving: { name: serving.name, image: served.container.image },
-    shares: sharesOf(sight.service),
+    shares: sharesOf(snapshot.service),
     noTraffic: asked.noTraffic,
-    pins: asked.noTraffic && followsLatest(sight.service),
+    pins: asked.noTraffic && followsLatest(snapshot.service),
   }
 }
 
@@ -90,7 +94,7 @@ function assertLane({ service }: Stack, { repository }: Image): void {
 function assertExpected({ service }: Stack, image: Image): void {
   const expected = service.expectedImage === null ? null : parseImage(service.expectedImage)
   if (!expected) return
-  const side = (each: Image): ImageSide => ({ image: each, tagMeans: 'now', standsFor: null })
+  const side = (each: Image): ImageSide => ({ image: each, resolvedAt: 'now', resolvedDigest: null })
   if (compareImages(side(expected), side(image), new Map()).result !== 'different') return
   throw refused(`the config expects ${service.expectedImage} (service.expectedImage): change it, or deploy that image`)
 }

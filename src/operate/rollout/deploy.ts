@@ -22,7 +22,7 @@ import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.t
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import type { PlannedStep } from './planned-step.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
 
 export interface DeployRequest {
@@ -40,24 +40,24 @@ const shortestRolloutMs = 5 * 60_000
 /** Deploys, waits, migrates with the image of the new revision, and judges. Resolves with the exit code. */
 export async function deploy(operation: Operation, request: DeployRequest): Promise<number> {
   const { stack, agree, dryRun } = operation
-  const sight = await lookBefore(operation)
-  const plan = planDeploy(stack, sight, request)
+  const snapshot = await lookBefore(operation)
+  const plan = planDeploy(stack, snapshot, request)
   // What would stop the migration is said before anything is deployed.
-  if (isJobStack(stack)) usableJob(stack, sight, request.image)
-  await agree(describeAll(stack, sight, plan, request))
+  if (isJobStack(stack)) usableJob(stack, snapshot, request.image)
+  await agree(describeAll(stack, snapshot, plan, request))
   if (dryRun) return 0
   const made = await makeRevision(operation, plan)
   await migrateTo(operation, plan, made)
   return judgeAll(operation, plan, request)
 }
 
-function describeAll(stack: Stack, sight: Sight, plan: DeployPlan, { gate }: DeployRequest): PlannedStep[] {
+function describeAll(stack: Stack, snapshot: StackSnapshot, plan: DeployPlan, { gate }: DeployRequest): PlannedStep[] {
   const { job } = stack
   const migration: PlannedStep[] = isJobStack(stack)
     ? [
         {
           name: 'lock',
-          text: `set job ${stack.job.name} to the digest of the new revision (now ${jobImage(stack, sight)})`,
+          text: `set job ${stack.job.name} to the digest of the new revision (now ${jobImage(stack, snapshot)})`,
           writes: `job ${stack.job.name}`,
         },
         {
@@ -78,8 +78,8 @@ function describeAll(stack: Stack, sight: Sight, plan: DeployPlan, { gate }: Dep
   ]
 }
 
-function jobImage(stack: JobStack, sight: Sight): string {
-  return usableJob(stack, sight, '').container.image
+function jobImage(stack: JobStack, snapshot: StackSnapshot): string {
+  return usableJob(stack, snapshot, '').container.image
 }
 
 function isJobStack(stack: Stack): stack is JobStack {
@@ -150,7 +150,7 @@ function rolloutMs({ rolloutGraceMs }: Config): number {
   return Math.max(rolloutGraceMs, shortestRolloutMs)
 }
 
-function isSettled({ service }: Sight, plan: DeployPlan): boolean {
+function isSettled({ service }: StackSnapshot, plan: DeployPlan): boolean {
   const state = service?.terminalCondition?.state
   return (
     !service ||
@@ -158,7 +158,7 @@ function isSettled({ service }: Sight, plan: DeployPlan): boolean {
   )
 }
 
-function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: Sight): string {
+function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: StackSnapshot): string {
   const { stack, record } = operation
   const made = service?.latestCreatedRevision ?? null
   if (!service) throw failed(`service ${stack.service.name} is not there any more: somebody deleted it`)

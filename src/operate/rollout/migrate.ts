@@ -16,12 +16,12 @@ import type { Execution, Job } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionStage, executionVerdict } from '../../release/execution-verdict.ts'
 import { assertServes } from './asked-image.ts'
-import type { Standing } from './change-status.ts'
+import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
 import { describeMigration, type JobStack, type MigrationPlan, planMigration, sameWords } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import { refused, words } from './planned-step.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
 
 /** What a status found at the end means to whoever started the command; the same as in `check`. */
@@ -34,9 +34,9 @@ const longestJobUpdateMs = 5 * 60_000
 export async function migrate(operation: Operation, asked: { readonly image: string | null }): Promise<number> {
   const { stack, agree, dryRun } = operation
   assertJob(stack)
-  const sight = await lookBefore(operation)
-  const plan = planMigration(stack, sight, null)
-  if (asked.image !== null) await assertServes(operation, asked.image, sight, plan)
+  const snapshot = await lookBefore(operation)
+  const plan = planMigration(stack, snapshot, null)
+  if (asked.image !== null) await assertServes(operation, asked.image, snapshot, plan)
   await agree([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
   if (dryRun) return 0
   await carryOut(operation, stack, plan, { next: migrateStack(stack), backTo: plan.container.image })
@@ -126,7 +126,7 @@ async function run(operation: Operation, stack: JobStack, plan: MigrationPlan, {
   const { clock, record, say, signal } = operation
   const name = plan.follow?.name ?? (await execute(operation, stack, plan, next))
   const back = record.standings.job?.back
-  const stands = (said: string, ways: Omit<Standing, 'said'> = {}) => {
+  const stands = (said: string, ways: Omit<ChangeStatus, 'said'> = {}) => {
     record.standings.job = {
       said: `execution ${name} ${said}`,
       see: describeExecution(stack, name),
@@ -209,11 +209,18 @@ function resultOf(execution: Execution): string {
 }
 
 /** What is there before anything is written, and for a receipt how it is judged. */
-export async function lookBefore({ look, judge, stack, record, dryRun, keepsReceipt }: Operation): Promise<Sight> {
-  const [sight, report] = await Promise.all([look(stack), dryRun || !keepsReceipt ? null : judge()])
-  record.before = sight
+export async function lookBefore({
+  look,
+  judge,
+  stack,
+  record,
+  dryRun,
+  keepsReceipt,
+}: Operation): Promise<StackSnapshot> {
+  const [snapshot, report] = await Promise.all([look(stack), dryRun || !keepsReceipt ? null : judge()])
+  record.before = snapshot
   record.reportBefore = report
-  return sight
+  return snapshot
 }
 
 /** A cycle of checks is more than a look. */

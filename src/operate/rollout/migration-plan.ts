@@ -17,7 +17,7 @@ import { type ExecutionStage, executionStage } from '../../release/execution-ver
 import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
 import { sightExecution } from '../../release/release.ts'
 import { type PlannedStep, refused, words } from './planned-step.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 
 export type JobStack = Stack & { readonly job: JobConfig }
 
@@ -43,12 +43,12 @@ export interface MigrationPlan {
  * Plans the migration of a stack with the image of a revision: `made`, or where that is null the one that serves. Throws
  * REFUSED, with the reason and what would help, where nothing should be changed now.
  */
-export function planMigration(stack: JobStack, sight: Sight, made: string | null): MigrationPlan {
-  assertSettled(stack, sight)
-  const revision = made === null ? servingRevision(stack, sight) : madeRevision(sight, made)
+export function planMigration(stack: JobStack, snapshot: StackSnapshot, made: string | null): MigrationPlan {
+  assertSettled(stack, snapshot)
+  const revision = made === null ? servingRevision(stack, snapshot) : madeRevision(snapshot, made)
   const target = imageOf(stack, revision)
   const image = pinnedImage(target)
-  const { job, container } = usableJob(stack, sight, image)
+  const { job, container } = usableJob(stack, snapshot, image)
   const { command, args } = stack.job
   return {
     job,
@@ -59,7 +59,7 @@ export function planMigration(stack: JobStack, sight: Sight, made: string | null
     args,
     container,
     needsLock: container.image !== image || !sameWords(container.command, command) || !sameWords(container.args, args),
-    follow: executionToFollow(stack, sight, target),
+    follow: executionToFollow(stack, snapshot, target),
   }
 }
 
@@ -92,7 +92,7 @@ interface Unended {
 }
 
 /** Every execution of the job that is not proven to have ended, the newest first. */
-export function unendedExecutions({ job, executions }: Sight): Unended[] {
+export function unendedExecutions({ job, executions }: StackSnapshot): Unended[] {
   const shown = executions.flatMap((execution): Unended[] => {
     const stage = executionStage(execution)
     return stage === 'ended' ? [] : [{ name: execution.name, execution, stage }]
@@ -124,7 +124,7 @@ export function whyNotBeside(stack: Stack, { name, execution, stage }: Unended):
 }
 
 /** What keeps every command that writes from beginning. */
-export function assertSettled(stack: Stack, { service, job }: Sight): void {
+export function assertSettled(stack: Stack, { service, job }: StackSnapshot): void {
   const { name } = stack.service
   if (!service)
     throw refused(`Cloud Run has no service ${name} in ${stack.region} of project ${stack.project}: deploy it first`)
@@ -142,7 +142,7 @@ function isMoving({ reconciling, terminalCondition }: Pick<Job, 'reconciling' | 
 }
 
 /** The one revision that takes traffic, or the newest of several that run the same image. */
-export function servingRevision(stack: Stack, { release }: Sight): Revision {
+export function servingRevision(stack: Stack, { release }: StackSnapshot): Revision {
   const serving = release?.serving ?? []
   const [newest] = serving
   if (release?.servingDoubt) throw refused(release.servingDoubt.message)
@@ -160,7 +160,7 @@ export function servingRevision(stack: Stack, { release }: Sight): Revision {
   return newest.revision
 }
 
-function madeRevision({ revisions }: Sight, name: string): Revision {
+function madeRevision({ revisions }: StackSnapshot, name: string): Revision {
   const revision = revisions.get(name)
   if (!revision) throw refused(`revision ${name} was made and is not there any more: somebody else deployed in between`)
   return revision
@@ -186,7 +186,7 @@ function imageOf(stack: Stack, revision: Revision): Image {
 }
 
 /** The job, and the container of it that migrates. `image` is what a job that is missing would be created with. */
-export function usableJob(stack: JobStack, { job }: Sight, image: string): { job: Job; container: Container } {
+export function usableJob(stack: JobStack, { job }: StackSnapshot, image: string): { job: Job; container: Container } {
   if (job) return { job, container: containerOf(stack, job) }
   const why = `Cloud Run has no job ${stack.job.name} in ${stack.region} of project ${stack.project}: create it first`
   throw refused(why, createJob(stack, image))
@@ -200,12 +200,12 @@ function containerOf(stack: JobStack, job: Job): Container {
 }
 
 /** A migration that runs is never started twice: it is followed where it is the one that is wanted, and refused otherwise. */
-function executionToFollow(stack: JobStack, sight: Sight, target: Image): Execution | null {
-  const unended = unendedExecutions(sight)
+function executionToFollow(stack: JobStack, snapshot: StackSnapshot, target: Image): Execution | null {
+  const unended = unendedExecutions(snapshot)
   const other = unended.find(({ stage, execution }) => stage !== 'under-way' || !execution)
   if (other) throw whyNotBeside(stack, other)
   const running = unended.flatMap(({ execution }) => execution ?? [])
-  const wrong = running.find(execution => !runs(stack, sight, execution, target))
+  const wrong = running.find(execution => !runs(stack, snapshot, execution, target))
   if (wrong) {
     const since = wrong.createTime === null ? '' : ` since ${formatTime(wrong.createTime)}`
     throw refused(
@@ -216,11 +216,11 @@ function executionToFollow(stack: JobStack, sight: Sight, target: Image): Execut
   return running[0] ?? null
 }
 
-function runs(stack: JobStack, { release }: Sight, execution: Execution, target: Image): boolean {
+function runs(stack: JobStack, { release }: StackSnapshot, execution: Execution, target: Image): boolean {
   const containers = { job: stack.job.container, service: stack.service.container }
   const sighting = sightExecution(execution, release, null, containers)
   if (sighting.kind !== 'seen') return false
-  const wanted: ImageSide = { image: target, tagMeans: 'then', standsFor: null }
+  const wanted: ImageSide = { image: target, resolvedAt: 'then', resolvedDigest: null }
   const same = (what: 'command' | 'args') => sameWords(sighting.container[what], stack.job[what])
   return compareImages(sighting.side, wanted, new Map()).result === 'equal' && same('command') && same('args')
 }

@@ -10,9 +10,15 @@ import { silentLog } from '../../log.ts'
 import type { Execution } from '../../release/cloud-run.ts'
 import { buildReport, type Report } from '../../report/report.ts'
 import { createWatch } from '../../watch.ts'
-import { isTouched, joinStandings, type Standing, type Standings, waysOf } from './change-status.ts'
+import {
+  type ChangeStatus,
+  type ChangeStatuses,
+  hasChanges,
+  joinChangeStatuses,
+  nextCommands,
+} from './change-status.ts'
 import type { PlannedStep } from './planned-step.ts'
-import { createLook, type Look, type Sight } from './stack-snapshot.ts'
+import { createStackSnapshots, type StackSnapshot, type TakeStackSnapshot } from './stack-snapshot.ts'
 
 export interface OperationOptions {
   readonly config: Config
@@ -35,7 +41,7 @@ export interface OperationOptions {
 export type StepStatus = 'done' | 'failed' | 'skipped'
 
 /** One step that was begun, or that was left out. */
-export interface Step {
+export interface CompletedStep {
   readonly name: string
   readonly status: StepStatus
   readonly startedAt: EpochMs
@@ -45,24 +51,24 @@ export interface Step {
 }
 
 /** What a command has found and done so far: everything that a receipt tells. */
-export interface Record {
-  readonly steps: Step[]
-  before: Sight | null
-  after: Sight | null
+export interface OperationLog {
+  readonly steps: CompletedStep[]
+  before: StackSnapshot | null
+  after: StackSnapshot | null
   reportBefore: Report | null
   reportAfter: Report | null
   /** The migration that was executed or followed. */
   execution: Execution | null
   /** What stands, and runs on, if it ended now. */
-  readonly standings: Standings
+  readonly standings: ChangeStatuses
 }
 
 /** A command that writes, while it does so. */
 export interface Operation extends OperationOptions {
   readonly client: CloudRunClient
   readonly writer: CloudRunWriter
-  readonly record: Record
-  readonly look: Look
+  readonly record: OperationLog
+  readonly look: TakeStackSnapshot
   /** Does one step and records what came of it. */
   step(name: string, act: () => Promise<string>): Promise<void>
   skip(name: string, why: string): void
@@ -70,9 +76,9 @@ export interface Operation extends OperationOptions {
    * Makes a change of the service or the job. `maybe` stands from the moment at which it is asked for, until it is certain
    * that it was not made.
    */
-  write<T>(part: keyof Standings, maybe: Standing, act: () => Promise<T>): Promise<T>
+  write<T>(part: keyof ChangeStatuses, maybe: ChangeStatus, act: () => Promise<T>): Promise<T>
   /** What stands now, of everything. */
-  standing(): Standing
+  changeStatus(): ChangeStatus
   /** Judges the stack once, from looks of now alone. */
   judge(): Promise<Report>
 }
@@ -82,8 +88,8 @@ export interface Ended {
   readonly exitCode: number
   /** Its message says what stands, and the ways on and back. */
   readonly error: DriftwatchError | null
-  readonly standing: Standing
-  readonly record: Record
+  readonly standing: ChangeStatus
+  readonly record: OperationLog
   readonly startedAt: EpochMs
   readonly endedAt: EpochMs
 }
@@ -104,7 +110,7 @@ export function operate(options: OperationOptions, command: (operation: Operatio
   const end = (exitCode: number, error: DriftwatchError | null): Ended => ({
     exitCode,
     error,
-    standing: operation.standing(),
+    standing: operation.changeStatus(),
     record: operation.record,
     startedAt,
     endedAt: clock.now(),
@@ -124,13 +130,13 @@ export function operate(options: OperationOptions, command: (operation: Operatio
 }
 
 /** Nothing half-done is left unsaid. What is refused when something was changed already is a step that failed. */
-function withStanding(error: DriftwatchError, { record, standing }: Operation): DriftwatchError {
+function withStanding(error: DriftwatchError, { record, changeStatus: standing }: Operation): DriftwatchError {
   if (error.code === 'NOT_CONFIRMED') return error
-  const code = error.code === 'REFUSED' && isTouched(record.standings) ? 'STEP_FAILED' : error.code
+  const code = error.code === 'REFUSED' && hasChanges(record.standings) ? 'STEP_FAILED' : error.code
   const stands = standing()
   const said =
     code === 'INTERRUPTED' ? `interrupted: ${stands.said}` : `${error.message}\n  what stands: ${stands.said}`
-  return new DriftwatchError(code, [said, ...waysOf(stands)].join('\n'), { cause: error.cause ?? error })
+  return new DriftwatchError(code, [said, ...nextCommands(stands)].join('\n'), { cause: error.cause ?? error })
 }
 
 /** What stands after a step has failed belongs into the receipt, if it can be looked at. */
@@ -143,7 +149,7 @@ function open(options: OperationOptions): Operation {
   const { clock, config, environment } = options
   const emulatorHost = environment.cloudRunEmulatorHost
   const client = createCloudRunClient({ clock, emulatorHost })
-  const record: Record = {
+  const record: OperationLog = {
     steps: [],
     before: null,
     after: null,
@@ -157,22 +163,22 @@ function open(options: OperationOptions): Operation {
     client,
     writer: createCloudRunWriter({ clock, emulatorHost }),
     record,
-    look: createLook(client, clock, config.timeoutMs),
+    look: createStackSnapshots(client, clock, config.timeoutMs),
     step: (name, act) => runStep(options, record, name, act),
     skip(name, why) {
       options.say(`${name}: left out: ${why}`)
       record.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: why })
     },
     write: (part, maybe, act) => write(record.standings, part, maybe, act),
-    standing: () => joinStandings(record.standings, options.stack.job !== null),
+    changeStatus: () => joinChangeStatuses(record.standings, options.stack.job !== null),
     judge: () => judge(options),
   }
 }
 
 async function write<T>(
-  standings: Standings,
-  part: keyof Standings,
-  maybe: Standing,
+  standings: ChangeStatuses,
+  part: keyof ChangeStatuses,
+  maybe: ChangeStatus,
   act: () => Promise<T>,
 ): Promise<T> {
   const before = standings[part]
@@ -188,7 +194,7 @@ async function write<T>(
 
 async function runStep(
   { clock, signal, say }: OperationOptions,
-  record: Record,
+  record: OperationLog,
   name: string,
   act: () => Promise<string>,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import { pickContainer } from '../../release/container.ts'
 import { executionVerdict } from '../../release/execution-verdict.ts'
 import { formatImage, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
-import type { Sight } from './stack-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const
@@ -24,7 +24,7 @@ const nullableImage = { anyOf: [imageSchema, { type: 'null' }] } as const
 const words = { type: 'array', description: 'Secrets in them are masked.', items: { type: 'string' } } as const
 
 /** What Cloud Run held of a stack at one moment, as a receipt shows it. */
-export const foundSchema = {
+export const receiptSnapshotSchema = {
   ...closed,
   required: ['seenAt', 'service', 'job', 'execution'],
   properties: {
@@ -90,12 +90,12 @@ export const foundSchema = {
   },
 } as const
 
-export type Found = FromSchema<typeof foundSchema>
-type FoundImage = Found['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
+export type ReceiptSnapshot = FromSchema<typeof receiptSnapshotSchema>
+type FoundImage = ReceiptSnapshot['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
 
 /** A sight of a stack as a receipt shows it. */
-export function toFound(stack: Stack, sight: Sight): Found {
-  const { service, release, job, executions, seenAt } = sight
+export function toReceiptSnapshot(stack: Stack, snapshot: StackSnapshot): ReceiptSnapshot {
+  const { service, release, job, executions, seenAt } = snapshot
   const shares = service ? sharesOf(service) : new Map<string, number>()
   const container = job && picked(job.containers, stack.job?.container ?? null)
   return {
@@ -121,7 +121,7 @@ export function toFound(stack: Stack, sight: Sight): Found {
   }
 }
 
-function executionFound(stack: Stack, execution: Execution): NonNullable<Found['execution']> {
+function executionFound(stack: Stack, execution: Execution): NonNullable<ReceiptSnapshot['execution']> {
   const { name, createTime, completionTime, containers } = execution
   return {
     name,

@@ -5,18 +5,18 @@ import { type EpochMs, formatTime } from '../../clock.ts'
 import { DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
 import { type Report, reportSchema } from '../../report/report.ts'
 import { version } from '../../version.ts'
-import type { Standing } from './change-status.ts'
-import type { Step } from './operation.ts'
-import { type Found, foundSchema } from './receipt-snapshot.ts'
+import type { ChangeStatus } from './change-status.ts'
+import type { CompletedStep } from './operation.ts'
+import { type ReceiptSnapshot, receiptSnapshotSchema } from './receipt-snapshot.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const
 
 export const outcomes = ['done', 'failed', 'refused', 'interrupted', 'dry_run'] as const
-export type Outcome = (typeof outcomes)[number]
+export type ReceiptOutcome = (typeof outcomes)[number]
 
 const nullableReport = { anyOf: [reportSchema, { type: 'null' }] } as const
-const nullableFound = { anyOf: [foundSchema, { type: 'null' }] } as const
+const nullableFound = { anyOf: [receiptSnapshotSchema, { type: 'null' }] } as const
 
 const stepSchema = {
   ...closed,
@@ -141,9 +141,13 @@ export interface ReceiptContent {
   readonly endedAt: EpochMs
   readonly asked: Receipt['asked']
   readonly error: DriftwatchError | null
-  readonly steps: readonly Step[]
-  readonly standing: Standing | null
-  readonly stacks: readonly { readonly name: string; readonly before: Found | null; readonly after: Found | null }[]
+  readonly steps: readonly CompletedStep[]
+  readonly standing: ChangeStatus | null
+  readonly stacks: readonly {
+    readonly name: string
+    readonly before: ReceiptSnapshot | null
+    readonly after: ReceiptSnapshot | null
+  }[]
   readonly report: { readonly before: Report | null; readonly after: Report | null }
 }
 
@@ -168,7 +172,7 @@ export function buildReceipt(content: ReceiptContent): Receipt {
   }
 }
 
-function outcomeOf({ error, dryRun }: ReceiptContent): Outcome {
+function outcomeOf({ error, dryRun }: ReceiptContent): ReceiptOutcome {
   if (error === null) return dryRun ? 'dry_run' : 'done'
   if (error.code === 'INTERRUPTED') return 'interrupted'
   return error.code === 'REFUSED' || error.code === 'NOT_CONFIRMED' ? 'refused' : 'failed'

@@ -11,7 +11,7 @@ import type { Execution, Job, Revision, Service } from '../../release/cloud-run.
 import { type Release, readRelease } from '../../release/release.ts'
 
 /** What Cloud Run holds of a stack at one moment. Null: it positively has no such thing. */
-export interface Sight {
+export interface StackSnapshot {
   readonly seenAt: EpochMs
   readonly service: Service | null
   /** By short name: those that serve, and the one that was created last. */
@@ -23,9 +23,9 @@ export interface Sight {
 }
 
 /** Looks at a stack anew each time; rejects with a coded error where it could not look. */
-export type Look = (stack: Stack) => Promise<Sight>
+export type TakeStackSnapshot = (stack: Stack) => Promise<StackSnapshot>
 
-export function createLook(client: CloudRunClient, clock: Clock, timeoutMs: number): Look {
+export function createStackSnapshots(client: CloudRunClient, clock: Clock, timeoutMs: number): TakeStackSnapshot {
   return async stack => {
     const deadline = startDeadline(clock, timeoutMs)
     // What a reader keeps is for a fleet that is looked at for days: here nothing may be older than the look.
@@ -58,13 +58,13 @@ export function createLook(client: CloudRunClient, clock: Clock, timeoutMs: numb
 const atOnce = 5
 
 /** Looks once at every stack of a config; null for one that could not be looked at. In the order of the config. */
-export async function lookAtAll(
+export async function snapshotAll(
   { stacks, timeoutMs }: Config,
   { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
-): Promise<{ readonly stack: Stack; readonly sight: Sight | null }[]> {
+): Promise<{ readonly stack: Stack; readonly sight: StackSnapshot | null }[]> {
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
-  const look = createLook(client, clock, timeoutMs)
-  const seen: { stack: Stack; sight: Sight | null }[] = []
+  const look = createStackSnapshots(client, clock, timeoutMs)
+  const seen: { stack: Stack; sight: StackSnapshot | null }[] = []
   try {
     for (let at = 0; at < stacks.length; at += atOnce) {
       const group = stacks.slice(at, at + atOnce)

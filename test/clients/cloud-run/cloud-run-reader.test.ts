@@ -9,9 +9,9 @@ import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
 import { createCloudRunClient, longestAnswerBytes } from '../../../src/clients/cloud-run/cloud-run.ts'
 import { type CloudRunReader, createCloudRunReaders } from '../../../src/clients/cloud-run/cloud-run-reader.ts'
 import { clientOptions } from '../../../src/clients/google/google-client.ts'
-import { type Arrival, createKeptAnswers } from '../../../src/clients/google/response-cache.ts'
+import { type CachedResource, createResponseCache } from '../../../src/clients/google/response-cache.ts'
 import { systemClock } from '../../../src/clock.ts'
-import { attempt, startDeadline, within } from '../../../src/concurrency/retry.ts'
+import { retry, startDeadline, withDeadline } from '../../../src/concurrency/retry.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
 import type { Service } from '../../../src/release/cloud-run.ts'
 import { noOpenssl } from '../../helpers/certificate.ts'
@@ -173,7 +173,7 @@ t.test('what is known is not translated again, whatever else is on its page', as
   const client = new ServicesClient(clientOptions(emulator.host, longestAnswerBytes, null))
   t.teardown(() => client.close())
   const translated: string[] = []
-  const answers = createKeptAnswers({
+  const answers = createResponseCache({
     field: 'services',
     maxBytes: 100_000,
     translate({ name, etag }: { name?: string | null; etag?: string | null }) {
@@ -184,7 +184,7 @@ t.test('what is known is not translated again, whatever else is on its page', as
   const parent = 'projects/openagentsgemini/locations/us-central1'
   async function read() {
     const [arrivals, , page] = await client.listServices({ parent }, { ...answers.page(), autoPaginate: false })
-    for (const { take } of arrivals as unknown as Arrival<object>[]) take()
+    for (const { decode: take } of arrivals as unknown as CachedResource<object>[]) take()
     t.equal((page as { nextPageToken?: string }).nextPageToken, '')
     return translated.splice(0).toSorted()
   }
@@ -394,12 +394,12 @@ function readAll(reader: CloudRunReader, names: readonly string[]): Promise<(Ser
 t.test('a call that hears no signal is given up at its deadline, and when Driftwatch ends', async t => {
   const clock = createVirtualClock(0)
   const deaf = () => new Promise<never>(() => {})
-  const late = attempt(clock, startDeadline(clock, 1000), deaf)
+  const late = retry(clock, startDeadline(clock, 1000), deaf)
   clock.advance(1000)
   await t.rejects(late, { code: 'DEADLINE_EXCEEDED', message: 'no answer within 1000 ms' })
 
   const ending = new AbortController()
-  const ended = attempt(clock, startDeadline(clock, 1000, ending.signal), deaf)
+  const ended = retry(clock, startDeadline(clock, 1000, ending.signal), deaf)
   ending.abort()
   await t.rejects(ended, { code: 'ABORTED' })
 })
@@ -451,7 +451,7 @@ t.test('who is told to be calm looks over another connection; a quota is no reas
     const emulatorHost = `127.0.0.1:${(server.address() as AddressInfo).port}`
     const client = createCloudRunClient({ clock: systemClock, emulatorHost })
     const look = () =>
-      within(systemClock, 10_000, undefined, deadline =>
+      withDeadline(systemClock, 10_000, undefined, deadline =>
         client.services.get('projects/p/locations/l/services/s', deadline).catch(({ code }) => code),
       )
     t.strictSame([await look(), await look()], looks, name)
