@@ -29,3 +29,14 @@ export function formatDuration(ms: number): string {
   }
   return parts.join('')
 }
+
+/** Milliseconds as a config has them, to the last one: `1h30m`, `2d40s`. What `parseDuration` reads back. */
+export function exactDuration(ms: number): string {
+  let rest = ms
+  const parts = (['d', 'h', 'm', 's', 'ms'] as const).map(unit => {
+    const amount = Math.floor(rest / unitMs[unit])
+    rest -= amount * unitMs[unit]
+    return amount > 0 ? `${amount}${unit}` : ''
+  })
+  return parts.join('') || '0s'
+}

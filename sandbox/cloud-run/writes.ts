@@ -5,32 +5,7 @@ import { bytesOf, toAny } from './message.ts'
 import { assertName } from './names.ts'
 import { refusal } from './refusal.ts'
 import type { Message, Store } from './store.ts'
-
-/** How long what is written takes, in milliseconds, and how it ends. */
-export interface WriteBehaviour {
-  readonly jobUpdateMs: number
-  readonly rolloutMs: number
-  readonly executionMs: number
-  /** How long an execution that is cancelled takes to end. */
-  readonly cancellationMs: number
-  /** Executions that may run at once in a project and region. */
-  readonly executionLimit: number
-  readonly rollout: 'succeeds' | 'fails' | 'never-ends'
-  readonly execution: 'succeeds' | 'fails' | 'never-ends'
-  /** Whether a revision shows the digest that its tag had, as Cloud Run usually does. */
-  readonly showsDigest: boolean
-}
-
-const usual: WriteBehaviour = {
-  jobUpdateMs: 400,
-  rolloutMs: 1500,
-  executionMs: 3000,
-  cancellationMs: 1000,
-  executionLimit: 50,
-  rollout: 'succeeds',
-  execution: 'succeeds',
-  showsDigest: true,
-}
+import { usual, type WriteBehaviour } from './write-behaviour.ts'
 
 /** The methods that change the world, with Google's refusals; each answers with a long-running operation. */
 export interface WriteDesk {

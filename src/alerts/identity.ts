@@ -1,7 +1,7 @@
 import type { MetadataServer } from '../clients/google/metadata.ts'
 import type { SeriesResource } from '../clients/monitoring/time-series.ts'
+import type { Config } from '../config/config.ts'
 import type { Environment } from '../config/environment.ts'
-import type { Config } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
 
 /** Who writes the series, and where. */

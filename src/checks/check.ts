@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
-import type { SlicedWork } from '../concurrency/steps.ts'
-import type { Config, Stack } from '../config/schema.ts'
+import type { SlicedWork } from '../concurrency/time-slices.ts'
+import type { Config, Stack } from '../config/config.ts'
 import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Finding } from './finding.ts'
 
@@ -14,6 +14,7 @@ export const checkKinds = [
   'after-rollout',
   'http-contract',
 ] as const
+
 export type CheckKind = (typeof checkKinds)[number]
 
 /** What the probes saw, all in the same cycle: those that a check needs, and those that it uses and that answered. */

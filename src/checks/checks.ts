@@ -1,4 +1,4 @@
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import { afterRollout } from './after-rollout.ts'
 import type { Check } from './check.ts'
 import { httpContract } from './http-contract.ts'

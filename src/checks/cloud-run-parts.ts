@@ -6,8 +6,7 @@ import { compareImages, type ImageSide, knownImage } from '../release/compare-im
 import type { Doubt } from '../release/doubt.ts'
 import { distinctImages, formatImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import type { Sighting } from '../release/release.ts'
-import { isYoung } from '../release/rollout.ts'
+import { isYoung, type Sighting } from '../release/release.ts'
 import { differs, inSync, type Part, unproven } from './part.ts'
 
 /** What decides whether a rollout explains a difference: when it was looked at, and how long one may take. */

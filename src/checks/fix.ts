@@ -1,6 +1,6 @@
 import { formatTime } from '../clock.ts'
+import type { Stack } from '../config/config.ts'
 import { splitSecrets, splitWords } from '../config/mask.ts'
-import type { Stack } from '../config/schema.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { formatDuration } from '../duration.ts'
 import type { Window } from '../release/rollout-telemetry.ts'

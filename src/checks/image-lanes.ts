@@ -1,5 +1,5 @@
 import { formatTime } from '../clock.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { LaneTag, NamedImage } from '../release/lanes.ts'

@@ -1,4 +1,4 @@
-import type { JobConfig, Stack } from '../config/schema.ts'
+import type { JobConfig, Stack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import type { Release } from '../release/release.ts'

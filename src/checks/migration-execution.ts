@@ -1,5 +1,5 @@
 import { formatTime } from '../clock.ts'
-import type { JobConfig, Stack } from '../config/schema.ts'
+import type { JobConfig, Stack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
@@ -7,6 +7,7 @@ import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import {
+  laterOf,
   type Release,
   readRelease,
   type Sighting,
@@ -14,7 +15,6 @@ import {
   sightExecution,
   sightJob,
 } from '../release/release.ts'
-import { laterOf } from '../release/rollout.ts'
 import type { Check, CheckInput } from './check.ts'
 import {
   explainable,

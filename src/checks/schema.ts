@@ -1,4 +1,4 @@
-import type { DatabaseConfig, Stack } from '../config/schema.ts'
+import type { DatabaseConfig, Stack } from '../config/config.ts'
 import type { LedgerFile } from '../config/sections/database.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import { showIdentifier } from '../grants/model/identifiers.ts'

@@ -1,8 +1,14 @@
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { expectedSide, type Release, readRelease, type ServingRevision, serviceChangedAt } from '../release/release.ts'
-import { laterOf } from '../release/rollout.ts'
+import {
+  expectedSide,
+  laterOf,
+  type Release,
+  readRelease,
+  type ServingRevision,
+  serviceChangedAt,
+} from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import { changedBy, explainable, type Grace, judgeContainer, judgeImages, judgeLastChange } from './cloud-run-parts.ts'
 import type { Difference, Finding } from './finding.ts'

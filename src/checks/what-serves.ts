@@ -1,4 +1,4 @@
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { Revision } from '../release/cloud-run.ts'
 import type { ImageSide } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'

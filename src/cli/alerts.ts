@@ -1,7 +1,7 @@
 import type { AlertsPlan } from '../alerts/policies/inspect.ts'
+import type { Config } from '../config/config.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
-import type { Config } from '../config/schema.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts/alerts.ts'
 import type { FailedStep } from '../operate/alerts/apply-alerts.ts'

@@ -1,6 +1,6 @@
 import { readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
-import { printConfig } from '../config/mask.ts'
+import { printConfig } from '../config/print-config.ts'
 import { type Command, single } from './command.ts'
 
 export const config: Command = {

@@ -1,6 +1,6 @@
 import { createBoundedCache } from '../bounded-cache.ts'
 import type { Clock } from '../clock.ts'
-import type { Deadline } from './retry.ts'
+import type { Deadline } from './deadline.ts'
 
 /** Lets a few work at once. Who has waited longest since its last turn comes first, whatever became of that. */
 export interface FairQueue {

@@ -1,6 +1,5 @@
 import { setImmediate as letOthersGoFirst } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import type { SlicedWork } from './steps.ts'
 
 /** How long judging may keep requests and timers waiting; a single step comes on top. */
 const longestStretchMs = 10
@@ -28,5 +27,19 @@ export function createTimeSlices(clock: Pick<Clock, 'monotonic'>): TimeSlices {
     const mine = turn.then(() => drive(steps))
     turn = mine.catch(() => undefined)
     return mine
+  }
+}
+
+/**
+ * Work that pauses now and then, so that whoever drives it can let others go first. It knows no time, and comes to the same
+ * however it is driven.
+ */
+export type SlicedWork<Value> = Generator<undefined, Value, undefined>
+
+/** Does all of it at once. */
+export function runAtOnce<Value>(steps: SlicedWork<Value>): Value {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
   }
 }

@@ -2,9 +2,9 @@ import { statSync } from 'node:fs'
 import type { Clock, EpochMs } from '../clock.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Config } from './config.ts'
 import type { Environment } from './environment.ts'
 import { parseConfig, readText } from './load.ts'
-import type { Config } from './schema.ts'
 
 /** How the config stands: when what counts was read, and why a newer file does not count. */
 export interface ConfigState {

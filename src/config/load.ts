@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DriftwatchError } from '../errors.ts'
 import { shown } from '../printable.ts'
+import type { Config } from './config.ts'
 import type { Environment } from './environment.ts'
 import { crossFieldProblems } from './file/cross-field-rules.ts'
 import { mergeDefaults } from './file/defaults.ts'
@@ -10,7 +11,6 @@ import { validate } from './file/validate.ts'
 import { readYaml, type YamlSource } from './file/yaml-source.ts'
 import { maskText } from './mask.ts'
 import { formatPath, indexProblems, type Problem } from './problem.ts'
-import type { Config } from './schema.ts'
 
 /** More than a thousand stacks need. */
 const largestFile = 1024 * 1024

@@ -1,13 +1,8 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import type { Secret } from './secret.ts'
-import type { AfterRolloutConfig } from './sections/after-rollout.ts'
-import { type AlertsConfig, alertsSchema } from './sections/alerts.ts'
-import type { DatabaseFile } from './sections/database.ts'
-import { type DiscoverConfig, discoverSchema } from './sections/discover.ts'
-import type { HttpContractConfig } from './sections/http-contract.ts'
-import type { LaneConfig } from './sections/lanes.ts'
-import { type QuotaConfig, quotaSchema } from './sections/quota.ts'
-import { type ServerConfig, serverSchema } from './sections/server.ts'
+import { alertsSchema } from './sections/alerts.ts'
+import { discoverSchema } from './sections/discover.ts'
+import { quotaSchema } from './sections/quota.ts'
+import { serverSchema } from './sections/server.ts'
 import { stackSchema } from './sections/stack.ts'
 import { duration } from './sections/values.ts'
 
@@ -63,58 +58,3 @@ export const configSchema = {
 
 /** A valid config file, defaults filled in. */
 export type ConfigFile = FromSchema<typeof configSchema>
-
-/** The config as the rest of Driftwatch reads it: durations in milliseconds, null where nothing is asked for. */
-export interface Config {
-  /** A cron expression, in UTC. */
-  readonly schedule: string
-  readonly timeoutMs: number
-  readonly rolloutGraceMs: number
-  readonly staleAfterMs: number
-  readonly host: string
-  readonly server: ServerConfig
-  readonly alerts: AlertsConfig
-  readonly quota: QuotaConfig
-  /** Null: nothing is discovered. */
-  readonly discover: DiscoverConfig | null
-  /** The listed ones: names are unique, and there is at least one where nothing is discovered. */
-  readonly stacks: readonly Stack[]
-}
-
-export interface Stack {
-  readonly name: string
-  readonly project: string
-  readonly region: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly service: ServiceConfig
-  readonly job: JobConfig | null
-  readonly database: DatabaseConfig | null
-  /** Null: no lanes are judged. */
-  readonly lanes: readonly LaneConfig[] | null
-  readonly afterRollout: AfterRolloutConfig | null
-  readonly httpContract: HttpContractConfig | null
-  /** What an operator should know of the config, such as why a part of it does not count. */
-  readonly notes: readonly string[]
-}
-
-export interface ServiceConfig {
-  readonly name: string
-  readonly container: string | null
-  /** Empty: not judged. */
-  readonly repositories: readonly string[]
-  readonly expectedImage: string | null
-}
-
-export interface JobConfig {
-  readonly name: string
-  readonly container: string | null
-  /** Null: not judged. */
-  readonly command: readonly string[] | null
-  /** Null: not judged, since the config has neither command nor args. */
-  readonly args: readonly string[] | null
-  readonly maxDurationMs: number
-}
-
-export interface DatabaseConfig extends Readonly<Omit<DatabaseFile, 'url'>> {
-  readonly url: Secret
-}

@@ -1,10 +1,5 @@
-import type { Config, Stack } from '../config/schema.ts'
-import {
-  type DiscoverConfig,
-  type DiscoveredPlace,
-  discoveryLabels,
-  type FoundStack,
-} from '../config/sections/discover.ts'
+import type { Config, DiscoverConfig, Stack } from '../config/config.ts'
+import { type DiscoveredPlace, discoveryLabels, type FoundStack } from '../config/sections/discover.ts'
 import type { LabelProblem } from '../drift/places.ts'
 import type { LabelledStack } from './labelled-stacks.ts'
 

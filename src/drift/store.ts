@@ -1,8 +1,8 @@
 import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
+import type { Config, Stack } from '../config/config.ts'
 import type { ConfigState } from '../config/config-source.ts'
-import type { Config, Stack } from '../config/schema.ts'
 import type { ProbeKind } from '../probes/probe.ts'
 import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './places.ts'
 import {

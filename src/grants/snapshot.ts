@@ -4,8 +4,9 @@ import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './judge/
 import { classOf } from './judge/expectation.ts'
 import { defaultsRole } from './judge/judge-defaults.ts'
 import type { JudgementContext } from './judge/judge-rights.ts'
-import { type Catalog, type CatalogObject, type Oid, PUBLIC, roleAttributes } from './model/catalog.ts'
+import { type Catalog, type CatalogObject, roleAttributes } from './model/catalog.ts'
 import { patternOf } from './model/name-pattern.ts'
+import { type Oid, PUBLIC } from './model/oid.ts'
 import type { DefaultGrants, GrantsOnSchema, GrantsPolicy, PrivilegesByName, RolePolicy } from './model/policy.ts'
 import { type Rights, withoutOptions, wordsOf } from './model/privileges.ts'
 

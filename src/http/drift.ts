@@ -6,7 +6,6 @@ import type { Page, Rendered } from '../report/rendered.ts'
 import { checkReportSchema, reportSchema, stackReportSchema } from '../report/report.ts'
 import type { SendBody } from './encoding.ts'
 import { badRequest, notFound } from './error-replies.ts'
-import { matchesEtag } from './etag.ts'
 import { formatOf, formatParameter, reportAnswer, typeOf } from './report-format.ts'
 import type { Router } from './router.ts'
 
@@ -140,4 +139,11 @@ function findCheck(rendered: Rendered, stack: string, check: string, format: Pag
     'CHECK_NOT_FOUND',
     `stack ${JSON.stringify(stack)} has no check ${JSON.stringify(check)}: it has ${checks.join(', ') || 'none'}`,
   )
+}
+
+/** Whether `If-None-Match` names this entity tag, compared weakly: the client has it already. */
+export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false
+  if (ifNoneMatch.trim() === '*') return true
+  return [...ifNoneMatch.matchAll(/"[^"]*"/g)].some(([opaque]) => opaque === etag.replace(/^W\//, ''))
 }

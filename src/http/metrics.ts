@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { preferredEncoding } from './encoding.ts'
-import { createGzipParts } from './gzip-parts.ts'
+import { createGzipParts, preferredEncoding } from './encoding.ts'
 import { unpressed } from './limits.ts'
 import { noQuery, type Router } from './router.ts'
 

@@ -1,8 +1,7 @@
 import type { Snapshot } from '../drift/store.ts'
-import { renderConfigMetric } from './config-state.ts'
 import { createDriftMetrics, renderBuildInfo } from './drift.ts'
 import { createMetricRegistry } from './metric-registry.ts'
-import { renderDiscoveryMetrics } from './place-metrics.ts'
+import { renderConfigMetric, renderDiscoveryMetrics } from './place-metrics.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
 export interface Metrics extends RuntimeMetrics {

@@ -22,3 +22,9 @@ function family(
   const samples = places.map(place => `${name}{project="${place.project}",region="${place.region}"} ${count(place)}\n`)
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.join('')}\n`
 }
+
+/** How the config file stands, in the exposition format. */
+export function renderConfigMetric({ config }: Snapshot): string {
+  const { name, help, type } = metricDefinitions.configRefused
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${config?.error ? 1 : 0}\n\n`
+}

@@ -1,5 +1,5 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Execution, Revision } from '../release/cloud-run.ts'
 import { isOlderThanServing, readRelease, sightExecution } from '../release/release.ts'

@@ -1,5 +1,5 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import type { Probe } from './probe.ts'
 

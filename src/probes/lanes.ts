@@ -1,6 +1,6 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Doubt } from '../release/doubt.ts'

@@ -1,5 +1,5 @@
 import type { FairQueue } from '../concurrency/fair-queue.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
 import type { Doubt } from '../release/doubt.ts'

@@ -10,10 +10,10 @@ import {
   type Door,
   type GovernedSchema,
   type Membership,
-  type Oid,
   relationKinds,
   routineKinds,
 } from '../grants/model/catalog.ts'
+import type { Oid } from '../grants/model/oid.ts'
 import type { GrantsPolicy } from '../grants/model/policy.ts'
 import {
   type ColumnRow,

@@ -1,6 +1,6 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
 import {
   questionKey,

@@ -1,5 +1,5 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import type { Service } from '../release/cloud-run.ts'
 import { servingRevisions } from '../release/serving.ts'
 import type { ObservedService, Probe } from './probe.ts'

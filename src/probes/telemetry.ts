@@ -1,7 +1,7 @@
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { TelemetryReader } from '../clients/monitoring/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
-import type { Stack } from '../config/schema.ts'
+import type { Stack } from '../config/config.ts'
 import { DriftwatchError } from '../errors.ts'
 import { readRelease, rolloutOf } from '../release/release.ts'
 import { type ObservedTelemetry, windowsOf } from '../release/rollout-telemetry.ts'

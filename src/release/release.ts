@@ -4,7 +4,6 @@ import type { ImageSide } from './compare-images.ts'
 import { pickContainer } from './container.ts'
 import type { Doubt } from './doubt.ts'
 import { formatImage, type Image, parseImage } from './image.ts'
-import { laterOf } from './rollout.ts'
 import type { Rollout } from './rollout-telemetry.ts'
 import { servingRevisions } from './serving.ts'
 
@@ -263,4 +262,20 @@ function newestFirst(a: ServingRevision, b: ServingRevision): number {
     b.revision?.createTime ?? Number.NEGATIVE_INFINITY,
   ]
   return ofA === ofB ? b.name.localeCompare(a.name) : ofB - ofA
+}
+
+/** The later of two moments, as far as they are known: since when a pair of sides differs at the most. */
+export function laterOf(...moments: readonly (EpochMs | null)[]): EpochMs | null {
+  return moments.reduce(
+    (latest, moment) => (moment !== null && (latest === null || moment > latest) ? moment : latest),
+    null,
+  )
+}
+
+/**
+ * Whether a rollout may explain what is seen: the thing changed less than `graceMs` before it was looked at. What
+ * nobody knows the age of is not young.
+ */
+export function isYoung(changedAt: EpochMs | null, observedAt: EpochMs, graceMs: number): boolean {
+  return changedAt !== null && observedAt - changedAt < graceMs
 }

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckInput, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
-import type { SlicedWork } from '../concurrency/steps.ts'
-import type { TimeSlices } from '../concurrency/time-slices.ts'
-import type { Config, Stack } from '../config/schema.ts'
+import type { SlicedWork, TimeSlices } from '../concurrency/time-slices.ts'
+import type { Config, Stack } from '../config/config.ts'
 import type { ProbeKind } from '../probes/probe.ts'
 
 /** Judges a check of a stack; rejects with whatever the check throws. */

@@ -18,7 +18,7 @@ import { createMetadataServer } from '../../src/clients/google/metadata.ts'
 import type { AlertPolicy, WantedPolicy } from '../../src/clients/monitoring/alert-policy.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
-import { startDeadline } from '../../src/concurrency/retry.ts'
+import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../src/errors.ts'
 import { createPolicyKeeper } from '../../src/operate/alerts/keep-policies.ts'
 import { noOpenssl } from '../helpers/certificate.ts'
@@ -351,7 +351,7 @@ t.test('a metric of another kind is named, and what it is not is not overwritten
 
 async function plan(paging: Paging, config = paging.config) {
   const { inspectAlerts } = await import('../../src/alerts/policies/inspect.ts')
-  const { startDeadline } = await import('../../src/concurrency/retry.ts')
+  const { startDeadline } = await import('../../src/concurrency/deadline.ts')
   const deadline = startDeadline(paging.clock, minute)
   try {
     return await inspectAlerts({ client: paging.client, config, ...who }, deadline)
@@ -887,7 +887,7 @@ t.test('driftwatch alerts says in a sentence what keeps it from its work', async
 t.test('what the emulator refuses, as Cloud Monitoring does', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
-  const { startDeadline } = await import('../../src/concurrency/retry.ts')
+  const { startDeadline } = await import('../../src/concurrency/deadline.ts')
   const deadline = startDeadline(paging.clock, minute)
   t.teardown(() => deadline.cancel())
   const resource = { type: 'generic_task', labels: identityLabels }

@@ -10,7 +10,7 @@ import { createHttpClient, type HttpOptions } from '../../src/clients/http/http.
 import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/load.ts'
-import { printConfig } from '../../src/config/mask.ts'
+import { printConfig } from '../../src/config/print-config.ts'
 import { createHttpProbe } from '../../src/probes/http.ts'
 import { followPointer } from '../../src/release/json-pointer.ts'
 import { canaryForms } from '../helpers/canaries.ts'
@@ -44,6 +44,7 @@ const openapi = {
   paths: { '/credit/intent': {}, '/credit/settle': {} },
   components: { schemas: { CreditSettleResponseV1: { properties: { settlement_id: { type: 'string' } } } } },
 }
+
 const health = { schema: 'openagents.credit.v1', breakers: {}, policy: { max_sats_per_envelope: 100_000 } }
 
 const healthy: ContractWorld = {

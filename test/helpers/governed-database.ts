@@ -1,16 +1,14 @@
 import { classOf } from '../../src/grants/judge/expectation.ts'
 import { type Acl, type AclEntry, createAclPool } from '../../src/grants/model/acl.ts'
 import {
-  bootstrapSuperuser,
   type Catalog,
   type CatalogObject,
   type CatalogRole,
   type Membership,
   type ObjectKind,
-  type Oid,
-  PUBLIC,
   roleAttributes,
 } from '../../src/grants/model/catalog.ts'
+import { bootstrapSuperuser, type Oid, PUBLIC } from '../../src/grants/model/oid.ts'
 import { everyRight, type Rights, rightsOf } from '../../src/grants/model/privileges.ts'
 
 export const serverVersion = 180000

@@ -8,9 +8,9 @@ import {
   type DefaultAcl,
   type Membership,
   type ObjectKind,
-  PUBLIC,
   roleAttributes,
 } from '../../src/grants/model/catalog.ts'
+import { PUBLIC } from '../../src/grants/model/oid.ts'
 import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf } from '../../src/grants/model/privileges.ts'
 import {
   app,

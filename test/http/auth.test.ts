@@ -9,7 +9,7 @@ import { createIdTokenVerifier } from '../../src/clients/google/id-token-verifie
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { parseConfig } from '../../src/config/load.ts'
-import { printConfig } from '../../src/config/mask.ts'
+import { printConfig } from '../../src/config/print-config.ts'
 import { createSecret } from '../../src/config/secret.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { type Auth, acceptCallers, acceptTokens, openAuth } from '../../src/http/auth.ts'

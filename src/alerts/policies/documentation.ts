@@ -1,6 +1,6 @@
 import { commandLine, shellQuote } from '../../checks/fix.ts'
 import type { WantedPolicy } from '../../clients/monitoring/alert-policy.ts'
-import type { Config } from '../../config/schema.ts'
+import type { Config } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 
 /** What an alert says to whoever is woken by it. Cloud Monitoring fills in the stack and the check. */

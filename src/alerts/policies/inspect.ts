@@ -1,6 +1,6 @@
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
-import type { Config } from '../../config/schema.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
+import type { Config } from '../../config/config.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
 import { wantedAlerts } from './policies.ts'

@@ -1,5 +1,5 @@
 import type { PolicyCondition, WantedPolicy, WantedUptimeCheck } from '../../clients/monitoring/alert-policy.ts'
-import type { Config, Stack } from '../../config/schema.ts'
+import type { Config, Stack } from '../../config/config.ts'
 import { alertMetrics } from '../descriptors.ts'
 import { seriesFilter } from '../identity.ts'
 import { driftedDocumentation, silentDocumentation, unknownDocumentation } from './documentation.ts'

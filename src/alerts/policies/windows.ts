@@ -1,6 +1,5 @@
-import { longestCycleMs } from '../../config/longest-cycle.ts'
-import { longestGapMs, usualGapMs } from '../../config/schedule-gap.ts'
-import type { Config } from '../../config/schema.ts'
+import type { Config } from '../../config/config.ts'
+import { longestCycleMs, longestGapMs, usualGapMs } from '../../config/schedule-gap.ts'
 
 const minuteMs = 60_000
 

@@ -1,6 +1,7 @@
 import type { protos } from '@google-cloud/run'
 import type { EpochMs } from '../../clock.ts'
 import { DriftwatchError } from '../../errors.ts'
+import { vendorName, vendorProse } from '../../printable.ts'
 import type {
   CompletionStatus,
   Condition,
@@ -14,7 +15,6 @@ import type {
   TrafficTarget,
   Unrecognized,
 } from '../../release/cloud-run.ts'
-import { vendorName, vendorProse } from '../vendor-text.ts'
 
 type VendorService = protos.google.cloud.run.v2.IService
 type VendorRevision = protos.google.cloud.run.v2.IRevision

@@ -4,15 +4,15 @@ import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
 import type { grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
+import { vendorName, vendorProse } from '../../printable.ts'
 import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
 import type { CallBudget } from '../google/call-budget.ts'
 import { type Caller, type CallOptions, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
 import { createReconnectingClient } from '../google/reconnecting-client.ts'
 import { type CachedResource, createResponseCache } from '../google/response-cache.ts'
-import { vendorName, vendorProse } from '../vendor-text.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 
 /** Some resources of a list, by full resource name. */

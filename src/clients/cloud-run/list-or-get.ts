@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError, type DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { ResourceReader } from './cloud-run.ts'
 import { pagesOf, wholePagesOf } from './list-pages.ts'

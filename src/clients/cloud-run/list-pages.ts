@@ -1,4 +1,4 @@
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { ResourcePage, ResourceReader } from './cloud-run.ts'
 

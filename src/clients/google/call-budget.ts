@@ -1,6 +1,6 @@
 import { TokenBucket } from 'limiter'
 import type { Clock } from '../../clock.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
 
 /** How many calls a minute may be made in each place. */

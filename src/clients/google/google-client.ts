@@ -1,6 +1,7 @@
 import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
-import { type Deadline, retry } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
+import { retry } from '../../concurrency/retry.ts'
 import { asDriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { CallBudget } from './call-budget.ts'
 import type { GoogleCredentials } from './google-credentials.ts'

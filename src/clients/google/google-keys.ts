@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
-import { withDeadline } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { version } from '../../version.ts'
 import { readBounded } from '../http/bounded-body.ts'

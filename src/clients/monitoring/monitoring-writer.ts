@@ -1,6 +1,6 @@
 import { AlertPolicyServiceClient } from '@google-cloud/monitoring/build/src/v3/alert_policy_service_client.js'
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
 import type { ChangedPolicy, ChangedUptimeCheck, WantedPolicy, WantedUptimeCheck } from './alert-policy.ts'

@@ -4,7 +4,7 @@ import { NotificationChannelServiceClient } from '@google-cloud/monitoring/build
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
 import type { grpc } from 'google-gax'
 import type { Clock, EpochMs } from '../../clock.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { type Caller, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'

@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
-import type { Deadline } from '../../concurrency/retry.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import type { ServiceCounts, Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
 import type { MinuteCount, TelemetryClient } from './telemetry-queries.ts'

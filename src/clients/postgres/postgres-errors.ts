@@ -1,7 +1,7 @@
 import { describeTarget, type PostgresTarget } from '../../config/postgres-url.ts'
 import { createConcealer } from '../../config/secret.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { vendorProse } from '../vendor-text.ts'
+import { vendorProse } from '../../printable.ts'
 
 /** SQLSTATEs with a meaning of their own, before their classes. */
 const codes: Readonly<Record<string, ErrorCode>> = {

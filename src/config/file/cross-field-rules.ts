@@ -1,7 +1,6 @@
-import { parseDuration } from '../../duration.ts'
+import { exactDuration, parseDuration } from '../../duration.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { isPublic, type PolicyProblem, policyProblems } from '../../grants/model/policy.ts'
-import { exactDuration } from '../exact-duration.ts'
 import { maskText } from '../mask.ts'
 import { parsePostgresUrl } from '../postgres-url.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from '../problem.ts'

@@ -1,6 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { formatPath, type Problem } from '../problem.ts'
-import type { Stack } from '../schema.ts'
 import { name, project } from './values.ts'
 
 /** The labels of Cloud Run services and jobs by which they are found: a stack's name, and what part of it they are. */
@@ -54,14 +53,6 @@ export interface FoundStack {
   readonly service: string
   /** Null: it has none. */
   readonly job: string | null
-}
-
-/** What is discovered, and what a stack that is found comes to. */
-export interface DiscoverConfig {
-  /** No project and region is there twice. */
-  readonly places: readonly DiscoveredPlace[]
-  /** The stack, with all that the config's `defaults` say of it. */
-  stackOf(found: FoundStack): Stack
 }
 
 export function placesOf(discover: DiscoverFile): DiscoveredPlace[] {

@@ -1,6 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern, parseDuration } from '../../duration.ts'
-import { exactDuration } from '../exact-duration.ts'
+import { durationPattern, exactDuration, parseDuration } from '../../duration.ts'
 import type { ConfigPath, Problem } from '../problem.ts'
 import { createSecret, type Secret } from '../secret.ts'
 

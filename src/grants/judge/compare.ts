@@ -1,4 +1,4 @@
-import { runAtOnce, type SlicedWork } from '../../concurrency/steps.ts'
+import { runAtOnce, type SlicedWork } from '../../concurrency/time-slices.ts'
 import type { Catalog } from '../model/catalog.ts'
 import { inOrder } from '../model/in-order.ts'
 import type { GrantsPolicy } from '../model/policy.ts'

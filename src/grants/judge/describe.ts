@@ -1,6 +1,7 @@
 import { printable } from '../../printable.ts'
-import { type CatalogObject, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { CatalogObject } from '../model/catalog.ts'
 import { showIdentifier } from '../model/identifiers.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import { describeRights, type ObjectClass } from '../model/privileges.ts'
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import type { Route, Unbounded } from './effective-roles.ts'

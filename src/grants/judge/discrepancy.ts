@@ -1,4 +1,5 @@
-import type { CatalogObject, Oid, RoleAttribute } from '../model/catalog.ts'
+import type { CatalogObject, RoleAttribute } from '../model/catalog.ts'
+import type { Oid } from '../model/oid.ts'
 import type { ObjectClass, Rights } from '../model/privileges.ts'
 import type { Route, Unbounded } from './effective-roles.ts'
 

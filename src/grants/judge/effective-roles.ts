@@ -1,4 +1,5 @@
-import { bootstrapSuperuser, type Catalog, type CatalogRole, type Membership, type Oid } from '../model/catalog.ts'
+import type { Catalog, CatalogRole, Membership } from '../model/catalog.ts'
+import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
 /** How one role comes to hold what another one holds. */

@@ -1,5 +1,6 @@
-import { type CatalogObject, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { CatalogObject } from '../model/catalog.ts'
 import { compilePattern, literalName } from '../model/name-pattern.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import { isList, isPublic, type PrivilegesByName, type SchemaPolicy } from '../model/policy.ts'
 import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf, withOptions } from '../model/privileges.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'

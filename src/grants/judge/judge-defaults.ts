@@ -1,5 +1,6 @@
 import { type Acl, builtInPublic, rightsIn } from '../model/acl.ts'
-import { type DefaultAcl, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { DefaultAcl } from '../model/catalog.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import { everyRight, type Rights, rightsOf } from '../model/privileges.ts'
 import type { DefaultDiscrepancy } from './discrepancy.ts'
 import { type Expectation, granteeOf, nothingExpected } from './expectation.ts'

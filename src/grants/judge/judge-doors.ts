@@ -1,6 +1,7 @@
-import { type CatalogObject, type Door, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { CatalogObject, Door } from '../model/catalog.ts'
 import { showIdentifier } from '../model/identifiers.ts'
 import { columnsInOrder } from '../model/in-order.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'

@@ -1,5 +1,6 @@
 import { type Acl, grantsIn, rightsIn } from '../model/acl.ts'
-import { type Catalog, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { Catalog } from '../model/catalog.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import {
   everyRight,
   type ObjectClass,
@@ -34,6 +35,7 @@ const writes = {
   sequences: rightOf('UPDATE'),
   schema: rightOf('USAGE'),
 }
+
 const nothing = { database: 0, schema: 0, tables: 0, sequences: 0, functions: 0 }
 /** Who reads files of the server reads its tables; who writes them or runs programs there does as it likes. */
 const powers: Readonly<Record<string, (serverVersion: number) => Partial<Record<ObjectClass, Rights>>>> = {

@@ -1,12 +1,6 @@
 import { rightsIn } from '../model/acl.ts'
-import {
-  bootstrapSuperuser,
-  type CatalogObject,
-  type Membership,
-  type Oid,
-  PUBLIC,
-  roleAttributes,
-} from '../model/catalog.ts'
+import { type CatalogObject, type Membership, roleAttributes } from '../model/catalog.ts'
+import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { attributesOf } from '../model/policy.ts'
 import { everyRight, type Rights, rightsOf, withoutOptions } from '../model/privileges.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'

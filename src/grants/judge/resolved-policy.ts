@@ -1,4 +1,5 @@
-import type { Catalog, CatalogRole, Oid, RoleAttribute } from '../model/catalog.ts'
+import type { Catalog, CatalogRole, RoleAttribute } from '../model/catalog.ts'
+import type { Oid } from '../model/oid.ts'
 import { attributesOf, type GrantsPolicy, type RolePolicy } from '../model/policy.ts'
 
 export interface ListedRole {

@@ -1,5 +1,5 @@
 import { DriftwatchError } from '../../errors.ts'
-import type { Oid } from './catalog.ts'
+import type { Oid } from './oid.ts'
 import {
   everyRight,
   type ObjectClass,

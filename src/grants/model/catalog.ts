@@ -1,12 +1,5 @@
 import type { Acl } from './acl.ts'
-
-/** The identity of a thing in PostgreSQL's catalog. */
-export type Oid = number
-
-/** The grantee that stands for everybody. */
-export const PUBLIC: Oid = 0
-/** The superuser that `initdb` made. */
-export const bootstrapSuperuser: Oid = 10
+import type { Oid } from './oid.ts'
 
 export const roleAttributes = ['login', 'superuser', 'createRole', 'createDb', 'replication', 'bypassRls'] as const
 export type RoleAttribute = (typeof roleAttributes)[number]

@@ -1,4 +1,4 @@
-import type { Oid } from './catalog.ts'
+import type { Oid } from './oid.ts'
 
 /** Which database of which server a connection leads to. */
 export interface DatabaseIdentity {

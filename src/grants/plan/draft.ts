@@ -1,15 +1,8 @@
 import { implicitMemberships } from '../judge/effective-roles.ts'
 import { classOf } from '../judge/expectation.ts'
 import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from '../model/acl.ts'
-import type {
-  Catalog,
-  CatalogObject,
-  CatalogRole,
-  DefaultAcl,
-  GovernedSchema,
-  Membership,
-  Oid,
-} from '../model/catalog.ts'
+import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, GovernedSchema, Membership } from '../model/catalog.ts'
+import type { Oid } from '../model/oid.ts'
 import { everyRight } from '../model/privileges.ts'
 
 /** A catalog that a plan changes as its statements will change the database. */

@@ -1,13 +1,6 @@
-import {
-  bootstrapSuperuser,
-  type CatalogObject,
-  type CatalogRole,
-  type Membership,
-  type Oid,
-  PUBLIC,
-  type RoleAttribute,
-} from '../model/catalog.ts'
+import type { CatalogObject, CatalogRole, Membership, RoleAttribute } from '../model/catalog.ts'
 import { showIdentifier } from '../model/identifiers.ts'
+import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { type Rights, rightOf } from '../model/privileges.ts'
 import type { Draft } from './draft.ts'
 

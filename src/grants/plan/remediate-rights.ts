@@ -1,8 +1,9 @@
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from '../judge/discrepancy.ts'
 import { allowedRights, classOf, expectGrants } from '../judge/expectation.ts'
 import { grantRights, type Inherited, revokeRights } from '../model/acl.ts'
-import { type CatalogObject, type DefaultAcl, type Oid, PUBLIC } from '../model/catalog.ts'
+import type { CatalogObject, DefaultAcl } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
+import { type Oid, PUBLIC } from '../model/oid.ts'
 import {
   optionShift,
   optionsOf,
@@ -13,8 +14,7 @@ import {
   withoutOptions,
   wordsOf,
 } from '../model/privileges.ts'
-import { moveDatabase } from '../move-database.ts'
-import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { moveDatabase, type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
 import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
 import { cutRoute } from './revoke-membership.ts'
 import { alterWord, defaultsWord, objectName } from './statements.ts'

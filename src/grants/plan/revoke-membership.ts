@@ -1,8 +1,8 @@
 import { databaseOwnerRole } from '../judge/effective-roles.ts'
-import { bootstrapSuperuser, type Membership, type Oid } from '../model/catalog.ts'
+import type { Membership } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
-import { moveDatabase } from '../move-database.ts'
-import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
+import { moveDatabase, type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
 
 /**
  * Ends one step of a route: the last one that starts at a role which may not have what the route leads to. What comes

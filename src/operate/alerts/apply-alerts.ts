@@ -3,7 +3,7 @@ import type { PolicyStep } from '../../alerts/policies/policy-plan.ts'
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import type { MonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import type { Clock } from '../../clock.ts'
-import { type Deadline, withDeadline } from '../../concurrency/retry.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import { formatDuration } from '../../duration.ts'
 import { asDriftwatchError, type DriftwatchError } from '../../errors.ts'
 

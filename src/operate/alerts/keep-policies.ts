@@ -4,7 +4,7 @@ import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts
 import { describePlan, type PolicyReconciler, type ReconcilerContext } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
-import { withDeadline } from '../../concurrency/retry.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { applyAlerts } from './apply-alerts.ts'
 
 const inspectTimeoutMs = 30_000

@@ -1,6 +1,6 @@
 import type { PostgresSession } from '../../clients/postgres/postgres-connection.ts'
 import { createPostgresWriter } from '../../clients/postgres/postgres-writer.ts'
-import { startDeadline } from '../../concurrency/retry.ts'
+import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Secret } from '../../config/secret.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { compareGrants } from '../../grants/judge/compare.ts'

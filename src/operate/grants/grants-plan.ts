@@ -1,8 +1,9 @@
 import { parsePostgresUrl } from '../../config/postgres-url.ts'
 import type { Secret } from '../../config/secret.ts'
 import { DriftwatchError } from '../../errors.ts'
-import type { Catalog, Oid } from '../../grants/model/catalog.ts'
+import type { Catalog } from '../../grants/model/catalog.ts'
 import { showIdentifier } from '../../grants/model/identifiers.ts'
+import type { Oid } from '../../grants/model/oid.ts'
 import { type GrantsPlan, planGrants } from '../../grants/plan/plan.ts'
 import { type GrantsJob, readGoverned } from './grants-database.ts'
 

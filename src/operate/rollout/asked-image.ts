@@ -1,5 +1,5 @@
 import { openRegistryReader } from '../../clients/registry/registry-reader.ts'
-import { startDeadline } from '../../concurrency/retry.ts'
+import { startDeadline } from '../../concurrency/deadline.ts'
 import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
 import { parseImage } from '../../release/image.ts'

@@ -1,5 +1,5 @@
 import { deployService, sendTrafficToLatest } from '../../checks/fix.ts'
-import type { Stack } from '../../config/schema.ts'
+import type { Stack } from '../../config/config.ts'
 import type { Service } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide } from '../../release/compare-images.ts'
 import { pickContainer } from '../../release/container.ts'

@@ -10,7 +10,7 @@ import {
   sendTrafficToLatest,
   updateService,
 } from '../../checks/fix.ts'
-import type { Config, Stack } from '../../config/schema.ts'
+import type { Config, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Service } from '../../release/cloud-run.ts'

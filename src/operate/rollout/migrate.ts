@@ -8,8 +8,8 @@ import {
   restoreJob,
 } from '../../checks/fix.ts'
 import type { Status } from '../../checks/status.ts'
-import { startDeadline } from '../../concurrency/retry.ts'
-import type { Stack } from '../../config/schema.ts'
+import { startDeadline } from '../../concurrency/deadline.ts'
+import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'

@@ -7,7 +7,7 @@ import {
 } from '../../checks/fix.ts'
 import { isAllowedImage } from '../../checks/what-serves.ts'
 import { formatTime } from '../../clock.ts'
-import type { JobConfig, Stack } from '../../config/schema.ts'
+import type { JobConfig, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import type { DriftwatchError } from '../../errors.ts'
 import type { Container, Execution, Job, Revision } from '../../release/cloud-run.ts'

@@ -1,7 +1,7 @@
 import type { FromSchema } from 'json-schema-to-ts'
 import { formatTime } from '../../clock.ts'
+import type { Stack } from '../../config/config.ts'
 import { maskWords } from '../../config/mask.ts'
-import type { Stack } from '../../config/schema.ts'
 import type { Container, Execution } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionVerdict } from '../../release/execution-verdict.ts'

@@ -1,5 +1,5 @@
+import type { Stack } from '../../config/config.ts'
 import type { Variables } from '../../config/file/interpolate.ts'
-import type { Stack } from '../../config/schema.ts'
 import { DriftwatchError } from '../../errors.ts'
 
 /** What the variables of the runbook's scripts ask of a command that writes. */
