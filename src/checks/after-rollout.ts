@@ -5,7 +5,7 @@ import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telem
 import type { Check, CheckInput } from './check.ts'
 import type { Finding } from './finding.ts'
 import { readLogs } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
 
 type Input = CheckInput<'telemetry'>
 

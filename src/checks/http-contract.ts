@@ -7,7 +7,7 @@ import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
 import type { Difference } from './finding.ts'
 import { sendRequest } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
 
 type Answered = Extract<HttpAnswer, { readonly kind: 'answered' }>
 

@@ -8,8 +8,8 @@ import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { whatServes } from './what-serves.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
 

@@ -5,12 +5,19 @@ import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import { changedBy, explainable, judgeContainer, judgeImages, judgeLastChange, judgeWords } from './cloud-run-parts.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
 import { migrateFix } from './migrate-fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { isAllowedImage, whatServes } from './what-serves.ts'
+import {
+  changedBy,
+  explainable,
+  judgeContainer,
+  judgeImages,
+  judgeLastChange,
+  judgeWords,
+} from './parts/cloud-run-parts.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { isAllowedImage, whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }

@@ -16,6 +16,9 @@ import {
   sightJob,
 } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
+import type { Difference, Finding } from './finding.ts'
+import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
+import { migrateFix } from './migrate-fix.ts'
 import {
   explainable,
   failure,
@@ -24,12 +27,9 @@ import {
   judgeImages,
   judgeWords,
   unrecognizedState,
-} from './cloud-run-parts.ts'
-import type { Difference, Finding } from './finding.ts'
-import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
-import { migrateFix } from './migrate-fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { isAllowedImage, whatServes } from './what-serves.ts'
+} from './parts/cloud-run-parts.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { isAllowedImage, whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }

@@ -7,7 +7,7 @@ import { objectsInOrder } from '../grants/model/in-order.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, mostDifferences } from './finding.ts'
 import { commandLine } from './fix.ts'
-import { conclude as concludeParts, unproven } from './part.ts'
+import { conclude as concludeParts, unproven } from './parts/part.ts'
 
 /** How many objects a difference that stands for many names, and all of a finding together. */
 export const mostObjects = { aDifference: 1000, aFinding: 5000 } as const

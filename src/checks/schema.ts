@@ -7,7 +7,7 @@ import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
 import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
 
 /** What tells whether a migration is under way. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const

@@ -10,7 +10,6 @@ import {
   serviceChangedAt,
 } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import { changedBy, explainable, type Grace, judgeContainer, judgeImages, judgeLastChange } from './cloud-run-parts.ts'
 import type { Difference, Finding } from './finding.ts'
 import {
   deployService,
@@ -21,8 +20,16 @@ import {
   sendTrafficToLatest,
   updateService,
 } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './part.ts'
-import { judgeReadiness, judgeSplit, judgeTraffic } from './traffic-parts.ts'
+import {
+  changedBy,
+  explainable,
+  type Grace,
+  judgeContainer,
+  judgeImages,
+  judgeLastChange,
+} from './parts/cloud-run-parts.ts'
+import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
 

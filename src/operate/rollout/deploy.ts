@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { failure } from '../../checks/cloud-run-parts.ts'
 import {
   checkStack,
   deployStack,
@@ -10,6 +9,7 @@ import {
   sendTrafficToLatest,
   updateService,
 } from '../../checks/fix.ts'
+import { failure } from '../../checks/parts/cloud-run-parts.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'

@@ -1,4 +1,3 @@
-import { failure } from '../../checks/cloud-run-parts.ts'
 import {
   cancelExecution,
   checkStack,
@@ -7,6 +6,7 @@ import {
   migrateStack,
   restoreJob,
 } from '../../checks/fix.ts'
+import { failure } from '../../checks/parts/cloud-run-parts.ts'
 import type { Status } from '../../checks/status.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Stack } from '../../config/config.ts'

@@ -1,8 +1,8 @@
-import { isUnrecognized } from '../release/cloud-run.ts'
-import { compareImages, type ImageSide } from '../release/compare-images.ts'
-import { formatImage, shortImage } from '../release/image.ts'
-import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
+import { isUnrecognized } from '../../release/cloud-run.ts'
+import { compareImages, type ImageSide } from '../../release/compare-images.ts'
+import { formatImage, shortImage } from '../../release/image.ts'
+import type { RegistryAnswers } from '../../release/registry-answers.ts'
+import { type Release, type ServingRevision, serviceChangedAt } from '../../release/release.ts'
 import { changedBy, explainable, failure, type Grace, unrecognizedState } from './cloud-run-parts.ts'
 import { differs, inSync, type Part, unproven } from './part.ts'
 

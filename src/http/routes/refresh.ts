@@ -1,8 +1,8 @@
-import { type Clock, formatTime } from '../clock.ts'
-import type { CycleSummary } from '../drift/store.ts'
-import { errorSchema } from './error-replies.ts'
-import { createRateLimit } from './rate-limit.ts'
-import { noQuery, type Router } from './router.ts'
+import { type Clock, formatTime } from '../../clock.ts'
+import type { CycleSummary } from '../../drift/store.ts'
+import { errorSchema } from '../error-replies.ts'
+import { createRateLimit } from '../rate-limit.ts'
+import { noQuery, type Router } from '../router.ts'
 
 /** Looks now: resolves when a cycle that began after the question has completed; rejects with CYCLE_FAILED. */
 export type Refresh = () => Promise<CycleSummary>

@@ -1,6 +1,6 @@
-import type { Doubt } from '../release/doubt.ts'
-import type { Difference, Finding } from './finding.ts'
-import { worstStatus } from './status.ts'
+import type { Doubt } from '../../release/doubt.ts'
+import type { Difference, Finding } from '../finding.ts'
+import { worstStatus } from '../status.ts'
 
 /** One thing that a check looked at, and what came of it. */
 export type Part =

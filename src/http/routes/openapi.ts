@@ -1,10 +1,10 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
-import { version } from '../version.ts'
-import type { CurrentAuth } from './auth.ts'
-import type { SendBody } from './encoding.ts'
-import { noQuery, type Router } from './router.ts'
+import { version } from '../../version.ts'
+import type { CurrentAuth } from '../auth.ts'
+import type { SendBody } from '../encoding.ts'
+import { noQuery, type Router } from '../router.ts'
 
 /** The page runs its own scripts and talks to nobody else. */
 const pageCsp =

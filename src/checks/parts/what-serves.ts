@@ -1,9 +1,9 @@
-import type { Stack } from '../config/config.ts'
-import type { Revision } from '../release/cloud-run.ts'
-import type { ImageSide } from '../release/compare-images.ts'
-import type { Doubt } from '../release/doubt.ts'
-import type { Image } from '../release/image.ts'
-import { agelessOf, isNewestImageKnown, type Release } from '../release/release.ts'
+import type { Stack } from '../../config/config.ts'
+import type { Revision } from '../../release/cloud-run.ts'
+import type { ImageSide } from '../../release/compare-images.ts'
+import type { Doubt } from '../../release/doubt.ts'
+import type { Image } from '../../release/image.ts'
+import { agelessOf, isNewestImageKnown, type Release } from '../../release/release.ts'
 
 /** The image that serves, against which job and execution are judged. */
 export type WhatServes =

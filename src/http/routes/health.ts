@@ -1,5 +1,5 @@
-import { unpressed } from './limits.ts'
-import { noQuery, type Router } from './router.ts'
+import { unpressed } from '../limits.ts'
+import { noQuery, type Router } from '../router.ts'
 
 /** Whether what is answered can be believed; if not, why. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string }

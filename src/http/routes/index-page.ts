@@ -1,9 +1,9 @@
-import { styleSource } from '../report/html.ts'
-import type { Rendered } from '../report/rendered.ts'
-import { version } from '../version.ts'
-import { preferredType } from './accept.ts'
-import type { SendBody } from './encoding.ts'
-import { noQuery, type Router } from './router.ts'
+import { styleSource } from '../../report/html.ts'
+import type { Rendered } from '../../report/rendered.ts'
+import { version } from '../../version.ts'
+import { preferredType } from '../accept.ts'
+import type { SendBody } from '../encoding.ts'
+import { noQuery, type Router } from '../router.ts'
 
 const paths = [
   { path: '/drift', answers: 'the report; ?format=text for a table' },

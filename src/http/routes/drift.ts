@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { checkKinds } from '../checks/check.ts'
-import { statuses } from '../checks/status.ts'
-import { DriftwatchError } from '../errors.ts'
-import type { Page, Rendered } from '../report/rendered.ts'
-import { checkReportSchema, reportSchema, stackReportSchema } from '../report/report.ts'
-import type { SendBody } from './encoding.ts'
-import { badRequest, notFound } from './error-replies.ts'
-import { formatOf, formatParameter, reportAnswer, typeOf } from './report-format.ts'
-import type { Router } from './router.ts'
+import { checkKinds } from '../../checks/check.ts'
+import { statuses } from '../../checks/status.ts'
+import { DriftwatchError } from '../../errors.ts'
+import type { Page, Rendered } from '../../report/rendered.ts'
+import { checkReportSchema, reportSchema, stackReportSchema } from '../../report/report.ts'
+import type { SendBody } from '../encoding.ts'
+import { badRequest, notFound } from '../error-replies.ts'
+import { formatOf, formatParameter, reportAnswer, typeOf } from '../report-format.ts'
+import type { Router } from '../router.ts'
 
 /** Stacks of one page. */
 const mostOfPage = 1000

@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Status } from '../checks/status.ts'
-import type { Page, Rendered } from '../report/rendered.ts'
-import { reportSchema, stackReportSchema } from '../report/report.ts'
+import type { Status } from '../../checks/status.ts'
+import type { Page, Rendered } from '../../report/rendered.ts'
+import { reportSchema, stackReportSchema } from '../../report/report.ts'
+import type { SendBody } from '../encoding.ts'
+import { badRequest, notFound } from '../error-replies.ts'
+import { formatOf, reportAnswer, typeOf } from '../report-format.ts'
+import type { Router } from '../router.ts'
 import { findStack, partQuery, stackParams } from './drift.ts'
-import type { SendBody } from './encoding.ts'
-import { badRequest, notFound } from './error-replies.ts'
-import { formatOf, reportAnswer, typeOf } from './report-format.ts'
-import type { Router } from './router.ts'
 
 const statusCodes = { in_sync: 200, pending: 200, drifted: 503, unknown: 503 } as const satisfies Record<Status, number>
 

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { createGzipParts, preferredEncoding } from './encoding.ts'
-import { unpressed } from './limits.ts'
-import { noQuery, type Router } from './router.ts'
+import { createGzipParts, preferredEncoding } from '../encoding.ts'
+import { unpressed } from '../limits.ts'
+import { noQuery, type Router } from '../router.ts'
 
 /** Whatever has metrics in the exposition format. */
 export interface ScrapedMetrics {
