@@ -19,44 +19,76 @@ const imports: readonly Import[] = globSync('{src,sandbox}/**/*.ts', { cwd: top 
   })),
 )
 
-/** The folder or file of `src/` that a path belongs to: `src/http/app.ts` to `http`, `src/watch.ts` to `watch`. */
-function moduleOf(path: string): string {
-  const [, first = ''] = path.split('/')
+/** The folder or file of `folder` that a path belongs to: in `src`, `src/http/app.ts` to `http`, `src/watch.ts` to `watch`. */
+function roomOf(path: string, folder: string): string {
+  const [first = ''] = path.slice(folder.length + 1).split('/')
   return first.replace(/\.ts$/, '')
 }
 
-/** The rank of each module by the line in docs/architecture.md: what stands in braces shares one. */
-function readRanks(page: string): Map<string, number> {
-  const line = /```\n(errors .*? main)\n```/s.exec(page)?.[1] ?? ''
+/** The rank of each word of a line of docs/architecture.md: what stands in braces shares one. */
+function readRanks(line: string): Map<string, number> {
   const words = line.match(/\{[^}]*\}|[a-z]+(-[a-z]+)*/g) ?? []
   return new Map(
     words.flatMap((word, rank) => (word.match(/[a-z]+(-[a-z]+)*/g) ?? []).map(name => [name, rank] as const)),
   )
 }
 
-const ranks = readRanks(read('docs/architecture.md'))
+const page = read('docs/architecture.md')
+const lines: Readonly<Record<string, string>> = {
+  src: /```\n(errors .*? main)\n```/s.exec(page)?.[1] ?? '',
+  'src/grants': /^grants: (.*)$/m.exec(page)?.[1] ?? '',
+  'src/clients': /^clients: (.*)$/m.exec(page)?.[1] ?? '',
+}
 
-t.test('every folder and file of src/ has its place in the line of docs/architecture.md', async t => {
-  const modules = new Set(globSync('src/**/*.ts', { cwd: top }).map(moduleOf))
-  t.ok(modules.size > 10)
-  t.strictSame(
-    [...modules].filter(name => !ranks.has(name)),
-    [],
-  )
+/** The imports from one room of a folder to another that the folder's line does not allow. */
+function wrongWay(all: readonly Import[], folder: string): string[] {
+  const ranks = readRanks(lines[folder] ?? '')
+  const rank = (path: string) => ranks.get(roomOf(path, folder)) ?? Number.NaN
+  return crossing(all, folder)
+    .filter(({ from, to }) => !(rank(to) < rank(from)))
+    .map(({ from, to }) => `${from} imports ${to}`)
+}
+
+function crossing(all: readonly Import[], folder: string): Import[] {
+  const isInside = (path: string) => path.startsWith(`${folder}/`)
+  return all.filter(({ from, to }) => isInside(from) && isInside(to) && roomOf(from, folder) !== roomOf(to, folder))
+}
+
+for (const [folder, least] of [
+  ['src', 100],
+  ['src/grants', 20],
+  ['src/clients', 8],
+] as const) {
+  t.test(`every folder and file of ${folder}/ has its place in its line of docs/architecture.md`, async t => {
+    const rooms = new Set(globSync(`${folder}/**/*.ts`, { cwd: top }).map(path => roomOf(path, folder)))
+    t.strictSame([...readRanks(lines[folder] ?? '').keys()].sort(), [...rooms].sort())
+  })
+
+  t.test(`a file of ${folder}/ imports only from its own folder and from what stands to its left`, async t => {
+    t.ok(crossing(imports, folder).length > least, 'the imports are seen')
+    t.strictSame(wrongWay(imports, folder), [])
+  })
+}
+
+t.test('an import against a line would be seen', async t => {
+  const allowed = { from: 'src/clients/monitoring/a.ts', to: 'src/clients/google/b.ts' }
+  const wrong = { from: allowed.to, to: allowed.from }
+  t.strictSame(wrongWay([allowed, wrong], 'src/clients'), [`${wrong.from} imports ${wrong.to}`])
 })
 
-t.test('a file of src/ imports only from its own folder and from what stands to its left', async t => {
-  const rank = (path: string) => ranks.get(moduleOf(path)) ?? Number.NaN
-  const crossing = imports.filter(
-    ({ from, to }) => from.startsWith('src/') && to.startsWith('src/') && moduleOf(from) !== moduleOf(to),
-  )
-  t.ok(crossing.length > 100, 'the imports are seen')
-  const wrong = crossing.filter(({ from, to }) => !(rank(to) < rank(from)))
-  t.strictSame(
-    wrong.map(({ from, to }) => `${from} imports ${to}`),
-    [],
-  )
-})
+t.test(
+  'no folder of src/ has more than 16 files side by side, but one for each implementation of an interface',
+  async t => {
+    const implementations = ['src/checks', 'src/probes']
+    const files = globSync('src/**/*.ts', { cwd: top })
+    const folders = Map.groupBy(files, dirname)
+    const crowded = [...folders].filter(([folder, inside]) => inside.length > 16 && !implementations.includes(folder))
+    t.strictSame(
+      crowded.map(([folder]) => folder),
+      [],
+    )
+  },
+)
 
 t.test('src/ and sandbox/ never import each other', async t => {
   const across = imports.filter(
