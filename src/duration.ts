@@ -15,19 +15,21 @@ export function parseDuration(text: string): number | null {
   return total
 }
 
-/** Milliseconds as a person reads them at 3 a.m.: the two largest units, `2d4h`, `15m`, `40s`. */
+const shownUnits = { d: 'd', h: 'h', m: 'min', s: 's' } as const
+
+/** Milliseconds for a person: the two largest units, as `2 d 4 h`, `15 min`, `40 s`, `500 ms`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`
   let rest = Math.floor(ms / 1000) * 1000
   const parts: string[] = []
   for (const unit of ['d', 'h', 'm', 's'] as const) {
     const amount = Math.floor(rest / unitMs[unit])
     rest -= amount * unitMs[unit]
-    if (amount > 0) parts.push(`${amount}${unit}`)
+    if (amount > 0) parts.push(`${amount} ${shownUnits[unit]}`)
     else if (parts.length > 0) break
     if (parts.length === 2) break
   }
-  return parts.join('')
+  return parts.join(' ')
 }
 
 /** Milliseconds as a config has them, to the last one: `1h30m`, `2d40s`. What `parseDuration` reads back. */

@@ -2,7 +2,7 @@ import { formatTime } from '../clock.ts'
 import type { Stack } from '../config/config.ts'
 import { splitSecrets, splitWords } from '../config/mask.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
-import { formatDuration } from '../duration.ts'
+import { exactDuration } from '../duration.ts'
 import type { Window } from '../release/rollout-telemetry.ts'
 
 type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
@@ -78,7 +78,7 @@ export function deployStack(stack: Stack, image: string, noTraffic = false): str
 
 /** Judges again; waits so long at most for what is pending. */
 export function checkStack(stack: Stack, waitMs: number | null = null): string {
-  const wait = waitMs === null ? [] : ['--wait', formatDuration(waitMs)]
+  const wait = waitMs === null ? [] : ['--wait', exactDuration(waitMs)]
   return commandLine('driftwatch', 'check', '--stack', stack.name, ...wait)
 }
 

@@ -55,7 +55,7 @@ function judgeStatus({ name, path, status }: HttpRequestConfig, answer: Answered
 
 function judgeLatency({ name, maxLatencyMs }: HttpRequestConfig, { latencyMs }: Answered): Part {
   if (latencyMs <= maxLatencyMs) return inSync
-  const [expected, actual] = [`at most ${formatDuration(maxLatencyMs)}`, `${Math.round(latencyMs)}ms`]
+  const [expected, actual] = [`at most ${formatDuration(maxLatencyMs)}`, `${Math.round(latencyMs)} ms`]
   const summary = `${name}: the answer took ${actual}, twice; ${formatDuration(maxLatencyMs)} are allowed`
   return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
 }

@@ -451,7 +451,7 @@ t.test('sizes and times are bounded', async t => {
         doubt: null,
         summary: /^openapi: no whole answer \d+ms after the request; 50ms are allowed$/,
         differences: [
-          { path: 'openapi.latency', kind: 'changed', expected: 'at most 50ms', actual: /^more than \d+ms$/ },
+          { path: 'openapi.latency', kind: 'changed', expected: 'at most 50 ms', actual: /^more than \d+ ms$/ },
         ],
         fix: /^curl/,
       })
@@ -487,7 +487,7 @@ t.test('sizes and times are bounded', async t => {
     const server = await build(t, { world })
     t.match(await look({ url: server.url, requests: [slow] }), {
       status: 'drifted',
-      differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20ms' }],
+      differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20 ms' }],
     })
     t.equal(server.requests.length, 2, 'twice')
   })

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { isScalar, parse, parseDocument, stringify, visit } from 'yaml'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts'
-import { formatDuration, parseDuration } from '../../src/duration.ts'
+import { exactDuration, parseDuration } from '../../src/duration.ts'
 import { metricDefinitions } from '../../src/metrics/definitions.ts'
 import {
   eventually,
@@ -344,7 +344,7 @@ function shortened(text: string): string {
   visit(document, {
     Pair(_, pair) {
       if (!isScalar(pair.key) || !isScalar(pair.value) || !['for', 'interval'].includes(String(pair.key.value))) return
-      pair.value.value = formatDuration((parseDuration(String(pair.value.value)) ?? 0) / 30)
+      pair.value.value = exactDuration((parseDuration(String(pair.value.value)) ?? 0) / 30)
     },
   })
   return document.toString()

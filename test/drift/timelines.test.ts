@@ -143,7 +143,7 @@ t.test('no hiding', async t => {
       [30, behind, 'pending', 10],
       [40, behind, 'pending', 10],
       [55, behind, 'pending', 10],
-      [56, behind, 'drifted', 56, { note: '45m' }],
+      [56, behind, 'drifted', 56, { note: '45 min' }],
       [60, behind, 'drifted', 56],
       [70, behind, 'drifted', 56],
       [120, behind, 'drifted', 56],
