@@ -255,25 +255,48 @@ t.test('the config in the README is valid', async t => {
   t.match(await run('config', '--config', join(directory, 'driftwatch.yaml')), { code: 0, stdout: 'acme-production' })
 })
 
-t.test('the decision records say what one must', async t => {
-  const records = list('docs/decisions/*.md')
-  const number = (path: string) => Number(path.slice('docs/decisions/'.length, 'docs/decisions/0000'.length))
-  t.strictSame(
-    records.map(number),
-    [...new Set(records.map(number))].sort((one, other) => one - other),
-    'each with a number of its own',
-  )
-  const linked = read('docs/architecture.md').matchAll(/\]\((decisions\/[^)]+)\)/g)
-  const index = new Set([...linked].map(([, path]) => `docs/${path}`))
-  t.strictSame(
-    records.filter(path => !index.has(path)),
-    [],
-    'each is linked from docs/architecture.md',
-  )
-  for (const path of records) {
-    const parts = [...read(path).matchAll(/^\*\*(\w+)\.\*\*/gm)].map(([, part]) => part)
-    t.strictSame(parts, ['Context', 'Decision', 'Consequences', 'Alternatives'], path)
+interface DecisionRecord {
+  readonly path: string
+  readonly number: string
+  readonly title: string
+  readonly status: string
+  readonly date: string
+}
+
+const decisionRecords: readonly DecisionRecord[] = list('docs/decisions/[0-9]*.md').map(path => {
+  const [, number = '', title = ''] = /^# (\d{4}): (.+)$/m.exec(read(path)) ?? []
+  const [, status = ''] = /^- Status: (.+)$/m.exec(read(path)) ?? []
+  const [, date = ''] = /^- Date: (\d{4}-\d\d-\d\d)$/m.exec(read(path)) ?? []
+  return { path, number, title, status, date }
+})
+
+t.test('every decision record has a number of its own, a title, a status, a date and the four sections', async t => {
+  t.ok(decisionRecords.length > 30)
+  const numbers = new Set(decisionRecords.map(({ number }) => number))
+  t.equal(numbers.size, decisionRecords.length, 'numbers are unique')
+  for (const { path, number, title, status, date } of decisionRecords) {
+    t.ok(path.startsWith(`docs/decisions/${number}-`), `${path} begins with the number of its title`)
+    t.ok(title && date, path)
+    t.match(status, /^(accepted|superseded by \d{4})$/, path)
+    const successor = /\d{4}$/.exec(status)?.[0]
+    if (successor) t.ok(numbers.has(successor), `${path}: ${status}`)
+    const sections = [...read(path).matchAll(/^## (.+)$/gm)].map(([, section]) => section)
+    t.strictSame(sections, ['Context', 'Decision', 'Consequences', 'Alternatives'], path)
   }
+})
+
+t.test('the index of decision records lists each of them with its title, status and date', async t => {
+  const rows = [...read('docs/decisions/README.md').matchAll(/^\| (\d{4}) \| \[(.+)\]\((.+)\) \| (.+) \| (.+) \|$/gm)]
+  t.strictSame(
+    rows.map(([, number, title, file, status = '', date]) => ({
+      path: `docs/decisions/${file}`,
+      number,
+      title,
+      status: status.replace(/\[(\d{4})\]\(\1-.+\)/, '$1'),
+      date,
+    })),
+    decisionRecords,
+  )
 })
 
 /** Runs a command of Driftwatch in this process, in an environment without variables. */
