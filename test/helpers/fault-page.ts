@@ -7,7 +7,7 @@ import type { FaultedSystem, Outcome } from './fault-table.ts'
  */
 export function writeFaultTable(system: FaultedSystem, outcomes: ReadonlyMap<string, Outcome>): string[] {
   const table = [
-    '| fault | told as | one stack of three | all stacks |',
+    '| fault | reported as | one stack of three | all stacks |',
     '|---|---|---|---|',
     ...system.rows.map(row => {
       const cell = (scope: 'one' | 'all') => {
@@ -16,7 +16,7 @@ export function writeFaultTable(system: FaultedSystem, outcomes: ReadonlyMap<str
           ? `not possible: ${fault}`
           : (outcomes.get(`${row.fault} ${scope}`) ?? 'not run')
       }
-      return `| ${row.fault} | ${toldAs(row.code)} | ${cell('one')} | ${cell('all')} |`
+      return `| ${row.fault} | ${reportedAs(row.code)} | ${cell('one')} | ${cell('all')} |`
     }),
   ]
   const file = process.env.FAULT_MATRIX_FILE
@@ -24,8 +24,8 @@ export function writeFaultTable(system: FaultedSystem, outcomes: ReadonlyMap<str
   return table
 }
 
-function toldAs(code: FaultedSystem['rows'][number]['code']): string {
-  if (code === null) return 'nothing: it is looked at'
+function reportedAs(code: FaultedSystem['rows'][number]['code']): string {
+  if (code === null) return 'no error'
   return code === 'absent' ? 'drifted: missing' : `\`${code}\``
 }
 

@@ -40,7 +40,7 @@ const oneEndpoint = 'one endpoint serves every stack'
 /** 50 MiB. */
 const pieces = 800
 
-const noTls = 'the emulators speak no TLS; tested with the clients'
+const noTls = 'the emulators do not support TLS; tested with the clients'
 
 const both = (fault: Break) => ({ one: fault, all: fault })
 
@@ -70,8 +70,8 @@ const answered =
 function googleRows(api: Api): FaultRow[] {
   return [
     { fault: 'refused', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'refused') },
-    { fault: 'connection reset mid-answer', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'reset') },
-    { fault: 'stream reset mid-answer', code: 'INTERNAL', arrives: true, ...both(grpc(api, 'reset')) },
+    { fault: 'connection reset during the response', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'reset') },
+    { fault: 'stream reset during the response', code: 'INTERNAL', arrives: true, ...both(grpc(api, 'reset')) },
     {
       fault: 'hang before the first byte',
       code: 'DEADLINE_EXCEEDED',
@@ -84,18 +84,18 @@ function googleRows(api: Api): FaultRow[] {
       one: grpc(api, 'first-byte'),
       all: tcp(api, 'first-byte'),
     },
-    { fault: 'slow drip', code: 'DEADLINE_EXCEEDED', one: grpc(api, 'drip'), all: tcp(api, 'drip') },
+    { fault: 'slow response', code: 'DEADLINE_EXCEEDED', one: grpc(api, 'drip'), all: tcp(api, 'drip') },
     { fault: 'TLS failure', code: 'UNAVAILABLE', one: noTls, all: noTls },
     { fault: 'wrong credentials', code: 'UNAUTHENTICATED', ...both(answered(api, 'UNAUTHENTICATED')) },
     { fault: 'denied', code: 'PERMISSION_DENIED', ...both(answered(api, 'PERMISSION_DENIED')) },
     { fault: 'not found', code: api === 'cloudRun' ? 'absent' : 'NOT_FOUND', ...both(answered(api, 'NOT_FOUND')) },
     { fault: 'quota', code: 'RESOURCE_EXHAUSTED', ...both(answered(api, 'RESOURCE_EXHAUSTED')) },
-    { fault: '500: an error of its own', code: 'INTERNAL', ...both(answered(api, 'INTERNAL')) },
+    { fault: '500: internal error', code: 'INTERNAL', ...both(answered(api, 'INTERNAL')) },
     { fault: '503: overloaded', code: 'UNAVAILABLE', ...both(answered(api, 'UNAVAILABLE')) },
-    { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'garbage')) },
+    { fault: 'garbage message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'garbage')) },
     { fault: 'truncated message', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'cut')) },
-    { fault: 'no gRPC at all', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'garbage') },
-    { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'huge')) },
+    { fault: 'not gRPC', code: 'UNAVAILABLE', one: oneEndpoint, all: tcp(api, 'garbage') },
+    { fault: 'response of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(grpc(api, 'huge')) },
     { fault: 'server restart', code: null, one: oneEndpoint, all: restarted(api) },
     { fault: 'out of connections', code: 'UNAVAILABLE', ...both(grpc(api, 'refused')) },
   ]
@@ -122,16 +122,16 @@ const deniedByItself =
     return () => cloudRun.setFaults([])
   }
 
-const rubbishLists: Break = async ({ cloudRun }) => {
+const garbageLists: Break = async ({ cloudRun }) => {
   cloudRun.grpc.set('garbage', 'List')
   return () => cloudRun.grpc.set(null)
 }
 
 const onePlaceRows: FaultRow[] = [
   { fault: 'malformed service and job on a page', code: 'MALFORMED_RESPONSE', ...both(spoiled) },
-  { fault: 'rubbish for every list', code: null, one: 'one list covers every stack', all: rubbishLists },
-  { fault: 'no list, and denied', code: 'PERMISSION_DENIED', ...both(deniedByItself('PERMISSION_DENIED')) },
-  { fault: 'no list, and not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
+  { fault: 'garbage for every list', code: null, one: 'one list covers every stack', all: garbageLists },
+  { fault: 'list fails, get denied', code: 'PERMISSION_DENIED', ...both(deniedByItself('PERMISSION_DENIED')) },
+  { fault: 'list fails, get not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
 ]
 
 /** It is back before it is asked again: connections are gone, and that is all. */
@@ -206,10 +206,10 @@ function* hugeRow(): Generator<Buffer> {
 
 const postgresRows: FaultRow[] = [
   { fault: 'refused', code: 'UNAVAILABLE', ...both(line('refused')) },
-  { fault: 'connection reset mid-answer', code: 'UNAVAILABLE', ...both(line('reset')) },
+  { fault: 'connection reset during the response', code: 'UNAVAILABLE', ...both(line('reset')) },
   { fault: 'hang before the first byte', code: 'DEADLINE_EXCEEDED', ...both(line('silence')) },
   { fault: 'hang after the first byte', code: 'DEADLINE_EXCEEDED', ...both(line('first-byte')) },
-  { fault: 'slow drip', code: 'DEADLINE_EXCEEDED', ...both(line('drip')) },
+  { fault: 'slow response', code: 'DEADLINE_EXCEEDED', ...both(line('drip')) },
   {
     fault: 'TLS failure',
     code: 'UNAVAILABLE',
@@ -254,18 +254,18 @@ const postgresRows: FaultRow[] = [
     ...both(line({ answer: () => [errorOf('53400', 'configuration limit exceeded')] })),
   },
   {
-    fault: '500: an error of its own',
+    fault: '500: internal error',
     code: 'INTERNAL',
     ...both(line({ answer: () => [errorOf('XX000', 'cache lookup failed')] })),
   },
-  { fault: 'rubbish for a message', code: 'MALFORMED_RESPONSE', ...both(line('garbage')) },
+  { fault: 'garbage message', code: 'MALFORMED_RESPONSE', ...both(line('garbage')) },
   {
     fault: 'malformed message',
     code: 'MALFORMED_RESPONSE',
     ...both(line({ answer: () => [Buffer.from('T\0\0\0\x06\x7f\xff', 'latin1')] })),
   },
   { fault: 'truncated message', code: 'UNAVAILABLE', ...both(line('cut')) },
-  { fault: 'an answer of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(line({ answer: hugeRow })) },
+  { fault: 'response of 50 MiB', code: 'MALFORMED_RESPONSE', ...both(line({ answer: hugeRow })) },
   { fault: 'server down', code: 'UNAVAILABLE', ...both(down) },
   { fault: 'server restart', code: null, ...both(restartedServer) },
   {
