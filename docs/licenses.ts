@@ -1,7 +1,7 @@
-/** What is shipped and under which licence, from the packages as they are installed. Part of `npm run docs`. */
+/** Shipped packages and their licences, read from the installed packages. Part of `npm run docs`. */
 import { readFileSync } from 'node:fs'
 
-/** Licences that ask for no more than to be named. */
+/** Licences that require only attribution. */
 export const allowedLicenses = [
   '0BSD',
   'Apache-2.0',
@@ -17,9 +17,9 @@ export const allowedLicenses = [
 export interface ShippedPackage {
   readonly name: string
   readonly version: string
-  /** As an SPDX expression, as the package says it. */
+  /** The SPDX expression of the package. */
   readonly license: string
-  /** Of the archive that the lock file demands, in hexadecimal digits. */
+  /** Hexadecimal digest of the archive in the lock file. */
   readonly sha512: string
 }
 
@@ -33,7 +33,7 @@ interface LockedPackage {
 
 const root = new URL('../', import.meta.url)
 
-/** Every package of an installation without those for development: what the image holds. */
+/** The packages of a production installation, which are those in the image. */
 export function shippedPackages(): ShippedPackage[] {
   const lock: { packages: Record<string, LockedPackage> } = readJson('package-lock.json')
   const places = Object.entries(lock.packages).filter(([place, { dev, optional, devOptional }]) => {
@@ -56,9 +56,9 @@ export function licensesPage(): string {
   const rows = packages.map(({ name, version, license }) => `| \`${name}\` | ${version} | ${license} |`)
   return `# Licences
 
-Driftwatch is under the [Apache License 2.0](../LICENSE). The image holds these ${packages.length} packages beside it; each brings the
-text of its own licence. \`npm run docs\` writes this list, and a test refuses a licence that asks for more than to be
-named. \`npm run sbom\` prints the same as a bill of materials (CycloneDX).
+Driftwatch is licensed under the [Apache License 2.0](../LICENSE). The image also contains these ${packages.length} packages, each with the
+text of its own licence. \`npm run docs\` generates this list, and a test rejects licences that require more than
+attribution. \`npm run sbom\` prints the list as a bill of materials (CycloneDX).
 
 | package | version | licence |
 |---|---|---|
@@ -66,7 +66,7 @@ ${rows.join('\n')}
 `
 }
 
-/** Whether an SPDX expression can be met by licences that are allowed. One with brackets inside is read by a person. */
+/** Whether allowed licences satisfy an SPDX expression. Nested parentheses are not parsed and need a manual review. */
 export function isAllowed(expression: string): boolean {
   const allowed: readonly string[] = allowedLicenses
   return expression
