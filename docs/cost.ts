@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
-/** What docs/prices.yaml holds. Prices are US dollars. */
+/** The contents of docs/prices.yaml. Prices are in US dollars. */
 export interface CostBasis {
   readonly prices: {
     readonly instance: {
@@ -30,28 +30,28 @@ export interface CostBasis {
   }
 }
 
-/** What a month comes to. Calls and samples are counts, the rest is US dollars. */
+/** Calls are counts. All other values are US dollars. */
 export interface MonthlyCost {
-  /** Requests to Cloud Run, which cost nothing. */
+  /** Requests to Cloud Run. They are free. */
   readonly readCalls: number
-  /** Requests to Cloud Monitoring that write points, which cost nothing but the points. */
+  /** Requests that write points to Cloud Monitoring. Only the points are charged. */
   readonly writeCalls: number
   readonly instance: number
   readonly customMetrics: number
-  /** Three conditions over them, as `alerts.policies: manage` makes them. */
+  /** The three conditions of `alerts.policies: manage`. */
   readonly alerting: number
-  /** Instead of custom metrics: the metrics of `/metrics` that say something of a check or a stack, scraped. */
+  /** Instead of custom metrics: scraping the metrics of checks and stacks from `/metrics`. */
   readonly prometheus: number
 }
 
-/** `check_drifted` and `check_unknown`; beside them the heartbeat. */
+/** `check_drifted` and `check_unknown`. The heartbeat is one more series. */
 const pointsOfCheck = 2
-/** Drifted, unknown, and silent: the last sees one series. */
+/** Drifted, unknown, and a silent monitor, which reads one series. */
 const conditions = 3
-/** In Prometheus: four of the state set, differences, since and observed; and one that describes the stack. */
+/** For a check: four status samples, differences, since and observed. For a stack: its info metric. */
 const [samplesOfCheck, samplesOfStack] = [7, 1]
 
-/** What watching so many stacks of one project and region costs in a month. */
+/** The monthly cost of `stacks` stacks in one project and region. */
 export function monthlyCost(stacks: number, { prices, assumptions }: CostBasis): MonthlyCost {
   const { instance, metrics, alerting, prometheus } = prices
   const seconds = assumptions.daysOfMonth * 86_400
@@ -95,15 +95,15 @@ export function costTable(basis: CostBasis = readBasis()): string {
     `$${value.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`
   const count = (value: number) => Math.round(value).toLocaleString('en')
   return [
-    `| in a month | ${sizes.map(stacks => `${stacks.toLocaleString('en')} ${stacks === 1 ? 'stack' : 'stacks'}`).join(' | ')} |`,
+    `| per month | ${sizes.map(stacks => `${stacks.toLocaleString('en')} ${stacks === 1 ? 'stack' : 'stacks'}`).join(' | ')} |`,
     `|---|${sizes.map(() => '--:|').join('')}`,
-    row('requests to Cloud Run, without charge', cost => count(cost.readCalls)),
-    row('requests that write to Cloud Monitoring, without charge', cost => count(cost.writeCalls)),
+    row('requests to Cloud Run, free', cost => count(cost.readCalls)),
+    row('write requests to Cloud Monitoring, free', cost => count(cost.writeCalls)),
     row('the instance', cost => dollars(cost.instance)),
     row('custom metrics', cost => dollars(cost.customMetrics)),
     row('alerting', cost => dollars(cost.alerting)),
-    row('**all of it**', cost => `**${dollars(cost.instance + cost.customMetrics + cost.alerting)}**`),
-    row('Managed Service for Prometheus, in place of custom metrics', cost => dollars(cost.prometheus)),
+    row('**total**', cost => `**${dollars(cost.instance + cost.customMetrics + cost.alerting)}**`),
+    row('Managed Service for Prometheus, instead of custom metrics', cost => dollars(cost.prometheus)),
   ].join('\n')
 }
 

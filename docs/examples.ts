@@ -1,4 +1,4 @@
-/** Writes the examples in the docs, as the real thing gives them in a scenario of the sandbox: `npm run docs`. */
+/** Writes the examples in the docs from scenarios of the sandbox. Part of `npm run docs`. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { startContract } from '../sandbox/contract.ts'
@@ -17,13 +17,13 @@ import { createWatch } from '../src/watch.ts'
 const top = new URL('../', import.meta.url)
 const now = Date.UTC(2026, 10, 23, 3)
 
-/** Time stands still, so that an example changes only with what Driftwatch says. */
+/** The time is fixed, so that examples change only with Driftwatch's output. */
 const clock: Clock = { ...systemClock, now: () => now, monotonic: () => 0 }
 
-/** `<!-- example: WHAT SCENARIO -->` and the fenced block behind it. WHAT is `drift` or the name of a check. */
+/** `<!-- example: WHAT SCENARIO -->` and the fenced block after it. WHAT is `drift` or the name of a check. */
 const marked = /(<!-- example: (\S+) (\S+) -->\n```\w*\n)[\s\S]*?(```)/g
 
-/** Every page that has examples, as it should be, by its path in the repository. */
+/** The expected text of every page with examples, by path. */
 export async function pagesWithExamples(): Promise<ReadonlyMap<string, string>> {
   const pages = new Map<string, string>()
   for (const path of ['README.md', ...globSync('docs/**/*.md', { cwd: top })]) {
@@ -36,7 +36,7 @@ export async function pagesWithExamples(): Promise<ReadonlyMap<string, string>> 
 async function withExamples(page: string): Promise<string> {
   const blocks = await Promise.all(
     [...page.matchAll(marked)].map(async ([, head, what = '', scenario = '', end]) => {
-      if (!isScenarioName(scenario)) throw new Error(`there is no scenario ${scenario} to make an example of`)
+      if (!isScenarioName(scenario)) throw new Error(`example of an unknown scenario: ${scenario}`)
       return `${head}${exampleOf(what, await reportIn(scenario))}${end}`
     }),
   )
@@ -46,7 +46,7 @@ async function withExamples(page: string): Promise<string> {
 function exampleOf(what: string, report: Report): string {
   if (what === 'drift') return renderText(report, { color: false })
   const check = report.stacks.flatMap(({ checks }) => checks).find(each => each.check === what)
-  if (!check) throw new Error(`there is no check ${what} to make an example of`)
+  if (!check) throw new Error(`example of an unknown check: ${what}`)
   return `${JSON.stringify(check, null, 2)}\n`
 }
 
@@ -75,7 +75,7 @@ async function reportIn(scenario: ScenarioName): Promise<Report> {
   })
   try {
     await watch.runCycle()
-    // The port is another one each time.
+    // The port differs in each run.
     const report = JSON.stringify(buildReport(watch.store.snapshot(now)))
     return JSON.parse(report.replaceAll(contract.url, 'https://runtime-rri5nwu7ya-uc.a.run.app'))
   } finally {

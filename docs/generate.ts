@@ -1,4 +1,4 @@
-/** Writes what follows from the code: `npm run docs`. The tests compare the files with what is generated here. */
+/** Writes the files that are generated from the code: `npm run docs`. Tests compare the files with this output. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { environmentVariables } from '../src/config/environment.ts'
 import { fileSchema } from '../src/config/file-schema.ts'
@@ -7,7 +7,7 @@ import { receiptSchema } from '../src/operate/rollout/receipt.ts'
 import { costTable } from './cost.ts'
 import { licensesPage } from './licenses.ts'
 
-/** As much of JSON Schema as the config's schema uses. */
+/** The part of JSON Schema that the configuration schema uses. */
 interface Schema {
   readonly type?: string | readonly string[]
   readonly title?: string
@@ -24,7 +24,7 @@ interface Schema {
 
 const draft = 'http://json-schema.org/draft-07/schema#'
 
-/** Every generated file's text, by its path in the repository. */
+/** The text of every generated file, by path. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', configurationPage()],
@@ -42,14 +42,14 @@ function configurationPage(): string {
     .replace('{{environment}}', () => environmentTable())
 }
 
-/** The page as it is, with the table as it should be. */
+/** The current page with a new table. */
 function costPage(): string {
   const [begin, end] = ['<!-- npm run docs -->', '<!-- end of the table -->']
   const page = readFileSync(new URL('cost.md', import.meta.url), 'utf8')
   return page.replace(new RegExp(`${begin}.*${end}`, 's'), () => `${begin}\n${costTable()}\n${end}`)
 }
 
-/** A heading and a table for a map of the config, and for each map within it. */
+/** A heading and a table for a map of the configuration, and for each map inside it. */
 function sections(schema: Schema, path: string): string[] {
   const properties = Object.entries(schema.properties ?? {})
   const rows = properties.map(([key, value]) => {
@@ -62,7 +62,7 @@ function sections(schema: Schema, path: string): string[] {
   return [here, ...within.flatMap(({ inner, at }) => sections(inner, at))]
 }
 
-/** The maps with keys of their own that a value holds: itself, its items, or what its free keys lead to. */
+/** The maps with documented keys inside a value: the value itself, its items, or the values of its free keys. */
 function nested(schema: Schema, path: string): { inner: Schema; at: string }[] {
   if (schema.properties) return [{ inner: schema, at: path }]
   if (schema.items?.properties) return [{ inner: schema.items, at: `${path}[]` }]
@@ -99,7 +99,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return lines.join('')
 }
 
-/** The schema as editors use it: Driftwatch's own formats mean nothing to them, and a value may hold `${VAR}`. */
+/** The schema for editors: without Driftwatch's own formats, and with `${VAR}` allowed in values. */
 function editorSchema(): object {
   return {
     $schema: draft,
@@ -134,7 +134,7 @@ function mapValues<T>(object: Readonly<Record<string, T>>, change: (value: T) =>
   return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]))
 }
 
-/** JSON as the formatter has it: lists of words on one line, where they fit. */
+/** JSON as the formatter writes it: a list of words is on one line if it fits. */
 function formatJson(value: object): string {
   const json = JSON.stringify(value, null, 2)
   const compact = json.replace(/\[\s+([^[\]{}]*?)\s+\]/g, (list: string, items: string, offset: number) => {

@@ -1,4 +1,4 @@
-/** `npm run sbom`: what is shipped, as a bill of materials in CycloneDX's form. `npm sbom` leaves out what is also used in development. */
+/** `npm run sbom`: a CycloneDX bill of materials. `npm sbom` omits shipped packages that are also used in development. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type ShippedPackage, shippedPackages } from './licenses.ts'
