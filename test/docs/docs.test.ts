@@ -18,7 +18,8 @@ const top = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(join(top, path), 'utf8')
 const list = (pattern: string) => globSync(pattern, { cwd: top }).sort()
 const pages = [...list('*.md'), ...list('docs/**/*.md')]
-const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts)
+const manifest = JSON.parse(read('package.json')) as { scripts: object; devDependencies: { node: string } }
+const scripts = Object.keys(manifest.scripts)
 
 /** The cells of every row of the tables on a page whose first cell is code. */
 function rowsOf(page: string): string[][] {
@@ -150,6 +151,47 @@ function hasAnchor(page: string, anchor: string): boolean {
   return headings.includes(anchor)
 }
 
+/** Paths, and names of TypeScript files, as texts mention them. A placeholder such as `<check>` stands for any name. */
+function mentionedPaths(text: string): string[] {
+  const inRepository = /(?<![\w./@:-])(?:src|test|sandbox|bench|docs|deploy)\/[\w.*<>-]*(?:\/[\w.*<>-]+)*/g
+  const byName = /(?<![\w./@:*<>-])[\w*<>-]+(?:\/[\w*<>.-]+)*\.ts\b/g
+  const found = [...text.matchAll(inRepository), ...text.matchAll(byName)].map(([path]) => path.replace(/[./-]+$/, ''))
+  return [...new Set(found)].map(path => path.replaceAll(/<\w+>/g, '*'))
+}
+
+const filesAndFolders = [...list('*.*'), ...list('{src,test,sandbox,bench,docs,deploy}/**')].join('\n')
+
+/** The mentioned paths that neither exist nor are the end of an existing path. `*` stands for a name, `**` for folders. */
+function missingPaths(text: string): string[] {
+  return mentionedPaths(text).filter(path => {
+    const pattern = path.replaceAll('.', '\\.').replaceAll(/\*+/g, stars => (stars === '*' ? '[^/\\n]*' : '.*'))
+    return !new RegExp(`(^|/)${pattern}$`, 'm').test(filesAndFolders)
+  })
+}
+
+/** A source file without its code. */
+const commentsOf = (source: string) =>
+  [...source.matchAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm)].map(([comment]) => comment).join('\n')
+
+t.test('the paths that pages and comments of the source mention exist', async t => {
+  t.strictSame(
+    missingPaths('`src/attic/gone.ts` `docs/gone/` `attic/app.ts` `gone.ts` `test/fixtures/checks/gone-*`').sort(),
+    ['attic/app.ts', 'docs/gone', 'gone.ts', 'src/attic/gone.ts', 'test/fixtures/checks/gone-*'],
+  )
+  t.strictSame(
+    missingPaths('`src/http/app.ts`, `docs/checks/<check>.md`, `http/app.ts`, src/drift/ and `judge-*.ts`.'),
+    [],
+  )
+  const texts = [
+    ...pages.map(page => [page, read(page)] as const),
+    ...list('src/**/*.ts').map(file => [file, commentsOf(read(file))] as const),
+  ]
+  t.strictSame(
+    texts.flatMap(([file, text]) => missingPaths(text).map(path => `${file}: ${path}`)),
+    [],
+  )
+})
+
 t.test('costs are counted as Google counts in its own examples', async t => {
   const evaluations = (30 * 86_400) / 30
   t.equal(evaluationCost(100, evaluations, { millionSeries: 0.35 }).toFixed(2), '3.02', '100 series in one condition')
@@ -239,6 +281,10 @@ t.test('what the pages quote of findings and logs is what the code says', async 
     t.match(text, `\`${words}`, 'the pages quote it')
     t.match(source, words)
   }
+})
+
+t.test('.node-version names the version of Node.js that package.json installs', async t => {
+  t.equal(read('.node-version').trim(), manifest.devDependencies.node)
 })
 
 t.test('the example configs are valid', async t => {
