@@ -79,7 +79,7 @@ t.test('an unchanged stack costs two Cloud Run calls a cycle', async t => {
   t.strictSame(statuses(), ['in_sync', 'in_sync', 'in_sync'])
 })
 
-t.test('a hundred stacks of one region cost two', async t => {
+t.test('a hundred stacks in one region cost two calls a cycle', async t => {
   const { names, patch } = buildFleet(100)
   const { cycle, statuses } = await build(t, { config: buildConfig(names), patch })
   await cycle()
@@ -91,7 +91,7 @@ t.test('a hundred stacks of one region cost two', async t => {
   t.ok(statuses().length === 300 && statuses().every(status => status === 'in_sync'))
 })
 
-t.test('a tag that two stacks share is asked for once a cycle', async t => {
+t.test('a tag shared by two stacks is resolved once a cycle', async t => {
   const requests: string[] = []
   const { names, patch } = buildFleet(2)
   const { cycle, statuses } = await build(t, {
@@ -107,7 +107,7 @@ t.test('a tag that two stacks share is asked for once a cycle', async t => {
   t.ok(statuses().every(status => status === 'in_sync'))
 })
 
-t.test('what fails for one stack is nothing to the others', async t => {
+t.test('a failure of one stack does not affect the others', async t => {
   const { names, patch } = buildFleet(3)
   const faults = [{ method: 'GetRevision', resource: 'app-1/revisions/*', code: 'PERMISSION_DENIED' }]
   const { cycle, watch } = await build(t, { config: buildConfig(names), patch: { ...patch, faults } })
@@ -118,7 +118,7 @@ t.test('what fails for one stack is nothing to the others', async t => {
   t.match(second?.states, [{ status: 'unknown', error: { code: 'PERMISSION_DENIED' } }, {}, {}])
 })
 
-t.test('one failed look keeps the last status, and shows the error at once', async t => {
+t.test('a single failed probe keeps the last status and shows the error immediately', async t => {
   const { cycle, watch, emulator, statuses } = await build(t, { config: buildConfig(['runtime']) })
   await cycle()
   emulator.setWorld(loadWorld({ faults: [{ code: 'UNAVAILABLE' }] }))
@@ -138,7 +138,7 @@ t.test('one failed look keeps the last status, and shows the error at once', asy
   t.match(healed?.states, [{ status: 'in_sync', error: null }, { error: null }, { error: null }])
 })
 
-t.test('transitions are told with the cycle that found them, and first findings are none', async t => {
+t.test('transitions are reported with their cycle, and first findings are not transitions', async t => {
   const told: string[] = []
   const { cycle, emulator } = await build(t, {
     config: buildConfig(['runtime']),
@@ -172,7 +172,7 @@ async function listenInSilence(t: Test): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-t.test('databases that hang keep no other from being looked at in the same cycle', async t => {
+t.test('databases that hang do not prevent probes of others in the same cycle', async t => {
   const postgres = await startPostgres(18, { options: ['-c', 'max_connections=120'] })
   t.teardown(() => postgres.stop())
   const silent = await listenInSilence(t)
@@ -211,7 +211,7 @@ t.test('databases that hang keep no other from being looked at in the same cycle
   }
 })
 
-t.test('turns: a few work at once, and nobody is passed over twice', async t => {
+t.test('fair queue: a few tasks run at once, and none is skipped twice', async t => {
   const clock = createVirtualClock(0)
   const fairQueue = createFairQueue(clock)
   const everybody = Array.from({ length: 100 }, (_, index) => `who-${index}`)
@@ -256,7 +256,7 @@ t.test('turns: a few work at once, and nobody is passed over twice', async t => 
   t.ok((await Promise.allSettled(hanging)).every(({ status }) => status === 'rejected'))
 })
 
-t.test('a cycle that is given up is none, and nobody is told of it', async t => {
+t.test('an abandoned cycle does not count, and no listener is called', async t => {
   let told = 0
   const { watch, emulator } = await build(t, {
     config: buildConfig(['runtime']),

@@ -220,7 +220,7 @@ async function answersPlainly(t: Test, sandbox: Sandbox): Promise<void> {
   )
 }
 
-t.test('content of strangers', async t => {
+t.test('external content', async t => {
   const lines: string[] = []
   const sandbox = await startSandbox({
     port: 0,
@@ -295,7 +295,7 @@ t.test('content of strangers', async t => {
     t.equal((await run(sandbox, ['check', '--only', 'role-grants'])).code, 0)
   })
 
-  t.test('alerts of others, and refusals of Cloud Monitoring', async t => {
+  t.test('foreign alert policies, and errors of Cloud Monitoring', async t => {
     sandbox.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'INTERNAL', message: nasty }])
     for (const kind of ['drifted', 'nobody'])
       sandbox.monitoring.createPolicy('openagentsgemini', {
@@ -333,7 +333,7 @@ t.test('content of strangers', async t => {
     sandbox.monitoring.setFaults([])
   })
 
-  t.test('a server that speaks as PostgreSQL does and says what it likes', async t => {
+  t.test('a server that speaks the PostgreSQL protocol and sends arbitrary content', async t => {
     for (const body of [nasty, `${nasty}${'x'.repeat(1024 * 1024)}`]) {
       const server = createServer(socket => {
         socket.on('error', () => {})
@@ -353,7 +353,7 @@ t.test('content of strangers', async t => {
     }
   })
 
-  t.test('a config of a stranger', async t => {
+  t.test('a configuration from an untrusted author', async t => {
     const file = join(t.testdir({}), 'nasty.yaml')
     writeFileSync(file, JSON.stringify({ [nasty]: nasty, schedule: nasty, stacks: [{ name: nasty, project: nasty }] }))
     t.equal((await runPlain(t, sandbox, ['config'], { config: file })).code, 1)
@@ -362,7 +362,7 @@ t.test('content of strangers', async t => {
     await runPlain(t, sandbox, ['check', '--stack', nasty])
   })
 
-  t.test('every line of the log is one JSON object, and is short', t => {
+  t.test('every log line is one short JSON object', t => {
     const isSound = (line: string) => {
       const { severity, message, time } = JSON.parse(line) as Record<string, unknown>
       return [severity, message, time].every(field => typeof field === 'string') && !unprintable.test(line)

@@ -49,7 +49,7 @@ const env = {
   SANDBOX_TIMEOUT: '10s',
 }
 
-t.test('no secret leaves a process of Driftwatch, whatever befalls it', async t => {
+t.test('no secret leaves the Driftwatch process, under any fault', async t => {
   const told: [where: string, text: string][] = []
   const service = await startService({
     port: await freePort(),

@@ -41,7 +41,7 @@ async function endsWell(t: Test, { pid, ended }: ServiceProcess): Promise<void> 
   t.ok(await until(async () => (await left()).length === 0), 'nothing is left in PostgreSQL')
 }
 
-t.test('SIGTERM while Cloud Run does not answer', async t => {
+t.test('SIGTERM while Cloud Run does not respond', async t => {
   const service = await start(t)
   sandbox.cloudRun.setWorld({ ...loadWorld(), faults: [{ hang: true }] })
   t.teardown(() => sandbox.cloudRun.setWorld(loadWorld()))
@@ -50,7 +50,7 @@ t.test('SIGTERM while Cloud Run does not answer', async t => {
   await endsWell(t, service)
 })
 
-t.test('SIGTERM while the registry does not answer', async t => {
+t.test('SIGTERM while the registry does not respond', async t => {
   sandbox.cloudRun.setWorld(loadWorld(readScenario('tag-redeployed').patch))
   t.teardown(() => sandbox.cloudRun.setWorld(loadWorld()))
   const deaf = await listen(t, createServer())
@@ -59,7 +59,7 @@ t.test('SIGTERM while the registry does not answer', async t => {
   await endsWell(t, service)
 })
 
-t.test('SIGTERM while a database is connected and has gone silent, in a look and between two', async t => {
+t.test('SIGTERM while a connected database has stopped responding, during a probe and between probes', async t => {
   const { hostname, port } = new URL(sandbox.postgres.url)
   for (const SANDBOX_SCHEDULE of ['* * * * * *', '0 0 1 1 *']) {
     let silent = false
@@ -88,7 +88,7 @@ t.test('SIGTERM while a database is connected and has gone silent, in a look and
   }
 })
 
-t.test('SIGTERM with 100 connections kept alive: what was asked is answered', async t => {
+t.test('SIGTERM with 100 keep-alive connections: requests in progress are answered', async t => {
   const service = await start(t)
   const agent = new Agent({ keepAlive: true, maxSockets: 100 })
   t.teardown(() => agent.destroy())
@@ -108,22 +108,25 @@ t.test('SIGTERM with 100 connections kept alive: what was asked is answered', as
   t.match(await slow.answer, /driftwatch_build_info.*\n/)
 })
 
-t.test('SIGTERM with connections that ask nothing, ask by halves, or read nothing: none of them holds it', async t => {
-  const service = await start(t)
-  const half = 'GET /drift HTTP/1.1\r\nhost: x\r\n'
-  const sockets = ['', half, `${half}\r\n`.repeat(2000)].map(words => {
-    const socket = connect(Number(new URL(service.url).port), '127.0.0.1').pause()
-    // It is cut off in the end.
-    socket.on('error', () => {})
-    t.teardown(() => socket.destroy())
-    return once(socket, 'connect').then(() => socket.write(words))
-  })
-  await Promise.all(sockets)
-  t.equal((await fetch(`${service.url}/drift`)).status, 200, 'and others are answered')
-  await endsWell(t, service)
-})
+t.test(
+  'SIGTERM with connections that send nothing, send half a request, or read nothing: none delays the shutdown',
+  async t => {
+    const service = await start(t)
+    const half = 'GET /drift HTTP/1.1\r\nhost: x\r\n'
+    const sockets = ['', half, `${half}\r\n`.repeat(2000)].map(words => {
+      const socket = connect(Number(new URL(service.url).port), '127.0.0.1').pause()
+      // It is cut off in the end.
+      socket.on('error', () => {})
+      t.teardown(() => socket.destroy())
+      return once(socket, 'connect').then(() => socket.write(words))
+    })
+    await Promise.all(sockets)
+    t.equal((await fetch(`${service.url}/drift`)).status, 200, 'and others are answered')
+    await endsWell(t, service)
+  },
+)
 
-t.test('SIGTERM during a publish: no series is written by halves', async t => {
+t.test('SIGTERM during a publish: no series is written partially', async t => {
   sandbox.monitoring.setFaults([{ method: 'CreateTimeSeries', latencyMs: 1000 }])
   t.teardown(() => sandbox.monitoring.setFaults([]))
   const writes = () => sandbox.monitoring.calls.all.filter(({ method }) => method === 'CreateTimeSeries').length
@@ -148,13 +151,13 @@ t.test('SIGTERM during a publish: no series is written by halves', async t => {
   )
 })
 
-t.test('SIGINT is heard as SIGTERM is', async t => {
+t.test('SIGINT is handled like SIGTERM', async t => {
   const service = await start(t)
   process.kill(service.pid, 'SIGINT')
   t.equal(await service.ended, 'the service ended with exit code 0')
 })
 
-t.test(`SIGKILL at any moment, ${kills} times: the next start is right`, async t => {
+t.test(`SIGKILL at any moment, ${kills} times: the next start is correct`, async t => {
   for (let time = 0; time < kills; time++) {
     const service = await start(t)
     t.strictSame(await statusesUntil(service, ({ status }) => status === 'in_sync'), [], `start ${time + 1}`)
@@ -167,7 +170,7 @@ t.test(`SIGKILL at any moment, ${kills} times: the next start is right`, async t
   }
 })
 
-t.test('a process that was stopped in the middle of a look says so, and calls nothing drifted', async t => {
+t.test('a process that was stopped during a probe reports the stall and no drift', async t => {
   const service = await start(t)
   await statusesUntil(service, ({ status }) => status === 'in_sync')
   sandbox.cloudRun.setWorld({ ...loadWorld(), faults: [{ latencyMs: 500 }] })
@@ -195,7 +198,7 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
 
-t.test('everything was given back each time', async t => {
+t.test('every shutdown released all resources', async t => {
   t.ok(lines.some(line => line.includes('"ending"')))
   t.strictSame(
     lines.filter(line => line.includes('not everything was given back')),
