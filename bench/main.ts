@@ -13,18 +13,18 @@ const help = `Usage
   npm run bench [-- ROW... | --quick]
 
 What does it do?
-  It measures Driftwatch beside bare programs that do the same, on this machine alone, and writes what came of it to
-  docs/performance.json and into docs/performance.md.
+  It compares Driftwatch with minimal programs that do the same work, on this machine, and writes the results to
+  docs/performance.json and docs/performance.md.
 
 How do I measure less?
-  ROW...     only these, in place of what was measured of them before: ${rows.map(({ name }) => name).join(', ')}
-  --quick    less of everything, written nowhere; ends with 1 where an order of magnitude is lost
+  ROW...     only these rows, replacing their previous results: ${rows.map(({ name }) => name).join(', ')}
+  --quick    less of everything, without writing; exits with 1 if a result is worse by an order of magnitude
 `
 
 const file = new URL('docs/performance.json', root)
 const page = new URL('docs/performance.md', root)
 
-/** What docs/performance.json holds. */
+/** The contents of docs/performance.json. */
 interface Results {
   readonly measuredAt: string
   readonly machine: ReturnType<typeof describeMachine>
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   })
   const unknown = positionals.find(name => !rows.some(row => row.name === name))
   if (values.help || unknown !== undefined) {
-    console.log(unknown === undefined ? help : `There is no row ${unknown}.\n\n${help}`)
+    console.log(unknown === undefined ? help : `unknown row: ${unknown}.\n\n${help}`)
     process.exitCode = unknown === undefined ? 0 : 1
     return
   }
@@ -131,7 +131,7 @@ function fillPage(text: string, { measuredAt, machine, rows }: Results): string 
   const [, after] = text.split(end)
   if (before === undefined || after === undefined) throw new Error(`docs/performance.md has no ${begin} ... ${end}`)
   const { cpu, cores, memoryGiB, node, loadBefore, loadAfter } = machine
-  const where = `${measuredAt.slice(0, 10)}, ${cores} cores of ${cpu}, ${memoryGiB} GiB, Node.js ${node.slice(1)}; the load was ${loadBefore[0]} before and ${loadAfter[0]} after.`
+  const where = `${measuredAt.slice(0, 10)}, ${cores} cores of ${cpu}, ${memoryGiB} GiB, Node.js ${node.slice(1)}. System load: ${loadBefore[0]} before, ${loadAfter[0]} after.`
   return `${before}${begin}\n${where}\n\n${renderTable(rows)}\n${end}${after}`
 }
 

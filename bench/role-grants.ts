@@ -45,7 +45,7 @@ async function main(): Promise<void> {
     const tell = onlyTimes ? tellTimes : report
     await tell('in sync', monitor)
     for (const sql of driftSql()) await runSql(admin, sql)
-    await tell('hardly two ACLs alike', monitor)
+    await tell('almost all ACLs different', monitor)
   } finally {
     await server.stop()
   }

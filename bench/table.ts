@@ -1,7 +1,7 @@
 import { type Judgement, judge, median } from './judgement.ts'
 import type { Measurement, Wanted } from './row.ts'
 
-/** A row of the table as it is kept. */
+/** A stored row of the table. */
 export interface RowResult {
   readonly name: string
   readonly title: string
@@ -9,10 +9,10 @@ export interface RowResult {
   readonly measurements: readonly Measurement[]
 }
 
-const head = `| what | at | Driftwatch | floor | compared | wanted | |
+const head = `| what | size | Driftwatch | floor | ratio | goal | |
 |---|---|---|---|---|---|---|`
 
-/** The rows as a table in Markdown: the median of the rounds, and in brackets their least and most. */
+/** The rows as a Markdown table: the median of the rounds, with minimum and maximum in parentheses. */
 export function renderTable(rows: readonly RowResult[]): string {
   return [head, ...rows.flatMap(renderRow)].join('\n')
 }
@@ -20,10 +20,10 @@ export function renderTable(rows: readonly RowResult[]): string {
 function renderRow({ title, floor, measurements }: RowResult): string[] {
   return measurements.map((measurement, index) => {
     const { at, unit, ours, wanted } = measurement
-    const what = index === 0 ? `**${title}**, beside ${floor}` : ''
+    const what = index === 0 ? `**${title}**, compared with ${floor}` : ''
     const judgement = judge(measurement)
     const bare = measurement.floor.length > 0 ? spread(measurement.floor, unit) : ''
-    const verdict = judgement.reached ? 'reached' : 'falls short'
+    const verdict = judgement.reached ? 'met' : 'missed'
     return `| ${what} | ${at} | ${spread(ours, unit)} | ${bare} | ${compared(judgement, wanted)} | ${inWords(wanted)} | ${verdict} |`
   })
 }
@@ -45,7 +45,7 @@ function inWords(wanted: Wanted): string {
   return `${wanted.kind === 'at most' ? '≤' : '≥'} ${wanted.ratio} ×`
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 function round(value: number): string {
   const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
   return Number(value.toFixed(Math.min(3, digits))).toLocaleString('en', { maximumFractionDigits: 3 })

@@ -6,7 +6,7 @@ const onPage = 100
 export const calls: Row = {
   name: 'calls',
   title: 'API calls in a steady cycle',
-  floor: 'the pages that hold the fleet, + 1 for each stack that changed',
+  floor: 'the pages that the fleet fills, plus 1 for each changed stack',
   quick: true,
   async measure({ rounds, sizes, fleet }) {
     const measurements: Measurement[] = []

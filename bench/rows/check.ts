@@ -4,7 +4,7 @@ import { runProcess, type WholeProcess } from '../whole-process.ts'
 export const check: Row = {
   name: 'check',
   title: '`driftwatch check`, the whole process',
-  floor: 'a script that loads the clients, makes the same reads and prints',
+  floor: 'a script that loads the clients, makes the same reads and prints the result',
   quick: true,
   async measure({ rounds, fleet }) {
     const { config, env } = await fleet(1)

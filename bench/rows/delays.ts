@@ -33,8 +33,8 @@ type Seen = Map<string, number>
 
 export const delays: Row = {
   name: 'delays',
-  title: 'from a drift until it shows',
-  floor: 'the longest that schedule, scrape, rules and policies let it wait',
+  title: 'time until drift is visible',
+  floor: 'the maximum delay of schedule, scrape, rules and policies',
   quick: false,
   async measure({ rounds }) {
     const world = await startWorld(rounds)
@@ -65,8 +65,8 @@ export const delays: Row = {
       })
       return [
         delayOf('in `/drift`', shown.report, toReport),
-        ...(noPrometheus ? [] : [delayOf('as an alert of Prometheus', shown.alert, toAlert)]),
-        delayOf('as an incident of the emulated Cloud Monitoring', shown.incident, toIncident),
+        ...(noPrometheus ? [] : [delayOf('as a Prometheus alert', shown.alert, toAlert)]),
+        delayOf('as an incident in the emulated Cloud Monitoring', shown.incident, toIncident),
       ]
     } finally {
       await world.close()

@@ -8,7 +8,7 @@ import type { Row } from '../row.ts'
 export const grants: Row = {
   name: 'grants',
   title: '`role-grants`, 10,000 relations and 200 roles',
-  floor: 'the queries that it makes, alone',
+  floor: 'its catalog queries alone',
   quick: false,
   async measure() {
     const file = fileURLToPath(new URL('bench/role-grants.ts', root))

@@ -2,7 +2,7 @@ import { type Measurement, type Row, stacks } from '../row.ts'
 
 export const memory: Row = {
   name: 'memory',
-  title: 'resident memory, after each fifth of the cycles',
+  title: 'resident memory, after every fifth of the cycles',
   floor: 'a process with the same clients, after the same reads',
   quick: true,
   async measure({ sizes, steady }) {

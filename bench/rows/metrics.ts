@@ -30,7 +30,7 @@ export const metrics: Row = {
     return [
       { at: stacks(size), unit: 'ms', ...each(({ cpuMs }) => cpuMs), wanted: { kind: 'at most', ratio: 0.1 } },
       {
-        at: `${stacks(size)}, the longest that its event loop stood`,
+        at: `${stacks(size)}, longest event loop block`,
         unit: 'ms',
         ...each(({ longestBlockMs }) => longestBlockMs),
         wanted: { kind: 'below', value: 10 },

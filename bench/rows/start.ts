@@ -3,8 +3,8 @@ import { runProcess, startToReady } from '../whole-process.ts'
 
 export const start: Row = {
   name: 'start',
-  title: '`driftwatch serve`, from its start until it is ready',
-  floor: 'the same script, to its end',
+  title: '`driftwatch serve`, from start until ready',
+  floor: 'the same script, until it exits',
   quick: true,
   async measure({ rounds, fleet }) {
     const { config, env } = await fleet(1)

@@ -4,8 +4,8 @@ const latencyMs = 50
 
 export const wall: Row = {
   name: 'wall',
-  title: `wall time of a steady cycle, each API call taking ${latencyMs} ms`,
-  floor: 'the longest chain of calls that wait for each other',
+  title: `wall time of a steady cycle, with API calls of ${latencyMs} ms`,
+  floor: 'the longest chain of dependent calls',
   quick: true,
   async measure({ rounds, sizes, fleet }) {
     const measurements: Measurement[] = []
