@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   })
   const unknown = positionals.find(name => !rows.some(row => row.name === name))
   if (values.help || unknown !== undefined) {
-    console.log(unknown === undefined ? help : `unknown row: ${unknown}.\n\n${help}`)
+    console.log(unknown === undefined ? help : `unknown row: ${unknown}\n\n${help}`)
     process.exitCode = unknown === undefined ? 0 : 1
     return
   }
