@@ -28,7 +28,7 @@ function rowsOf(page: string): string[][] {
 
 const unquoted = (cell = '') => cell.replaceAll('`', '')
 
-t.test('docs/errors.md has every code of the table, in its order and with its traits', async t => {
+t.test('docs/errors.md lists every error code, in the order of the code, with its properties', async t => {
   const documented = rowsOf(read('docs/errors.md')).map(([code, meaning, retryable, http]) => ({
     code: unquoted(code),
     meaning,
@@ -44,11 +44,11 @@ t.test('docs/errors.md has every code of the table, in its order and with its tr
   t.strictSame(documented, known)
   t.ok(
     rowsOf(read('docs/errors.md')).every(([, , , , todo]) => todo && todo !== '-'),
-    'and says what to do',
+    'and each has a remedy',
   )
 })
 
-t.test('every check has a page, and every page a check', async t => {
+t.test('every check has a page, and every page belongs to a check', async t => {
   t.strictSame(
     list('docs/checks/*.md').map(path => path.replace(/^docs\/checks\/|\.md$/g, '')),
     [...checkKinds].sort(),
@@ -59,11 +59,11 @@ interface ExpectedFindings {
   readonly checks: Readonly<Record<string, { readonly differences?: readonly { readonly path: string }[] }>>
 }
 
-/** The differences of the checks on databases are held against a database, in docs-database.test.ts. */
+/** test/docs/database-examples.test.ts covers the checks of databases. */
 const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const satisfies readonly CheckKind[]
 
 for (const check of cloudRunChecks) {
-  t.test(`the page of ${check} explains the differences that its cases show, and no others`, async t => {
+  t.test(`the page of ${check} explains exactly the differences of its cases`, async t => {
     const shown = list('test/fixtures/checks/*/expected.yaml').flatMap(path =>
       ((parse(read(path)) as ExpectedFindings).checks[check]?.differences ?? []).map(difference => difference.path),
     )
@@ -77,7 +77,7 @@ for (const check of cloudRunChecks) {
   })
 }
 
-/** These have no cases of their own there: their pages are held against their examples. */
+/** These checks have no case folders. Their pages are compared with their examples. */
 for (const check of ['image-lanes', 'after-rollout', 'http-contract'] as const satisfies readonly CheckKind[]) {
   t.test(`the page of ${check} explains the differences of its example`, async t => {
     const page = read(`docs/checks/${check}.md`)
@@ -89,7 +89,7 @@ for (const check of ['image-lanes', 'after-rollout', 'http-contract'] as const s
 for (const check of checkKinds) {
   const page = read(`docs/checks/${check}.md`)
 
-  t.test(`the page of ${check} names only codes that there are`, async t => {
+  t.test(`the page of ${check} names only existing error codes`, async t => {
     const codes = [...page.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, code = '']) => code)
     t.ok(codes.length > 0)
     t.strictSame(
@@ -98,7 +98,7 @@ for (const check of checkKinds) {
     )
   })
 
-  t.test(`the page of ${check} shows a finding that parses`, async t => {
+  t.test(`the page of ${check} shows a valid finding`, async t => {
     const example = JSON.parse(/```json\n(.*?)```/s.exec(page)?.[1] ?? 'null') as { check: CheckKind }
     const valid = new Ajv({ allowUnionTypes: true, formats: { 'date-time': true } }).compile(
       reportSchema.properties.stacks.items.properties.checks.items,
@@ -108,7 +108,7 @@ for (const check of checkKinds) {
   })
 }
 
-/** Paths that hold names of the config are explained by a row such as `<service>.errorLogs`. */
+/** A row such as `<service>.errorLogs` explains paths that contain names of the configuration. */
 function explained(t: Test, page: string, shown: readonly { readonly path: string }[]): void {
   const rows = rowsOf(page).map(([path = '']) => new RegExp(`^${unquoted(path).replaceAll(/<[a-z]+>/g, '.+')}$`))
   t.ok(shown.length > 0)
@@ -119,13 +119,13 @@ function explained(t: Test, page: string, shown: readonly { readonly path: strin
     )
 }
 
-t.test('the examples in the docs are what Driftwatch says in the sandbox', async t => {
+t.test('the examples in the docs equal the output in the sandbox', async t => {
   const fresh = await pagesWithExamples()
-  t.ok(fresh.size > cloudRunChecks.length, 'the pages of these checks and the README')
-  for (const [path, text] of fresh) t.equal(read(path), text, `${path}: npm run docs writes it anew`)
+  t.ok(fresh.size > cloudRunChecks.length, 'at least the pages of these checks and the README')
+  for (const [path, text] of fresh) t.equal(read(path), text, `${path}: run npm run docs`)
 })
 
-t.test('links between the pages lead somewhere', async t => {
+t.test('links between pages have an existing target', async t => {
   const links = pages.flatMap(page =>
     [...read(page).matchAll(/\]\((?!https?:)([^)]*)\)/g)].map(([, link = '']) => {
       const [path = '', anchor = ''] = link.split('#')
@@ -139,7 +139,7 @@ t.test('links between the pages lead somewhere', async t => {
   )
 })
 
-/** Whether a page has the heading that an anchor names, as GitHub spells them. */
+/** Whether a page has the heading of an anchor, in GitHub's form. */
 function hasAnchor(page: string, anchor: string): boolean {
   if (anchor === '') return true
   const headings = [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
@@ -192,12 +192,12 @@ t.test('the paths that pages and comments of the source mention exist', async t 
   )
 })
 
-t.test('costs are counted as Google counts in its own examples', async t => {
+t.test('costs equal those of the examples of Google', async t => {
   const evaluations = (30 * 86_400) / 30
   t.equal(evaluationCost(100, evaluations, { millionSeries: 0.35 }).toFixed(2), '3.02', '100 series in one condition')
 })
 
-t.test('every page is reached from the README', async t => {
+t.test('every page is reachable from the README', async t => {
   const seen = new Set<string>()
   const open = ['README.md']
   for (let page = open.pop(); page !== undefined; page = open.pop()) {
@@ -225,7 +225,7 @@ t.test('the tests that docs/reliability.md and SECURITY.md name exist', async t 
   }
 })
 
-t.test('docs/reliability-matrix.md has a row for each fault, and each of them holds', async t => {
+t.test('docs/reliability-matrix.md has a passing row for each fault', async t => {
   const page = read('docs/reliability-matrix.md')
   for (const { name, rows } of faultedSystems) {
     const table = page.slice(page.indexOf(`<!-- ${name} -->`), page.indexOf(`<!-- /${name} -->`)).split('\n')
@@ -262,7 +262,7 @@ t.test('commands in the pages exist', async t => {
   }
 })
 
-t.test('each rule of the runbook has a check with a page, and scenarios in which that check drifts', async t => {
+t.test('each rule of the runbook has a check with a page, and scenarios in which the check drifts', async t => {
   const [, part = ''] = read('docs/runbook.md').split('## Each rule, and what breaks it\n')
   const [table = ''] = part.split('\n## ')
   const rules = [...table.matchAll(/^\| (.+) \| (\[.+) \| (`.+) \|$/gm)]
@@ -272,10 +272,10 @@ t.test('each rule of the runbook has a check with a page, and scenarios in which
       t.equal(isScenarioName(name) && readScenario(name).expect[check], 'drifted', `${rule} ${check}, ${name}`)
     return check
   })
-  t.strictSame([...new Set(watching)].sort(), [...checkKinds].sort(), 'and no check watches what is no rule')
+  t.strictSame([...new Set(watching)].sort(), [...checkKinds].sort(), 'every check belongs to a rule')
 })
 
-t.test('what the pages quote of findings and logs is what the code says', async t => {
+t.test('messages that pages quote exist in the code', async t => {
   const [text, source] = [pages, list('src/**/*.ts')].map(paths => paths.map(read).join('\n')) as [string, string]
   for (const words of ['compared by tag only', 'it had drifted before this rollout', 'a look failed']) {
     t.match(text, `\`${words}`, 'the pages quote it')
