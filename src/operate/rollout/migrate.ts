@@ -7,7 +7,7 @@ import {
   restoreJob,
 } from '../../checks/fix.ts'
 import { failure } from '../../checks/parts/cloud-run-parts.ts'
-import type { Status } from '../../checks/status.ts'
+import { exitCodes } from '../../checks/status.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
@@ -23,9 +23,6 @@ import { interrupted, type Operation } from './operation.ts'
 import { refused, words } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
-
-/** What a status found at the end means to whoever started the command; the same as in `check`. */
-export const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
 
 /** How long Cloud Run may take to accept an update of a job: it only looks whether the image is there. */
 const longestJobUpdateMs = 5 * 60_000
