@@ -7,7 +7,7 @@ import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
 import type { Difference } from './finding.ts'
 import { sendRequest } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
 type Answered = Extract<HttpAnswer, { readonly kind: 'answered' }>
 
@@ -34,8 +34,8 @@ function fixFor(contract: HttpContractConfig, [first]: readonly Difference[]): s
 
 function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined): Part[] {
   const { name, status } = request
-  if (!answer) return [unproven({ code: 'BUG', message: `${name}: no answer was looked at` })]
-  if (answer.kind === 'failed') return [unproven({ code: answer.code, message: `${name}: ${answer.message}` })]
+  if (!answer) return [cannotJudge({ code: 'BUG', message: `${name}: no answer was looked at` })]
+  if (answer.kind === 'failed') return [cannotJudge({ code: answer.code, message: `${name}: ${answer.message}` })]
   if (answer.kind === 'silent') return [judgeSilence(request, answer.waitedMs)]
   if (answer.status !== status) return [judgeStatus(request, answer)]
   return [judgeLatency(request, answer), ...judgeDocument(request, answer)]
@@ -47,7 +47,7 @@ function judgeStatus({ name, path, status }: HttpRequestConfig, answer: Answered
   if (answer.status === 401 || answer.status === 403) {
     const code = answer.status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED'
     const message = `${name}: ${path} answers ${actual} to Driftwatch: check its token, or grant roles/run.invoker`
-    return unproven({ code, message })
+    return cannotJudge({ code, message })
   }
   const summary = `${name}: ${path} answers ${actual} instead of ${status}`
   return differs('drifted', summary, { path: `${name}.status`, kind: 'changed', expected: String(status), actual })

@@ -8,7 +8,7 @@ import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
@@ -40,8 +40,8 @@ function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): strin
 
 function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   const { answer, repository, tag } = seen
-  if (answer.kind === 'failed') return [unproven({ code: answer.code, message: answer.message })]
-  const doubts = seen.doubts.map(doubt => unproven(doubt))
+  if (answer.kind === 'failed') return [cannotJudge({ code: answer.code, message: answer.message })]
+  const doubts = seen.doubts.map(doubt => cannotJudge(doubt))
   if (answer.kind !== 'absent') return [...judgeContents(seen), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
   if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }, ...doubts]
@@ -58,7 +58,7 @@ function unseen(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] 
   return lanes.flatMap(({ repository, tags: wanted }) =>
     wanted
       .filter(tag => !tags.some(seen => seen.repository === repository && seen.tag === tag))
-      .map(tag => unproven({ code: 'BUG', message: `${repository}:${tag} was not looked at` })),
+      .map(tag => cannotJudge({ code: 'BUG', message: `${repository}:${tag} was not looked at` })),
   )
 }
 
@@ -73,7 +73,7 @@ function judgeContents(seen: LaneTag): Part[] {
     return differs('drifted', summary, { path: pathOf(seen), kind: 'changed', expected, actual, via: via(seen.origin) })
   })
   const failed = seen.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
-  return [...broken, ...failed.map(({ code, message }) => unproven({ code, message })), inSync]
+  return [...broken, ...failed.map(({ code, message }) => cannotJudge({ code, message })), inSync]
 }
 
 /** What the registry and the builder tell. Who moved the tag only the audit log knows. */
@@ -89,7 +89,7 @@ function via(origin: ImageProvenance | null): string {
 }
 
 function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
-  if (answer.kind === 'failed') return unproven({ code: answer.code, message: answer.message })
+  if (answer.kind === 'failed') return cannotJudge({ code: answer.code, message: answer.message })
   if (answer.kind !== 'absent') return inSync
   const summary = `${subject} names ${shortImage(image)}, which the registry does not hold: ${consequences[path]}`
   return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })

@@ -16,7 +16,7 @@ import {
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { isAllowedImage, whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
@@ -62,7 +62,7 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       grace,
     ),
     judgeContainer(sighting, stack.job.container, 'job.container', subject),
-    serves.kind === 'doubt' ? unproven(serves.doubt) : inSync,
+    serves.kind === 'doubt' ? cannotJudge(serves.doubt) : inSync,
   ]
   if (sighting.kind === 'seen' && serves.kind === 'side' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serves.revision), job.updateTime)

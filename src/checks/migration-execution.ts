@@ -28,7 +28,7 @@ import {
   judgeWords,
   unrecognizedState,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { isAllowedImage, whatServes } from './parts/what-serves.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
@@ -71,7 +71,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
 }
 
 function onlyDoubt(code: 'DEPENDS_ON' | 'DETAIL_EXPIRED', message: string): Finding {
-  return conclude([unproven({ code, message })], { inSync: '', fix: () => null })
+  return conclude([cannotJudge({ code, message })], { inSync: '', fix: () => null })
 }
 
 function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
@@ -103,7 +103,7 @@ function judgeLatest(latest: Latest): Finding {
 
 function expired({ job, reference }: Latest): Part {
   const message = `execution ${reference.name} of job ${job.name} is no longer kept: what it ran cannot be told`
-  return unproven({ code: 'DETAIL_EXPIRED', message })
+  return cannotJudge({ code: 'DETAIL_EXPIRED', message })
 }
 
 function judgeVerdict(latest: Latest): Part {
@@ -129,9 +129,9 @@ function judgeVerdict(latest: Latest): Part {
     case 'under-way':
       return judgeUnderWay(latest)
     case 'unrecognized':
-      return unproven(unrecognizedState(`execution ${reference.name} is in state`, verdict.value))
+      return cannotJudge(unrecognizedState(`execution ${reference.name} is in state`, verdict.value))
     case 'untold':
-      return unproven({
+      return cannotJudge({
         code: 'CONDITION_ABSENT',
         message: `execution ${reference.name} does not say whether it completed`,
       })
@@ -149,7 +149,7 @@ function judgeUnderWay(latest: Latest): Part {
   const { maxDurationMs } = stack.job
   if (createTime === null) {
     const message = `execution ${reference.name} is under way and does not say since when`
-    return unproven({ code: 'CONDITION_ABSENT', message })
+    return cannotJudge({ code: 'CONDITION_ABSENT', message })
   }
   const status = explainable(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
   const age = formatDuration(grace.observedAt - createTime)
@@ -170,7 +170,7 @@ function judgeWhatRan(latest: Latest, sighting: Sighting): Part[] {
   const { stack, reference, release, grace, input } = latest
   const serves = whatServes(stack, release)
   const parts = [judgeContainer(sighting, stack.job.container, 'execution.container', `execution ${reference.name}`)]
-  if (serves.kind === 'doubt') parts.push(unproven(serves.doubt))
+  if (serves.kind === 'doubt') parts.push(cannotJudge(serves.doubt))
   if (sighting.kind !== 'seen') return parts
   if (serves.kind === 'side' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serves.revision), latest.execution?.createTime ?? null)
@@ -197,7 +197,7 @@ function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
     }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
-    if (ofJob.kind !== 'seen') return [unproven(entrypointDoubt(ofJob, job))]
+    if (ofJob.kind !== 'seen') return [cannotJudge(entrypointDoubt(ofJob, job))]
     const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
     return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, explainable(changedAt, grace))]
   })

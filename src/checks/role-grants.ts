@@ -5,9 +5,9 @@ import { describeDiscrepancy, describeInLine, showObject, showRole } from '../gr
 import { showIdentifier } from '../grants/model/identifiers.ts'
 import { objectsInOrder } from '../grants/model/in-order.ts'
 import type { Check, CheckInput } from './check.ts'
-import { type Difference, type Finding, mostDifferences } from './finding.ts'
+import { type Difference, type Finding, maxDifferences } from './finding.ts'
 import { commandLine } from './fix.ts'
-import { conclude as concludeParts, unproven } from './parts/part.ts'
+import { cannotJudge, conclude as concludeParts } from './parts/part.ts'
 
 /** How many objects a difference that stands for many names, and all of a finding together. */
 export const mostObjects = { aDifference: 1000, aFinding: 5000 } as const
@@ -26,14 +26,14 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('a stack with a database was looked at as if it had none')
-  if (seen.rightsDoubt) return concludeParts([unproven(seen.rightsDoubt)], { inSync: '', fix: () => null })
+  if (seen.rightsDoubt) return concludeParts([cannotJudge(seen.rightsDoubt)], { inSync: '', fix: () => null })
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
   return yield* conclude(stack, comparison)
 }
 
 function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Finding> {
   const { discrepancies, context } = comparison
-  const told = discrepancies.slice(0, mostDifferences)
+  const told = discrepancies.slice(0, maxDifferences)
   const differences = yield* describeAll(told, comparison)
   const first = told[0]
   const inSync = `the privileges in database ${showIdentifier(context.catalog.database.name)} are those of the policy`
@@ -95,7 +95,7 @@ function boundsOf(count: number, differences: readonly Difference[]): string[] {
   const isCut =
     objects === mostObjects.aFinding || differences.some(one => one.objects?.length === mostObjects.aDifference)
   return [
-    ...(count > mostDifferences ? [`only the first ${mostDifferences} of ${count} differences are told`] : []),
+    ...(count > maxDifferences ? [`only the first ${maxDifferences} of ${count} differences are told`] : []),
     ...(isCut
       ? [`at most ${mostObjects.aDifference} objects of a difference are named, and ${mostObjects.aFinding} in all`]
       : []),

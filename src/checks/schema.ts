@@ -7,7 +7,7 @@ import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
 import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
 /** What tells whether a migration is under way. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const
@@ -83,8 +83,8 @@ function judgeLedger(
   answer: LedgerAnswer | null,
   status: 'pending' | 'drifted',
 ): Part[] {
-  if (!answer) return [unproven({ code: 'BUG', message: `ledger ${table} was not looked at` })]
-  if (answer.outcome === 'failed') return [unproven(answer.doubt)]
+  if (!answer) return [cannotJudge({ code: 'BUG', message: `ledger ${table} was not looked at` })]
+  if (answer.outcome === 'failed') return [cannotJudge(answer.doubt)]
   if (answer.outcome === 'missing')
     return [
       differs(status, `ledger ${table} is missing`, { path: 'ledger', kind: 'missing', expected: table, actual: null }),

@@ -28,7 +28,7 @@ import {
   judgeImages,
   judgeLastChange,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
@@ -152,7 +152,7 @@ function judgeExpected(input: Input, release: Release, { name, sighting }: Servi
   // Only what cannot be told is explained by a rollout; a proven difference from the config never is.
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
   return 'doubt' in part
-    ? [unproven(part.doubt, explainable(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
+    ? [cannotJudge(part.doubt, explainable(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
     : [part]
 }
 

@@ -394,8 +394,8 @@ t.test('nothing is in sync that was not seen to be', async t => {
     )
 
   each(serviceImage, (stack, seen) => {
-    const unproven = whyServiceIsUnproven(stack, seen, 'all')
-    if (unproven || !seen.service) return unproven
+    const cannotJudge = whyServiceIsUnproven(stack, seen, 'all')
+    if (cannotJudge || !seen.service) return cannotJudge
     const { service, revisions } = seen.service
     if (!settled(service)) return 'its last change is not known to have succeeded'
     const serving = servingRevisions(service)

@@ -7,7 +7,7 @@ import type { Doubt } from '../../release/doubt.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
 import { isYoung, type Sighting } from '../../release/release.ts'
-import { differs, inSync, type Part, unproven } from './part.ts'
+import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
 /** What decides whether a rollout explains a difference: when it was looked at, and how long one may take. */
 export interface Grace {
@@ -45,7 +45,7 @@ export function judgeLastChange(
   const { terminalCondition: condition, reconciling } = resource
   const via = changedBy(resource)
   if (condition && isUnrecognized(condition.state)) {
-    return unproven(unrecognizedState(`${words.subject} is in state`, condition.state.unrecognized))
+    return cannotJudge(unrecognizedState(`${words.subject} is in state`, condition.state.unrecognized))
   }
   if (reconciling || condition?.state === 'reconciling' || condition?.state === 'pending') {
     const status = explainable(resource.updateTime, grace)
@@ -65,7 +65,7 @@ export function judgeLastChange(
     return differs('drifted', summary, { path: words.failedPath, kind: 'changed', expected: 'succeeded', actual, via })
   }
   const message = `${words.subject} does not say whether its last ${words.change} succeeded`
-  return unproven({ code: 'CONDITION_ABSENT', message })
+  return cannotJudge({ code: 'CONDITION_ABSENT', message })
 }
 
 /** A failed condition in the vendor's words. */
@@ -83,7 +83,7 @@ export function judgeContainer(sighting: Sighting, wanted: string | null, path: 
     case 'seen':
       return inSync
     case 'doubt':
-      return unproven(sighting.doubt)
+      return cannotJudge(sighting.doubt)
     case 'not-there': {
       const actual = sighting.names.join(', ')
       const summary = `${subject} has no container ${wanted}, only ${actual}`
@@ -121,7 +121,7 @@ export function judgeImages(
     }
     case 'unresolved': {
       const message = `cannot tell whether ${ofActual} is ${ofExpected}: ${comparison.note ?? 'no registry told what the tag stands for'}`
-      return unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+      return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
     }
   }
 }

@@ -4,11 +4,11 @@ import { formatImage, shortImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
 import { type Release, type ServingRevision, serviceChangedAt } from '../../release/release.ts'
 import { changedBy, explainable, failure, type Grace, unrecognizedState } from './cloud-run-parts.ts'
-import { differs, inSync, type Part, unproven } from './part.ts'
+import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
 /** That nobody serves is proven only once Cloud Run is done. */
 export function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
-  if (servingDoubt) return unproven(servingDoubt)
+  if (servingDoubt) return cannotJudge(servingDoubt)
   if (serving.length > 0) return inSync
   const status = service.reconciling ? explainable(service.updateTime, grace) : 'drifted'
   const difference = {
@@ -25,13 +25,13 @@ export function judgeReadiness({ name, revision }: ServingRevision): Part {
   if (!revision) return inSync // The sighting's doubt says that it is no longer kept.
   const ready = revision.conditions.find(condition => condition.type === 'Ready')
   if (!ready || ready.state === 'unspecified') {
-    return unproven({
+    return cannotJudge({
       code: 'CONDITION_ABSENT',
       message: `revision ${name} takes traffic and does not say whether it is ready`,
     })
   }
   if (isUnrecognized(ready.state))
-    return unproven(unrecognizedState(`revision ${name} is in state`, ready.state.unrecognized))
+    return cannotJudge(unrecognizedState(`revision ${name} is in state`, ready.state.unrecognized))
   if (ready.state === 'succeeded') return inSync
   const actual = ready.state === 'failed' ? failure(ready) : ready.state
   return differs('drifted', `revision ${name} takes traffic and is not ready: ${actual}`, {
@@ -62,7 +62,7 @@ export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Gr
   if (comparisons.every(({ result }) => result === 'equal')) return { status: 'in_sync', notes }
   const names = [newest, ...others].map(each => each.name).join(', ')
   const message = `cannot tell whether the revisions that take traffic (${names}) run the same image`
-  return unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+  return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
 }
 
 function split(
