@@ -9,7 +9,7 @@ import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
-import { whatServes } from './parts/what-serves.ts'
+import { whatServes } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
 

@@ -7,7 +7,6 @@ import { laterOf, type Release, readRelease, serviceChangedAt, sightJob } from '
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
-import { migrateFix } from './migrate-fix.ts'
 import {
   changedBy,
   explainable,
@@ -17,7 +16,8 @@ import {
   judgeWords,
 } from './parts/cloud-run-parts.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
-import { isAllowedImage, whatServes } from './parts/what-serves.ts'
+import { isAllowedImage, whatServes } from './parts/serving-image.ts'
+import { migrateFix } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }

@@ -18,7 +18,6 @@ import {
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
-import { migrateFix } from './migrate-fix.ts'
 import {
   explainable,
   failure,
@@ -29,7 +28,8 @@ import {
   unrecognizedState,
 } from './parts/cloud-run-parts.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
-import { isAllowedImage, whatServes } from './parts/what-serves.ts'
+import { isAllowedImage, whatServes } from './parts/serving-image.ts'
+import { migrateFix } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }

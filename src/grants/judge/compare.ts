@@ -1,7 +1,7 @@
 import { runAtOnce, type SlicedWork } from '../../concurrency/time-slices.ts'
 import type { Catalog } from '../model/catalog.ts'
-import { inOrder } from '../model/in-order.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
+import { inOrder } from '../model/sort-catalog.ts'
 import type { Discrepancy } from './discrepancy.ts'
 import { computeEffectiveRoles } from './effective-roles.ts'
 import { judgeDefaults } from './judge-defaults.ts'

@@ -5,7 +5,7 @@ import {
   describeService,
   sendTrafficToLatest,
 } from '../../checks/fix.ts'
-import { isAllowedImage } from '../../checks/parts/what-serves.ts'
+import { isAllowedImage } from '../../checks/parts/serving-image.ts'
 import { formatTime } from '../../clock.ts'
 import type { JobConfig, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'

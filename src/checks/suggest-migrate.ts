@@ -3,7 +3,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import type { Release } from '../release/release.ts'
 import { migrateStack } from './fix.ts'
-import { isAllowedImage } from './parts/what-serves.ts'
+import { isAllowedImage } from './parts/serving-image.ts'
 
 /**
  * `driftwatch migrate`, where it would do it: one image serves and shows its digest, nothing is reconciling, and the job
