@@ -9,7 +9,7 @@ import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
-import { whatServes } from './parts/serving-image.ts'
+import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
 
@@ -120,11 +120,11 @@ function fixFor({ stack, observed }: Input, differences: readonly Difference[]):
 /** The image that serves, by its digest, where the registry still holds it. */
 function heldServingImage(stack: Stack, { service, lanes }: Input['observed']) {
   const release = service && readRelease(service.service, service.revisions, stack.service.container)
-  const serves = whatServes(stack, release)
-  if (serves.kind !== 'side' || serves.side.image.digest === null) return null
+  const serving = findServingImage(stack, release)
+  if (serving.kind !== 'known' || serving.side.image.digest === null) return null
   const held = (answer: RegistryAnswer) => answer.kind === 'digest'
-  const { digest } = serves.side.image
-  return lanes.named.some(({ image, answer }) => image.digest === digest && held(answer)) ? serves.side.image : null
+  const { digest } = serving.side.image
+  return lanes.named.some(({ image, answer }) => image.digest === digest && held(answer)) ? serving.side.image : null
 }
 
 function pathOf({ repository, tag }: LaneTag): string {

@@ -6,10 +6,10 @@ import { migrateStack } from './fix.ts'
 import { isAllowedImage } from './parts/serving-image.ts'
 
 /**
- * `driftwatch migrate`, where it would do it: one image serves and shows its digest, nothing is reconciling, and the job
- * has the container that migrates. Null where it would refuse.
+ * The command `driftwatch migrate`, or null if it would refuse: it needs a single serving image with a known digest,
+ * nothing reconciling, and the container of the job.
  */
-export function migrateFix(
+export function suggestMigrate(
   stack: Stack & { readonly job: JobConfig },
   release: Release | null,
   job: Job,

@@ -5,35 +5,35 @@ import type { Doubt } from '../../release/doubt.ts'
 import type { Image } from '../../release/image.ts'
 import { agelessOf, isNewestImageKnown, type Release } from '../../release/release.ts'
 
-/** The image that serves, against which job and execution are judged. */
-export type WhatServes =
-  | { readonly kind: 'side'; readonly side: ImageSide; readonly revision: Revision | null }
+/** The image in service, with which the job and its execution are compared. */
+export type ServingImage =
+  | { readonly kind: 'known'; readonly side: ImageSide; readonly revision: Revision | null }
   | { readonly kind: 'doubt'; readonly doubt: Doubt }
 
-/** Where several images take traffic, that of the newest revision counts. */
-export function whatServes(stack: Stack, release: Release | null): WhatServes {
+/** If several images receive traffic, that of the newest revision counts. */
+export function findServingImage(stack: Stack, release: Release | null): ServingImage {
   const { name } = stack.service
-  if (!release) return dependsOn(`service ${name} is missing`)
+  if (!release) return dependsOn(`service ${name} does not exist`)
   if (release.servingDoubt) return { kind: 'doubt', doubt: release.servingDoubt }
   const [newest] = release.serving
-  if (!newest) return dependsOn(`no revision of service ${name} takes traffic`)
-  // Without its age, a revision that is no longer kept may be the newest.
+  if (!newest) return dependsOn(`no revision of service ${name} receives traffic`)
+  // A revision that is no longer available has no known age, so it may be the newest.
   const { sighting } = release.serving.find(each => each.revision === null) ?? newest
   const ageless = agelessOf(release)
   if (ageless?.revision && !isNewestImageKnown(release)) {
-    const message = `revision ${ageless.name} does not say when it was made: it may be the newest of those that serve`
+    const message = `revision ${ageless.name} has no creation time and may be the newest that receives traffic`
     return { kind: 'doubt', doubt: { code: 'CONDITION_ABSENT', message } }
   }
-  if (sighting.kind === 'seen') return { kind: 'side', side: sighting.side, revision: newest.revision }
+  if (sighting.kind === 'seen') return { kind: 'known', side: sighting.side, revision: newest.revision }
   if (sighting.kind === 'doubt') return { kind: 'doubt', doubt: sighting.doubt }
   return dependsOn(`revision ${newest.name} has no container ${stack.service.container}`)
 }
 
-/** Whether the service may run it: a job is never told to run an image that the service may not. */
+/** Whether the service may run it. No fix gives a job an image that the service may not run. */
 export function isAllowedImage({ service }: Stack, image: Image): boolean {
   return service.repositories.length === 0 || service.repositories.includes(image.repository)
 }
 
-function dependsOn(what: string): WhatServes {
-  return { kind: 'doubt', doubt: { code: 'DEPENDS_ON', message: `${what}: see service-image` } }
+function dependsOn(problem: string): ServingImage {
+  return { kind: 'doubt', doubt: { code: 'DEPENDS_ON', message: `${problem}; see service-image` } }
 }

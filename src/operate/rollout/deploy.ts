@@ -9,7 +9,7 @@ import {
   sendTrafficToLatest,
   updateService,
 } from '../../checks/fix.ts'
-import { failure } from '../../checks/parts/cloud-run-parts.ts'
+import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
@@ -172,7 +172,7 @@ function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: St
       see: made === null ? describeService(stack) : describeRevision(stack, made),
       back: wayBack(stack, { ...plan, noTraffic: true }),
     }
-    throw failed(`revision ${made} did not become ready: ${failure(service.terminalCondition)}`)
+    throw failed(`revision ${made} did not become ready: ${describeFailure(service.terminalCondition)}`)
   }
   const ours = service.containers.some(each => each.image === plan.image)
   if (made === null || made === plan.service.latestCreatedRevision || !ours)

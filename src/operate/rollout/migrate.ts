@@ -6,7 +6,7 @@ import {
   migrateStack,
   restoreJob,
 } from '../../checks/fix.ts'
-import { failure } from '../../checks/parts/cloud-run-parts.ts'
+import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Stack } from '../../config/config.ts'
@@ -101,7 +101,7 @@ async function verifyLock(operation: Operation, stack: JobStack, plan: Migration
   if (kind === 'too-long' || !job)
     throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`)
   if (job.terminalCondition?.state !== 'succeeded') {
-    const why = job.terminalCondition ? failure(job.terminalCondition) : 'it says nothing of its state'
+    const why = job.terminalCondition ? describeFailure(job.terminalCondition) : 'it says nothing of its state'
     throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`)
   }
   assertLocked(stack, plan, job)
