@@ -227,7 +227,7 @@ function stackOf(which: string): Stack {
   return configs[Number(which)]?.stacks[0] as Stack
 }
 
-t.test('a check never throws, and what it finds is of one piece', async t => {
+t.test('a check never throws, and its finding is consistent', async t => {
   for (const check of checks) {
     const property = fc.property(config, seenBy(check), (config, seen) => {
       const finding = judge(check, config, seen)
@@ -249,7 +249,7 @@ t.test('a check never throws, and what it finds is of one piece', async t => {
   }
 })
 
-t.test('equal input, equal finding, in whatever order it comes', async t => {
+t.test('equal input gives an equal finding, in any order', async t => {
   const gist = ({ status, differences, doubt, proven, notes }: Finding) =>
     JSON.stringify([
       status,
@@ -293,7 +293,7 @@ const historyOf = (check: Check) =>
       ),
     )
 
-t.test('along any history of looks, what is not judged again is what judging again would find', async t => {
+t.test('a check that is not judged again would find the same, for any history of observations', async t => {
   let spared = 0
   for (const check of checks) {
     const property = fc.asyncProperty(historyOf(check), async looks => {
@@ -370,7 +370,7 @@ function newestOf(names: readonly string[], revisions: NonNullable<Observed['ser
     .slice(0, 1)
 }
 
-t.test('nothing is in sync that was not seen to be', async t => {
+t.test('a check is in sync only if everything was observed', async t => {
   const settled = ({
     reconciling,
     terminalCondition,
@@ -460,7 +460,7 @@ t.test('nothing is in sync that was not seen to be', async t => {
 })
 
 // Only so much is told of rights: what that is must not hang on the order either, and so the order of a finding is one too.
-t.test('rights are told in one order, in whatever order they and their grantors are listed', async t => {
+t.test('privileges are reported in one order, for any order of grants', async t => {
   const sameAs = (change: (catalog: Catalog, fairQueue: number) => Catalog) =>
     fc.property(config, catalog, fc.nat(5), (config, catalog, fairQueue) => {
       const [one, other] = [catalog, change(catalog, fairQueue)].map(catalog => judgeRights(config, catalog))
@@ -475,7 +475,7 @@ t.test('rights are told in one order, in whatever order they and their grantors 
   holds(t, 'what several roles granted, granted by one', sameAs(grantedByOne), 200)
 })
 
-t.test('one thing in a database that is not as the policy says is drift, whatever it is', async t => {
+t.test('any single deviation of a database from the policy is drift', async t => {
   const property = fc.property(config, brokenOnce, (config, catalog) => {
     const { status, proven, differences } = judgeRights(config, catalog)
     must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not told', status, differences)

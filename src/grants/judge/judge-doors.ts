@@ -70,7 +70,7 @@ function judgeRelation(
     .sort()
     .join(', ')
   const isView = object.kind === 'view' || object.kind === 'materialized view'
-  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `holds the rows of ${through}`
+  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `contains the rows of ${through}`
   return judgeDoor(object, beyond, door, context)
 }
 
@@ -91,7 +91,7 @@ function judgeFunction(
   const acted = actedAs(object.owner, context)
   const gainsNothing = (role: Oid) => acted.every(used => used === role || context.policy.mayUse(role).has(used))
   const beyond = (role: Oid, rights: Rights) => (gainsNothing(role) ? 0 : rights)
-  return judgeDoor(object, beyond, `acts as ${nameOf(object.owner, context)}`, context)
+  return judgeDoor(object, beyond, `runs as ${nameOf(object.owner, context)}`, context)
 }
 
 /** What a role holds that not everybody holds. */

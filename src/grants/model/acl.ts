@@ -151,11 +151,14 @@ function nameIn(text: string, start: number, end: number): string {
 }
 
 function malformed(): DriftwatchError {
-  return new DriftwatchError('MALFORMED_RESPONSE', 'the database shows privileges in a form that is none of PostgreSQL')
+  return new DriftwatchError(
+    'MALFORMED_RESPONSE',
+    'the catalog has privileges that are not in the format of PostgreSQL',
+  )
 }
 
 function unrecognized(letter: string): DriftwatchError {
-  const message = `the database shows a privilege ${JSON.stringify(letter)}, which this Driftwatch does not know`
+  const message = `the catalog has the privilege ${JSON.stringify(letter)}, which this version of Driftwatch does not recognize`
   return new DriftwatchError('UNRECOGNIZED_VALUE', message)
 }
 

@@ -75,9 +75,9 @@ function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report:
   const path = ['roles', name]
   const shown = showIdentifier(name)
   checkRoleName(name, path, 'key', report)
-  if (name.startsWith('pg_')) report(path, 'key', `${shown} is PostgreSQL's own role and cannot be governed`)
+  if (name.startsWith('pg_')) report(path, 'key', `${shown} is a predefined role of PostgreSQL and cannot be listed`)
   if (policy.trustedRoles?.includes(name))
-    report(path, 'key', `role ${shown} is also in trustedRoles: it can be only one of them`)
+    report(path, 'key', `role ${shown} is also in trustedRoles: list it in only one of them`)
   checkNames(role.members ?? [], [...path, 'members'], report)
   if (role.members?.includes(name)) report([...path, 'members'], 'value', `role ${shown} cannot be a member of itself`)
   checkWords('database', role.database ?? [], [...path, 'database'], report)
@@ -109,14 +109,14 @@ function circle(way: readonly string[]): string {
   const [first = '', ...others] = way.map(showIdentifier)
   const [nearest, ...further] = [...others.toReversed(), first]
   const rest = further.map((role, index) => `, ${index === 0 ? nearest : further[index - 1]} of ${role}`).join('')
-  return `membership goes in a circle: ${first} is a member of ${nearest}${rest}`
+  return `circular membership: ${first} is a member of ${nearest}${rest}`
 }
 
 function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, report: Report): void {
   const path = ['schemas', name]
   checkName(name, path, 'key', 'schema', report)
   if (/^pg_|^information_schema$/.test(name))
-    report(path, 'key', `${showIdentifier(name)} is PostgreSQL's own schema and cannot be governed`)
+    report(path, 'key', `${showIdentifier(name)} is a system schema of PostgreSQL and cannot be listed`)
   checkOwner(schema, path, report)
   for (const [index, relation] of (schema.relations ?? []).entries())
     checkName(relation, [...path, 'relations', index], 'value', 'relation', report)
@@ -136,7 +136,7 @@ function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, r
 function checkOwner({ owner, defaults }: SchemaPolicy, path: Path, report: Report): void {
   if (owner === undefined) {
     if (Object.keys(defaults ?? {}).length > 0)
-      report([...path, 'defaults'], 'key', 'defaults are for what the owner creates: say who is the `owner`')
+      report([...path, 'defaults'], 'key', '`defaults` apply to objects that the owner creates: set `owner`')
     return
   }
   if (isPublic(owner)) report([...path, 'owner'], 'value', 'PUBLIC cannot own anything')
@@ -147,7 +147,7 @@ function checkGrantee(name: string, path: Path, policy: GrantsPolicy, report: Re
   if (isPublic(name) || Object.hasOwn(policy.roles ?? {}, name)) return
   const shown = showIdentifier(name)
   const isTrusted = policy.trustedRoles?.includes(name)
-  const problem = isTrusted ? 'is trusted: what it holds is not judged' : 'is not listed in roles'
+  const problem = isTrusted ? 'is in trustedRoles: its privileges are not checked' : 'is not listed in roles'
   report(path, 'key', `role ${shown} ${problem}`)
 }
 
@@ -166,7 +166,7 @@ function checkWords(kind: ObjectClass, words: readonly string[], path: Path, rep
   for (const [index, word] of words.entries()) {
     if (isPrivilegeOf(kind, word)) continue
     const known = (privilegeWords as readonly string[]).includes(word)
-    const problem = known ? `there is no ${word} on ${nounOf[kind]}` : `${printable(word)} is no privilege`
+    const problem = known ? `${word} does not apply to ${nounOf[kind]}` : `${printable(word)} is not a privilege`
     report([...path, index], 'value', `${problem}: use ${privilegesOf[kind].join(', ')}`)
   }
 }
@@ -182,20 +182,20 @@ const nounOf: Readonly<Record<ObjectClass, string>> = {
 function checkNames(names: readonly string[], path: Path, report: Report): void {
   for (const [index, name] of names.entries()) {
     checkRoleName(name, [...path, index], 'value', report)
-    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is named twice`)
+    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is listed twice`)
   }
 }
 
 function checkRoleName(name: string, path: Path, at: PolicyProblem['at'], report: Report): void {
-  if (isPublic(name)) report(path, at, 'PUBLIC is everybody and no role: name it in grants only')
+  if (isPublic(name)) report(path, at, 'PUBLIC is not a role: use it only in `grants` and `defaults`')
   else checkName(name, path, at, 'role', report)
 }
 
 function checkName(name: string, path: Path, at: PolicyProblem['at'], what: string, report: Report): void {
   if (name === '') report(path, at, `the name of a ${what} must not be empty`)
-  if (name.includes('\0')) report(path, at, `the name of a ${what} must not hold a NUL`)
+  if (name.includes('\0')) report(path, at, `the name of a ${what} must not contain a NUL`)
   if (Buffer.byteLength(name) > 63)
-    report(path, at, `the name of a ${what} has more than the 63 bytes that PostgreSQL keeps`)
+    report(path, at, `the name of a ${what} is longer than 63 bytes, the limit of PostgreSQL`)
 }
 
 export function isList(privileges: PrivilegesByName): privileges is readonly string[] {

@@ -79,15 +79,15 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
     return memberships().some(edge => edge.role === role && edge.admin && through.has(edge.member))
   }
   const manageMembers = (role: Oid): string | null => {
-    if (draft.role(role)?.superuser) return `only a superuser manages the members of superuser ${nameOf(role)}`
+    if (draft.role(role)?.superuser) return `only a superuser can manage the members of superuser ${nameOf(role)}`
     if (administers(role) || (!isModern && self?.createRole)) return null
     return isModern ? `${who} has no ADMIN option on ${nameOf(role)}` : `${who} has no CREATEROLE`
   }
   const take = (role: Oid): string | null => {
     const problem = manageMembers(role)
-    if (problem) return `it needs the rights of ${nameOf(role)}, and ${problem}`
+    if (problem) return `it needs the privileges of ${nameOf(role)}, but ${problem}`
     if (!isModern && !self?.inherit) return `${who} is NOINHERIT and cannot act as ${nameOf(role)}`
-    if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is itself a member of ${who}`
+    if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
     const own = draft.memberships.find(edge => isOwn(edge, role, input.role))
     const step = { role, before: own ?? null }
     taken.push(step)
@@ -123,7 +123,7 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
     },
     alterRole(role, attribute) {
       if (role.superuser || attribute === 'superuser')
-        return `only a superuser changes ${attribute} of ${nameOf(role.oid)}`
+        return `only a superuser can change ${attribute} of ${nameOf(role.oid)}`
       if (!self?.createRole) return `${who} has no CREATEROLE`
       if (isModern && !administers(role.oid)) return `${who} has no ADMIN option on ${nameOf(role.oid)}`
       return lacksAttribute(self, attribute, isModern, who)
@@ -149,10 +149,10 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
 
 /** From 16 on one gives only what one has; before, replication and bypassing row security are a superuser's to give. */
 function lacksAttribute(self: CatalogRole, attribute: RoleAttribute, isModern: boolean, who: string): string | null {
-  if (attribute === 'superuser') return 'only a superuser makes superusers'
+  if (attribute === 'superuser') return 'only a superuser can create superusers'
   if (attribute === 'login' || attribute === 'createRole') return null
-  if (isModern) return self[attribute] ? null : `${who} has no ${attribute} itself`
-  return attribute === 'createDb' ? null : `only a superuser changes ${attribute}`
+  if (isModern) return self[attribute] ? null : `${who} does not have ${attribute} itself`
+  return attribute === 'createDb' ? null : `only a superuser can change ${attribute}`
 }
 
 function asMember(role: Oid, member: Oid): Membership {

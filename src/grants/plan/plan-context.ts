@@ -39,7 +39,7 @@ export function moveDatabase(from: Oid, { policy, draft, operator, emit, nameOf,
   if (database.owner !== from) return null
   const heirs = (policy.trustedRoles ?? []).flatMap(name => draft.roleNamed(name)?.oid ?? [])
   const heir = heirs.find(role => role === operatorRole) ?? heirs[0]
-  if (heir === undefined) return 'the database needs another owner, and there is no trusted role to take it'
+  if (heir === undefined) return 'the database needs another owner, but `trustedRoles` has no existing role'
   const problem = operator.moveDatabase() ?? operator.actAs([from, heir])
   if (problem) return problem
   emit([`ALTER DATABASE ${objectName(database)} OWNER TO ${quoteIdentifier(nameOf(heir))}`])

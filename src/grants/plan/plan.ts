@@ -68,7 +68,7 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole:
   const { discrepancies, context } = settleAll(() => compareGrants(policy, draft.catalog()), settleOne, isRefused)
   const lineOf = (found: Discrepancy) => describeInLine(describeDiscrepancy(found, context))
   for (const found of discrepancies.filter(one => !isRefused(one)))
-    impossible.push(`${lineOf(found)}: no statement is known that mends it`)
+    impossible.push(`${lineOf(found)}: no statement fixes it`)
   const giveBack = operator.temporaryMemberships.toReversed().map(taken => giveBackStep(taken, nameOf))
   return { steps: [...steps, ...giveBack], impossible, left: discrepancies.map(lineOf) }
 }
@@ -133,14 +133,14 @@ function takeStep(
 ): PlanStep {
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   return {
-    comment: `take what follows of the rights of ${showIdentifier(nameOf(role))}; given back at the end`,
+    comment: `temporary membership in ${showIdentifier(nameOf(role))}, ended below`,
     statements: [`GRANT ${quoteIdentifier(nameOf(role))} TO CURRENT_USER${options}`],
   }
 }
 
 function giveBackStep({ role, before }: TemporaryMembership, nameOf: (role: Oid) => string): PlanStep {
   const name = quoteIdentifier(nameOf(role))
-  const comment = `give ${showIdentifier(nameOf(role))} back`
+  const comment = `end of the temporary membership in ${showIdentifier(nameOf(role))}`
   if (!before) return { comment, statements: [`REVOKE ${name} FROM CURRENT_USER`] }
   const { inherit, set } = before
   const word = (value: boolean) => (value ? 'TRUE' : 'FALSE')

@@ -65,13 +65,13 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
   const role = draft.role(oid)
   if (!role) return null
   if (!value && attribute === 'superuser' && oid === bootstrapSuperuser)
-    return 'the superuser that initdb made stays one: name it in trustedRoles'
+    return 'the initial superuser cannot lose SUPERUSER: add it to `trustedRoles`'
   if (
     !value &&
     oid === operatorRole &&
     (attribute === 'superuser' || (attribute === 'createRole' && !operator.isSuperuser))
   )
-    return 'it runs the plan itself: run it as another role, or name it in trustedRoles'
+    return 'this role runs the plan: run it as another role, or add this one to `trustedRoles`'
   const problem = operator.alterRole(role, attribute)
   if (problem) return problem
   emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${attributeWord(attribute, value)}`])
@@ -89,7 +89,7 @@ function bind({ role, as, route }: Extract<Discrepancy, { type: 'unbounded' }>, 
 function addMember(role: Oid, member: string, context: PlanContext): Refusal {
   const { draft, operator, emit, nameOf, operatorRole, isModern } = context
   const known = draft.roleNamed(member)
-  if (!known) return 'there is no role of that name, and `roles` does not say what it is'
+  if (!known) return 'that role does not exist, and `roles` does not define it'
   const problem = operator.manageMembers(role)
   if (problem) return problem
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
@@ -115,8 +115,8 @@ function removeAdmin(role: Oid, member: Oid, context: PlanContext): Refusal {
 
 function createSchema(name: string, owner: string | null, { draft, operator, emit }: PlanContext): Refusal {
   const role = owner === null ? undefined : draft.roleNamed(owner)
-  if (owner === null) return 'the policy does not say who is to own it'
-  if (!role) return `its owner ${owner} is missing`
+  if (owner === null) return 'the policy does not define its owner'
+  if (!role) return `its owner ${owner} does not exist`
   const problem = operator.createInDatabase() ?? operator.actAs([role.oid])
   if (problem) return problem
   emit([`CREATE SCHEMA ${quoteIdentifier(name)} AUTHORIZATION ${quoteIdentifier(owner)}`])
