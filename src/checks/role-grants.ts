@@ -3,7 +3,7 @@ import type { DatabaseConfig, Stack } from '../config/config.ts'
 import { compareGrantsInSteps, type GrantsComparison } from '../grants/judge/compare.ts'
 import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/judge/describe.ts'
 import { showIdentifier } from '../grants/model/identifiers.ts'
-import { objectsInOrder } from '../grants/model/sort-catalog.ts'
+import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, maxDifferences } from './finding.ts'
 import { commandLine } from './fix.ts'
@@ -64,7 +64,7 @@ function* describeAll(
   for (const found of discrepancies) {
     const { path, kind, expected, actual, via, objects } = describeDiscrepancy(found, context)
     const names: string[] = []
-    for (const object of objectsInOrder(objects)) {
+    for (const object of sortObjects(objects)) {
       if (left === 0 || names.length === maxObjects.perDifference) break
       names.push(showObject(object))
       left -= 1

@@ -10,7 +10,7 @@ import type { Catalog, CatalogObject, CatalogRole } from '../../src/grants/model
 import { quoteArguments, quoteIdentifier, showIdentifier } from '../../src/grants/model/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../../src/grants/model/identity.ts'
 import { compilePattern, literalName, patternOf } from '../../src/grants/model/name-pattern.ts'
-import { type GrantsPolicy, policyProblems } from '../../src/grants/model/policy.ts'
+import { findPolicyProblems, type GrantsPolicy } from '../../src/grants/model/policy.ts'
 import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../../src/grants/model/privileges.ts'
 import { renderPlan } from '../../src/grants/plan/plan.ts'
 import { printable } from '../../src/printable.ts'
@@ -138,7 +138,7 @@ t.test('an invalid policy is rejected with the path of the problem', async t => 
     [{ schemas: { s: { relations: ['fine', 'n'.repeat(64)] } } }, 'schemas.s.relations.1', /63 bytes/],
   ]
   for (const [policy, path, message] of cases) {
-    const problems = policyProblems(policy)
+    const problems = findPolicyProblems(policy)
     t.match(
       problems.map(problem => ({ ...problem, path: problem.path.join('.') })),
       [{ path, message }],
@@ -146,7 +146,10 @@ t.test('an invalid policy is rejected with the path of the problem', async t => 
     )
     t.equal(problems.length, 1, `${path}: and nothing else`)
   }
-  t.same(policyProblems({ roles: { a: {} }, schemas: { s: { grants: { PUBLIC: { schema: ['USAGE'] }, a: {} } } } }), [])
+  t.same(
+    findPolicyProblems({ roles: { a: {} }, schemas: { s: { grants: { PUBLIC: { schema: ['USAGE'] }, a: {} } } } }),
+    [],
+  )
 })
 
 const role = (oid: number, name: string, change: Partial<CatalogRole> = {}): CatalogRole => ({

@@ -3,14 +3,14 @@ import { type RoleAttribute, roleAttributes } from './catalog.ts'
 import { showIdentifier } from './identifiers.ts'
 import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
 
-/** What a listed role is: the attributes and rights on the database that are not named are not allowed. */
+/** The attributes and database privileges of a role. Those that are not listed are not allowed. */
 export interface RolePolicy extends Readonly<Partial<Record<RoleAttribute, boolean>>> {
-  /** The whole list of who may use the role. */
+  /** The complete list of roles that may use the role. */
   readonly members?: readonly string[] | undefined
   readonly database?: readonly string[] | undefined
 }
 
-/** Privileges on every object of a kind, or by patterns of their names (`*`, `?`, and `\` before what is meant as it is). */
+/** Privileges on every object of a kind, or by name pattern (wildcards `*` and `?`, escape `\`). */
 export type PrivilegesByName = readonly string[] | { readonly [pattern: string]: readonly string[] }
 
 export interface GrantsOnSchema {
@@ -27,32 +27,32 @@ export interface DefaultGrants {
 }
 
 export interface SchemaPolicy {
-  /** Of the schema and of every object in it; left out, ownership is not judged. */
+  /** The owner of the schema and all objects in it. If omitted, ownership is not judged. */
   readonly owner?: string | undefined
   /** The relations that must exist. */
   readonly relations?: readonly string[] | undefined
   /** By role, or `PUBLIC`. */
   readonly grants?: { readonly [role: string]: GrantsOnSchema } | undefined
-  /** By role, or `PUBLIC`: what it gets on the objects that the owner is yet to make. */
+  /** By role, or `PUBLIC`: the privileges on objects that the owner will create. */
   readonly defaults?: { readonly [role: string]: DefaultGrants } | undefined
 }
 
-/** Who may do what in one database. Exact on the schemas and roles that it names. */
+/** The privileges in one database. Exact for the schemas and roles that it lists. */
 export interface GrantsPolicy {
   readonly roles?: { readonly [role: string]: RolePolicy } | undefined
   readonly trustedRoles?: readonly string[] | undefined
   readonly schemas?: { readonly [schema: string]: SchemaPolicy } | undefined
 }
 
-/** Something wrong with a policy, and where: `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
+/** An error in a policy with its path, such as `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
 export interface PolicyProblem {
   readonly path: readonly (string | number)[]
-  /** Whether it is about the name at the end of the path rather than about what stands there. */
+  /** Whether it concerns the key or the value at the path. */
   readonly at: 'key' | 'value'
   readonly message: string
 }
 
-/** Whether a name in a policy stands for everybody; PostgreSQL lets no role be called `public`. */
+/** Whether a name in a policy means PUBLIC. PostgreSQL does not allow a role named `public`. */
 export function isPublic(name: string): boolean {
   return name === 'PUBLIC' || name === 'public'
 }
@@ -60,8 +60,8 @@ export function isPublic(name: string): boolean {
 type Path = readonly (string | number)[]
 type Report = (path: Path, at: PolicyProblem['at'], message: string) => void
 
-/** Everything in a policy that makes no sense whatever the database looks like. */
-export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
+/** Finds the errors in a policy that do not depend on the database. */
+export function findPolicyProblems(policy: GrantsPolicy): PolicyProblem[] {
   const problems: PolicyProblem[] = []
   const report: Report = (path, at, message) => problems.push({ path, at, message })
   for (const [name, role] of Object.entries(policy.roles ?? {})) checkRole(name, role, policy, report)
@@ -83,7 +83,7 @@ function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report:
   checkWords('database', role.database ?? [], [...path, 'database'], report)
 }
 
-/** PostgreSQL has no circles of memberships, so a policy with one could never be met. Each is told of once, where it closes. */
+/** PostgreSQL does not allow circular memberships. Each circle is reported once, where it closes. */
 function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Report): void {
   const done = new Set<string>()
   const visit = (role: string, above: readonly string[]) => {
@@ -92,7 +92,7 @@ function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Repor
     for (const [index, member] of membersOf(role, roles).entries()) {
       if (member === role) continue
       if (way.includes(member))
-        report(['roles', role, 'members', index], 'value', circle(way.slice(way.indexOf(member))))
+        report(['roles', role, 'members', index], 'value', describeCircle(way.slice(way.indexOf(member))))
       else visit(member, way)
     }
     done.add(role)
@@ -104,8 +104,8 @@ function membersOf(role: string, roles: Readonly<Record<string, RolePolicy>>): r
   return (Object.hasOwn(roles, role) ? roles[role]?.members : undefined) ?? []
 }
 
-/** `way`: each role is followed by a member of it, and the last one by the first. */
-function circle(way: readonly string[]): string {
+/** In `way`, each role is followed by one of its members, and the last by the first. */
+function describeCircle(way: readonly string[]): string {
   const [first = '', ...others] = way.map(showIdentifier)
   const [nearest, ...further] = [...others.toReversed(), first]
   const rest = further.map((role, index) => `, ${index === 0 ? nearest : further[index - 1]} of ${role}`).join('')
@@ -202,7 +202,7 @@ export function isList(privileges: PrivilegesByName): privileges is readonly str
   return Array.isArray(privileges)
 }
 
-/** The attributes that a listed role must have, those that are not said among them. */
+/** The attributes that a listed role must have. Those that are not set are false. */
 export function attributesOf(role: RolePolicy): Record<RoleAttribute, boolean> {
   const entries = roleAttributes.map(attribute => [attribute, role[attribute] ?? false] as const)
   return Object.fromEntries(entries) as Record<RoleAttribute, boolean>
