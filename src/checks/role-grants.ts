@@ -6,7 +6,7 @@ import { showIdentifier } from '../grants/model/identifiers.ts'
 import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, maxDifferences } from './finding.ts'
-import { commandLine } from './fix.ts'
+import { formatCommand } from './fix.ts'
 import { cannotJudge, conclude as concludeParts } from './parts/part.ts'
 
 /** At most this many objects are listed. */
@@ -41,7 +41,7 @@ function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Findi
     summary: first ? summarise(describeInLine(describeDiscrepancy(first, context)), discrepancies.length) : inSync,
     differences,
     notes: [...notesOn(comparison), ...describeLimits(discrepancies.length, differences)],
-    fix: first ? commandLine('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
+    fix: first ? formatCommand('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
     doubt: null,
     proven: differences.map(({ path }) => path),
   }
