@@ -114,7 +114,7 @@ const consequences: Readonly<Record<NamedImage['path'], string>> = {
 /** Restores what is missing if the right image is known; else lists the images to choose from. */
 function fixFor({ stack, observed }: Input, differences: readonly Difference[]): string | null {
   const missing = (path: string) => differences.some(difference => difference.path === path)
-  const serving = findHeldServingImage(stack, observed)
+  const serving = findAvailableServingImage(stack, observed)
   if (serving && stack.job && missing('job.image') && !missing('revision.image')) return migrateStack(stack)
   if (serving && missing('service.image') && !missing('revision.image')) return deployStack(stack, pinnedImage(serving))
   const lane = observed.lanes.tags.find(tag => differences.some(({ path }) => path === pathOf(tag)))
@@ -128,7 +128,7 @@ function fixFor({ stack, observed }: Input, differences: readonly Difference[]):
 }
 
 /** The image in service, if the registry still has its digest. */
-function findHeldServingImage(stack: Stack, { service, lanes }: Input['observed']) {
+function findAvailableServingImage(stack: Stack, { service, lanes }: Input['observed']) {
   const release = service && readRelease(service.service, service.revisions, stack.service.container)
   const serving = findServingImage(stack, release)
   if (serving.kind !== 'known' || serving.side.image.digest === null) return null
