@@ -36,7 +36,7 @@ function describeInSync(tags: readonly LaneTag[], named: readonly NamedImage[]):
   const existing = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
   const lanes =
     existing.length > 0
-      ? `No image of another release lane at ${existing.join(', ')}.`
+      ? `No release lane has an image of another lane (tags ${existing.join(', ')}).`
       : 'No tag of a release lane exists.'
   return named.length > 0 ? `${lanes} The registry has every image that the service and the job use.` : lanes
 }
@@ -93,7 +93,7 @@ function describeOrigin(origin: ImageProvenance | null): string {
     source !== null && `from ${source}`,
     revision !== null && `at revision ${revision}`,
   ].filter(word => word)
-  return [...words, 'see the audit log of the registry for who moved the tag'].join(', ')
+  return `${[...words, ''].join(', ')}the audit log of the registry shows who moved the tag`
 }
 
 function judgeNamed({ path, subject, image, answer }: NamedImage): Part {

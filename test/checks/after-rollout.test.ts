@@ -36,17 +36,17 @@ function buildConfig(override: object = {}, names: readonly string[] = ['runtime
   return parseConfig(JSON.stringify({ timeout: '5s', stacks }), 'test.yaml', {})
 }
 
-interface Bench {
+interface Setup {
   readonly watch: Watch
   readonly monitoring: Monitoring | null
   readonly clock: ReturnType<typeof createAdvancedClock>
-  look(): Promise<ReportedCheck>
+  observe(): Promise<ReportedCheck>
 }
 
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; withoutMonitoring?: boolean } = {},
-): Promise<Bench> {
+): Promise<Setup> {
   const world = loadWorld(options.patch)
   const emulator = await startCloudRun({ world })
   const clock = createAdvancedClock()
@@ -71,7 +71,7 @@ async function build(
     watch,
     monitoring,
     clock,
-    async look() {
+    async observe() {
       await watch.runCycle()
       const { stacks } = buildReport(watch.store.snapshot(clock.now()))
       return stacks[0]?.checks[0] as ReportedCheck
@@ -79,7 +79,7 @@ async function build(
   }
 }
 
-/** The runtime answers like this from a time on, and before as it does in the healthy world. */
+/** Changes the responses of the runtime from a time on. */
 const runtimeFrom = (fromTime: string, rate: JsonObject): WorldPatch => ({
   telemetry: {
     runtime: [
@@ -89,7 +89,7 @@ const runtimeFrom = (fromTime: string, rate: JsonObject): WorldPatch => ({
   },
 })
 
-/** The service was rolled out so long ago. */
+/** Sets the time of the rollout. */
 const rolledOut = (ago: string): WorldPatch => ({
   services: { runtime: { updateTime: ago } },
   revisions: { 'runtime-00042-kxb': { createTime: ago } },
@@ -278,7 +278,7 @@ const cases: Record<string, Case> = {
 for (const [name, { patch, config, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
     const context = await build(t, { ...(patch && { patch }), ...(config && { config: buildConfig(config) }) })
-    const found = await context.look()
+    const found = await context.observe()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)
@@ -326,7 +326,7 @@ t.test('a rollout is pending, then judged, until its errors leave the window', a
       ],
     },
   }
-  const { look, clock, monitoring } = await build(t, { patch })
+  const { observe, clock, monitoring } = await build(t, { patch })
   const statuses: string[] = []
   for (let passed = 0; passed < 24; passed += 2) {
     if (passed === 10)
@@ -334,7 +334,7 @@ t.test('a rollout is pending, then judged, until its errors leave the window', a
         ...loadWorld().telemetry,
         runtime: [{ fromTime: '2020-01-01T00:00:00Z', requests: { '2xx': 1 } }],
       })
-    statuses.push((await look()).status)
+    statuses.push((await observe()).status)
     clock.advance(2 * minute)
   }
   t.equal(statuses[0], 'pending')
@@ -375,14 +375,14 @@ t.test(
 )
 
 t.test('an error of Cloud Monitoring becomes the error of the check', async t => {
-  const { look, monitoring } = await build(t)
+  const { observe, monitoring } = await build(t)
   monitoring?.setFaults([{ method: 'ListTimeSeries', code: 'PERMISSION_DENIED' }])
-  t.match(await look(), { status: 'unknown', error: { code: 'PERMISSION_DENIED', message: /ListTimeSeries/ } })
+  t.match(await observe(), { status: 'unknown', error: { code: 'PERMISSION_DENIED', message: /ListTimeSeries/ } })
 })
 
 t.test('is unknown if Cloud Monitoring is not available beside the Cloud Run emulator', async t => {
-  const { look } = await build(t, { withoutMonitoring: true })
-  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
+  const { observe } = await build(t, { withoutMonitoring: true })
+  t.match(await observe(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
 })
 
 t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the credentials, is an error', async t => {
@@ -398,7 +398,7 @@ t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the cr
     await Promise.all([cloudRun.close(), monitoring.close()])
   })
   const [stack] = buildConfig().stacks as [Stack]
-  const look = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
+  const observe = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
     withDeadline(systemClock, 10_000, undefined, async deadline => {
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
       const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
@@ -408,10 +408,10 @@ t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the cr
     })
   await t.test('over TLS', { skip: noOpenssl }, async t => {
     const { host, untrusted, trusted } = await startTlsEndpoint(t, monitoring.host)
-    await t.rejects(look(host, untrusted), { code: 'UNAVAILABLE', message: /ListTimeSeries.*certificate/ })
+    await t.rejects(observe(host, untrusted), { code: 'UNAVAILABLE', message: /ListTimeSeries.*certificate/ })
     t.strictSame(monitoring.calls.counts(), {}, 'no request reached it')
-    await t.rejects(look(host, trusted()), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
-    await t.rejects(look(host, trusted('of-another')), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
-    t.match(await look(host, trusted(token)), { services: [{ service: 'runtime' }, {}] })
+    await t.rejects(observe(host, trusted()), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    await t.rejects(observe(host, trusted('of-another')), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    t.match(await observe(host, trusted(token)), { services: [{ service: 'runtime' }, {}] })
   })
 })

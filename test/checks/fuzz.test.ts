@@ -30,7 +30,7 @@ import {
   repositories,
 } from '../helpers/random-release.ts'
 
-/** Configs that ask for different things of the same observations. */
+/** Configurations that judge the same observations differently. */
 const configs = [
   { service: {}, job: { command: ['migrate'] }, database: {} },
   {
@@ -84,7 +84,7 @@ const configs = [
   ),
 )
 
-/** Which of them. */
+/** Selects one of them. */
 const config = fc.nat({ max: configs.length - 1 }).map(String)
 
 const counts = fc.record({
@@ -120,7 +120,7 @@ const laneTags = [
   { repository: repositories[1], tag: 'one' },
 ] as const
 
-/** What a registry tells of one of them, mostly well. */
+/** The answer of a registry for an image, usually a success. */
 const laneTag = (named: (typeof laneTags)[number]) =>
   fc.record({
     ...{ repository: fc.constant(named.repository), tag: fc.constant(named.tag), origin: fc.constant(null) },
@@ -209,7 +209,7 @@ const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbit
 const everything = observe(database)
 const withoutDatabase = observe(fc.constant(null))
 
-/** A database is made for those only who look at it: it is much to make, to copy and to compare. */
+/** Databases are expensive to build, copy and compare, so only their checks get one. */
 const seenBy = ({ needs }: Check) => (needs.includes('postgres-catalog') ? everything : withoutDatabase)
 
 function judge(check: Check, which: string, seen: Observed): Finding {
@@ -237,7 +237,7 @@ t.test('a check never throws, and its finding is consistent', async t => {
       must(status !== 'in_sync' || (differences.length === 0 && doubt === null), 'in sync hides something', finding)
       must(status !== 'unknown' || doubt !== null, 'unknown has no reason', finding)
       must(status !== 'pending' || differences.length > 0 || doubt !== null, 'pending has no reason', finding)
-      must(fix === null || differences.length > 0, 'there is nothing to mend', finding)
+      must(fix === null || differences.length > 0, 'a fix without a difference', finding)
       const paths = differences.map(({ path }) => path)
       must(
         proven.every(path => paths.includes(path)),
@@ -278,7 +278,7 @@ t.test('equal input gives an equal finding, in any order', async t => {
   }
 })
 
-/** What is seen in cycle after cycle: mostly the same, at times something else, and time goes by. */
+/** The observations of successive cycles: usually equal, sometimes changed, always later. */
 const historyOf = (check: Check) =>
   fc
     .tuple(fc.array(seenBy(check), { minLength: 1, maxLength: 3 }), fc.tuple(config, config))
@@ -316,7 +316,7 @@ t.test('a check that is not judged again would find the same, for any history of
       for (const { seen, config, minutes } of looks) {
         at += minutes * 60_000
         const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
-        // Equal, and nowhere the same object.
+        // Equal, but not identical.
         const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
         const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
@@ -330,7 +330,7 @@ t.test('a check that is not judged again would find the same, for any history of
   t.ok(spared > 0, `${spared} times nothing was judged again: the property says something`)
 })
 
-/** Every list that has no order, begun so much later and from its end to its beginning. */
+/** Rotates and reverses every list whose order has no meaning. */
 function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
   const ordered = new Set(['command', 'args', 'value'])
   const turnList = <Item>(list: readonly Item[]): Item[] => {
@@ -347,7 +347,7 @@ function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
   return turn(value) as Value
 }
 
-/** What must be there for anything about the service to be proven well, by other means than the check's. */
+/** Why a check of the service cannot be in sync, found independently of the check. */
 function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newest'): string | null {
   if (!seen.service) return 'the service is missing'
   const { service, revisions } = seen.service
@@ -361,7 +361,7 @@ function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newe
   return null
 }
 
-/** Job and execution are judged against the newest revision that serves; all count where an age is not known. */
+/** The job and its execution are compared with the newest serving revision, or with all if an age is unknown. */
 function newestOf(names: readonly string[], revisions: NonNullable<Observed['service']>['revisions']) {
   const ageOf = (name: string) => revisions.get(name)?.createTime ?? null
   if (names.some(name => ageOf(name) === null)) return names
@@ -428,14 +428,14 @@ t.test('a check is in sync only if everything was observed', async t => {
     return whyServiceIsUnproven(stack, seen, 'newest')
   })
   each(imageLanes, (_, { lanes: { tags, named } }) => {
-    if (tags.length < 3) return 'a tag was not looked at'
+    if (tags.length < 3) return 'a tag was not observed'
     const there = tags.filter(({ answer }) => answer.kind !== 'absent')
     const sightings = there.flatMap(tag => [tag, ...tag.sightings])
-    return [...sightings, ...named].some(({ answer }) => answer.kind === 'failed') && 'something could not be looked at'
+    return [...sightings, ...named].some(({ answer }) => answer.kind === 'failed') && 'an observation failed'
   })
   each(afterRollout, (_, { telemetry: seen }) => {
     const names = seen?.services.map(({ service }) => service) ?? []
-    return !(seen?.window && names.includes('runtime') && names.includes('control')) && 'a service was not looked at'
+    return !(seen?.window && names.includes('runtime') && names.includes('control')) && 'a service was not observed'
   })
   each(checks.find(({ kind }) => kind === 'http-contract') as Check, (_, seen) => {
     const answers = ['health', 'docs'].map(name => seen.http.get(name))
@@ -459,7 +459,7 @@ t.test('a check is in sync only if everything was observed', async t => {
     t.ok(found.get(check.kind), `${check.kind} was in sync at times: the property says something`)
 })
 
-// Only so much is told of rights: what that is must not hang on the order either, and so the order of a finding is one too.
+// A finding lists a limited number of privileges, so their order must be fixed too.
 t.test('privileges are reported in one order, for any order of grants', async t => {
   const sameAs = (change: (catalog: Catalog, fairQueue: number) => Catalog) =>
     fc.property(config, catalog, fc.nat(5), (config, catalog, fairQueue) => {
@@ -478,7 +478,7 @@ t.test('privileges are reported in one order, for any order of grants', async t 
 t.test('any single deviation of a database from the policy is drift', async t => {
   const property = fc.property(config, brokenOnce, (config, catalog) => {
     const { status, proven, differences } = judgeRights(config, catalog)
-    must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not told', status, differences)
+    must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not reported', status, differences)
   })
   holds(t, 'role-grants', property, 300)
 })

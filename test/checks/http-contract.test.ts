@@ -65,11 +65,11 @@ interface LookOptions extends Partial<HttpOptions> {
   readonly signal?: AbortSignal
   readonly tokens?: IdTokenSource
   readonly answerWithinMs?: number
-  /** How long the process has stood still, whenever that is asked. */
+  /** How long the event loop has been stalled. */
   readonly stoodStill?: readonly number[]
 }
 
-async function look(
+async function observe(
   contract: object,
   { signal, tokens, answerWithinMs = 20_000, stoodStill: stalled = [], ...options }: LookOptions = {},
 ): Promise<Finding> {
@@ -186,7 +186,7 @@ t.test('a contract is judged by the responses', async t => {
   for (const [name, { world, finding }] of Object.entries(cases)) {
     t.test(name, async t => {
       const server = await build(t, { world: { ...healthy, ...world } })
-      const found = await look({ url: server.url })
+      const found = await observe({ url: server.url })
       const { differences } = finding as { differences?: readonly unknown[] }
       if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
       t.match(found, finding)
@@ -206,7 +206,7 @@ t.test('assertions', async t => {
   }
   const server = await build(t, { world: { '/': { body } } })
   const holds = async (assertion: object) => {
-    const { status } = await look({ url: server.url, requests: [{ name: 'it', path: '/', expect: [assertion] }] })
+    const { status } = await observe({ url: server.url, requests: [{ name: 'it', path: '/', expect: [assertion] }] })
     return status === 'in_sync'
   }
   for (const assertion of [
@@ -250,19 +250,19 @@ t.test('assertions', async t => {
 t.test('over TLS', { skip: noOpenssl }, async t => {
   const { ca, ...tls } = await makeCertificate(t.testdir())
   const server = await build(t, { tls, token })
-  t.match(await look({ url: server.url, bearerToken: token }, { ca }), { status: 'in_sync' })
+  t.match(await observe({ url: server.url, bearerToken: token }, { ca }), { status: 'in_sync' })
   t.equal(server.requests.length, 2)
   t.match(
-    await look({ url: server.url, bearerToken: token }),
+    await observe({ url: server.url, bearerToken: token }),
     { status: 'unknown', doubt: { code: 'UNAVAILABLE', message: /certificate of localhost:\d+ is not trusted/ } },
     'an untrusted certificate',
   )
   const byAddress = server.url.replace('localhost', '127.0.0.1')
-  t.match(await look({ url: byAddress }, { ca }), {
+  t.match(await observe({ url: byAddress }, { ca }), {
     doubt: { message: /not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/ },
   })
   t.equal(server.requests.length, 2, 'and the token went to neither')
-  const refused = await look({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
+  const refused = await observe({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
   t.match(refused, { status: 'unknown', doubt: { code: 'UNAUTHENTICATED', message: /Check the token of Driftwatch/ } })
   t.notMatch(JSON.stringify(refused), 'a-wrong-secret')
 })
@@ -277,9 +277,9 @@ t.test('an identity token is requested for its audience, and its absence is an e
     },
   }
   const contract = { url: server.url, identityTokenAudience: 'https://runtime.example' }
-  t.match(await look(contract, { tokens }), { status: 'in_sync' })
+  t.match(await observe(contract, { tokens }), { status: 'in_sync' })
   t.same(asked, ['https://runtime.example'])
-  await t.rejects(look(contract), { code: 'EMULATOR_ABSENT' })
+  await t.rejects(observe(contract), { code: 'EMULATOR_ABSENT' })
 })
 
 t.test('redirects', async t => {
@@ -287,7 +287,7 @@ t.test('redirects', async t => {
   const redirecting = (location: string): ContractWorld => ({ ...healthy, [health_]: { status: 302, location } })
   t.test('to another host are not followed, and no token is sent there', async t => {
     const server = await build(t, { world: redirecting(`${other.url}${health_}`), token })
-    const found = await look({ url: server.url, bearerToken: token })
+    const found = await observe({ url: server.url, bearerToken: token })
     t.match(found, {
       status: 'drifted',
       differences: [{ path: 'credit-health.status', expected: '200', actual: `302 to ${other.url}${health_}` }],
@@ -297,11 +297,11 @@ t.test('redirects', async t => {
   t.test('within the host are followed', async t => {
     const world = { ...redirecting('/moved'), '/moved': { body: health } }
     const server = await build(t, { world })
-    t.match(await look({ url: server.url }), { status: 'in_sync' })
+    t.match(await observe({ url: server.url }), { status: 'in_sync' })
   })
   t.test('in a circle are followed to a limit', async t => {
     const server = await build(t, { world: redirecting(health_) })
-    t.match(await look({ url: server.url }), { status: 'drifted', differences: [{ path: 'credit-health.status' }] })
+    t.match(await observe({ url: server.url }), { status: 'drifted', differences: [{ path: 'credit-health.status' }] })
     t.equal(server.requests.filter(({ path }) => path === health_).length, 4)
   })
 })
@@ -325,7 +325,7 @@ t.test('neither secrets nor the document are published', async t => {
     { at: '/version', equal: 'v2' },
   ]
   const server = await build(t, { world: { '/': { body } } })
-  const found = await look({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
+  const found = await observe({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
   t.notMatch(JSON.stringify(found), token)
   t.notMatch(JSON.stringify(found), secret)
   t.strictSame(
@@ -342,7 +342,7 @@ t.test('neither secrets nor the document are published', async t => {
   )
   const location = `https://user:${secret}@elsewhere.example/login?state=${secret}#${secret}`
   const redirecting = await build(t, { world: { '/': { status: 302, location } } })
-  const redirected = await look({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
+  const redirected = await observe({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
   t.match(redirected, { differences: [{ path: 'it.status', actual: '302 to https://elsewhere.example/login' }] })
   t.notMatch(JSON.stringify(redirected), secret)
   for (const world of [
@@ -352,12 +352,12 @@ t.test('neither secrets nor the document are published', async t => {
   ]) {
     const { url } = await build(t, { world: { '/': world } })
     const requests = [{ name: 'it', path: '/', expect: [{ at: '/echo', equal: 'x' }] }]
-    const text = JSON.stringify(await look({ url, bearerToken: token, requests }))
+    const text = JSON.stringify(await observe({ url, bearerToken: token, requests }))
     t.match(text, 'drifted')
     for (const form of canaryForms(token)) t.notMatch(text, form)
   }
   const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
-  const plain = await look({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
+  const plain = await observe({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
   t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })
 })
 
@@ -393,13 +393,13 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     'https://metadata.google.internal',
     'https://metadata',
   ]) {
-    const found = await look({ url, bearerToken: token })
+    const found = await observe({ url, bearerToken: token })
     t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /nothing was sent/ } }, url)
   }
   t.test('nor to a name that resolves to one, even among others', async t => {
     const server = await build(t)
     const url = server.url.replace('127.0.0.1', 'localhost')
-    const found = await look(
+    const found = await observe(
       { url },
       {
         resolve: async () => [
@@ -417,7 +417,7 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     const resolve = async () => [{ address: asked++ % 2 === 0 ? '127.0.0.1' : '169.254.169.254', family: 4 as const }]
     const only = requests.slice(0, 1)
     const url = server.url.replace('127.0.0.1', 'localhost')
-    t.match(await look({ url, requests: only }, { resolve }), { status: 'in_sync' })
+    t.match(await observe({ url, requests: only }, { resolve }), { status: 'in_sync' })
     t.equal(asked, 1)
   })
 })
@@ -433,7 +433,7 @@ t.test('sizes and times are bounded', async t => {
       }
       write()
     })
-    const found = await look({ url, requests: requests.slice(0, 1) })
+    const found = await observe({ url, requests: requests.slice(0, 1) })
     t.match(found, { status: 'drifted', differences: [{ actual: 'a body of more than 4 MiB' }] })
     t.ok(sent < 50, `${sent} MiB were sent`)
   })
@@ -443,13 +443,13 @@ t.test('sizes and times are bounded', async t => {
       response.write('{')
       ending.abort()
     })
-    const found = await look({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
+    const found = await observe({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
     t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })
   })
   t.test('a response that has not started in time is reported as late before the probe ends', async t => {
     const hanging = await serve(t, () => {})
     const late = { ...requests[0], maxLatency: '50ms' }
-    t.match(await look({ url: hanging, requests: [late] }), {
+    t.match(await observe({ url: hanging, requests: [late] }), {
       status: 'drifted',
       doubt: null,
       summary: /^Request openapi had no complete response after \d+ ms \(limit: 50 ms\)\.$/,
@@ -462,14 +462,14 @@ t.test('sizes and times are bounded', async t => {
   t.test('a body that does not arrive before the probe ends is late', async t => {
     const trickling = await serve(t, (_, response) => response.write('{'))
     const late = { ...requests[0], maxLatency: '10ms' }
-    t.match(await look({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
+    t.match(await observe({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
       status: 'drifted',
       differences: [{ path: 'openapi.latency' }],
     })
   })
   t.test('is unknown if the probe ends before the limit', async t => {
     const hanging = await serve(t, () => {})
-    t.match(await look({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
+    t.match(await observe({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
       status: 'unknown',
       doubt: { code: 'DEADLINE_EXCEEDED' },
     })
@@ -478,7 +478,7 @@ t.test('sizes and times are bounded', async t => {
     const url = (await serve(t, () => {})).replace('127.0.0.1', 'localhost')
     const late = { ...requests[0], maxLatency: '10ms' }
     const resolve = () => new Promise<never>(() => {})
-    t.match(await look({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
+    t.match(await observe({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
       status: 'unknown',
       doubt: { code: 'DEADLINE_EXCEEDED' },
     })
@@ -487,7 +487,7 @@ t.test('sizes and times are bounded', async t => {
     const slow = { ...requests[0], maxLatency: '20ms' }
     const world = { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } }
     const server = await build(t, { world })
-    t.match(await look({ url: server.url, requests: [slow] }), {
+    t.match(await observe({ url: server.url, requests: [slow] }), {
       status: 'drifted',
       differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20 ms' }],
     })
@@ -504,11 +504,11 @@ t.test('sizes and times are bounded', async t => {
       [[0, 5000, 5000, 5000], late],
       [[0, 10, 10, 20], lost],
     ] as const) {
-      t.match(await look({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
+      t.match(await observe({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
     }
     const silent = await serve(t, () => {})
-    t.match(await look({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
-    t.match(await look({ url: silent, requests: [slow] }), late)
+    t.match(await observe({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
+    t.match(await observe({ url: silent, requests: [slow] }), late)
   })
   t.test('a transient failure is not drift', async t => {
     let asked = 0
@@ -517,19 +517,19 @@ t.test('sizes and times are bounded', async t => {
       if (asked === 1) response.writeHead(503).end()
       else response.end(JSON.stringify(openapi))
     })
-    t.match(await look({ url, requests: requests.slice(0, 1) }), { status: 'in_sync' })
+    t.match(await observe({ url, requests: requests.slice(0, 1) }), { status: 'in_sync' })
   })
   t.test('is unknown if the connection is refused', async t => {
     const server = await startContract()
     await server.close()
-    t.match(await look({ url: server.url }), {
+    t.match(await observe({ url: server.url }), {
       status: 'unknown',
       doubt: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ },
     })
   })
   t.test('is unknown if the server does not speak HTTP', async t => {
     const url = await serve(t, ({ socket }) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'))
-    t.match(await look({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
+    t.match(await observe({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
   })
 })
 
@@ -549,7 +549,7 @@ t.test('the config', async t => {
       'test.yaml',
       {},
     ).stacks[0]?.httpContract?.requests[0]?.maxLatencyMs
-  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'left out, it is no longer than an answer is waited for')
+  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'the default is not longer than the time for a response')
   t.match(buildConfig({ url: '' }).stacks[0], { httpContract: null, notes: [/`httpContract\.url` is empty/] })
   const problem = (contract: object) => {
     try {

@@ -18,7 +18,7 @@ import { createWatch, type Watch } from '../../src/watch.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../helpers/docker-registry.ts'
 
-// As in .taprc, for when this file is run by itself.
+// As in .taprc, for running this file alone.
 t.setTimeout(120_000)
 
 const base = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime'
@@ -43,17 +43,17 @@ function buildConfig(override: { lanes?: readonly object[]; names?: readonly str
   return parseConfig(JSON.stringify({ timeout: '5s', stacks }), 'test.yaml', {})
 }
 
-interface Bench {
+interface Setup {
   readonly watch: Watch
   readonly clock: ReturnType<typeof createAdvancedClock>
-  look(): Promise<ReportedCheck>
+  observe(): Promise<ReportedCheck>
 }
 
-/** Watches the healthy stack, changed by a patch, with a registry that is given or the world's. */
+/** Watches the healthy stack, changed by a patch, with a given registry or that of the world. */
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; registry?: string | null } = {},
-): Promise<Bench & { readonly registry: Registry | null }> {
+): Promise<Setup & { readonly registry: Registry | null }> {
   const world = loadWorld(options.patch)
   const emulator = await startCloudRun({ world })
   const registry = options.registry === undefined ? await startRegistry({ world: world.registry }) : null
@@ -77,7 +77,7 @@ async function build(
     watch,
     clock,
     registry,
-    async look() {
+    async observe() {
       await watch.runCycle()
       const { stacks } = buildReport(watch.store.snapshot(clock.now()))
       return stacks[0]?.checks[0] as ReportedCheck
@@ -103,7 +103,7 @@ const cases: Record<string, Case> = {
       error: null,
       fix: null,
       summary:
-        'No image of another release lane at runtime:latest, runtime-rust:latest-rust. The registry has every image that the service and the job use.',
+        'No release lane has an image of another lane (tags runtime:latest, runtime-rust:latest-rust). The registry has every image that the service and the job use.',
     },
   },
   'drifts on a tag that was overwritten with an image of the other lane': {
@@ -130,7 +130,7 @@ const cases: Record<string, Case> = {
     finding: {
       status: 'drifted',
       differences: [
-        { via: /^uploaded at 2026-11-03T10:00:00.000Z, see the audit log of the registry for who moved the tag$/ },
+        { via: /^uploaded at 2026-11-03T10:00:00.000Z, the audit log of the registry shows who moved the tag$/ },
       ],
     },
   },
@@ -241,7 +241,7 @@ const cases: Record<string, Case> = {
 for (const [name, { patch, lanes, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
     const context = await build(t, { ...(patch && { patch }), ...(lanes && { config: buildConfig({ lanes }) }) })
-    const found = await context.look()
+    const found = await context.observe()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)
@@ -258,22 +258,22 @@ t.test(
     const [old, image] = [singleImage('image-legacy'), singleImage('image-c')]
     await push(legacy, 'latest', old)
     for (const tag of ['latest-rust', '7f2e91c']) await push(rust, tag, image)
-    const { look } = await build(t, { registry: host })
-    t.match(await look(), { status: 'in_sync' })
+    const { observe } = await build(t, { registry: host })
+    t.match(await observe(), { status: 'in_sync' })
     const misspelt = buildConfig({ lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`] }] })
     const strange = await build(t, { registry: host, config: misspelt })
-    t.match(await strange.look(), { status: 'unknown', error: { code: 'NOT_FOUND' } })
+    t.match(await strange.observe(), { status: 'unknown', error: { code: 'NOT_FOUND' } })
 
     await push(legacy, 'latest', indexImage([image, singleImage('image-arm')]))
-    t.match(await look(), {
+    t.match(await observe(), {
       status: 'drifted',
       differences: [{ path: 'lane.runtime:latest', actual: `${rust}@${dC}` }],
     })
     await push(legacy, 'latest', old)
-    t.match(await look(), { status: 'in_sync' })
+    t.match(await observe(), { status: 'in_sync' })
 
     await deleteManifest(host, path(rust), dC)
-    t.match(await look(), { status: 'drifted', summary: /its next execution will fail/ })
+    t.match(await observe(), { status: 'drifted', summary: /its next execution will fail/ })
   },
 )
 
@@ -322,8 +322,11 @@ t.test('a fleet that shares its repositories requests each tag once, and repeats
 })
 
 t.test('is unknown without a registry beside the Cloud Run emulator', async t => {
-  const { look } = await build(t, { registry: null })
-  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /no registry can be asked/ } })
+  const { observe } = await build(t, { registry: null })
+  t.match(await observe(), {
+    status: 'unknown',
+    error: { code: 'EMULATOR_ABSENT', message: /no registry can be asked/ },
+  })
 })
 
 t.test('a manifest of 50 MiB is not read to the end', async t => {
@@ -340,8 +343,8 @@ t.test('a manifest of 50 MiB is not read to the end', async t => {
     write()
   })
   const patch = { services: { runtime: null }, jobs: { 'runtime-migrate': null } } as unknown as WorldPatch
-  const { look } = await build(t, { registry: server, patch, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await look(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /more than 4 MiB/ } })
+  const { observe } = await build(t, { registry: server, patch, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
+  t.match(await observe(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /more than 4 MiB/ } })
   t.ok(sent < 50, `${sent} MiB were sent`)
 })
 
@@ -351,8 +354,8 @@ t.test('is unknown if the registry does not have the digest of a tag', async t =
     if (named) response.setHeader('docker-content-digest', dLegacy)
     response.writeHead(named || request.url?.includes('/tags/list') ? 200 : 404).end()
   })
-  const { look } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await look(), { error: { code: 'MALFORMED_RESPONSE', message: /and does not have it/ } })
+  const { observe } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
+  t.match(await observe(), { error: { code: 'MALFORMED_RESPONSE', message: /and does not have it/ } })
 })
 
 t.test('an index that contains itself is followed once, and an endless one to a limit', async t => {

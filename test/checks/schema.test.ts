@@ -84,8 +84,8 @@ t.test('the checks on a database', async t => {
 
   t.test('schema is unknown without access to the ledger', async t => {
     const ledger = { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2', '3'] }
-    const look = async () => (await check({ ledger }, null, '--only', 'schema')).of('schema')
-    t.match(await look(), {
+    const observe = async () => (await check({ ledger }, null, '--only', 'schema')).of('schema')
+    t.match(await observe(), {
       status: 'unknown',
       error: { code: 'PERMISSION_DENIED', message: /ledger runtime\.versions/ },
     })
@@ -93,7 +93,7 @@ t.test('the checks on a database', async t => {
       'app',
       'GRANT USAGE ON SCHEMA runtime TO monitor; GRANT SELECT ON runtime.versions, runtime."odd.one" TO monitor',
     )
-    t.match(await look(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
+    t.match(await observe(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
   })
 
   t.test('a ledger is read under any name, with an error for what is not a ledger', async t => {
@@ -169,7 +169,7 @@ t.test('the checks on a database', async t => {
       schemas: { runtime: { relations: ['events', 'gone'] } },
       trustedRoles: ['postgres', 'owner', 'monitor'],
     }
-    const look = async () => {
+    const observe = async () => {
       const { of } = await check(database, null, '--only', 'schema', '--only', 'role-grants')
       return { grants: of('role-grants'), schema: of('schema') }
     }
@@ -185,7 +185,7 @@ t.test('the checks on a database', async t => {
     await holder.connect()
     t.teardown(() => holder.end())
     await holder.query('BEGIN; LOCK TABLE runtime.versions IN ACCESS EXCLUSIVE MODE')
-    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*a lock is held/))
+    t.match(await observe(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*a lock is held/))
     await holder.query('ROLLBACK')
     await server.sql(
       'app',
@@ -193,12 +193,12 @@ t.test('the checks on a database', async t => {
        CREATE VIEW runtime.versions AS SELECT 1 AS version FROM (SELECT pg_sleep(60)) slow;
        GRANT SELECT ON runtime.versions TO monitor`,
     )
-    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*longer than allowed/))
+    t.match(await observe(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*longer than allowed/))
     await server.sql(
       'app',
       'CREATE OR REPLACE VIEW runtime.versions AS SELECT 1 / (random() * 0)::int AS version; GRANT SELECT ON runtime.versions TO monitor',
     )
-    t.match(await look(), blind('INVALID_ARGUMENT', /division by zero/))
+    t.match(await observe(), blind('INVALID_ARGUMENT', /division by zero/))
     await server.sql('app', 'DROP VIEW runtime.versions; ALTER TABLE runtime.kept RENAME TO versions')
   })
 
@@ -208,7 +208,7 @@ t.test('the checks on a database', async t => {
     const newer = createServer(client => {
       const database = connect(Number(port), hostname).on('error', () => client.destroy())
       client.on('error', () => database.destroy()).pipe(database)
-      // As a server shows it that knows a privilege `q`, which monitor has on the schema.
+      // Simulates a server with a privilege `q`, which the monitor has on the schema.
       database.on('data', bytes =>
         client.write(bytes.toString('latin1').replaceAll('monitor=U/', 'monitor=q/'), 'latin1'),
       )
@@ -249,17 +249,17 @@ t.test('the checks on a database', async t => {
         },
       },
     }
-    const look = () => check(database, null, '--only', 'role-grants')
-    t.match(await look(), { code: 0 })
+    const observe = () => check(database, null, '--only', 'role-grants')
+    t.match(await observe(), { code: 0 })
     await server.sql(
       'app',
       'CREATE EXTENSION pg_stat_statements SCHEMA runtime; CREATE EXTENSION pgcrypto SCHEMA runtime',
     )
     const [row] = await server.sql('app', `SELECT count(*) FROM pg_proc WHERE pronamespace = 'runtime'::regnamespace`)
     t.ok(Number(row?.[0]) > 10, 'functions of others, open to PUBLIC')
-    const { code, of } = await look()
+    const { code, of } = await observe()
     t.equal(code, 0, JSON.stringify(of('role-grants')?.differences))
     await server.sql('app', "CREATE FUNCTION runtime.own() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-    t.match(await look(), { code: 2 })
+    t.match(await observe(), { code: 2 })
   })
 })

@@ -16,7 +16,7 @@ import { renderPlan } from '../../src/grants/plan/plan.ts'
 import { printable } from '../../src/printable.ts'
 import type { LedgerAnswer } from '../../src/probes/probe.ts'
 
-/** As PostgreSQL writes a role in an aclitem, and an item in an array. */
+/** The form of a role in an aclitem, and of an item in an array. */
 const inAcl = (name: string) => (/^\w+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
 const inArray = (item: string) => (/[",\\{}\s]/.test(item) ? `"${item.replace(/["\\]/g, '\\$&')}"` : item)
 
@@ -68,7 +68,7 @@ t.test('an unrecognized privilege is an error', async t => {
   const error = { code: 'UNRECOGNIZED_VALUE', message: /privilege "q"/ }
   t.throws(() => parseAcl('{me=rq/me}', () => 1), error)
   t.throws(() => parseAcl('{me=q*/me}', () => 1), error)
-  // Those of PostgreSQL 14 to 18 on what is read; `s` and `A` are of parameters alone.
+  // The privileges of PostgreSQL 14 to 18; `s` and `A` apply only to parameters.
   t.equal(parseAcl('{me=arwdDxtmUCXcT/me}', () => 1).length, 1)
 })
 
@@ -375,7 +375,7 @@ t.test('sliced judging yields to other work, and runs one task after another', a
     })(),
   )
   await t.rejects(failing, { message: 'cannot judge' })
-  t.equal(await timeSlices(work('c', 1)), 'c', 'and one that failed stops nobody')
+  t.equal(await timeSlices(work('c', 1)), 'c', 'a failure does not stop the others')
 })
 
 t.test('role-grants is in sync, with a note, if a name of the policy matches nothing', async t => {
@@ -412,15 +412,18 @@ t.test('schema requires the configured relations', async t => {
 t.test('schema compares the ledger with the expected versions', async t => {
   const ledger = { table: 'runtime.migrations', versionColumn: 'version', expected: ['1', '2'] }
   const stack = buildStack({ ledger })
-  const look = (answer: LedgerAnswer) => judge(schemaCheck, stack, buildCatalog([]), answer)
-  t.match(look({ outcome: 'read', versions: ['2', '1'] }), { status: 'in_sync' })
-  t.match(look({ outcome: 'read', versions: ['2', '3'] }).differences, [
+  const judgeLedger = (answer: LedgerAnswer) => judge(schemaCheck, stack, buildCatalog([]), answer)
+  t.match(judgeLedger({ outcome: 'read', versions: ['2', '1'] }), { status: 'in_sync' })
+  t.match(judgeLedger({ outcome: 'read', versions: ['2', '3'] }).differences, [
     { path: 'ledger."1"', kind: 'missing', expected: '1' },
     { path: 'ledger."3"', kind: 'unexpected', actual: '3' },
   ])
-  t.match(look({ outcome: 'missing' }), { status: 'drifted', differences: [{ path: 'ledger', kind: 'missing' }] })
+  t.match(judgeLedger({ outcome: 'missing' }), {
+    status: 'drifted',
+    differences: [{ path: 'ledger', kind: 'missing' }],
+  })
   const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
-  t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+  t.match(judgeLedger({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
 })
 
 t.test('isSameDatabase tells whether two connections lead to the same database', async t => {
