@@ -5,7 +5,7 @@ import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telem
 import type { Check, CheckInput } from './check.ts'
 import type { Finding } from './finding.ts'
 import { readLogs } from './fix.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
+import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
 
 type Input = CheckInput<'telemetry'>
 
@@ -21,14 +21,13 @@ export const afterRollout: Check<'telemetry'> = {
     if (!telemetry) return dependsOnService(`service ${stack.service.name} does not exist`)
     const { rollout, window } = telemetry
     if (rollout === null) return dependsOnService(`no revision of service ${stack.service.name} receives traffic`)
-    if (!window) return conclude([tooSoon(input, rollout.readyAt, config)], { inSync: '', fix: () => null })
+    if (!window) return concludePart(tooSoon(input, rollout.readyAt, config))
     return judgeWindow(input, { ...telemetry, rollout, window }, config)
   },
 }
 
 function dependsOnService(problem: string): Finding {
-  const message = `${problem}; see service-image`
-  return conclude([cannotJudge({ code: 'DEPENDS_ON', message })], { inSync: '', fix: () => null })
+  return concludePart(cannotJudge({ code: 'DEPENDS_ON', message: `${problem}; see service-image` }))
 }
 
 /** The age at which a rollout has its first complete minute, at the latest. */
@@ -60,7 +59,7 @@ function judgeWindow(input: Input, { rollout, window, services }: Judged, config
     judgeTraffic(each, span, config, () => quiet(each.service)),
   ])
   return conclude([...judged, ...notObserved(services, config)], {
-    inSync: `${services.map(describeCounts).join('; ')} ${span}.`,
+    inSync: `${services.map(describeCounts).join('; ')} (${span}).`,
     fix(differences) {
       const worst = services.find(({ service }) => differences.some(({ path }) => path.startsWith(`${service}.`)))
       return worst ? readLogs(stack, worst.service, window) : null

@@ -41,9 +41,8 @@ function quotePieces(pieces: Pieces, variableOf: (secret: string) => string): st
  */
 export function updateJob(stack: JobStack, image: string | null, clearArgs = false): string {
   const { job } = stack
-  return formatCommand(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'jobs',
     'update',
     job.name,
@@ -51,7 +50,6 @@ export function updateJob(stack: JobStack, image: string | null, clearArgs = fal
     ...(image === null ? [] : ['--image', image]),
     ...listFlag('--command', job.command),
     ...(job.args?.length || clearArgs ? listFlag('--args', job.args) : []),
-    ...placeFlags(stack),
   )
 }
 
@@ -82,9 +80,8 @@ export function checkStack(stack: Stack, waitMs: number | null = null): string {
 
 export function createJob(stack: JobStack, image: string): string {
   const { job } = stack
-  return formatCommand(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'jobs',
     'create',
     job.name,
@@ -92,83 +89,63 @@ export function createJob(stack: JobStack, image: string): string {
     image,
     ...listFlag('--command', job.command),
     ...(job.args?.length ? listFlag('--args', job.args) : []),
-    ...placeFlags(stack),
   )
 }
 
 export function executeJob(stack: JobStack): string {
-  return formatCommand('gcloud', 'run', 'jobs', 'execute', stack.job.name, '--wait', ...placeFlags(stack))
+  return gcloudRun(stack, 'jobs', 'execute', stack.job.name, '--wait')
 }
 
 export function cancelExecution(stack: Stack, execution: string): string {
-  return formatCommand('gcloud', 'run', 'jobs', 'executions', 'cancel', execution, ...placeFlags(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'cancel', execution)
 }
 
 export function listExecutions(stack: JobStack): string {
-  return formatCommand('gcloud', 'run', 'jobs', 'executions', 'list', '--job', stack.job.name, ...placeFlags(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'list', '--job', stack.job.name)
 }
 
 export function describeExecution(stack: Stack, execution: string): string {
-  return formatCommand('gcloud', 'run', 'jobs', 'executions', 'describe', execution, ...placeFlags(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'describe', execution)
 }
 
 /** Sets the image of the service template, which creates a revision. */
 export function updateService(stack: Stack, image: string): string {
   const { name, container } = stack.service
-  return formatCommand(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'services',
     'update',
     name,
     ...(container === null ? [] : ['--container', container]),
     '--image',
     image,
-    ...placeFlags(stack),
   )
 }
 
 export function deployService(stack: Stack, image: string): string {
-  return formatCommand('gcloud', 'run', 'deploy', stack.service.name, '--image', image, ...placeFlags(stack))
+  return gcloudRun(stack, 'deploy', stack.service.name, '--image', image)
 }
 
 export function sendTrafficToLatest(stack: Stack): string {
-  return formatCommand(
-    'gcloud',
-    'run',
-    'services',
-    'update-traffic',
-    stack.service.name,
-    '--to-latest',
-    ...placeFlags(stack),
-  )
+  return gcloudRun(stack, 'services', 'update-traffic', stack.service.name, '--to-latest')
 }
 
 /** Sends all traffic to an existing revision. */
 export function sendTrafficTo(stack: Stack, revision: string): string {
   const { name } = stack.service
-  return formatCommand(
-    'gcloud',
-    'run',
-    'services',
-    'update-traffic',
-    name,
-    '--to-revisions',
-    `${revision}=100`,
-    ...placeFlags(stack),
-  )
+  return gcloudRun(stack, 'services', 'update-traffic', name, '--to-revisions', `${revision}=100`)
 }
 
 export function describeService(stack: Stack): string {
-  return formatCommand('gcloud', 'run', 'services', 'describe', stack.service.name, ...placeFlags(stack))
+  return gcloudRun(stack, 'services', 'describe', stack.service.name)
 }
 
 export function describeRevision(stack: Stack, revision: string): string {
-  return formatCommand('gcloud', 'run', 'revisions', 'describe', revision, ...placeFlags(stack))
+  return gcloudRun(stack, 'revisions', 'describe', revision)
 }
 
 export function listRevisions(stack: Stack): string {
-  return formatCommand('gcloud', 'run', 'revisions', 'list', '--service', stack.service.name, ...placeFlags(stack))
+  return gcloudRun(stack, 'revisions', 'list', '--service', stack.service.name)
 }
 
 /** Sends a request of the contract. The user provides the token. */
@@ -220,8 +197,8 @@ function isArtifactRegistry(repository: string): boolean {
   return /^[a-z0-9-]+-docker\.pkg\.dev\//.test(repository)
 }
 
-function placeFlags(stack: Stack): string[] {
-  return ['--region', stack.region, '--project', stack.project]
+function gcloudRun({ region, project }: Stack, ...words: readonly (string | Pieces)[]): string {
+  return formatCommand('gcloud', 'run', ...words, '--region', region, '--project', project)
 }
 
 /** gcloud splits lists at commas, unless the value begins with another delimiter: `^|^a,b|c`. No flag for null. */

@@ -27,7 +27,7 @@ import {
   judgeWords,
   reportUnrecognizedState,
 } from './parts/cloud-run-parts.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
+import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
 import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 
@@ -55,23 +55,24 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
   judge(input) {
     const stack = input.stack as JobStack
     const { job, service, execution } = input.observed
-    if (!job) return reportDoubt('DEPENDS_ON', `job ${stack.job.name} does not exist; see job-image`)
+    if (!job)
+      return concludePart(
+        cannotJudge({ code: 'DEPENDS_ON', message: `job ${stack.job.name} does not exist; see job-image` }),
+      )
     const release = service && readRelease(service.service, service.revisions, stack.service.container)
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0
         ? neverRan(stack, job, release)
-        : reportDoubt('DETAIL_EXPIRED', `job ${job.name} does not report its latest execution`)
+        : concludePart(
+            cannotJudge({ code: 'DETAIL_EXPIRED', message: `job ${job.name} does not report its latest execution` }),
+          )
     const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
     const observed = execution?.execution ?? null
     // The execution that was read may no longer be the latest.
     const latest = observed?.name === reference.name ? observed : null
     return judgeLatest({ input, stack, job, reference, execution: latest, release, grace })
   },
-}
-
-function reportDoubt(code: 'DEPENDS_ON' | 'DETAIL_EXPIRED', message: string): Finding {
-  return conclude([cannotJudge({ code, message })], { inSync: '', fix: () => null })
 }
 
 function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {

@@ -7,7 +7,7 @@ import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, maxDifferences } from './finding.ts'
 import { formatCommand } from './fix.ts'
-import { cannotJudge, conclude as concludeParts } from './parts/part.ts'
+import { cannotJudge, concludePart } from './parts/part.ts'
 
 /** At most this many objects are listed. */
 export const maxObjects = { perDifference: 1000, perFinding: 5000 } as const
@@ -26,7 +26,7 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('no catalog was observed for a stack with a database')
-  if (seen.rightsDoubt) return concludeParts([cannotJudge(seen.rightsDoubt)], { inSync: '', fix: () => null })
+  if (seen.rightsDoubt) return concludePart(cannotJudge(seen.rightsDoubt))
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
   return yield* conclude(stack, comparison)
 }

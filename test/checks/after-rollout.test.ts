@@ -115,7 +115,7 @@ const cases: Record<string, Case> = {
       differences: [],
       error: null,
       summary:
-        /^runtime: 1,230 requests, 0 server errors, 0 ERROR logs; openagents-control-service: 400 requests, 0 server errors, 10 ERROR logs in the 10 min before \S+Z\.$/,
+        /^runtime: 1,230 requests, 0 server errors, 0 ERROR logs; openagents-control-service: 400 requests, 0 server errors, 10 ERROR logs \(in the 10 min before \S+Z\)\.$/,
     },
   },
   'drifts on new server errors, and does not count their request logs as ERROR logs': {

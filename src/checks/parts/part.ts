@@ -55,6 +55,11 @@ export function conclude(
   }
 }
 
+/** The finding of a check with a single part, which is not in sync, and without a fix. */
+export function concludePart(part: Part): Finding {
+  return conclude([part], { inSync: '', fix: () => null })
+}
+
 /** The sentences of the parts that decide the status. */
 function summarise(parts: readonly Part[], status: Finding['status']): string {
   const worst = parts.filter(part => part.status === status)

@@ -62,14 +62,8 @@ function unexpectedDefaults(
   const expected = everywhere ? { ...wanted, toPublic: wanted.toPublic | builtInPublic[entry.objects] } : wanted
   const isOwner = (role: Oid) => role === entry.role || context.policy.mayUse(role).has(entry.role)
   const toOthers = entry.acl.filter(({ grantee }) => grantee !== entry.role)
-  const about = {
-    type: 'default',
-    kind: 'unexpected',
-    objects: entry.objects,
-    role: entry.role,
-    schema,
-    everywhere,
-  } as const
+  const { role, objects } = entry
+  const about = { type: 'default', kind: 'unexpected', objects, role, schema, everywhere } as const
   return createAssessor({ objects: entry.objects, owner: null, expected }, context)
     .findUnexpected(toOthers)
     .filter(({ holder, route }) => !isOwner(holder) && isReportedHere(route.path, context))
@@ -97,15 +91,8 @@ function missingDefaults(
   const everywhere = own.find(entry => entry.schema === null)
   const builtIn: Acl = [{ grantee: PUBLIC, grantor: owner, rights: builtInPublic[objects] }]
   const acl = [...(everywhere?.acl ?? builtIn), ...own.flatMap(entry => (entry.schema === null ? [] : entry.acl))]
-  const about = {
-    type: 'default',
-    kind: 'missing',
-    objects,
-    role: owner,
-    schema,
-    everywhere: false,
-    route: null,
-  } as const
+  const subject = { objects, role: owner, schema, everywhere: false, route: null } as const
+  const about = { type: 'default', kind: 'missing', ...subject } as const
   const others = new Map([...wanted.direct].filter(([role]) => role !== owner))
   const expected = { ...wanted, direct: others }
   const missing = createAssessor({ objects, owner: null, expected }, context).findMissing(acl)

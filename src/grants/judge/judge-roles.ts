@@ -118,26 +118,14 @@ function judgeDatabase(context: JudgementContext): RightDiscrepancy[] {
     columns: null,
     door: null,
   } as const
+  const unexpected = assessor.findUnexpected(acl).map(claim => {
+    const source = sourceOf(claim.route.path.at(-1) ?? claim.holder, database)
+    return { ...about, ...claim, source } as const
+  })
+  const missing = assessor.findMissing(acl).filter(({ holder }) => holder !== PUBLIC)
   return [
-    ...assessor.findUnexpected(acl).map(
-      claim =>
-        ({
-          ...about,
-          ...claim,
-          source: sourceOf(claim.route.path.at(-1) ?? claim.holder, database),
-        }) as const,
-    ),
-    ...assessor
-      .findMissing(acl)
-      .filter(({ holder }) => holder !== PUBLIC)
-      .map(
-        claim =>
-          ({
-            ...about,
-            ...claim,
-            rights: withoutOptions(claim.rights),
-          }) as const,
-      ),
+    ...unexpected,
+    ...missing.map(claim => ({ ...about, ...claim, rights: withoutOptions(claim.rights) }) as const),
   ]
 }
 
