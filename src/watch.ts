@@ -37,6 +37,7 @@ import { createPostgresCatalogProbe } from './probes/postgres-catalog.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { createRegistryProbe } from './probes/registry.ts'
 import { createServiceProbe } from './probes/service.ts'
+import { createStackReaders } from './probes/stack-reader.ts'
 import { createTelemetryProbe } from './probes/telemetry.ts'
 import { type OpenProbes, runCycle } from './schedule/cycle.ts'
 import { createJudge } from './schedule/judge.ts'
@@ -106,6 +107,7 @@ export function createWatch(options: WatchOptions): Watch {
     onRequest: (method, code) => onApiRequest('run', method, code),
   })
   const readers = createCloudRunReaders({ client: cloudRun, clock })
+  const stackReaders = createStackReaders()
   const registry = openRegistryClient(environment, clock, onApiRequest)
   const telemetry = createTelemetry(environment, clock, onApiRequest)
   const telemetryReaders = telemetry && createTelemetryReaders(telemetry, clock)
@@ -124,16 +126,17 @@ export function createWatch(options: WatchOptions): Watch {
 
   function openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes {
     const reader = readers.open(deadline)
+    const stack = stackReaders.open(reader)
     const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare, ending.signal)
     const asked = registry && openRegistryReader(registry, asking.signal)
     const probes = [
-      createServiceProbe(reader),
-      createJobProbe(reader),
-      createExecutionProbe(reader),
-      createRegistryProbe(reader, asked),
+      createServiceProbe(stack),
+      createJobProbe(stack),
+      createExecutionProbe(stack),
+      createRegistryProbe(stack, asked),
       createPostgresCatalogProbe(databases, config.timeoutMs, fairQueue.databases),
-      createLanesProbe(reader, asked),
-      createTelemetryProbe(reader, telemetryReaders?.open(deadline) ?? null, clock),
+      createLanesProbe(stack, asked),
+      createTelemetryProbe(stack, telemetryReaders?.open(deadline) ?? null, clock),
       createHttpProbe({
         client: http,
         tokens: identityTokens,

@@ -4,7 +4,6 @@ import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { LaneTag, NamedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
@@ -119,8 +118,7 @@ function fixFor({ stack, observed }: Input, differences: readonly Difference[]):
 
 /** The image that serves, by its digest, where the registry still holds it. */
 function heldServingImage(stack: Stack, { service, lanes }: Input['observed']) {
-  const release = service && readRelease(service.service, service.revisions, stack.service.container)
-  const serves = whatServes(stack, release)
+  const serves = whatServes(stack, service?.release ?? null)
   if (serves.kind !== 'side' || serves.side.image.digest === null) return null
   const held = (answer: RegistryAnswer) => answer.kind === 'digest'
   const { digest } = serves.side.image

@@ -3,7 +3,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { laterOf, type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
+import { laterOf, type Release, serviceChangedAt, sightJob } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
@@ -31,7 +31,7 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
   judge(input) {
     const { service: observed, job } = input.observed
     const stack = input.stack as JobStack
-    const release = observed && readRelease(observed.service, observed.revisions, stack.service.container)
+    const release = observed?.release ?? null
     return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release, input.observed.registry)
   },
 }

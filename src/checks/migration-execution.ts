@@ -6,15 +6,7 @@ import { compareImages, knownImage } from '../release/compare-images.ts'
 import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
-import {
-  laterOf,
-  type Release,
-  readRelease,
-  type Sighting,
-  serviceChangedAt,
-  sightExecution,
-  sightJob,
-} from '../release/release.ts'
+import { laterOf, type Release, type Sighting, serviceChangedAt, sightExecution, sightJob } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
@@ -56,7 +48,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
     const stack = input.stack as JobStack
     const { job, service, execution } = input.observed
     if (!job) return onlyDoubt('DEPENDS_ON', `job ${stack.job.name} is missing: see job-image`)
-    const release = service && readRelease(service.service, service.revisions, stack.service.container)
+    const release = service?.release ?? null
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0

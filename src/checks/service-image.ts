@@ -1,14 +1,7 @@
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import {
-  expectedSide,
-  laterOf,
-  type Release,
-  readRelease,
-  type ServingRevision,
-  serviceChangedAt,
-} from '../release/release.ts'
+import { expectedSide, laterOf, type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import {
@@ -44,9 +37,7 @@ export const serviceImage: Check<'service' | 'registry'> = {
   appliesTo: () => true,
   judge(input) {
     const observed = input.observed.service
-    return observed
-      ? judgeRelease(input, readRelease(observed.service, observed.revisions, input.stack.service.container))
-      : serviceMissing(input)
+    return observed ? judgeRelease(input, observed.release) : serviceMissing(input)
   },
 }
 

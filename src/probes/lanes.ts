@@ -1,4 +1,3 @@
-import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
@@ -7,10 +6,9 @@ import type { Doubt } from '../release/doubt.ts'
 import { formatImage, type Image } from '../release/image.ts'
 import type { LaneSighting, LaneTag, NamedImage, ObservedLanes } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import { readRelease, type Sighting, sightJob } from '../release/release.ts'
-import { observeJob } from './job.ts'
+import { type Sighting, sightJob } from '../release/release.ts'
 import type { Probe } from './probe.ts'
-import { observeService } from './service.ts'
+import type { StackReader } from './stack-reader.ts'
 
 /** So many manifests a tag may point to, what its index holds counted: more than any build makes. */
 const mostManifests = 64
@@ -19,7 +17,7 @@ const mostManifests = 64
  * Looks at the tags of the lanes, at whether other lanes hold what they point to, and at whether the registry holds what
  * the service and the job name. That a registry did not answer is an answer.
  */
-export function createLanesProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'lanes'> {
+export function createLanesProbe(reader: StackReader, registry: RegistryReader | null): Probe<'lanes'> {
   return {
     kind: 'lanes',
     async observe(stack) {
@@ -102,13 +100,13 @@ async function originOf(registry: RegistryReader, repository: string, digest: st
 }
 
 /** What could not be looked at names nothing: the probe that looked says so itself. */
-async function observeNamed(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<NamedImage[]> {
+async function observeNamed(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<NamedImage[]> {
   const [observed, job] = await Promise.all([
-    observeService(reader, stack).catch(() => null),
-    observeJob(reader, stack).catch(() => null),
+    reader.service(stack).catch(() => null),
+    reader.job(stack).catch(() => null),
   ])
   const { service: name, job: jobConfig } = stack
-  const release = observed && readRelease(observed.service, observed.revisions, name.container)
+  const release = observed?.release ?? null
   const named = [
     ...(release?.serving ?? []).map(each => nameOf('revision.image', `revision ${each.name}`, each.sighting)),
     ...(release ? [nameOf('service.image', `the template of service ${name.name}`, release.template)] : []),

@@ -6,6 +6,7 @@ import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
+import type { Release } from '../release/release.ts'
 import type { ObservedTelemetry } from '../release/rollout-telemetry.ts'
 
 /** A service, and of its revisions those that serve and the one that was created last. */
@@ -13,6 +14,7 @@ export interface ObservedService {
   readonly service: Service
   /** By short name; null for one that is referred to and no longer kept. */
   readonly revisions: ReadonlyMap<string, Revision | null>
+  readonly release: Release
 }
 
 /** The latest execution of a job. */

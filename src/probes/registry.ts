@@ -1,4 +1,3 @@
-import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/config.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
@@ -8,11 +7,9 @@ import {
   type RegistryAnswers,
   type RegistryQuestion,
 } from '../release/registry-answers.ts'
-import { expectedSide, readRelease, sightExecution, sightJob } from '../release/release.ts'
-import { observeExecution } from './execution.ts'
-import { observeJob } from './job.ts'
+import { expectedSide, sightExecution, sightJob } from '../release/release.ts'
 import type { Probe } from './probe.ts'
-import { observeService } from './service.ts'
+import type { StackReader } from './stack-reader.ts'
 
 /** A tag's digest leads to the index that holds it, and that is where questions end. */
 const mostRounds = 3
@@ -21,7 +18,7 @@ const mostRounds = 3
  * Asks registries what digests alone leave open about the images of a stack. That a registry did not answer is an answer;
  * where nobody can be asked there is none.
  */
-export function createRegistryProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'registry'> {
+export function createRegistryProbe(reader: StackReader, registry: RegistryReader | null): Probe<'registry'> {
   return {
     kind: 'registry',
     async observe(stack) {
@@ -30,7 +27,7 @@ export function createRegistryProbe(reader: CloudRunReader, registry: RegistryRe
   }
 }
 
-async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
+async function askAll(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
   const seen = await seeImages(reader, stack, registry.signal)
   return seen ? askOpen(registry, answers => openQuestionsOf(seen.release, seen, answers)) : new Map()
 }
@@ -50,16 +47,15 @@ export async function askOpen(
 }
 
 /** What could not be looked at in time raises no question: the probe that looks says so itself. */
-async function seeImages(reader: CloudRunReader, stack: Stack, signal: AbortSignal) {
+async function seeImages(reader: StackReader, stack: Stack, signal: AbortSignal) {
   const [observed, job, execution] = await Promise.all([
-    orNull(observeService(reader, stack), signal),
-    orNull(observeJob(reader, stack), signal),
-    orNull(observeExecution(reader, stack), signal),
+    orNull(reader.service(stack), signal),
+    orNull(reader.job(stack), signal),
+    orNull(reader.execution(stack), signal),
   ])
   if (!observed) return null
-  const { service, revisions } = observed
+  const { release } = observed
   const containers = { service: stack.service.container, job: stack.job?.container ?? null }
-  const release = readRelease(service, revisions, containers.service)
   return {
     release,
     expected: expectedSide(stack.service.expectedImage, release),

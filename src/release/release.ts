@@ -41,19 +41,8 @@ interface TemplatePair {
 
 type Revisions = ReadonlyMap<string, Revision | null>
 
-/** What was read last of the same objects: probes and checks ask for it, in every cycle. */
-const kept = new WeakMap<Revisions, { readonly container: string | null; readonly release: Release }>()
-
 /** Reads a service and its revisions (by short name) as a release. `container` is the configured name, or null. */
 export function readRelease(service: Service, revisions: Revisions, container: string | null): Release {
-  const before = kept.get(revisions)
-  if (before?.container === container && before.release.service === service) return before.release
-  const release = readAnew(service, revisions, container)
-  kept.set(revisions, { container, release })
-  return release
-}
-
-function readAnew(service: Service, revisions: Revisions, container: string | null): Release {
   const madeFromTemplate = revisionOfTemplate(service, revisions)
   const pair = templatePair(service, madeFromTemplate, container)
   const serving = servingRevisions(service)

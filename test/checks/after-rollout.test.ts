@@ -14,6 +14,7 @@ import { withDeadline } from '../../src/concurrency/deadline.ts'
 import type { Stack } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { createStackReaders } from '../../src/probes/stack-reader.ts'
 import { createTelemetryProbe } from '../../src/probes/telemetry.ts'
 import { windowsOf } from '../../src/release/rollout-telemetry.ts'
 import { buildReport, type ReportedCheck } from '../../src/report/report.ts'
@@ -390,7 +391,7 @@ t.test('a Cloud Monitoring that nobody vouches for, or that refuses the credenti
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
       const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
       const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)
-      const probe = createTelemetryProbe(reader, counts, systemClock)
+      const probe = createTelemetryProbe(createStackReaders().open(reader), counts, systemClock)
       return probe.observe(stack, deadline).finally(() => telemetry.close())
     })
   await t.test('over TLS', { skip: noOpenssl }, async t => {

@@ -13,9 +13,10 @@ import { runAtOnce, type SlicedWork } from '../../src/concurrency/time-slices.ts
 import type { Config, Stack } from '../../src/config/config.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Catalog } from '../../src/grants/model/catalog.ts'
-import type { Observed } from '../../src/probes/probe.ts'
+import type { Observed, ObservedService } from '../../src/probes/probe.ts'
 import { pickContainer } from '../../src/release/container.ts'
 import { parseImage } from '../../src/release/image.ts'
+import { readRelease } from '../../src/release/release.ts'
 import { servingRevisions } from '../../src/release/serving.ts'
 import { createJudge } from '../../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from '../helpers/fuzz.ts'
@@ -194,7 +195,15 @@ const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
   ledger,
 })
 
-const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Observed> =>
+/** Observations before the release is read from them, which depends on the container that the config names. */
+type Seen = Omit<Observed, 'service'> & { readonly service: Omit<ObservedService, 'release'> | null }
+
+function withRelease({ service, ...others }: Seen, { service: { container } }: Stack): Observed {
+  const release = service && readRelease(service.service, service.revisions, container)
+  return { ...others, service: service && release && { ...service, release } }
+}
+
+const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Seen> =>
   fc.record({
     service: observedService,
     job,
@@ -212,9 +221,10 @@ const withoutDatabase = observe(fc.constant(null))
 /** A database is made for those only who look at it: it is much to make, to copy and to compare. */
 const seenBy = ({ needs }: Check) => (needs.includes('postgres-catalog') ? everything : withoutDatabase)
 
-function judge(check: Check, which: string, seen: Observed): Finding {
+function judge(check: Check, which: string, seen: Seen): Finding {
   const config = configs[Number(which)] as Config
-  return check.judge({ stack: stackOf(which), config, observed: seen, observedAt })
+  const stack = stackOf(which)
+  return check.judge({ stack, config, observed: withRelease(seen, stack), observedAt })
 }
 
 function judgeRights(which: string, catalog: Catalog): Finding {
@@ -317,7 +327,7 @@ t.test('along any history of looks, what is not judged again is what judging aga
         at += minutes * 60_000
         const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
         // Equal, and nowhere the same object.
-        const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
+        const input = { stack, config: of, observed: withRelease(structuredClone(seen), stack), observedAt: at }
         const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
         must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
@@ -348,7 +358,7 @@ function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
 }
 
 /** What must be there for anything about the service to be proven well, by other means than the check's. */
-function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newest'): string | null {
+function whyServiceIsUnproven(stack: Stack, seen: Seen, which: 'all' | 'newest'): string | null {
   if (!seen.service) return 'the service is missing'
   const { service, revisions } = seen.service
   const serving = servingRevisions(service)
@@ -362,7 +372,7 @@ function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newe
 }
 
 /** Job and execution are judged against the newest revision that serves; all count where an age is not known. */
-function newestOf(names: readonly string[], revisions: NonNullable<Observed['service']>['revisions']) {
+function newestOf(names: readonly string[], revisions: ObservedService['revisions']) {
   const ageOf = (name: string) => revisions.get(name)?.createTime ?? null
   if (names.some(name => ageOf(name) === null)) return names
   return names
@@ -378,9 +388,9 @@ t.test('nothing is in sync that was not seen to be', async t => {
     reconciling: boolean
     terminalCondition: { state: unknown } | null
   }) => !reconciling && terminalCondition?.state === 'succeeded'
-  const inSync = (check: Check, config: string, seen: Observed) => judge(check, config, seen).status === 'in_sync'
+  const inSync = (check: Check, config: string, seen: Seen) => judge(check, config, seen).status === 'in_sync'
   const found = new Map<string, number>()
-  const each = (check: Check, refuse: (stack: Stack, seen: Observed) => string | null | false | undefined) =>
+  const each = (check: Check, refuse: (stack: Stack, seen: Seen) => string | null | false | undefined) =>
     holds(
       t,
       check.kind,

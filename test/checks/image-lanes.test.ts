@@ -369,16 +369,7 @@ t.test('an index that holds itself is followed once, and one without end is cut 
       },
     }
     const nobody = async () => null
-    const nothing = async () => new Map()
-    const reader = {
-      services: nothing,
-      jobs: nothing,
-      service: nobody,
-      job: nobody,
-      revision: nobody,
-      execution: nobody,
-      newestRevisionAt: nobody,
-    }
+    const reader = { service: nobody, job: nobody, execution: nobody }
     return createLanesProbe(reader, registry).observe(stack, { signal: new AbortController().signal })
   }
   const itself = await observe(held => [held, digest(2)])
