@@ -14,10 +14,10 @@ export interface HttpProbeParts {
   readonly client: HttpClient
   readonly tokens: IdTokenSource | null
   readonly clock: Clock
-  readonly pulse: Pick<EventLoopMonitor, 'stalledMs'>
+  readonly eventLoop: Pick<EventLoopMonitor, 'stalledMs'>
   /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
   readonly answerWithinMs: number
-  readonly turns?: FairQueue
+  readonly queue?: FairQueue
 }
 
 /** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
@@ -25,13 +25,13 @@ export function createHttpProbe({
   client,
   tokens,
   clock,
-  pulse: eventLoop,
+  eventLoop,
   answerWithinMs,
-  turns: fairQueue,
+  queue,
 }: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
-    ...(fairQueue && { turns: fairQueue }),
+    ...(queue && { queue }),
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return withDeadline(clock, answerWithinMs, signal, async deadline => {

@@ -28,7 +28,7 @@ export interface ObserveOptions {
   /** How long a look may take: from the beginning of the cycle, or from its turn. */
   readonly timeoutMs: number
   readonly ending: AbortSignal
-  readonly pulse: EventLoopMonitor
+  readonly eventLoop: EventLoopMonitor
 }
 
 /** A look that was robbed of more than this share of its time proves nothing: silence may be our own standing still. */
@@ -43,12 +43,12 @@ export async function observe<K extends ProbeKind>(
   stack: Stack,
   options: ObserveOptions,
 ): Promise<ProbeResult<K>> {
-  const { turns: fairQueue } = probe
-  return fairQueue ? observeInTurn({ ...probe, turns: fairQueue }, stack, options) : observeNow(probe, stack, options)
+  const { queue } = probe
+  return queue ? observeInTurn({ ...probe, queue }, stack, options) : observeNow(probe, stack, options)
 }
 
 async function observeInTurn<K extends ProbeKind>(
-  probe: Probe<K> & { readonly turns: FairQueue },
+  probe: Probe<K> & { readonly queue: FairQueue },
   stack: Stack,
   options: ObserveOptions,
 ): Promise<ProbeResult<K>> {
@@ -59,7 +59,7 @@ async function observeInTurn<K extends ProbeKind>(
       observeNow(probe, stack, { ...options, deadline: own }),
     )
   try {
-    return await probe.turns.run(turn, look)
+    return await probe.queue.run(turn, look)
   } catch (thrown) {
     const error = ending.aborted ? asDriftwatchError(thrown) : noTurn(timeoutMs)
     return { kind: probe.kind, stack: stack.name, at: clock.now(), durationMs: 0, outcome: 'failed', error }
@@ -81,7 +81,7 @@ function noTurn(timeoutMs: number): DriftwatchError {
 async function observeNow<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, deadline, timeoutMs, ending, pulse: eventLoop }: ObserveOptions,
+  { clock, deadline, timeoutMs, ending, eventLoop }: ObserveOptions,
 ): Promise<ProbeResult<K>> {
   const { kind } = probe
   const at = clock.now()

@@ -15,11 +15,11 @@ const ledgerShare = 0.25
 export function createPostgresCatalogProbe(
   readers: PostgresReaders,
   timeoutMs: number,
-  fairQueue: FairQueue,
+  queue: FairQueue,
 ): Probe<'postgres-catalog'> {
   return {
     kind: 'postgres-catalog',
-    turns: fairQueue,
+    queue,
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {

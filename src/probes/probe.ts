@@ -72,7 +72,7 @@ export interface ProbeContext {
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
   /** Where each stack is asked at an address of its own: a few are at once, and the time for a look begins with its turn. */
-  readonly turns?: FairQueue
+  readonly queue?: FairQueue
   /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
   observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
 }

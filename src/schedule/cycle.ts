@@ -1,8 +1,8 @@
 import type { Check } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
-import { type Deadline, startDeadline } from '../concurrency/deadline.ts'
-import { type EventLoopMonitor, startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
+import { startDeadline } from '../concurrency/deadline.ts'
+import { startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
 import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/config.ts'
 import { longestCycleMs } from '../config/schedule-gap.ts'
@@ -13,14 +13,14 @@ import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+import type { Probes } from '../probes/probes.ts'
 import type { Judge } from './judge.ts'
 
-export interface OpenProbes {
-  /** What reads Cloud Run in this cycle: what is read by it, no probe reads again. */
-  readonly reader: CloudRunReader
-  readonly probes: readonly Probe<ProbeKind>[]
-  /** Gives back what they hold. */
-  close(): void
+export interface CycleListeners {
+  /** Called with the result of every probe. */
+  onProbe(result: ProbeResult<ProbeKind>): void
+  /** A cycle completed, or a state became stale between cycles. Must return quickly and never throw. */
+  onChange(snapshot: Snapshot, transitions: readonly Transition[]): void
 }
 
 export interface CycleDependencies {
@@ -33,36 +33,31 @@ export interface CycleDependencies {
   readonly names: readonly string[] | null
   /** From now on these are watched, and no others. */
   watchStacks(watched: Watched): void
-  /** The checks of a stack. */
-  checksOf(stack: Stack): readonly Check[]
+  selectChecks(stack: Stack): readonly Check[]
   /** Judges in every cycle of a watch. */
   readonly judge: Judge
-  /** The probes of one cycle: what they read together is read once. */
-  openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes
+  readonly probes: Probes
   /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
   readonly ending: AbortSignal
-  /** Told of every look, for the metrics. */
-  onLook(look: ProbeResult<ProbeKind>): void
-  /** Told when everything is judged; must neither throw nor take long. */
-  publish(snapshot: Snapshot, transitions: readonly Transition[]): void
+  readonly listeners: CycleListeners
 }
 
 /** One round: discover, observe, judge, record, publish. */
 export async function runCycle(id: number, dependencies: CycleDependencies): Promise<CycleSummary> {
-  const { config, clock, store, log, ending, openProbes, watchStacks, publish } = dependencies
+  const { config, clock, store, log, ending, watchStacks, listeners } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
   const deadline = startDeadline(clock, config.timeoutMs, ending)
   const eventLoop = startEventLoopMonitor(clock)
-  const { reader, probes, close } = openProbes(deadline, eventLoop)
+  const { timeoutMs } = config
+  const { reader, probes, close } = dependencies.probes.open({ deadline, eventLoop, timeoutMs })
   try {
     const aged = store.age(startedAt)
     const stacks = await findStacks(reader, dependencies)
     if (!ending.aborted) watchStacks({ config, ...stacks })
-    const { timeoutMs } = config
     const overAt = begin + longestCycleMs(timeoutMs)
     const parts = {
       pace: createTimeSlices(clock),
-      looks: { clock, timeoutMs, ending, deadline, overAt, pulse: eventLoop },
+      looks: { clock, timeoutMs, ending, deadline, overAt, eventLoop },
     }
     // Where not all can be looked at in time, those come first that have waited longest.
     const inTurn = stacks.stacks
@@ -72,7 +67,7 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
-    publish(store.snapshot(clock.now()), [...aged, ...judged.flatMap(({ transitions }) => transitions)])
+    listeners.onChange(store.snapshot(clock.now()), [...aged, ...judged.flatMap(({ transitions }) => transitions)])
     logFailures(
       log,
       judged.flatMap(({ looks }) => looks),
@@ -117,14 +112,14 @@ async function watchStack(
   parts: CycleParts,
   dependencies: CycleDependencies,
 ): Promise<StackLooks> {
-  const { store, checksOf, onLook } = dependencies
-  const checks = checksOf(stack)
+  const { store, selectChecks, listeners } = dependencies
+  const checks = selectChecks(stack)
   const looks = await Promise.all(
     probes
       .filter(({ kind }) => checks.some(check => regards(check, kind)))
       .map(probe => observe(probe, stack, parts.looks)),
   )
-  for (const look of looks) onLook(look)
+  for (const look of looks) listeners.onProbe(look)
   const transitions: Transition[] = []
   for (const check of checks) {
     const outcome = await judgeLooks(check, stack, looks, parts.pace, dependencies)

@@ -83,7 +83,7 @@ async function look(
     client,
     tokens: tokens ?? null,
     clock: systemClock,
-    pulse: eventLoop,
+    eventLoop,
     answerWithinMs,
   })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
