@@ -2,7 +2,7 @@ import { formatTime } from '../clock.ts'
 import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
-import type { LaneTag, NamedImage } from '../release/lanes.ts'
+import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference } from './finding.ts'
@@ -31,7 +31,7 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
   },
 }
 
-function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): string {
+function sentence(tags: readonly LaneTag[], named: readonly ReferencedImage[]): string {
   const there = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
   const lanes = there.length > 0 ? `${there.join(', ')} in its own lane` : 'no lane has a tag'
   return named.length > 0 ? `${lanes}; the registry holds what the service and the job name` : lanes
@@ -40,7 +40,7 @@ function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): strin
 function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   const { answer, repository, tag } = seen
   if (answer.kind === 'failed') return [unproven({ code: answer.code, message: answer.message })]
-  const doubts = seen.doubts.map(doubt => unproven(doubt))
+  const doubts = seen.unknowns.map(doubt => unproven(doubt))
   if (answer.kind !== 'absent') return [...judgeContents(seen), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
   if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }, ...doubts]
@@ -63,7 +63,7 @@ function unseen(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] 
 
 /** One difference for each lane that is broken into, however many images of it the tag holds. */
 function judgeContents(seen: LaneTag): Part[] {
-  const astray = seen.sightings.filter(({ answer }) => answer.kind === 'digest')
+  const astray = seen.presences.filter(({ answer }) => answer.kind === 'digest')
   const broken = [...Map.groupBy(astray, ({ repository }) => repository)].map(([repository, found]) => {
     const [first] = found
     const actual = `${repository}@${first?.digest}`
@@ -71,7 +71,7 @@ function judgeContents(seen: LaneTag): Part[] {
     const expected = `no image of ${repository}`
     return differs('drifted', summary, { path: pathOf(seen), kind: 'changed', expected, actual, via: via(seen.origin) })
   })
-  const failed = seen.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
+  const failed = seen.presences.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
   return [...broken, ...failed.map(({ code, message }) => unproven({ code, message })), inSync]
 }
 
@@ -87,14 +87,14 @@ function via(origin: ImageProvenance | null): string {
   return [...words, 'who moved the tag is in the audit log of the registry'].join(', ')
 }
 
-function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
+function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
   if (answer.kind === 'failed') return unproven({ code: answer.code, message: answer.message })
   if (answer.kind !== 'absent') return inSync
   const summary = `${subject} names ${shortImage(image)}, which the registry does not hold: ${consequences[path]}`
   return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })
 }
 
-const consequences: Readonly<Record<NamedImage['path'], string>> = {
+const consequences: Readonly<Record<ReferencedImage['path'], string>> = {
   'service.image': 'the next revision of it fails',
   'revision.image': 'a cold start of it may fail, and going back to it does',
   'job.image': 'its next execution fails',

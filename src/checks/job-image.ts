@@ -3,7 +3,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { laterOf, type Release, serviceChangedAt, sightJob } from '../release/release.ts'
+import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
@@ -53,7 +53,7 @@ function jobMissing(stack: JobStack, release: Release | null, answers: RegistryA
 function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | null): Finding {
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
   const serves = whatServes(stack, release)
-  const sighting = sightJob(job, release, stack.job.container)
+  const image = readJobImage(job, release, stack.job.container)
   const subject = `job ${job.name}`
   const parts: Part[] = [
     judgeLastChange(
@@ -61,16 +61,16 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       { subject, change: 'update', failedPath: 'job.update', reconcilingPath: 'job.reconciling' },
       grace,
     ),
-    judgeContainer(sighting, stack.job.container, 'job.container', subject),
+    judgeContainer(image, stack.job.container, 'job.container', subject),
     serves.kind === 'doubt' ? unproven(serves.doubt) : inSync,
   ]
-  if (sighting.kind === 'seen' && serves.kind === 'side' && release) {
+  if (image.kind === 'found' && serves.kind === 'side' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serves.revision), job.updateTime)
     const summary = (expected: string, actual: string) => `the job would run ${actual}, the service runs ${expected}`
-    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
+    const pair = { expected: serves.side, actual: image.side, answers: input.observed.registry }
     parts.push(judgeImages(pair, { path: 'job.image', summary, via: changedBy(job) }, explainable(changedAt, grace)))
   }
-  if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
+  if (image.kind === 'found') parts.push(...judgeEntrypoint(stack, job, image.container))
   return conclude(parts, {
     inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
     fix: differences => fixFor(input, stack, job, release, differences),

@@ -3,10 +3,17 @@ import type { JobConfig, Stack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
-import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
-import { laterOf, type Release, type Sighting, serviceChangedAt, sightExecution, sightJob } from '../release/release.ts'
+import {
+  type ContainerImage,
+  laterOf,
+  type Release,
+  readExecutionImage,
+  readJobImage,
+  serviceChangedAt,
+} from '../release/release.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
@@ -80,13 +87,13 @@ function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
 function judgeLatest(latest: Latest): Finding {
   const { stack, execution, reference, release, input } = latest
   const serves = whatServes(stack, release)
-  const sighting =
+  const image =
     execution &&
-    sightExecution(execution, release, input.observed.execution?.revisionThen ?? null, {
+    readExecutionImage(execution, release, input.observed.execution?.revisionThen ?? null, {
       job: stack.job.container,
       service: stack.service.container,
     })
-  const parts: Part[] = [judgeVerdict(latest), ...(sighting ? judgeWhatRan(latest, sighting) : [expired(latest)])]
+  const parts: Part[] = [judgeVerdict(latest), ...(image ? judgeWhatRan(latest, image) : [expired(latest)])]
   return conclude(parts, {
     inSync: `${reference.name} succeeded with ${serves.kind === 'side' ? shortImage(serves.side.image) : 'the image'}, which serves`,
     fix: differences => fixFor(latest, differences),
@@ -158,28 +165,28 @@ function judgeUnderWay(latest: Latest): Part {
   })
 }
 
-function judgeWhatRan(latest: Latest, sighting: Sighting): Part[] {
+function judgeWhatRan(latest: Latest, image: ContainerImage): Part[] {
   const { stack, reference, release, grace, input } = latest
   const serves = whatServes(stack, release)
-  const parts = [judgeContainer(sighting, stack.job.container, 'execution.container', `execution ${reference.name}`)]
+  const parts = [judgeContainer(image, stack.job.container, 'execution.container', `execution ${reference.name}`)]
   if (serves.kind === 'doubt') parts.push(unproven(serves.doubt))
-  if (sighting.kind !== 'seen') return parts
+  if (image.kind !== 'found') return parts
   if (serves.kind === 'side' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serves.revision), latest.execution?.createTime ?? null)
     const summary = (expected: string, actual: string) =>
       `the latest migration ran with ${actual}, the service runs ${expected}`
-    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
+    const pair = { expected: serves.side, actual: image.side, answers: input.observed.registry }
     parts.push(
       judgeImages(pair, { path: 'execution.image', summary, via: startedBy(latest) }, explainable(changedAt, grace)),
     )
   }
-  return [...parts, ...judgeEntrypoint(latest, sighting.container)]
+  return [...parts, ...judgeEntrypoint(latest, image.container)]
 }
 
 /** Against the config, which no rollout explains; where that does not say, against the job. */
 function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
   const { stack, job, reference, release, grace, execution } = latest
-  const ofJob = sightJob(job, release, stack.job.container)
+  const ofJob = readJobImage(job, release, stack.job.container)
   return (['command', 'args'] as const).flatMap(what => {
     const words = {
       path: `execution.${what}`,
@@ -189,15 +196,15 @@ function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
     }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
-    if (ofJob.kind !== 'seen') return [unproven(entrypointDoubt(ofJob, job))]
+    if (ofJob.kind !== 'found') return [unproven(entrypointDoubt(ofJob, job))]
     const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
     return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, explainable(changedAt, grace))]
   })
 }
 
-function entrypointDoubt(ofJob: Exclude<Sighting, { kind: 'seen' }>, { name }: Job): Doubt {
-  return ofJob.kind === 'doubt'
-    ? ofJob.doubt
+function entrypointDoubt(ofJob: Exclude<ContainerImage, { kind: 'found' }>, { name }: Job): UnknownReason {
+  return ofJob.kind === 'unknown'
+    ? ofJob.reason
     : { code: 'DEPENDS_ON', message: `job ${name} lacks its container: see job-image` }
 }
 
@@ -229,8 +236,8 @@ function fixFor(latest: Latest, differences: readonly Difference[]): string | nu
 
 function mendJob({ stack, job, release, input }: Latest): string[] {
   const serves = whatServes(stack, release)
-  const ofJob = sightJob(job, release, stack.job.container)
-  if (ofJob.kind !== 'seen') return []
+  const ofJob = readJobImage(job, release, stack.job.container)
+  if (ofJob.kind !== 'found') return []
   const { registry } = input.observed
   const image = serves.kind === 'side' ? pinnedImage(knownImage(serves.side, registry)) : null
   const wrongImage = serves.kind === 'side' && compareImages(serves.side, ofJob.side, registry).result !== 'equal'

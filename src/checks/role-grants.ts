@@ -26,7 +26,7 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('a stack with a database was looked at as if it had none')
-  if (seen.rightsDoubt) return concludeParts([unproven(seen.rightsDoubt)], { inSync: '', fix: () => null })
+  if (seen.rightsUnknown) return concludeParts([unproven(seen.rightsUnknown)], { inSync: '', fix: () => null })
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
   return yield* conclude(stack, comparison)
 }

@@ -84,7 +84,7 @@ function judgeLedger(
   status: 'pending' | 'drifted',
 ): Part[] {
   if (!answer) return [unproven({ code: 'BUG', message: `ledger ${table} was not looked at` })]
-  if (answer.outcome === 'failed') return [unproven(answer.doubt)]
+  if (answer.outcome === 'failed') return [unproven(answer.reason)]
   if (answer.outcome === 'missing')
     return [
       differs(status, `ledger ${table} is missing`, { path: 'ledger', kind: 'missing', expected: table, actual: null }),

@@ -81,7 +81,7 @@ function judgeRelease(input: Input, release: Release): Finding {
 }
 
 function inSyncSentence({ serving }: Release): string {
-  const image = serving[0]?.sighting.kind === 'seen' ? shortImage(serving[0].sighting.side.image) : 'the image'
+  const image = serving[0]?.image.kind === 'found' ? shortImage(serving[0].image.side.image) : 'the image'
   return `${serving.map(each => each.name).join(' and ')} serves ${image}, as the template asks`
 }
 
@@ -95,7 +95,7 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
   const { container } = stack.service
   return [
     judgeContainer(template, container, 'service.container', `the template of service ${service.name}`),
-    ...serving.map(each => judgeContainer(each.sighting, container, 'service.container', `revision ${each.name}`)),
+    ...serving.map(each => judgeContainer(each.image, container, 'service.container', `revision ${each.name}`)),
   ]
 }
 
@@ -106,20 +106,19 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
 function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part {
   const { template, madeFromTemplate, service } = release
   const newest = release.serving[0]
-  if (template.kind !== 'seen' || newest?.sighting.kind !== 'seen' || newest.revision === madeFromTemplate)
-    return inSync
+  if (template.kind !== 'found' || newest?.image.kind !== 'found' || newest.revision === madeFromTemplate) return inSync
   const changedAt = laterOf(serviceChangedAt(release, newest.revision), madeFromTemplate?.createTime ?? null)
   const summary = (expected: string, actual: string) =>
     `${newest.name} serves ${actual}, the template asks for ${expected}`
-  const pair = { expected: template.side, actual: newest.sighting.side, answers }
+  const pair = { expected: template.side, actual: newest.image.side, answers }
   return judgeImages(pair, { path: 'service.image', summary, via: changedBy(service) }, explainable(changedAt, grace))
 }
 
 /** A difference from the config, and so never explained by a rollout. */
-function judgeRepository({ stack }: Input, { service }: Release, { name, sighting }: ServingRevision): Part[] {
+function judgeRepository({ stack }: Input, { service }: Release, { name, image }: ServingRevision): Part[] {
   const { repositories } = stack.service
-  if (repositories.length === 0 || sighting.kind !== 'seen') return []
-  const { repository } = sighting.side.image
+  if (repositories.length === 0 || image.kind !== 'found') return []
+  const { repository } = image.side.image
   if (repositories.includes(repository)) return [inSync]
   const summary = `${name} serves an image of ${repository}, which is not among the allowed repositories`
   return [
@@ -133,11 +132,11 @@ function judgeRepository({ stack }: Input, { service }: Release, { name, sightin
   ]
 }
 
-function judgeExpected(input: Input, release: Release, { name, sighting }: ServingRevision): Part[] {
+function judgeExpected(input: Input, release: Release, { name, image }: ServingRevision): Part[] {
   const expected = expectedSide(input.stack.service.expectedImage, release)
-  if (!expected || sighting.kind !== 'seen') return []
+  if (!expected || image.kind !== 'found') return []
   const summary = (wanted: string, actual: string) => `${name} serves ${actual}, the config expects ${wanted}`
-  const pair = { expected, actual: sighting.side, answers: input.observed.registry }
+  const pair = { expected, actual: image.side, answers: input.observed.registry }
   const words = { path: 'service.expectedImage', summary, via: changedBy(release.service) }
   const part = judgeImages(pair, words, 'drifted')
   // Only what cannot be told is explained by a rollout; a proven difference from the config never is.
@@ -169,8 +168,8 @@ function deployFix(stack: Input['stack'], { service }: Release, image: string): 
 
 /** After a failed rollout the template goes back to what serves. */
 function fixRollout(stack: Input['stack'], { serving }: Release, answers: RegistryAnswers): string {
-  const serves = serving[0]?.sighting
-  return serves?.kind === 'seen'
+  const serves = serving[0]?.image
+  return serves?.kind === 'found'
     ? updateService(stack, pinnedImage(knownImage(serves.side, answers)))
     : describeService(stack)
 }

@@ -2,11 +2,11 @@ import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { DriftwatchError } from '../errors.ts'
-import type { Doubt } from '../release/doubt.ts'
 import { formatImage, type Image } from '../release/image.ts'
-import type { LaneSighting, LaneTag, NamedImage, ObservedLanes } from '../release/lanes.ts'
+import type { LanePresence, LaneTag, ObservedLanes, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import { type Sighting, sightJob } from '../release/release.ts'
+import { type ContainerImage, readJobImage } from '../release/release.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
@@ -39,19 +39,19 @@ async function observeTag(registry: RegistryReader, lane: LaneConfig, tag: strin
   // Whatever is asked of a repository that is misspelt is absent there.
   const named = answer.kind === 'absent' && !lane.required ? [repository, ...lane.excludes] : lane.excludes
   const strange = (await Promise.all(named.map(each => strangeness(registry, each)))).flat()
-  const unseen = { repository, tag, answer, sightings: [], doubts: strange, origin: null }
+  const unseen = { repository, tag, answer, presences: [], unknowns: strange, origin: null }
   if (answer.kind !== 'digest') return unseen
-  const { digests, doubts } = await contentsOf(registry, repository, answer.digest)
-  const sightings = await Promise.all(
+  const { digests, unknowns } = await contentsOf(registry, repository, answer.digest)
+  const presences = await Promise.all(
     digests.flatMap(digest => lane.excludes.map(other => sightIn(registry, other, digest))),
   )
-  const astray = sightings.some(sighting => sighting.answer.kind === 'digest')
+  const astray = presences.some(image => image.answer.kind === 'digest')
   const origin = astray ? await originOf(registry, repository, answer.digest) : null
-  return { ...unseen, sightings, doubts: [...strange, ...doubts], origin }
+  return { ...unseen, presences, unknowns: [...strange, ...unknowns], origin }
 }
 
 /** Why a repository that a lane names proves nothing: it is not there, or could not be asked. */
-async function strangeness(registry: RegistryReader, repository: string): Promise<Doubt[]> {
+async function strangeness(registry: RegistryReader, repository: string): Promise<UnknownReason[]> {
   const answer = await registry.ask({ about: 'repository', repository })
   if (answer.kind === 'failed') return [{ code: answer.code, message: answer.message }]
   if (answer.kind !== 'absent') return []
@@ -64,32 +64,32 @@ async function contentsOf(
   registry: RegistryReader,
   repository: string,
   root: string,
-): Promise<{ readonly digests: readonly string[]; readonly doubts: readonly Doubt[] }> {
+): Promise<{ readonly digests: readonly string[]; readonly unknowns: readonly UnknownReason[] }> {
   const digests = new Set([root])
-  const doubts: Doubt[] = []
+  const unknowns: UnknownReason[] = []
   // A set is iterated in the order of insertion, also over what is added on the way.
   for (const digest of digests) {
     const answer = await registry.ask({ about: 'digest', repository, digest })
-    if (answer.kind === 'failed') doubts.push({ code: answer.code, message: answer.message })
-    if (answer.kind === 'absent' && digest === root) doubts.push(withheld(repository, digest))
+    if (answer.kind === 'failed') unknowns.push({ code: answer.code, message: answer.message })
+    if (answer.kind === 'absent' && digest === root) unknowns.push(withheld(repository, digest))
     for (const held of answer.kind === 'holds' ? answer.digests : []) digests.add(held)
     if (digests.size > mostManifests) {
       const message = `${repository}@${root} holds more than ${mostManifests} images: not all were looked at`
       return {
         digests: [...digests].slice(0, mostManifests),
-        doubts: [...doubts, { code: 'MALFORMED_RESPONSE', message }],
+        unknowns: [...unknowns, { code: 'MALFORMED_RESPONSE', message }],
       }
     }
   }
-  return { digests: [...digests], doubts }
+  return { digests: [...digests], unknowns }
 }
 
-function withheld(repository: string, digest: string): Doubt {
+function withheld(repository: string, digest: string): UnknownReason {
   const message = `the registry names ${digest} for a tag of ${repository}, and does not have it`
   return { code: 'MALFORMED_RESPONSE', message }
 }
 
-async function sightIn(registry: RegistryReader, repository: string, digest: string): Promise<LaneSighting> {
+async function sightIn(registry: RegistryReader, repository: string, digest: string): Promise<LanePresence> {
   const answer = await registry.ask({ about: 'presence', repository, digest, expected: 'absent' })
   return { repository, digest, answer }
 }
@@ -100,7 +100,7 @@ async function originOf(registry: RegistryReader, repository: string, digest: st
 }
 
 /** What could not be looked at names nothing: the probe that looked says so itself. */
-async function observeNamed(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<NamedImage[]> {
+async function observeNamed(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<ReferencedImage[]> {
   const [observed, job] = await Promise.all([
     reader.service(stack).catch(() => null),
     reader.job(stack).catch(() => null),
@@ -108,15 +108,19 @@ async function observeNamed(reader: StackReader, registry: RegistryReader, stack
   const { service: name, job: jobConfig } = stack
   const release = observed?.release ?? null
   const named = [
-    ...(release?.serving ?? []).map(each => nameOf('revision.image', `revision ${each.name}`, each.sighting)),
+    ...(release?.serving ?? []).map(each => nameOf('revision.image', `revision ${each.name}`, each.image)),
     ...(release ? [nameOf('service.image', `the template of service ${name.name}`, release.template)] : []),
-    ...(job ? [nameOf('job.image', `job ${job.name}`, sightJob(job, release, jobConfig?.container ?? null))] : []),
+    ...(job ? [nameOf('job.image', `job ${job.name}`, readJobImage(job, release, jobConfig?.container ?? null))] : []),
   ].flat()
   return Promise.all(named.map(async each => ({ ...each, answer: await askPresence(registry, each.image) })))
 }
 
-function nameOf(path: NamedImage['path'], subject: string, sighting: Sighting): Omit<NamedImage, 'answer'>[] {
-  return sighting.kind === 'seen' ? [{ path, subject, image: sighting.side.image }] : []
+function nameOf(
+  path: ReferencedImage['path'],
+  subject: string,
+  image: ContainerImage,
+): Omit<ReferencedImage, 'answer'>[] {
+  return image.kind === 'found' ? [{ path, subject, image: image.side.image }] : []
 }
 
 /** A tag that has the digest now shows that it is there, and is asked for anyway. */

@@ -1,6 +1,6 @@
 import type { PostgresReaders } from '../clients/postgres/postgres-readers.ts'
 import type { FairQueue } from '../concurrency/fair-queue.ts'
-import type { Doubt } from '../release/doubt.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
@@ -23,12 +23,12 @@ export function createPostgresCatalogProbe(
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {
-        let rightsDoubt: Doubt | null = null
+        let rightsUnknown: UnknownReason | null = null
         const catalog = await readCatalog(session, scopeOf(database), ({ code, message }) => {
-          rightsDoubt ??= { code, message }
+          rightsUnknown ??= { code, message }
         })
         const ledger = database.ledger ? await readLedger(session, database.ledger, timeoutMs * ledgerShare) : null
-        return { catalog, rightsDoubt, ledger }
+        return { catalog, rightsUnknown, ledger }
       })
     },
   }

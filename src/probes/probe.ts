@@ -2,12 +2,12 @@ import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/config.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
-import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import type { Release } from '../release/release.ts'
 import type { ObservedTelemetry } from '../release/rollout-telemetry.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 
 /** A service, and of its revisions those that serve and the one that was created last. */
 export interface ObservedService {
@@ -29,7 +29,7 @@ export interface ObservedExecution {
 export interface ObservedDatabase {
   readonly catalog: Catalog
   /** Why the rights in the catalog cannot be judged although all else can; null where they can. */
-  readonly rightsDoubt: Doubt | null
+  readonly rightsUnknown: UnknownReason | null
   /** Null where the config names no ledger. */
   readonly ledger: LedgerAnswer | null
 }
@@ -38,7 +38,7 @@ export interface ObservedDatabase {
 export type LedgerAnswer =
   | { readonly outcome: 'read'; readonly versions: readonly string[] }
   | { readonly outcome: 'missing' }
-  | { readonly outcome: 'failed'; readonly doubt: Doubt }
+  | { readonly outcome: 'failed'; readonly reason: UnknownReason }
 
 /** What each probe sees of a stack. Null: the vendor positively answered that there is no such thing. */
 export interface Observed {

@@ -30,7 +30,7 @@ export async function readLedger(session: PostgresSession, ledger: LedgerFile, l
     const { code, message } = asDriftwatchError(thrown)
     // It was there a moment ago.
     if (code === 'NOT_FOUND') return { outcome: 'missing' }
-    return { outcome: 'failed', doubt: { code, message: `ledger ${table}: ${message}` } }
+    return { outcome: 'failed', reason: { code, message: `ledger ${table}: ${message}` } }
   }
 }
 
@@ -76,5 +76,5 @@ function noColumn({ versionColumn }: LedgerFile, columns: readonly string[]): st
 }
 
 function failed(code: ErrorCode, { table }: LedgerFile, why: string): LedgerAnswer {
-  return { outcome: 'failed', doubt: { code, message: `ledger ${table} ${why}` } }
+  return { outcome: 'failed', reason: { code, message: `ledger ${table} ${why}` } }
 }

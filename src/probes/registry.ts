@@ -7,7 +7,7 @@ import {
   type RegistryAnswers,
   type RegistryQuestion,
 } from '../release/registry-answers.ts'
-import { expectedSide, sightExecution, sightJob } from '../release/release.ts'
+import { expectedSide, readExecutionImage, readJobImage } from '../release/release.ts'
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
@@ -59,9 +59,9 @@ async function seeImages(reader: StackReader, stack: Stack, signal: AbortSignal)
   return {
     release,
     expected: expectedSide(stack.service.expectedImage, release),
-    job: job && sightJob(job, release, containers.job),
+    job: job && readJobImage(job, release, containers.job),
     execution: execution?.execution
-      ? sightExecution(execution.execution, release, execution.revisionThen, containers)
+      ? readExecutionImage(execution.execution, release, execution.revisionThen, containers)
       : null,
   }
 }

@@ -2,7 +2,7 @@ import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { Stack } from '../config/config.ts'
 import { DriftwatchError } from '../errors.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
-import { isOlderThanServing, readRelease, sightExecution } from '../release/release.ts'
+import { isOlderThanServing, readExecutionImage, readRelease } from '../release/release.ts'
 import { servingRevisions } from '../release/serving.ts'
 import type { ObservedExecution, ObservedService } from './probe.ts'
 
@@ -111,6 +111,6 @@ async function readRevisionThen(
 
 function hasTagOnly(execution: Execution, { job, service }: Stack): boolean {
   const containers = { job: job?.container ?? null, service: service.container }
-  const sighting = sightExecution(execution, null, null, containers)
-  return sighting.kind === 'seen' && sighting.side.image.digest === null
+  const image = readExecutionImage(execution, null, null, containers)
+  return image.kind === 'found' && image.side.image.digest === null
 }

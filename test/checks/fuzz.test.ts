@@ -126,7 +126,7 @@ const laneTag = (named: (typeof laneTags)[number]) =>
   fc.record({
     ...{ repository: fc.constant(named.repository), tag: fc.constant(named.tag), origin: fc.constant(null) },
     answer: fc.oneof({ arbitrary: fc.constant(held), weight: 3 }, presence),
-    sightings: fc.array(
+    presences: fc.array(
       fc.record({
         repository: fc.constantFrom(...repositories),
         digest: fc.constant(held.digest),
@@ -134,7 +134,7 @@ const laneTag = (named: (typeof laneTags)[number]) =>
       }),
       { maxLength: 1 },
     ),
-    doubts: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
+    unknowns: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
   })
 
 const lanes: fc.Arbitrary<Observed['lanes']> = fc.record({
@@ -183,7 +183,7 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   fc.oneof(
     fc.array(fc.constantFrom('1', '2', '', '\u001b[31m')).map(versions => ({ outcome: 'read', versions }) as const),
     fc.constant({ outcome: 'missing' } as const),
-    fc.constant({ outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
+    fc.constant({ outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
   ),
 )
 
@@ -191,7 +191,7 @@ const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a privilege of tomorr
 
 const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
   catalog,
-  rightsDoubt: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
+  rightsUnknown: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
   ledger,
 })
 
@@ -229,7 +229,7 @@ function judge(check: Check, which: string, seen: Seen): Finding {
 
 function judgeRights(which: string, catalog: Catalog): Finding {
   const config = configs[Number(which)] as Config
-  const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
+  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
   return roleGrants.judge({ stack: stackOf(which), config, observed, observedAt })
 }
 
@@ -440,8 +440,8 @@ t.test('nothing is in sync that was not seen to be', async t => {
   each(imageLanes, (_, { lanes: { tags, named } }) => {
     if (tags.length < 3) return 'a tag was not looked at'
     const there = tags.filter(({ answer }) => answer.kind !== 'absent')
-    const sightings = there.flatMap(tag => [tag, ...tag.sightings])
-    return [...sightings, ...named].some(({ answer }) => answer.kind === 'failed') && 'something could not be looked at'
+    const presences = there.flatMap(tag => [tag, ...tag.presences])
+    return [...presences, ...named].some(({ answer }) => answer.kind === 'failed') && 'something could not be looked at'
   })
   each(afterRollout, (_, { telemetry: seen }) => {
     const names = seen?.services.map(({ service }) => service) ?? []
@@ -462,7 +462,7 @@ t.test('nothing is in sync that was not seen to be', async t => {
   })
   each(roleGrants, ({ database }, seen) => {
     const rights = seen['postgres-catalog']
-    if (!rights || rights.rightsDoubt) return 'the rights could not be read'
+    if (!rights || rights.rightsUnknown) return 'the rights could not be read'
     return whyNotAsThePolicySays(rights.catalog, database?.trustedRoles ?? [])
   })
   for (const check of checks)

@@ -373,10 +373,10 @@ t.test('an index that holds itself is followed once, and one without end is cut 
     return createLanesProbe(reader, registry).observe(stack, { signal: new AbortController().signal })
   }
   const itself = await observe(held => [held, digest(2)])
-  t.match(itself.tags, [{ sightings: [{ digest: digest(1) }, { digest: digest(2) }], doubts: [] }])
+  t.match(itself.tags, [{ presences: [{ digest: digest(1) }, { digest: digest(2) }], unknowns: [] }])
   t.strictSame(asked, [digest(1), digest(2)])
   const endless = await observe(held => [digest(Number(held.slice(7)) + 1)])
-  t.match(endless.tags, [{ doubts: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
+  t.match(endless.tags, [{ unknowns: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
 })
 
 async function serve(t: Test, listener: RequestListener): Promise<string> {

@@ -225,7 +225,7 @@ const ownerRole = {
 
 function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
-    'postgres-catalog': { catalog, rightsDoubt: null, ledger },
+    'postgres-catalog': { catalog, rightsUnknown: null, ledger },
     service: null,
     job: null,
     execution: null,
@@ -417,7 +417,7 @@ t.test('schema holds the ledger against the versions that are expected', async t
   ])
   t.match(look({ outcome: 'missing' }), { status: 'drifted', differences: [{ path: 'ledger', kind: 'missing' }] })
   const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
-  t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+  t.match(look({ outcome: 'failed', reason: doubt }), { status: 'unknown', doubt, differences: [] })
 })
 
 t.test('two connections lead to the same database, or not', async t => {

@@ -3,10 +3,10 @@ import { type EpochMs, formatTime } from '../../clock.ts'
 import { maskWords } from '../../config/mask.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../../release/compare-images.ts'
-import type { Doubt } from '../../release/doubt.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
-import { isYoung, type Sighting } from '../../release/release.ts'
+import { type ContainerImage, isYoung } from '../../release/release.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
 import { differs, inSync, type Part, unproven } from './part.ts'
 
 /** What decides whether a rollout explains a difference: when it was looked at, and how long one may take. */
@@ -73,19 +73,19 @@ export function failure({ reason, message }: Condition): string {
   return [reason, message].filter(text => text).join(': ') || 'Cloud Run gives no reason'
 }
 
-export function unrecognizedState(where: string, value: string): Doubt {
+export function unrecognizedState(where: string, value: string): UnknownReason {
   return { code: 'UNRECOGNIZED_VALUE', message: `${where} ${value}, which this Driftwatch does not know` }
 }
 
 /** A container that the config names and that is not among several: a difference from the config. */
-export function judgeContainer(sighting: Sighting, wanted: string | null, path: string, subject: string): Part {
-  switch (sighting.kind) {
-    case 'seen':
+export function judgeContainer(image: ContainerImage, wanted: string | null, path: string, subject: string): Part {
+  switch (image.kind) {
+    case 'found':
       return inSync
-    case 'doubt':
-      return unproven(sighting.doubt)
-    case 'not-there': {
-      const actual = sighting.names.join(', ')
+    case 'unknown':
+      return unproven(image.reason)
+    case 'missing': {
+      const actual = image.names.join(', ')
       const summary = `${subject} has no container ${wanted}, only ${actual}`
       return differs('drifted', summary, { path, kind: 'missing', expected: wanted, actual })
     }

@@ -1,4 +1,4 @@
-import type { Doubt } from '../../release/doubt.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
 import type { Difference, Finding } from '../finding.ts'
 import { worstStatus } from '../status.ts'
 
@@ -14,7 +14,7 @@ export type Part =
       readonly notes: readonly string[]
     }
   /** Nothing proven; during a rollout that is no reason to worry. */
-  | { readonly status: 'unknown' | 'pending'; readonly doubt: Doubt; readonly difference?: never }
+  | { readonly status: 'unknown' | 'pending'; readonly doubt: UnknownReason; readonly difference?: never }
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
@@ -27,7 +27,7 @@ export function differs(
   return { status, summary, difference: { via: null, ...difference }, notes }
 }
 
-export function unproven(doubt: Doubt, status: 'unknown' | 'pending' = 'unknown'): Part {
+export function unproven(doubt: UnknownReason, status: 'unknown' | 'pending' = 'unknown'): Part {
   return { status, doubt }
 }
 
@@ -63,7 +63,7 @@ function summarise(parts: readonly Part[], status: Finding['status']): string {
 }
 
 /** A dependence on another check is the lesser doubt: that check says what is wrong. */
-function worstDoubt(parts: readonly Part[]): Doubt | null {
+function worstDoubt(parts: readonly Part[]): UnknownReason | null {
   const doubts = parts.flatMap(part => ('doubt' in part ? [part] : []))
   const order = [
     ...doubts.filter(part => part.status === 'unknown'),

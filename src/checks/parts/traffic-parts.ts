@@ -7,8 +7,8 @@ import { changedBy, explainable, failure, type Grace, unrecognizedState } from '
 import { differs, inSync, type Part, unproven } from './part.ts'
 
 /** That nobody serves is proven only once Cloud Run is done. */
-export function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
-  if (servingDoubt) return unproven(servingDoubt)
+export function judgeTraffic({ service, serving, servingUnknown }: Release, grace: Grace): Part {
+  if (servingUnknown) return unproven(servingUnknown)
   if (serving.length > 0) return inSync
   const status = service.reconciling ? explainable(service.updateTime, grace) : 'drifted'
   const difference = {
@@ -22,7 +22,7 @@ export function judgeTraffic({ service, serving, servingDoubt }: Release, grace:
 }
 
 export function judgeReadiness({ name, revision }: ServingRevision): Part {
-  if (!revision) return inSync // The sighting's doubt says that it is no longer kept.
+  if (!revision) return inSync // The image's doubt says that it is no longer kept.
   const ready = revision.conditions.find(condition => condition.type === 'Ready')
   if (!ready || ready.state === 'unspecified') {
     return unproven({
@@ -49,8 +49,8 @@ interface SeenRevision {
 
 /** All that takes traffic serves the same image; the newest revision is what the others are held against. */
 export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Grace): Part {
-  const [newest, ...others] = release.serving.flatMap(({ name, sighting }) =>
-    sighting.kind === 'seen' ? [{ name, side: sighting.side }] : [],
+  const [newest, ...others] = release.serving.flatMap(({ name, image }) =>
+    image.kind === 'found' ? [{ name, side: image.side }] : [],
   )
   if (!newest) return inSync
   const comparisons = others.map(other => compareImages(newest.side, other.side, answers))

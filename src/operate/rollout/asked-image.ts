@@ -22,8 +22,8 @@ export async function assertServes(
 ): Promise<void> {
   if (!parseImage(asked)) throw refused(`IMAGE is ${JSON.stringify(asked)}, which is no image`)
   const wish = release && expectedSide(asked, release)
-  const serving = release?.serving.find(({ name }) => name === revision)?.sighting
-  if (!wish || serving?.kind !== 'seen')
+  const serving = release?.serving.find(({ name }) => name === revision)?.image
+  if (!wish || serving?.kind !== 'found')
     throw refused(`IMAGE is ${asked}, and it cannot be told what ${revision} serves`)
   const registry = openRegistryClient(environment, clock)
   const deadline = startDeadline(clock, config.timeoutMs)
