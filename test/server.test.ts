@@ -184,8 +184,8 @@ t.test('what was not answered because the process itself stood still is no fault
   t.equal(report.status, before.status, 'what was known stays')
   for (const { error } of report.stacks[0]?.checks ?? [])
     t.match(error, { code: 'LOOP_BLOCKED', message: /^Driftwatch itself stood still for [12]s of the 1s allowed/ })
-  const blocked = context.log.lines().find(({ message }) => message === 'the process stood still during a cycle')
-  t.match(blocked, { severity: 'WARNING', stoodStillMs: Number })
+  const blocked = context.log.lines().find(({ message }) => message === 'event loop stalled during a cycle')
+  t.match(blocked, { severity: 'WARNING', stalledMs: Number })
   t.match(
     await (await context.get('/metrics')).text(),
     /driftwatch_probe_errors_total\{probe="job",code="LOOP_BLOCKED"\} 1/,
@@ -209,8 +209,8 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
       .filter(({ severity }) => severity === 'WARNING')
       .map(({ message, probe, code }) => ({ message, probe, code })),
     [
-      { message: 'a look failed', probe: 'job', code: 'PERMISSION_DENIED' },
-      { message: 'a look failed', probe: 'execution', code: 'PERMISSION_DENIED' },
+      { message: 'probe failed', probe: 'job', code: 'PERMISSION_DENIED' },
+      { message: 'probe failed', probe: 'execution', code: 'PERMISSION_DENIED' },
     ],
   )
 })
@@ -300,7 +300,7 @@ t.test('the scheduler', async t => {
     })
     await scheduler.start()
     t.equal(runs, 1)
-    t.match(log.lines(), [{ severity: 'ERROR', message: 'a cycle failed', err: { message: 'the first one fails' } }])
+    t.match(log.lines(), [{ severity: 'ERROR', message: 'cycle failed', err: { message: 'the first one fails' } }])
     await until(() => runs >= 2)
     await scheduler.stop()
     t.ok(scheduler.sinceLastTick() < 60_000)
