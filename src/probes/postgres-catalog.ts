@@ -5,13 +5,10 @@ import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
 
-/** What of the time for a look the ledger may take: the catalog is read before it, and must not be lost by it. */
+/** The share of the time that the ledger may take, so that a slow ledger does not lose the catalog. */
 const ledgerShare = 0.25
 
-/**
- * Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. `timeoutMs` bounds
- * one look.
- */
+/** Observes the catalog of the stack's database and its ledger of migrations, in one transaction. */
 export function createPostgresCatalogProbe(
   readers: PostgresReaders,
   timeoutMs: number,

@@ -11,12 +11,12 @@ import { expectedSide, readExecutionImage, readJobImage } from '../release/relea
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
-/** A tag's digest leads to the index that holds it, and that is where questions end. */
-const mostRounds = 3
+/** Tags lead to digests, and digests to indexes. No questions follow. */
+const maxRounds = 3
 
 /**
- * Asks registries what digests alone leave open about the images of a stack. That a registry did not answer is an answer;
- * where nobody can be asked there is none.
+ * Asks registries the questions that the digests of a stack leave open. A failed request is an answer; without a registry
+ * there are no answers.
  */
 export function createRegistryProbe(reader: StackReader, registry: RegistryReader | null): Probe<'registry'> {
   return {
@@ -28,17 +28,17 @@ export function createRegistryProbe(reader: StackReader, registry: RegistryReade
 }
 
 async function askAll(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
-  const seen = await seeImages(reader, stack, registry.signal)
-  return seen ? askOpen(registry, answers => openQuestionsOf(seen.release, seen, answers)) : new Map()
+  const images = await readImages(reader, stack, registry.signal)
+  return images ? askOpen(registry, answers => openQuestionsOf(images.release, images, answers)) : new Map()
 }
 
-/** Asks what is open, given the answers so far, until nothing is. */
+/** Asks the open questions, given the answers so far, until there are none. */
 export async function askOpen(
   registry: RegistryReader,
   openQuestions: (answers: RegistryAnswers) => readonly RegistryQuestion[],
 ): Promise<RegistryAnswers> {
   const answers = new Map<string, RegistryAnswer>()
-  for (let round = 0; round < mostRounds; round += 1) {
+  for (let round = 0; round < maxRounds; round += 1) {
     const questions = openQuestions(answers)
     if (questions.length === 0) break
     await Promise.all(questions.map(async question => answers.set(questionKey(question), await registry.ask(question))))
@@ -46,8 +46,8 @@ export async function askOpen(
   return answers
 }
 
-/** What could not be looked at in time raises no question: the probe that looks says so itself. */
-async function seeImages(reader: StackReader, stack: Stack, signal: AbortSignal) {
+/** A resource that cannot be read in time raises no questions: its own probe reports the failure. */
+async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal) {
   const [observed, job, execution] = await Promise.all([
     orNull(reader.service(stack), signal),
     orNull(reader.job(stack), signal),
@@ -66,7 +66,7 @@ async function seeImages(reader: StackReader, stack: Stack, signal: AbortSignal)
   }
 }
 
-function orNull<T>(look: Promise<T>, signal: AbortSignal): Promise<T | null> {
+function orNull<T>(reading: Promise<T>, signal: AbortSignal): Promise<T | null> {
   const late = new Promise<null>(resolve => signal.addEventListener('abort', () => resolve(null), { once: true }))
-  return Promise.race([look.catch(() => null), late])
+  return Promise.race([reading.catch(() => null), late])
 }

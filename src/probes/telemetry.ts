@@ -7,10 +7,10 @@ import { type ObservedTelemetry, windowsOf } from '../release/rollout-telemetry.
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
-/** Points come minutes late at times, and never so late. */
+/** Points can arrive minutes late, but not later than this. */
 const settledAfterMs = 3_600_000
 
-/** Looks at what the watched services did since the last rollout of the stack's service, and in as long before it. */
+/** Observes requests and errors of the watched services after the last rollout, and for the same time before it. */
 export function createTelemetryProbe(
   reader: StackReader,
   telemetry: TelemetryReader | null,
@@ -30,7 +30,8 @@ async function observeTelemetry(
   const observed = await reader.service(stack)
   if (!observed || !afterRollout) return null
   if (!telemetry) {
-    const message = 'Cloud Monitoring cannot be asked: CLOUD_RUN_EMULATOR_HOST is set, MONITORING_EMULATOR_HOST is not'
+    const message =
+      'Cloud Monitoring is not available: CLOUD_RUN_EMULATOR_HOST is set, but MONITORING_EMULATOR_HOST is not'
     throw new DriftwatchError('EMULATOR_ABSENT', message)
   }
   const { release } = observed
