@@ -1,6 +1,6 @@
 import { openRegistryReader } from '../../clients/registry/registry-reader.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
-import { openRegistryClient } from '../../probes/clients.ts'
+import { openRegistryClient } from '../../probes/probe-clients.ts'
 import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
 import { parseImage } from '../../release/image.ts'
