@@ -1,4 +1,4 @@
-import type { Doubt } from '../release/doubt.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Status } from './status.ts'
 
 export const differenceKinds = ['missing', 'unexpected', 'changed'] as const
@@ -31,7 +31,7 @@ export interface Finding {
   /** A shell command that fixes it, or null. */
   readonly fix: string | null
   /** Set if something could not be judged. */
-  readonly doubt: Doubt | null
+  readonly doubt: UnknownReason | null
   /** The paths of the differences that no rollout explains: the reason for `drifted`. */
   readonly proven: readonly string[]
 }

@@ -2,9 +2,8 @@ import { formatTime } from '../clock.ts'
 import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
-import type { LaneTag, NamedImage } from '../release/lanes.ts'
+import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, toSentence } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
@@ -32,7 +31,7 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
   },
 }
 
-function describeInSync(tags: readonly LaneTag[], named: readonly NamedImage[]): string {
+function describeInSync(tags: readonly LaneTag[], named: readonly ReferencedImage[]): string {
   const existing = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
   const lanes =
     existing.length > 0
@@ -44,7 +43,7 @@ function describeInSync(tags: readonly LaneTag[], named: readonly NamedImage[]):
 function judgeTag(observed: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   const { answer, repository, tag } = observed
   if (answer.kind === 'failed') return [cannotJudge({ code: answer.code, message: answer.message })]
-  const doubts = observed.doubts.map(doubt => cannotJudge(doubt))
+  const doubts = observed.unknowns.map(doubt => cannotJudge(doubt))
   if (answer.kind !== 'absent') return [...judgeContents(observed), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
   if (!required) return [{ status: 'in_sync', notes: [`Tag ${repository}:${tag} does not exist.`] }, ...doubts]
@@ -71,7 +70,7 @@ function notObserved(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Pa
 
 /** One difference per foreign lane, however many of its images the tag holds. */
 function judgeContents(observed: LaneTag): Part[] {
-  const foreign = observed.sightings.filter(({ answer }) => answer.kind === 'digest')
+  const foreign = observed.presences.filter(({ answer }) => answer.kind === 'digest')
   const wrong = [...Map.groupBy(foreign, ({ repository }) => repository)].map(([repository, found]) => {
     const [first] = found
     const actual = `${repository}@${first?.digest}`
@@ -80,7 +79,7 @@ function judgeContents(observed: LaneTag): Part[] {
     const via = describeOrigin(observed.origin)
     return differs('drifted', summary, { path: pathOf(observed), kind: 'changed', expected, actual, via })
   })
-  const failed = observed.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
+  const failed = observed.presences.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
   return [...wrong, ...failed.map(({ code, message }) => cannotJudge({ code, message })), inSync]
 }
 
@@ -96,7 +95,7 @@ function describeOrigin(origin: ImageProvenance | null): string {
   return `${[...words, ''].join(', ')}the audit log of the registry shows who moved the tag`
 }
 
-function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
+function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
   if (answer.kind === 'failed') return cannotJudge({ code: answer.code, message: answer.message })
   if (answer.kind !== 'absent') return inSync
   const summary = toSentence(
@@ -105,7 +104,7 @@ function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
   return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })
 }
 
-const consequences: Readonly<Record<NamedImage['path'], string>> = {
+const consequences: Readonly<Record<ReferencedImage['path'], string>> = {
   'service.image': 'its next revision will fail',
   'revision.image': 'a cold start may fail, and a rollback to it will',
   'job.image': 'its next execution will fail',
@@ -129,8 +128,7 @@ function fixFor({ stack, observed }: Input, differences: readonly Difference[]):
 
 /** The image in service, if the registry still has its digest. */
 function findAvailableServingImage(stack: Stack, { service, lanes }: Input['observed']) {
-  const release = service && readRelease(service.service, service.revisions, stack.service.container)
-  const serving = findServingImage(stack, release)
+  const serving = findServingImage(stack, service?.release ?? null)
   if (serving.kind !== 'known' || serving.side.image.digest === null) return null
   const isHeld = (answer: RegistryAnswer) => answer.kind === 'digest'
   const { digest } = serving.side.image

@@ -3,7 +3,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { laterOf, type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
+import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
@@ -31,7 +31,7 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
   judge(input) {
     const { service: observed, job } = input.observed
     const stack = input.stack as JobStack
-    const release = observed && readRelease(observed.service, observed.revisions, stack.service.container)
+    const release = observed?.release ?? null
     return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release, input.observed.registry)
   },
 }
@@ -53,7 +53,7 @@ function jobMissing(stack: JobStack, release: Release | null, answers: RegistryA
 function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | null): Finding {
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
   const serving = findServingImage(stack, release)
-  const sighting = sightJob(job, release, stack.job.container)
+  const image = readJobImage(job, release, stack.job.container)
   const subject = `job ${job.name}`
   const parts: Part[] = [
     judgeLastChange(
@@ -61,19 +61,19 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       { subject, change: 'update', failedPath: 'job.update', reconcilingPath: 'job.reconciling' },
       grace,
     ),
-    judgeContainer(sighting, stack.job.container, 'job.container', subject),
+    judgeContainer(image, stack.job.container, 'job.container', subject),
     serving.kind === 'doubt' ? cannotJudge(serving.doubt) : inSync,
   ]
-  if (sighting.kind === 'seen' && serving.kind === 'known' && release) {
+  if (image.kind === 'found' && serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), job.updateTime)
     const summary = (expected: string, actual: string) =>
       `The migration job would run ${actual}, but the service runs ${expected}.`
-    const pair = { expected: serving.side, actual: sighting.side, answers: input.observed.registry }
+    const pair = { expected: serving.side, actual: image.side, answers: input.observed.registry }
     parts.push(
       judgeImages(pair, { path: 'job.image', summary, via: describeLastChange(job) }, applyGrace(changedAt, grace)),
     )
   }
-  if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
+  if (image.kind === 'found') parts.push(...judgeEntrypoint(stack, job, image.container))
   return conclude(parts, {
     inSync:
       serving.kind === 'known'

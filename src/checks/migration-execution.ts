@@ -3,18 +3,17 @@ import type { JobConfig, Stack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
-import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import {
+  type ContainerImage,
   laterOf,
   type Release,
-  readRelease,
-  type Sighting,
+  readExecutionImage,
+  readJobImage,
   serviceChangedAt,
-  sightExecution,
-  sightJob,
 } from '../release/release.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, toSentence } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
@@ -59,7 +58,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
       return concludePart(
         cannotJudge({ code: 'DEPENDS_ON', message: `job ${stack.job.name} does not exist; see job-image` }),
       )
-    const release = service && readRelease(service.service, service.revisions, stack.service.container)
+    const release = service?.release ?? null
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0
@@ -89,13 +88,13 @@ function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
 function judgeLatest(latest: Latest): Finding {
   const { stack, execution, reference, release, input } = latest
   const serving = findServingImage(stack, release)
-  const sighting =
+  const image =
     execution &&
-    sightExecution(execution, release, input.observed.execution?.revisionThen ?? null, {
+    readExecutionImage(execution, release, input.observed.execution?.revisionThen ?? null, {
       job: stack.job.container,
       service: stack.service.container,
     })
-  const parts: Part[] = [judgeVerdict(latest), ...(sighting ? judgeWhatRan(latest, sighting) : [expired(latest)])]
+  const parts: Part[] = [judgeVerdict(latest), ...(image ? judgeWhatRan(latest, image) : [expired(latest)])]
   return conclude(parts, {
     inSync: `Migration ${reference.name} succeeded with ${serving.kind === 'known' ? `${shortImage(serving.side.image)}, ` : ''}the image in service.`,
     fix: differences => fixFor(latest, differences),
@@ -171,28 +170,28 @@ function judgeProgress(latest: Latest): Part {
   })
 }
 
-function judgeWhatRan(latest: Latest, sighting: Sighting): Part[] {
+function judgeWhatRan(latest: Latest, image: ContainerImage): Part[] {
   const { stack, reference, release, grace, input } = latest
   const serving = findServingImage(stack, release)
-  const parts = [judgeContainer(sighting, stack.job.container, 'execution.container', `execution ${reference.name}`)]
+  const parts = [judgeContainer(image, stack.job.container, 'execution.container', `execution ${reference.name}`)]
   if (serving.kind === 'doubt') parts.push(cannotJudge(serving.doubt))
-  if (sighting.kind !== 'seen') return parts
+  if (image.kind !== 'found') return parts
   if (serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), latest.execution?.createTime ?? null)
     const summary = (expected: string, actual: string) =>
       `The latest migration ran with ${actual}, but the service runs ${expected}.`
-    const pair = { expected: serving.side, actual: sighting.side, answers: input.observed.registry }
+    const pair = { expected: serving.side, actual: image.side, answers: input.observed.registry }
     parts.push(
       judgeImages(pair, { path: 'execution.image', summary, via: describeStart(latest) }, applyGrace(changedAt, grace)),
     )
   }
-  return [...parts, ...judgeEntrypoint(latest, sighting.container)]
+  return [...parts, ...judgeEntrypoint(latest, image.container)]
 }
 
 /** Compares with the configuration, whose differences no rollout explains; what it does not define, with the job. */
 function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
   const { stack, job, reference, release, grace, execution } = latest
-  const ofJob = sightJob(job, release, stack.job.container)
+  const ofJob = readJobImage(job, release, stack.job.container)
   return (['command', 'args'] as const).flatMap(what => {
     const words = {
       path: `execution.${what}`,
@@ -202,15 +201,15 @@ function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
     }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
-    if (ofJob.kind !== 'seen') return [cannotJudge(entrypointDoubt(ofJob, job))]
+    if (ofJob.kind !== 'found') return [cannotJudge(entrypointDoubt(ofJob, job))]
     const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
     return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, applyGrace(changedAt, grace))]
   })
 }
 
-function entrypointDoubt(ofJob: Exclude<Sighting, { kind: 'seen' }>, { name }: Job): Doubt {
-  return ofJob.kind === 'doubt'
-    ? ofJob.doubt
+function entrypointDoubt(ofJob: Exclude<ContainerImage, { kind: 'found' }>, { name }: Job): UnknownReason {
+  return ofJob.kind === 'unknown'
+    ? ofJob.reason
     : { code: 'DEPENDS_ON', message: `job ${name} does not have the configured container; see job-image` }
 }
 
@@ -242,8 +241,8 @@ function fixFor(latest: Latest, differences: readonly Difference[]): string | nu
 
 function fixJob({ stack, job, release, input }: Latest): string[] {
   const serving = findServingImage(stack, release)
-  const ofJob = sightJob(job, release, stack.job.container)
-  if (ofJob.kind !== 'seen') return []
+  const ofJob = readJobImage(job, release, stack.job.container)
+  if (ofJob.kind !== 'found') return []
   const { registry } = input.observed
   const image = serving.kind === 'known' ? pinnedImage(knownImage(serving.side, registry)) : null
   const wrongImage = serving.kind === 'known' && compareImages(serving.side, ofJob.side, registry).result !== 'equal'

@@ -26,7 +26,7 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('no catalog was observed for a stack with a database')
-  if (seen.rightsDoubt) return concludePart(cannotJudge(seen.rightsDoubt))
+  if (seen.rightsUnknown) return concludePart(cannotJudge(seen.rightsUnknown))
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
   return yield* conclude(stack, comparison)
 }

@@ -91,7 +91,7 @@ function judgeLedger(
   status: 'pending' | 'drifted',
 ): Part[] {
   if (!answer) return [cannotJudge({ code: 'BUG', message: `ledger ${table} was not read` })]
-  if (answer.outcome === 'failed') return [cannotJudge(answer.doubt)]
+  if (answer.outcome === 'failed') return [cannotJudge(answer.reason)]
   if (answer.outcome === 'missing')
     return [
       differs(status, `Ledger ${table} is missing.`, {

@@ -1,14 +1,7 @@
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import {
-  expectedSide,
-  laterOf,
-  type Release,
-  readRelease,
-  type ServingRevision,
-  serviceChangedAt,
-} from '../release/release.ts'
+import { expectedSide, laterOf, type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import {
@@ -44,9 +37,7 @@ export const serviceImage: Check<'service' | 'registry'> = {
   appliesTo: () => true,
   judge(input) {
     const observed = input.observed.service
-    return observed
-      ? judgeRelease(input, readRelease(observed.service, observed.revisions, input.stack.service.container))
-      : serviceMissing(input)
+    return observed ? judgeRelease(input, observed.release) : serviceMissing(input)
   },
 }
 
@@ -90,7 +81,7 @@ function judgeRelease(input: Input, release: Release): Finding {
 }
 
 function describeInSync({ serving }: Release): string {
-  const image = serving[0]?.sighting.kind === 'seen' ? shortImage(serving[0].sighting.side.image) : 'the image'
+  const image = serving[0]?.image.kind === 'found' ? shortImage(serving[0].image.side.image) : 'the image'
   const names = serving.map(each => each.name).join(' and ')
   const subject = serving.length === 1 ? `Revision ${names} serves` : `Revisions ${names} serve`
   return `${subject} ${image}, which matches the service template.`
@@ -106,7 +97,7 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
   const { container } = stack.service
   return [
     judgeContainer(template, container, 'service.container', `the template of service ${service.name}`),
-    ...serving.map(each => judgeContainer(each.sighting, container, 'service.container', `revision ${each.name}`)),
+    ...serving.map(each => judgeContainer(each.image, container, 'service.container', `revision ${each.name}`)),
   ]
 }
 
@@ -117,12 +108,11 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
 function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part {
   const { template, madeFromTemplate, service } = release
   const newest = release.serving[0]
-  if (template.kind !== 'seen' || newest?.sighting.kind !== 'seen' || newest.revision === madeFromTemplate)
-    return inSync
+  if (template.kind !== 'found' || newest?.image.kind !== 'found' || newest.revision === madeFromTemplate) return inSync
   const changedAt = laterOf(serviceChangedAt(release, newest.revision), madeFromTemplate?.createTime ?? null)
   const summary = (expected: string, actual: string) =>
     `Revision ${newest.name} serves ${actual}, but the service template specifies ${expected}.`
-  const pair = { expected: template.side, actual: newest.sighting.side, answers }
+  const pair = { expected: template.side, actual: newest.image.side, answers }
   return judgeImages(
     pair,
     { path: 'service.image', summary, via: describeLastChange(service) },
@@ -131,10 +121,10 @@ function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace)
 }
 
 /** A difference from the configuration, which no rollout explains. */
-function judgeRepository({ stack }: Input, { service }: Release, { name, sighting }: ServingRevision): Part[] {
+function judgeRepository({ stack }: Input, { service }: Release, { name, image }: ServingRevision): Part[] {
   const { repositories } = stack.service
-  if (repositories.length === 0 || sighting.kind !== 'seen') return []
-  const { repository } = sighting.side.image
+  if (repositories.length === 0 || image.kind !== 'found') return []
+  const { repository } = image.side.image
   if (repositories.includes(repository)) return [inSync]
   const summary = `Revision ${name} serves an image of ${repository}, which is not an allowed repository.`
   return [
@@ -148,12 +138,12 @@ function judgeRepository({ stack }: Input, { service }: Release, { name, sightin
   ]
 }
 
-function judgeExpected(input: Input, release: Release, { name, sighting }: ServingRevision): Part[] {
+function judgeExpected(input: Input, release: Release, { name, image }: ServingRevision): Part[] {
   const expected = expectedSide(input.stack.service.expectedImage, release)
-  if (!expected || sighting.kind !== 'seen') return []
+  if (!expected || image.kind !== 'found') return []
   const summary = (wanted: string, actual: string) =>
     `Revision ${name} serves ${actual}, but the configuration expects ${wanted}.`
-  const pair = { expected, actual: sighting.side, answers: input.observed.registry }
+  const pair = { expected, actual: image.side, answers: input.observed.registry }
   const words = { path: 'service.expectedImage', summary, via: describeLastChange(release.service) }
   const part = judgeImages(pair, words, 'drifted')
   // A rollout explains only an unresolved comparison, never a proven difference from the configuration.
@@ -185,8 +175,8 @@ function deployFix(stack: Input['stack'], { service }: Release, image: string): 
 
 /** After a failed rollout, the template returns to the image in service. */
 function fixRollout(stack: Input['stack'], { serving }: Release, answers: RegistryAnswers): string {
-  const newest = serving[0]?.sighting
-  return newest?.kind === 'seen'
+  const newest = serving[0]?.image
+  return newest?.kind === 'found'
     ? updateService(stack, pinnedImage(knownImage(newest.side, answers)))
     : describeService(stack)
 }

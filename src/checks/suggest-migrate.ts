@@ -14,10 +14,10 @@ export function suggestMigrate(
   release: Release | null,
   job: Job,
 ): string | null {
-  if (!release || release.servingDoubt || release.service.reconciling || job.reconciling) return null
+  if (!release || release.servingUnknown || release.service.reconciling || job.reconciling) return null
   const [newest] = release.serving
-  if (newest?.sighting.kind === 'seen' && !isAllowedImage(stack, newest.sighting.side.image)) return null
-  const digests = release.serving.map(({ sighting }) => (sighting.kind === 'seen' ? sighting.side.image.digest : null))
+  if (newest?.image.kind === 'found' && !isAllowedImage(stack, newest.image.side.image)) return null
+  const digests = release.serving.map(({ image }) => (image.kind === 'found' ? image.side.image.digest : null))
   const one = digests[0] && digests.every(digest => digest === digests[0])
   return one && pickContainer(job.containers, stack.job.container).kind === 'picked' ? migrateStack(stack) : null
 }

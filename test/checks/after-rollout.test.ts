@@ -14,6 +14,7 @@ import { withDeadline } from '../../src/concurrency/deadline.ts'
 import type { Stack } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { createStackReaders } from '../../src/probes/stack-reader.ts'
 import { createTelemetryProbe } from '../../src/probes/telemetry.ts'
 import { windowsOf } from '../../src/release/rollout-telemetry.ts'
 import { buildReport, type ReportedCheck } from '../../src/report/report.ts'
@@ -382,7 +383,10 @@ t.test('an error of Cloud Monitoring becomes the error of the check', async t =>
 
 t.test('is unknown if Cloud Monitoring is not available beside the Cloud Run emulator', async t => {
   const { observe } = await build(t, { withoutMonitoring: true })
-  t.match(await observe(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
+  t.match(await observe(), {
+    status: 'unknown',
+    error: { code: 'EMULATOR_ABSENT', message: /Cloud Monitoring is not available/ },
+  })
 })
 
 t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the credentials, is an error', async t => {
@@ -403,7 +407,7 @@ t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the cr
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
       const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
       const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)
-      const probe = createTelemetryProbe(reader, counts, systemClock)
+      const probe = createTelemetryProbe(createStackReaders().open(reader), counts, systemClock)
       return probe.observe(stack, deadline).finally(() => telemetry.close())
     })
   await t.test('over TLS', { skip: noOpenssl }, async t => {

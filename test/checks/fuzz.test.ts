@@ -13,9 +13,10 @@ import { runAtOnce, type SlicedWork } from '../../src/concurrency/time-slices.ts
 import type { Config, Stack } from '../../src/config/config.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Catalog } from '../../src/grants/model/catalog.ts'
-import type { Observed } from '../../src/probes/probe.ts'
+import type { Observed, ObservedService } from '../../src/probes/probe.ts'
 import { pickContainer } from '../../src/release/container.ts'
 import { parseImage } from '../../src/release/image.ts'
+import { readRelease } from '../../src/release/release.ts'
 import { servingRevisions } from '../../src/release/serving.ts'
 import { createJudge } from '../../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from '../helpers/fuzz.ts'
@@ -125,7 +126,7 @@ const laneTag = (named: (typeof laneTags)[number]) =>
   fc.record({
     ...{ repository: fc.constant(named.repository), tag: fc.constant(named.tag), origin: fc.constant(null) },
     answer: fc.oneof({ arbitrary: fc.constant(held), weight: 3 }, presence),
-    sightings: fc.array(
+    presences: fc.array(
       fc.record({
         repository: fc.constantFrom(...repositories),
         digest: fc.constant(held.digest),
@@ -133,7 +134,7 @@ const laneTag = (named: (typeof laneTags)[number]) =>
       }),
       { maxLength: 1 },
     ),
-    doubts: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
+    unknowns: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
   })
 
 const lanes: fc.Arbitrary<Observed['lanes']> = fc.record({
@@ -182,7 +183,7 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   fc.oneof(
     fc.array(fc.constantFrom('1', '2', '', '\u001b[31m')).map(versions => ({ outcome: 'read', versions }) as const),
     fc.constant({ outcome: 'missing' } as const),
-    fc.constant({ outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
+    fc.constant({ outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
   ),
 )
 
@@ -190,11 +191,19 @@ const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a privilege of tomorr
 
 const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
   catalog,
-  rightsDoubt: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
+  rightsUnknown: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
   ledger,
 })
 
-const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Observed> =>
+/** Observations before the release is read from them, which depends on the container that the config names. */
+type Seen = Omit<Observed, 'service'> & { readonly service: Omit<ObservedService, 'release'> | null }
+
+function withRelease({ service, ...others }: Seen, { service: { container } }: Stack): Observed {
+  const release = service && readRelease(service.service, service.revisions, container)
+  return { ...others, service: service && release && { ...service, release } }
+}
+
+const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Seen> =>
   fc.record({
     service: observedService,
     job,
@@ -212,14 +221,15 @@ const withoutDatabase = observe(fc.constant(null))
 /** Databases are expensive to build, copy and compare, so only their checks get one. */
 const seenBy = ({ needs }: Check) => (needs.includes('postgres-catalog') ? everything : withoutDatabase)
 
-function judge(check: Check, which: string, seen: Observed): Finding {
+function judge(check: Check, which: string, seen: Seen): Finding {
   const config = configs[Number(which)] as Config
-  return check.judge({ stack: stackOf(which), config, observed: seen, observedAt })
+  const stack = stackOf(which)
+  return check.judge({ stack, config, observed: withRelease(seen, stack), observedAt })
 }
 
 function judgeRights(which: string, catalog: Catalog): Finding {
   const config = configs[Number(which)] as Config
-  const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
+  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
   return roleGrants.judge({ stack: stackOf(which), config, observed, observedAt })
 }
 
@@ -317,7 +327,7 @@ t.test('a check that is not judged again would find the same, for any history of
         at += minutes * 60_000
         const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
         // Equal, but not identical.
-        const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
+        const input = { stack, config: of, observed: withRelease(structuredClone(seen), stack), observedAt: at }
         const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
         must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
@@ -348,7 +358,7 @@ function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
 }
 
 /** Why a check of the service cannot be in sync, found independently of the check. */
-function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newest'): string | null {
+function whyServiceIsUnproven(stack: Stack, seen: Seen, which: 'all' | 'newest'): string | null {
   if (!seen.service) return 'the service is missing'
   const { service, revisions } = seen.service
   const serving = servingRevisions(service)
@@ -378,9 +388,9 @@ t.test('a check is in sync only if everything was observed', async t => {
     reconciling: boolean
     terminalCondition: { state: unknown } | null
   }) => !reconciling && terminalCondition?.state === 'succeeded'
-  const inSync = (check: Check, config: string, seen: Observed) => judge(check, config, seen).status === 'in_sync'
+  const inSync = (check: Check, config: string, seen: Seen) => judge(check, config, seen).status === 'in_sync'
   const found = new Map<string, number>()
-  const each = (check: Check, refuse: (stack: Stack, seen: Observed) => string | null | false | undefined) =>
+  const each = (check: Check, refuse: (stack: Stack, seen: Seen) => string | null | false | undefined) =>
     holds(
       t,
       check.kind,
@@ -430,8 +440,8 @@ t.test('a check is in sync only if everything was observed', async t => {
   each(imageLanes, (_, { lanes: { tags, named } }) => {
     if (tags.length < 3) return 'a tag was not observed'
     const there = tags.filter(({ answer }) => answer.kind !== 'absent')
-    const sightings = there.flatMap(tag => [tag, ...tag.sightings])
-    return [...sightings, ...named].some(({ answer }) => answer.kind === 'failed') && 'an observation failed'
+    const presences = there.flatMap(tag => [tag, ...tag.presences])
+    return [...presences, ...named].some(({ answer }) => answer.kind === 'failed') && 'an observation failed'
   })
   each(afterRollout, (_, { telemetry: seen }) => {
     const names = seen?.services.map(({ service }) => service) ?? []
@@ -452,7 +462,7 @@ t.test('a check is in sync only if everything was observed', async t => {
   })
   each(roleGrants, ({ database }, seen) => {
     const rights = seen['postgres-catalog']
-    if (!rights || rights.rightsDoubt) return 'the rights could not be read'
+    if (!rights || rights.rightsUnknown) return 'the rights could not be read'
     return whyNotAsThePolicySays(rights.catalog, database?.trustedRoles ?? [])
   })
   for (const check of checks)

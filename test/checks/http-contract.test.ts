@@ -83,7 +83,7 @@ async function observe(
     client,
     tokens: tokens ?? null,
     clock: systemClock,
-    pulse: eventLoop,
+    eventLoop,
     answerWithinMs,
   })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
@@ -358,7 +358,7 @@ t.test('neither secrets nor the document are published', async t => {
   }
   const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
   const plain = await observe({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
-  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })
+  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is not JSON' }] })
 })
 
 t.test('no request goes to a metadata server or a link-local address', async t => {

@@ -194,7 +194,7 @@ const cases: Record<string, Case> = {
       differences: [],
       error: {
         code: 'NOT_FOUND',
-        message: /has no repository \S+\/runtime-rsut, or no tag in it: is it written right/,
+        message: /has no repository \S+\/runtime-rsut, or the repository has no tags/,
       },
     },
   },
@@ -325,7 +325,7 @@ t.test('is unknown without a registry beside the Cloud Run emulator', async t =>
   const { observe } = await build(t, { registry: null })
   t.match(await observe(), {
     status: 'unknown',
-    error: { code: 'EMULATOR_ABSENT', message: /no registry can be asked/ },
+    error: { code: 'EMULATOR_ABSENT', message: /registries are not available/ },
   })
 })
 
@@ -355,7 +355,7 @@ t.test('is unknown if the registry does not have the digest of a tag', async t =
     response.writeHead(named || request.url?.includes('/tags/list') ? 200 : 404).end()
   })
   const { observe } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await observe(), { error: { code: 'MALFORMED_RESPONSE', message: /and does not have it/ } })
+  t.match(await observe(), { error: { code: 'MALFORMED_RESPONSE', message: /but does not have it/ } })
 })
 
 t.test('an index that contains itself is followed once, and an endless one to a limit', async t => {
@@ -375,23 +375,14 @@ t.test('an index that contains itself is followed once, and an endless one to a 
       },
     }
     const nobody = async () => null
-    const nothing = async () => new Map()
-    const reader = {
-      services: nothing,
-      jobs: nothing,
-      service: nobody,
-      job: nobody,
-      revision: nobody,
-      execution: nobody,
-      newestRevisionAt: nobody,
-    }
+    const reader = { service: nobody, job: nobody, execution: nobody }
     return createLanesProbe(reader, registry).observe(stack, { signal: new AbortController().signal })
   }
   const itself = await observe(held => [held, digest(2)])
-  t.match(itself.tags, [{ sightings: [{ digest: digest(1) }, { digest: digest(2) }], doubts: [] }])
+  t.match(itself.tags, [{ presences: [{ digest: digest(1) }, { digest: digest(2) }], unknowns: [] }])
   t.strictSame(asked, [digest(1), digest(2)])
   const endless = await observe(held => [digest(Number(held.slice(7)) + 1)])
-  t.match(endless.tags, [{ doubts: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
+  t.match(endless.tags, [{ unknowns: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
 })
 
 async function serve(t: Test, listener: RequestListener): Promise<string> {

@@ -111,7 +111,7 @@ t.test('the checks on a database', async t => {
       ['runtime.versions"; DROP TABLE runtime.events; --', 'version'],
     ] as const)
       t.strictSame(await read(table, column), { outcome: 'missing' }, `${table} ${column}`)
-    t.match(await read('runtime.events', 'id'), { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED' } })
+    t.match(await read('runtime.events', 'id'), { outcome: 'failed', reason: { code: 'PERMISSION_DENIED' } })
     t.strictSame(
       await read('runtime.versions', 'version'),
       { outcome: 'read', versions: ['1', '2'] },
@@ -121,24 +121,24 @@ t.test('the checks on a database', async t => {
       await read('runtime.versions', 'vesion'),
       {
         outcome: 'failed',
-        doubt: { code: 'NOT_FOUND', message: 'ledger runtime.versions has no column vesion: it has version' },
+        reason: { code: 'NOT_FOUND', message: 'ledger runtime.versions has no column vesion (columns: version)' },
       },
       'a misspelt column is an error, not a missing migration',
     )
-    t.match(await read('runtime.versions', 'ctid'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    t.match(await read('runtime.versions', 'ctid'), { outcome: 'failed', reason: { code: 'NOT_FOUND' } })
     await server.sql('app', 'ALTER TABLE runtime.versions ADD COLUMN gone int; ALTER TABLE runtime.versions DROP gone')
-    t.match(await read('runtime.versions', 'gone'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    t.match(await read('runtime.versions', 'gone'), { outcome: 'failed', reason: { code: 'NOT_FOUND' } })
     await server.sql('app', 'ALTER TABLE runtime.versions ENABLE ROW LEVEL SECURITY')
     t.match(
       await read('runtime.versions', 'version'),
-      { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
+      { outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
       'rows that are hidden are not taken for migrations that are missing',
     )
     await server.sql('app', 'ALTER TABLE runtime.versions DISABLE ROW LEVEL SECURITY')
     await server.sql('app', 'INSERT INTO runtime.versions SELECT generate_series(10, 10020)')
     t.match(await read('runtime.versions', 'version'), {
       outcome: 'failed',
-      doubt: { message: /more than 10000 versions/ },
+      reason: { message: /more than 10000 versions/ },
     })
     const long = async (versions: string) => {
       await server.sql('app', `DROP TABLE IF EXISTS runtime.long; CREATE TABLE runtime.long AS ${versions}`)
@@ -148,17 +148,17 @@ t.test('the checks on a database', async t => {
     t.match(await long("SELECT repeat('é', 256) AS version"), { outcome: 'read', versions: ['é'.repeat(256)] })
     t.match(
       await long("SELECT repeat('é', 257) AS version"),
-      { outcome: 'failed', doubt: { code: 'UNRECOGNIZED_VALUE', message: /a version of more than 256 characters$/ } },
+      { outcome: 'failed', reason: { code: 'UNRECOGNIZED_VALUE', message: /a version longer than 256 characters$/ } },
       'what is cut is not taken for another version',
     )
     t.match(
       await long("SELECT repeat('x', 20000000) AS version"),
-      { outcome: 'failed', doubt: { message: /256 characters/ } },
+      { outcome: 'failed', reason: { message: /256 characters/ } },
       'and one of 20 MB does not end the connection',
     )
     t.match(await long("SELECT n || repeat('𝟘', 250) AS version FROM generate_series(1, 10000) n"), {
       outcome: 'failed',
-      doubt: { code: 'UNRECOGNIZED_VALUE', message: /versions of more than 2097152 bytes$/ },
+      reason: { code: 'UNRECOGNIZED_VALUE', message: /versions of more than 2097152 bytes in total$/ },
     })
     await server.sql('app', 'DROP TABLE runtime.long')
   })

@@ -228,7 +228,7 @@ const ownerRole = {
 
 function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
-    'postgres-catalog': { catalog, rightsDoubt: null, ledger },
+    'postgres-catalog': { catalog, rightsUnknown: null, ledger },
     service: null,
     job: null,
     execution: null,
@@ -423,7 +423,7 @@ t.test('schema compares the ledger with the expected versions', async t => {
     differences: [{ path: 'ledger', kind: 'missing' }],
   })
   const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
-  t.match(judgeLedger({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+  t.match(judgeLedger({ outcome: 'failed', reason: doubt }), { status: 'unknown', doubt, differences: [] })
 })
 
 t.test('isSameDatabase tells whether two connections lead to the same database', async t => {

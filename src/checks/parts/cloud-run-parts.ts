@@ -3,10 +3,10 @@ import { type EpochMs, formatTime } from '../../clock.ts'
 import { maskWords } from '../../config/mask.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../../release/compare-images.ts'
-import type { Doubt } from '../../release/doubt.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
-import { isYoung, type Sighting } from '../../release/release.ts'
+import { type ContainerImage, isYoung } from '../../release/release.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
 import { toSentence } from '../finding.ts'
 import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
@@ -74,20 +74,20 @@ export function describeFailure({ reason, message }: Condition): string {
   return [reason, message].filter(text => text).join(': ') || 'Cloud Run gives no reason'
 }
 
-export function reportUnrecognizedState(subject: string, value: string): Doubt {
+export function reportUnrecognizedState(subject: string, value: string): UnknownReason {
   const message = `${subject} is in state ${value}, which this version of Driftwatch does not recognize`
   return { code: 'UNRECOGNIZED_VALUE', message }
 }
 
 /** Drifted if there are several containers, and none has the configured name. */
-export function judgeContainer(sighting: Sighting, wanted: string | null, path: string, subject: string): Part {
-  switch (sighting.kind) {
-    case 'seen':
+export function judgeContainer(image: ContainerImage, wanted: string | null, path: string, subject: string): Part {
+  switch (image.kind) {
+    case 'found':
       return inSync
-    case 'doubt':
-      return cannotJudge(sighting.doubt)
-    case 'not-there': {
-      const actual = sighting.names.join(', ')
+    case 'unknown':
+      return cannotJudge(image.reason)
+    case 'missing': {
+      const actual = image.names.join(', ')
       const summary = toSentence(`${subject} has no container ${wanted}; it has ${actual}`)
       return differs('drifted', summary, { path, kind: 'missing', expected: wanted, actual })
     }

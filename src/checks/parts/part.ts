@@ -1,4 +1,4 @@
-import type { Doubt } from '../../release/doubt.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
 import { type Difference, type Finding, toSentence } from '../finding.ts'
 import { worstStatus } from '../status.ts'
 
@@ -14,7 +14,7 @@ export type Part =
       readonly notes: readonly string[]
     }
   /** Could not be judged; `pending` during a rollout. */
-  | { readonly status: 'unknown' | 'pending'; readonly doubt: Doubt; readonly difference?: never }
+  | { readonly status: 'unknown' | 'pending'; readonly doubt: UnknownReason; readonly difference?: never }
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
@@ -27,7 +27,7 @@ export function differs(
   return { status, summary, difference: { via: null, ...difference }, notes }
 }
 
-export function cannotJudge(doubt: Doubt, status: 'unknown' | 'pending' = 'unknown'): Part {
+export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' = 'unknown'): Part {
   return { status, doubt }
 }
 
@@ -70,7 +70,7 @@ function summarise(parts: readonly Part[], status: Finding['status']): string {
 }
 
 /** `DEPENDS_ON` comes last, because the other check reports the cause. */
-function worstDoubt(parts: readonly Part[]): Doubt | null {
+function worstDoubt(parts: readonly Part[]): UnknownReason | null {
   const doubts = parts.flatMap(part => ('doubt' in part ? [part] : []))
   const order = [
     ...doubts.filter(part => part.status === 'unknown'),

@@ -14,8 +14,8 @@ import {
 import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
 /** Drifted if no revision receives traffic; `pending` while Cloud Run is reconciling. */
-export function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
-  if (servingDoubt) return cannotJudge(servingDoubt)
+export function judgeTraffic({ service, serving, servingUnknown }: Release, grace: Grace): Part {
+  if (servingUnknown) return cannotJudge(servingUnknown)
   if (serving.length > 0) return inSync
   const status = service.reconciling ? applyGrace(service.updateTime, grace) : 'drifted'
   const difference = {
@@ -29,7 +29,7 @@ export function judgeTraffic({ service, serving, servingDoubt }: Release, grace:
 }
 
 export function judgeReadiness({ name, revision }: ServingRevision): Part {
-  if (!revision) return inSync // Its sighting already reports that it is no longer available.
+  if (!revision) return inSync // Its image already reports that it is no longer available.
   const ready = revision.conditions.find(condition => condition.type === 'Ready')
   if (!ready || ready.state === 'unspecified') {
     return cannotJudge({
@@ -56,8 +56,8 @@ interface RevisionImage {
 
 /** Whether all revisions that receive traffic run the same image. They are compared with the newest. */
 export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Grace): Part {
-  const [newest, ...others] = release.serving.flatMap(({ name, sighting }) =>
-    sighting.kind === 'seen' ? [{ name, side: sighting.side }] : [],
+  const [newest, ...others] = release.serving.flatMap(({ name, image }) =>
+    image.kind === 'found' ? [{ name, side: image.side }] : [],
   )
   if (!newest) return inSync
   const comparisons = others.map(other => compareImages(newest.side, other.side, answers))
