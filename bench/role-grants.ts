@@ -181,7 +181,7 @@ function read(reader: PostgresReader): Promise<Catalog> {
 
 /** As a cycle does, and what was the longest that anything else had to wait for it. */
 async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ finding: Finding; blocked: number }> {
-  const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
+  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
   const steps = roleGrants.judgeInSteps?.({ stack, config, observed, observedAt: 0 }) as SlicedWork<Finding>
   const delays = monitorEventLoopDelay({ resolution: 1 })
   await nextTurn()

@@ -1,4 +1,4 @@
-/** One line of the service's JSON log as a person reads it in a terminal: `12:03:04 WARNING a look failed code=...`. */
+/** One line of the service's JSON log as a person reads it in a terminal: `12:03:04 WARNING probe failed code=...`. */
 export function readableLogLine(line: string): string {
   const entry = parseEntry(line)
   if (entry === null) return line

@@ -20,11 +20,12 @@ import type { Readiness } from './http/routes/health.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { ProbeResult } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
+import { apiMethods } from './probes/probe-clients.ts'
 import { createRenderer, type Rendered } from './report/rendered.ts'
 import { createRefresh } from './schedule/refresh.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
-import { apiMethods, createWatch, type Watch } from './watch.ts'
+import { createWatch, type Watch } from './watch.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -69,9 +70,9 @@ function createServiceMetrics({ config, nodeVersion }: ServerOptions): Metrics {
   })
 }
 
-function countLook(look: ProbeResult<ProbeKind>, metrics: Metrics): void {
-  metrics.observeProbe(look.kind, look.durationMs / 1000)
-  if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
+function countProbe(result: ProbeResult<ProbeKind>, metrics: Metrics): void {
+  metrics.observeProbe(result.kind, result.durationMs / 1000)
+  if (result.outcome === 'failed') metrics.probeFailed(result.kind, result.error.code)
 }
 
 /** Listens, then begins to look. Rejects with ADDRESS_UNAVAILABLE where it cannot listen. */
@@ -94,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     clock,
     log,
     listeners: {
-      onLook: look => countLook(look, metrics),
+      onProbe: result => countProbe(result, metrics),
       onApiRequest: metrics.apiRequest,
       onChange(snapshot, transitions) {
         for (const channel of channels) channel.publish(snapshot, transitions)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { stringify } from 'yaml'
-import { conclude, differs, inSync, type Part, unproven } from '../src/checks/parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from '../src/checks/parts/part.ts'
 import { statuses } from '../src/checks/status.ts'
 import { heldDigests } from '../src/clients/registry/registry-manifest.ts'
 import { systemClock } from '../src/clock.ts'
@@ -518,7 +518,7 @@ t.test('whatever is found, fails and passes, the state claims nothing that was n
   const difference = (status: 'drifted' | 'pending') =>
     path.map(name => differs(status, name, { path: name, kind: 'changed', expected: '1', actual: '2' }))
   const doubt = (status: 'unknown' | 'pending') =>
-    fc.constant(unproven({ code: 'IMAGE_UNRESOLVED', message: 'a tag' }, status))
+    fc.constant(cannotJudge({ code: 'IMAGE_UNRESOLVED', message: 'a tag' }, status))
   const part: fc.Arbitrary<Part> = fc.oneof(
     { arbitrary: fc.constant(inSync), weight: 3 },
     difference('drifted'),

@@ -5,11 +5,11 @@ import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telem
 import type { Check, CheckInput } from './check.ts'
 import type { Finding } from './finding.ts'
 import { readLogs } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
 
 type Input = CheckInput<'telemetry'>
 
-/** No watched service gives more 5xx responses, or writes more ERROR logs, than in as long a time before the rollout. */
+/** No watched service returns more 5xx responses, or writes more ERROR logs, than in an equal time before the rollout. */
 export const afterRollout: Check<'telemetry'> = {
   kind: 'after-rollout',
   needs: ['telemetry'],
@@ -18,28 +18,27 @@ export const afterRollout: Check<'telemetry'> = {
     const { stack, observed } = input
     const { telemetry } = observed
     const config = stack.afterRollout as AfterRolloutConfig
-    if (!telemetry) return onlyDoubt('DEPENDS_ON', `service ${stack.service.name} is missing: see service-image`)
+    if (!telemetry) return dependsOnService(`service ${stack.service.name} does not exist`)
     const { rollout, window } = telemetry
-    if (rollout === null)
-      return onlyDoubt('DEPENDS_ON', `no revision of service ${stack.service.name} takes traffic: see service-image`)
-    if (!window) return conclude([tooSoon(input, rollout.readyAt, config)], { inSync: '', fix: () => null })
+    if (rollout === null) return dependsOnService(`no revision of service ${stack.service.name} receives traffic`)
+    if (!window) return concludePart(tooSoon(input, rollout.readyAt, config))
     return judgeWindow(input, { ...telemetry, rollout, window }, config)
   },
 }
 
-function onlyDoubt(code: 'DEPENDS_ON', message: string): Finding {
-  return conclude([unproven({ code, message })], { inSync: '', fix: () => null })
+function dependsOnService(problem: string): Finding {
+  return concludePart(cannotJudge({ code: 'DEPENDS_ON', message: `${problem}; see service-image` }))
 }
 
-/** When the first whole minute after a rollout is complete, at the latest. */
-function knownAfterMs({ delayMs }: AfterRolloutConfig): number {
+/** The age at which a rollout has its first complete minute, at the latest. */
+function judgeableAfterMs({ delayMs }: AfterRolloutConfig): number {
   return delayMs + 120_000
 }
 
 function tooSoon({ observedAt }: Input, rolloutAt: number, config: AfterRolloutConfig): Part {
   const age = formatDuration(Math.max(0, observedAt - rolloutAt))
-  const message = `the rollout is ${age} old: what came of it is known after ${formatDuration(knownAfterMs(config))}`
-  return unproven({ code: 'TOO_SOON', message }, 'pending')
+  const message = `the rollout is ${age} old and can be judged after ${formatDuration(judgeableAfterMs(config))}`
+  return cannotJudge({ code: 'TOO_SOON', message }, 'pending')
 }
 
 interface Judged {
@@ -50,18 +49,17 @@ interface Judged {
 
 function judgeWindow(input: Input, { rollout, window, services }: Judged, config: AfterRolloutConfig): Finding {
   const { stack } = input
-  const span = `${formatDuration(window.to - window.from)} up to ${formatTime(window.to)}`
+  const span = `in the ${formatDuration(window.to - window.from)} before ${formatTime(window.to)}`
   const quiet = (service: string): Part | null =>
-    service === stack.service.name && input.observedAt - rollout.touchedAt < knownAfterMs(config)
+    service === stack.service.name && input.observedAt - rollout.touchedAt < judgeableAfterMs(config)
       ? tooSoon(input, rollout.touchedAt, config)
       : null
-  const seen = services.flatMap(each => [
-    ...judgeService(each, span, config),
+  const judged = services.flatMap(each => [
+    ...judgeErrors(each, span, config),
     judgeTraffic(each, span, config, () => quiet(each.service)),
   ])
-  const parts = [...seen, ...unseen(services, config)]
-  return conclude(parts, {
-    inSync: `${services.map(told).join('; ')}: in the ${span}`,
+  return conclude([...judged, ...notObserved(services, config)], {
+    inSync: `${services.map(describeCounts).join('; ')} (${span}).`,
     fix(differences) {
       const worst = services.find(({ service }) => differences.some(({ path }) => path.startsWith(`${service}.`)))
       return worst ? readLogs(stack, worst.service, window) : null
@@ -69,52 +67,60 @@ function judgeWindow(input: Input, { rollout, window, services }: Judged, config
   })
 }
 
-function unseen(services: readonly ServiceTelemetry[], config: AfterRolloutConfig): Part[] {
+function notObserved(services: readonly ServiceTelemetry[], config: AfterRolloutConfig): Part[] {
   return config.services
     .filter(wanted => !services.some(({ service }) => service === wanted))
-    .map(wanted => unproven({ code: 'BUG', message: `${wanted}: what it did was not looked at` }))
+    .map(wanted => cannotJudge({ code: 'BUG', message: `telemetry of service ${wanted} was not read` }))
 }
 
-function told({ service, after }: ServiceTelemetry): string {
-  const { requests, serverErrors, errorLogs } = after
-  return `${service} ${requests === 0 ? 'had no traffic' : `answered ${requests} requests`}, ${serverErrors} with 5xx, ${errorLogs} ERROR logs`
+function describeCounts({ service, after: { requests, serverErrors, errorLogs } }: ServiceTelemetry): string {
+  return `${service}: ${count(requests, 'request')}, ${count(serverErrors, 'server error')}, ${count(errorLogs, 'ERROR log')}`
 }
 
-function judgeService({ service, after, before }: ServiceTelemetry, span: string, config: AfterRolloutConfig): Part[] {
-  const unknownBefore = before.requests === 0 && before.errorLogs === 0
-  const more = (what: 'serverErrors' | 'errorLogs', words: string, allowed: number): Part => {
+/** `1 request`, `1,230 requests`. */
+function count(amount: number, noun: string): string {
+  return `${amount.toLocaleString('en-US')} ${noun}${amount === 1 ? '' : 's'}`
+}
+
+function judgeErrors({ service, after, before }: ServiceTelemetry, span: string, config: AfterRolloutConfig): Part[] {
+  const noBaseline = before.requests === 0 && before.errorLogs === 0
+  const judge = (what: 'serverErrors' | 'errorLogs', noun: string, allowed: number): Part => {
     if (after[what] - before[what] <= allowed) return inSync
-    const found = `${service}: ${after[what]} ${words} in the ${span}`
-    if (unknownBefore) {
-      const message = `${found}, and nothing is known of as long before the rollout: it cannot be told whether they are new`
-      return unproven({ code: 'NO_TRAFFIC', message })
+    const found = `Service ${service} had ${count(after[what], noun)} ${span}`
+    if (noBaseline) {
+      const message = `${found}, but there is no data from before the rollout: it is unknown whether they are new`
+      return cannotJudge({ code: 'NO_TRAFFIC', message })
     }
-    return differs('drifted', `${found}, ${before[what]} in as long before the rollout`, {
-      path: `${service}.${what}`,
-      kind: 'changed',
-      expected: `at most ${before[what] + allowed}`,
-      actual: String(after[what]),
-    })
+    return differs(
+      'drifted',
+      `${found}, and ${before[what].toLocaleString('en-US')} in an equal time before the rollout.`,
+      {
+        path: `${service}.${what}`,
+        kind: 'changed',
+        expected: `at most ${before[what] + allowed}`,
+        actual: String(after[what]),
+      },
+    )
   }
-  const note = `${service}: nothing is known of as long before the rollout: held against the allowed numbers alone`
+  const note = `Service ${service} has no data from before the rollout. Only the allowed numbers of errors were applied.`
   return [
-    more('serverErrors', '5xx responses', config.maxNewServerErrors),
-    more('errorLogs', 'ERROR logs', config.maxNewErrorLogs),
-    unknownBefore ? { status: 'in_sync', notes: [note] } : inSync,
+    judge('serverErrors', 'server error', config.maxNewServerErrors),
+    judge('errorLogs', 'ERROR log', config.maxNewErrorLogs),
+    noBaseline ? { status: 'in_sync', notes: [note] } : inSync,
   ]
 }
 
-/** Where nobody asks, nothing can fail. Traffic that may just have been moved, `quiet` says, is given time to come. */
+/** Too little traffic proves nothing. `quiet` gives the result while traffic may only just have been moved. */
 function judgeTraffic(
   { service, after: { requests } }: ServiceTelemetry,
   span: string,
   { minRequests }: AfterRolloutConfig,
   quiet: () => Part | null,
 ): Part {
-  const seen = requests === 0 ? 'no traffic' : `${requests} requests`
+  const found = `Service ${service} had ${requests === 0 ? 'no requests' : count(requests, 'request')} ${span}`
   if (requests < minRequests) {
-    const message = `${service}: ${seen} in the ${span}, at least ${minRequests} would prove something`
-    return quiet() ?? unproven({ code: 'NO_TRAFFIC', message })
+    const message = `${found}; at least ${minRequests.toLocaleString('en-US')} must be seen to judge it`
+    return quiet() ?? cannotJudge({ code: 'NO_TRAFFIC', message })
   }
-  return requests === 0 ? { status: 'in_sync', notes: [`${service}: ${seen} in the ${span}`] } : inSync
+  return requests === 0 ? { status: 'in_sync', notes: [`${found}.`] } : inSync
 }

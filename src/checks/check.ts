@@ -17,7 +17,7 @@ export const checkKinds = [
 
 export type CheckKind = (typeof checkKinds)[number]
 
-/** What the probes saw, all in the same cycle: those that a check needs, and those that it uses and that answered. */
+/** The observations of one cycle: of the probes that a check needs, and of those that it uses, unless they failed. */
 export type Observations<Needed extends ProbeKind, Used extends ProbeKind = never> = {
   readonly [kind in Needed]: Observed[kind]
 } & { readonly [kind in Used]?: Observed[kind] }
@@ -26,26 +26,26 @@ export interface CheckInput<Needed extends ProbeKind, Used extends ProbeKind = n
   readonly stack: Stack
   readonly config: Config
   readonly observed: Observations<Needed, Used>
-  /** When the oldest of the looks was taken: the only "now" that a check knows. */
+  /** The time of the oldest observation: a check knows no other "now". */
   readonly observedAt: EpochMs
 }
 
-/** `Check` alone is any check. */
+/** `Check` without type arguments is any check. */
 export interface Check<
   Needed extends ProbeKind = ProbeKind,
   Used extends ProbeKind = ProbeKind extends Needed ? ProbeKind : never,
 > {
   readonly kind: CheckKind
-  /** Without these the check is not judged. */
+  /** Probes that the check requires. If one fails, the check is not judged. */
   readonly needs: readonly Needed[]
-  /** Without these it is judged all the same. */
+  /** Optional probes. */
   readonly uses?: readonly Used[]
-  /** Whether the config asks for this check. */
+  /** Whether the stack configures this check. */
   appliesTo(stack: Stack): boolean
-  /** Whether time alone makes nothing else of what it finds in sync, as long as the same is seen. */
+  /** True if the finding `in_sync` stays valid as long as the observations are equal, whatever the time. */
   readonly inSyncLasts?: true
-  /** Judges one invariant. Pure: the same input gives the same finding. */
+  /** Judges the observations. Pure: equal input gives an equal finding. */
   judge(input: CheckInput<Needed, Used>): Finding
-  /** The same in steps of a few milliseconds at most, of a check that may have much to judge. */
+  /** `judge` in slices of a few milliseconds, for a check that may take long. */
   judgeInSteps?(input: CheckInput<Needed, Used>): SlicedWork<Finding>
 }

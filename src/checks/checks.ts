@@ -9,7 +9,7 @@ import { roleGrants } from './role-grants.ts'
 import { schema } from './schema.ts'
 import { serviceImage } from './service-image.ts'
 
-/** Every check, in the order in which reports show them. */
+/** All checks, in the order of reports. */
 export const checks: readonly Check[] = [
   serviceImage,
   jobImage,
@@ -21,7 +21,7 @@ export const checks: readonly Check[] = [
   httpContract,
 ]
 
-/** The checks that the config asks for of a stack. */
+/** The checks that a stack configures. */
 export function checksOf(stack: Stack): Check[] {
   return checks.filter(check => check.appliesTo(stack))
 }

@@ -1,4 +1,4 @@
-import type { Doubt } from '../release/doubt.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Status } from './status.ts'
 
 export const differenceKinds = ['missing', 'unexpected', 'changed'] as const
@@ -11,27 +11,33 @@ export interface Difference {
   readonly kind: DifferenceKind
   readonly expected: string | null
   readonly actual: string | null
-  /** How it came to be, where that is known: who changed it last and when, or the route of a privilege. */
+  /** The origin, if known: who changed it last and when, or how a role got a privilege. */
   readonly via: string | null
-  /** Where one difference stands for many objects: which, up to a bound that the notes state. */
+  /** The objects that one difference covers, up to a limit that the notes state. */
   readonly objects?: readonly string[]
 }
 
-/** How many differences a finding tells one by one. */
-export const mostDifferences = 1000
+/** A finding lists at most this many differences. */
+export const maxDifferences = 1000
 
-/** What a check says. */
+/** The result of a check. */
 export interface Finding {
   readonly status: Status
-  /** One sentence: what an on-call person needs. */
+  /** Full sentences for the on-call person. */
   readonly summary: string
   readonly differences: readonly Difference[]
-  /** What a reader should know although it is no difference. */
+  /** What the reader should know besides the differences. Full sentences. */
   readonly notes: readonly string[]
-  /** A command that mends it and can be pasted, or null. */
+  /** A shell command that fixes it, or null. */
   readonly fix: string | null
-  /** Set when something could not be proven. */
-  readonly doubt: Doubt | null
-  /** The paths of the differences that no rollout explains any longer: what `drifted` rests on. */
+  /** Set if something could not be judged. */
+  readonly doubt: UnknownReason | null
+  /** The paths of the differences that no rollout explains: the reason for `drifted`. */
   readonly proven: readonly string[]
+}
+
+/** An error message as a sentence: `no credentials` becomes `No credentials.` A name at the start keeps its case. */
+export function toSentence(message: string): string {
+  const start = /^[a-z]+ /.test(message) ? message.charAt(0).toUpperCase() + message.slice(1) : message
+  return /[.!?]$/.test(start) ? start : `${start}.`
 }

@@ -7,18 +7,16 @@ import type { Window } from '../release/rollout-telemetry.ts'
 
 type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
 
-/** A word as a POSIX shell takes it, quoted only where that is needed. */
+/** Quotes a word for a POSIX shell, only if needed. */
 export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_\-./:=@%+,^]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** A word in pieces, as `splitSecrets` makes them. */
+/** The result of `splitSecrets`: every second piece is a secret. */
 type Pieces = readonly string[]
 
-/**
- * A command line that can be pasted, and shows no secret: whoever pastes it has that in `$PASSWORD`, or the shell refuses.
- */
-export function commandLine(...words: readonly (string | Pieces)[]): string {
+/** A shell command without secrets: it reads them from `$PASSWORD`, and fails if that is not set. */
+export function formatCommand(...words: readonly (string | Pieces)[]): string {
   const variables = new Map<string, string>()
   const variableOf = (secret: string) => {
     const known = variables.get(secret) ?? `PASSWORD${variables.size === 0 ? '' : `_${variables.size + 1}`}`
@@ -38,14 +36,13 @@ function quotePieces(pieces: Pieces, variableOf: (secret: string) => string): st
 }
 
 /**
- * Sets the job's image, and its command and args where the config has them; no args only where `clearArgs` says that
- * there are some. `image` null: leave it.
+ * Sets the image of the job (unless null), and its configured command and args. Empty args are set only if `clearArgs`
+ * says that the job has some.
  */
 export function updateJob(stack: JobStack, image: string | null, clearArgs = false): string {
   const { job } = stack
-  return commandLine(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'jobs',
     'update',
     job.name,
@@ -53,11 +50,10 @@ export function updateJob(stack: JobStack, image: string | null, clearArgs = fal
     ...(image === null ? [] : ['--image', image]),
     ...listFlag('--command', job.command),
     ...(job.args?.length || clearArgs ? listFlag('--args', job.args) : []),
-    ...place(stack),
   )
 }
 
-/** The way back to the image that the job had, and to the command and args where these are given. */
+/** Restores the previous image of the job, and its command and args unless null. */
 export function restoreJob(
   stack: JobStack,
   { image, command, args }: Pick<JobStack['job'], 'command' | 'args'> & { readonly image: string },
@@ -65,28 +61,27 @@ export function restoreJob(
   return updateJob({ ...stack, job: { ...stack.job, command, args } }, image, args !== null)
 }
 
-/** Locks the job to the image that serves, executes it and checks again. */
+/** Sets the job to the image in service, executes it and checks again. */
 export function migrateStack(stack: Stack): string {
-  return commandLine('driftwatch', 'migrate', '--stack', stack.name)
+  return formatCommand('driftwatch', 'migrate', '--stack', stack.name)
 }
 
-/** Deploys an image, migrates with it and judges. */
+/** Deploys an image, migrates with it and checks. */
 export function deployStack(stack: Stack, image: string, noTraffic = false): string {
   const flags = noTraffic ? ['--no-traffic'] : []
-  return commandLine('driftwatch', 'deploy', '--stack', stack.name, '--image', image, ...flags)
+  return formatCommand('driftwatch', 'deploy', '--stack', stack.name, '--image', image, ...flags)
 }
 
-/** Judges again; waits so long at most for what is pending. */
+/** Checks again, and waits at most `waitMs` for a final result. */
 export function checkStack(stack: Stack, waitMs: number | null = null): string {
   const wait = waitMs === null ? [] : ['--wait', exactDuration(waitMs)]
-  return commandLine('driftwatch', 'check', '--stack', stack.name, ...wait)
+  return formatCommand('driftwatch', 'check', '--stack', stack.name, ...wait)
 }
 
 export function createJob(stack: JobStack, image: string): string {
   const { job } = stack
-  return commandLine(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'jobs',
     'create',
     job.name,
@@ -94,78 +89,66 @@ export function createJob(stack: JobStack, image: string): string {
     image,
     ...listFlag('--command', job.command),
     ...(job.args?.length ? listFlag('--args', job.args) : []),
-    ...place(stack),
   )
 }
 
 export function executeJob(stack: JobStack): string {
-  return commandLine('gcloud', 'run', 'jobs', 'execute', stack.job.name, '--wait', ...place(stack))
+  return gcloudRun(stack, 'jobs', 'execute', stack.job.name, '--wait')
 }
 
 export function cancelExecution(stack: Stack, execution: string): string {
-  return commandLine('gcloud', 'run', 'jobs', 'executions', 'cancel', execution, ...place(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'cancel', execution)
 }
 
 export function listExecutions(stack: JobStack): string {
-  return commandLine('gcloud', 'run', 'jobs', 'executions', 'list', '--job', stack.job.name, ...place(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'list', '--job', stack.job.name)
 }
 
 export function describeExecution(stack: Stack, execution: string): string {
-  return commandLine('gcloud', 'run', 'jobs', 'executions', 'describe', execution, ...place(stack))
+  return gcloudRun(stack, 'jobs', 'executions', 'describe', execution)
 }
 
-/** Makes a revision of `image`, and puts it into the template. */
+/** Sets the image of the service template, which creates a revision. */
 export function updateService(stack: Stack, image: string): string {
   const { name, container } = stack.service
-  return commandLine(
-    'gcloud',
-    'run',
+  return gcloudRun(
+    stack,
     'services',
     'update',
     name,
     ...(container === null ? [] : ['--container', container]),
     '--image',
     image,
-    ...place(stack),
   )
 }
 
 export function deployService(stack: Stack, image: string): string {
-  return commandLine('gcloud', 'run', 'deploy', stack.service.name, '--image', image, ...place(stack))
+  return gcloudRun(stack, 'deploy', stack.service.name, '--image', image)
 }
 
 export function sendTrafficToLatest(stack: Stack): string {
-  return commandLine('gcloud', 'run', 'services', 'update-traffic', stack.service.name, '--to-latest', ...place(stack))
+  return gcloudRun(stack, 'services', 'update-traffic', stack.service.name, '--to-latest')
 }
 
-/** Back to a revision that is there. */
+/** Sends all traffic to an existing revision. */
 export function sendTrafficTo(stack: Stack, revision: string): string {
   const { name } = stack.service
-  return commandLine(
-    'gcloud',
-    'run',
-    'services',
-    'update-traffic',
-    name,
-    '--to-revisions',
-    `${revision}=100`,
-    ...place(stack),
-  )
+  return gcloudRun(stack, 'services', 'update-traffic', name, '--to-revisions', `${revision}=100`)
 }
 
 export function describeService(stack: Stack): string {
-  return commandLine('gcloud', 'run', 'services', 'describe', stack.service.name, ...place(stack))
+  return gcloudRun(stack, 'services', 'describe', stack.service.name)
 }
 
 export function describeRevision(stack: Stack, revision: string): string {
-  return commandLine('gcloud', 'run', 'revisions', 'describe', revision, ...place(stack))
+  return gcloudRun(stack, 'revisions', 'describe', revision)
 }
 
 export function listRevisions(stack: Stack): string {
-  return commandLine('gcloud', 'run', 'revisions', 'list', '--service', stack.service.name, ...place(stack))
+  return gcloudRun(stack, 'revisions', 'list', '--service', stack.service.name)
 }
 
-/** Shows what a request of the contract meets. The token is to be had by whoever runs it. */
+/** Sends a request of the contract. The user provides the token. */
 export function sendRequest(
   { url, bearerToken, identityTokenAudience }: HttpContractConfig,
   { path }: HttpRequestConfig,
@@ -177,7 +160,7 @@ export function sendRequest(
   return `curl -sS -i${header} ${shellQuote(url + path)}`
 }
 
-/** What a service logged of what failed in a window. */
+/** Reads the log entries of failures in a window. */
 export function readLogs(stack: Stack, service: string, { from, to }: Window): string {
   const filter = [
     'resource.type="cloud_run_revision"',
@@ -187,13 +170,13 @@ export function readLogs(stack: Stack, service: string, { from, to }: Window): s
     `timestamp>="${formatTime(from)}"`,
     `timestamp<"${formatTime(to)}"`,
   ].join(' AND ')
-  return commandLine('gcloud', 'logging', 'read', filter, '--project', stack.project, '--limit', '50')
+  return formatCommand('gcloud', 'logging', 'read', filter, '--project', stack.project, '--limit', '50')
 }
 
-/** The images of a repository with their tags, the newest first; null where gcloud does not know the registry. */
+/** Lists the images of a repository with their tags, newest first; null if gcloud does not support the registry. */
 export function listImages(repository: string): string | null {
   if (!isArtifactRegistry(repository)) return null
-  return commandLine(
+  return formatCommand(
     'gcloud',
     'artifacts',
     'docker',
@@ -205,20 +188,20 @@ export function listImages(repository: string): string | null {
   )
 }
 
-/** Points a tag at an image; null where gcloud does not know the registry. */
+/** Points a tag to an image; null if gcloud does not support the registry. */
 export function addTag(image: string, tag: string): string | null {
-  return isArtifactRegistry(tag) ? commandLine('gcloud', 'artifacts', 'docker', 'tags', 'add', image, tag) : null
+  return isArtifactRegistry(tag) ? formatCommand('gcloud', 'artifacts', 'docker', 'tags', 'add', image, tag) : null
 }
 
 function isArtifactRegistry(repository: string): boolean {
   return /^[a-z0-9-]+-docker\.pkg\.dev\//.test(repository)
 }
 
-function place(stack: Stack): string[] {
-  return ['--region', stack.region, '--project', stack.project]
+function gcloudRun({ region, project }: Stack, ...words: readonly (string | Pieces)[]): string {
+  return formatCommand('gcloud', 'run', ...words, '--region', region, '--project', project)
 }
 
-/** gcloud splits lists at commas, unless the value begins with another delimiter: `^|^a,b|c`. Null: not judged, so not set. */
+/** gcloud splits lists at commas, unless the value begins with another delimiter: `^|^a,b|c`. No flag for null. */
 function listFlag(flag: string, values: readonly string[] | null): (string | Pieces)[] {
   if (values === null) return []
   const delimiter = [',', '|', ';', '#', '~'].find(each => values.every(value => !value.includes(each))) ?? '\u001f'

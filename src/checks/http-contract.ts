@@ -7,11 +7,11 @@ import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
 import type { Difference } from './finding.ts'
 import { sendRequest } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
 type Answered = Extract<HttpAnswer, { readonly kind: 'answered' }>
 
-/** Every request of the contract is answered in time, with the status, and with what must hold of the document. */
+/** Every request of the contract gets its status in time, and a document that fulfils the assertions. */
 export const httpContract: Check<'http'> = {
   kind: 'http-contract',
   needs: ['http'],
@@ -21,7 +21,7 @@ export const httpContract: Check<'http'> = {
     const { requests } = contract
     const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name)))
     return conclude(parts, {
-      inSync: `${requests.map(({ name }) => name).join(', ')}: answered as the contract says`,
+      inSync: `All requests match the contract: ${requests.map(({ name }) => name).join(', ')}.`,
       fix: differences => fixFor(contract, differences),
     })
   },
@@ -34,36 +34,37 @@ function fixFor(contract: HttpContractConfig, [first]: readonly Difference[]): s
 
 function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined): Part[] {
   const { name, status } = request
-  if (!answer) return [unproven({ code: 'BUG', message: `${name}: no answer was looked at` })]
-  if (answer.kind === 'failed') return [unproven({ code: answer.code, message: `${name}: ${answer.message}` })]
+  if (!answer) return [cannotJudge({ code: 'BUG', message: `request ${name} was not observed` })]
+  if (answer.kind === 'failed')
+    return [cannotJudge({ code: answer.code, message: `request ${name} failed: ${answer.message}` })]
   if (answer.kind === 'silent') return [judgeSilence(request, answer.waitedMs)]
   if (answer.status !== status) return [judgeStatus(request, answer)]
   return [judgeLatency(request, answer), ...judgeDocument(request, answer)]
 }
 
-/** Who is not let in has not seen whether the contract holds. */
+/** A request without access proves nothing about the contract. */
 function judgeStatus({ name, path, status }: HttpRequestConfig, answer: Answered): Part {
   const actual = answer.location === null ? String(answer.status) : `${answer.status} to ${answer.location}`
   if (answer.status === 401 || answer.status === 403) {
     const code = answer.status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED'
-    const message = `${name}: ${path} answers ${actual} to Driftwatch: check its token, or grant roles/run.invoker`
-    return unproven({ code, message })
+    const message = `request ${name} (${path}) was rejected with ${actual}. Check the token of Driftwatch, or grant it roles/run.invoker.`
+    return cannotJudge({ code, message })
   }
-  const summary = `${name}: ${path} answers ${actual} instead of ${status}`
+  const summary = `Request ${name} (${path}) returned ${actual} instead of ${status}.`
   return differs('drifted', summary, { path: `${name}.status`, kind: 'changed', expected: String(status), actual })
 }
 
 function judgeLatency({ name, maxLatencyMs }: HttpRequestConfig, { latencyMs }: Answered): Part {
   if (latencyMs <= maxLatencyMs) return inSync
   const [expected, actual] = [`at most ${formatDuration(maxLatencyMs)}`, `${Math.round(latencyMs)} ms`]
-  const summary = `${name}: the answer took ${actual}, twice; ${formatDuration(maxLatencyMs)} are allowed`
+  const summary = `Request ${name} took ${actual} in the faster of two attempts (limit: ${formatDuration(maxLatencyMs)}).`
   return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
 }
 
-/** What has not come by now took longer than it may, whatever would have come. */
+/** A response that is still incomplete after the limit is late, whatever it may contain. */
 function judgeSilence({ name, maxLatencyMs }: HttpRequestConfig, waitedMs: number): Part {
   const [allowed, waited] = [formatDuration(maxLatencyMs), formatDuration(waitedMs)]
-  const summary = `${name}: no whole answer ${waited} after the request; ${allowed} are allowed`
+  const summary = `Request ${name} had no complete response after ${waited} (limit: ${allowed}).`
   const [expected, actual] = [`at most ${allowed}`, `more than ${waited}`]
   return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
 }
@@ -71,7 +72,7 @@ function judgeSilence({ name, maxLatencyMs }: HttpRequestConfig, waitedMs: numbe
 function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered): Part[] {
   if (expect.length === 0) return []
   if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value))
-  const summary = `${name}: the answer is ${document.what}, and not the JSON document of the contract`
+  const summary = `Request ${name} returned ${document.what} instead of a JSON document.`
   const difference = {
     path: `${name}.body`,
     kind: 'changed',
@@ -86,26 +87,27 @@ function judgeAssertion(name: string, assertion: Assertion, document: unknown): 
   const path = `${name}#${at}`
   const pointed = followPointer(document, at)
   const place = at === '' ? 'the document' : at
+  const expected = describeAssertion(assertion)
   if (pointed.kind === 'nothing') {
     if (!present) return inSync
-    const effectiveRoles = pointed.upTo === '' ? 'not even its first step' : `only ${pointed.upTo}`
-    const summary = `${name}: there is nothing at ${place}, ${effectiveRoles} is there`
-    return differs('drifted', summary, { path, kind: 'missing', expected: wish(assertion), actual: null })
+    const existing = pointed.upTo === '' ? '' : `; only ${pointed.upTo} exists`
+    const summary = `The response of ${name} has no value at ${place}${existing}.`
+    return differs('drifted', summary, { path, kind: 'missing', expected, actual: null })
   }
-  const actual = show(assertion, pointed.value)
+  const actual = showValue(assertion, pointed.value)
   if (!present) {
-    const summary = `${name}: there is something at ${place}, where nothing may be`
+    const summary = `The response of ${name} has a value at ${place}, which must be absent.`
     return differs('drifted', summary, { path, kind: 'unexpected', expected: null, actual })
   }
-  if (holds(assertion, pointed.value)) return inSync
-  const summary = `${name}: ${place} is ${actual}, and not ${wish(assertion)}`
-  return differs('drifted', summary, { path, kind: 'changed', expected: wish(assertion), actual })
+  if (isFulfilled(assertion, pointed.value)) return inSync
+  const summary = `In the response of ${name}, ${place} is ${actual}; expected a value ${expected}.`
+  return differs('drifted', summary, { path, kind: 'changed', expected, actual })
 }
 
-/** A longer text is matched as far as this. */
+/** Patterns are matched against at most this many characters. */
 const longestMatched = 10_000
 
-function holds({ type, equal, matches }: Assertion, value: unknown): boolean {
+function isFulfilled({ type, equal, matches }: Assertion, value: unknown): boolean {
   const text = typeof value === 'string' ? value : JSON.stringify(value)
   if (type !== null && !isOfType(type, value)) return false
   if (equal !== null && text !== equal) return false
@@ -119,7 +121,7 @@ function isOfType(type: NonNullable<Assertion['type']>, value: unknown): boolean
   return type === 'integer' ? Number.isInteger(value) : typeof value === type
 }
 
-function wish({ type, equal, matches }: Assertion): string {
+function describeAssertion({ type, equal, matches }: Assertion): string {
   const words = [
     type !== null && `of type ${type}`,
     equal !== null && `equal to ${equal}`,
@@ -131,10 +133,10 @@ function wish({ type, equal, matches }: Assertion): string {
 const longestShown = 60
 
 /**
- * What is there, as far as it may be shown: the type alone, and the value of a scalar only where the assertion is about
- * its value. The document is not ours to publish.
+ * Shows the type only, and the value of a scalar only if the assertion is about its value: the document may be
+ * confidential.
  */
-function show({ equal, matches }: Assertion, value: unknown): string {
+function showValue({ equal, matches }: Assertion, value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return 'an object'

@@ -2,20 +2,19 @@ import { formatTime } from '../clock.ts'
 import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
-import type { LaneTag, NamedImage } from '../release/lanes.ts'
+import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import { readRelease } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Difference } from './finding.ts'
+import { type Difference, toSentence } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
-import { whatServes } from './parts/what-serves.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
+import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
 
 /**
- * The tags of each lane exist where they must, and point to nothing that a lane holds which they exclude; and the registry
- * holds every image that the service and the job name.
+ * A release lane is a repository with tags of its own. Required tags exist, no tag points to an image of a lane that its
+ * lane excludes, and the registry has every image that the service and the job name.
  */
 export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
   kind: 'image-lanes',
@@ -24,60 +23,68 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
   judge(input) {
     const { tags, named } = input.observed.lanes
     const lanes = input.stack.lanes ?? []
-    const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...unseen(lanes, tags), ...named.map(judgeNamed)]
+    const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...notObserved(lanes, tags), ...named.map(judgeNamed)]
     return conclude(parts, {
-      inSync: sentence(tags, named),
+      inSync: describeInSync(tags, named),
       fix: differences => fixFor(input, differences),
     })
   },
 }
 
-function sentence(tags: readonly LaneTag[], named: readonly NamedImage[]): string {
-  const there = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
-  const lanes = there.length > 0 ? `${there.join(', ')} in its own lane` : 'no lane has a tag'
-  return named.length > 0 ? `${lanes}; the registry holds what the service and the job name` : lanes
+function describeInSync(tags: readonly LaneTag[], named: readonly ReferencedImage[]): string {
+  const existing = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)
+  const lanes =
+    existing.length > 0
+      ? `No release lane has an image of another lane (tags ${existing.join(', ')}).`
+      : 'No tag of a release lane exists.'
+  return named.length > 0 ? `${lanes} The registry has every image that the service and the job use.` : lanes
 }
 
-function judgeTag(seen: LaneTag, lanes: readonly LaneConfig[]): Part[] {
-  const { answer, repository, tag } = seen
-  if (answer.kind === 'failed') return [unproven({ code: answer.code, message: answer.message })]
-  const doubts = seen.doubts.map(doubt => unproven(doubt))
-  if (answer.kind !== 'absent') return [...judgeContents(seen), ...doubts]
+function judgeTag(observed: LaneTag, lanes: readonly LaneConfig[]): Part[] {
+  const { answer, repository, tag } = observed
+  if (answer.kind === 'failed') return [cannotJudge({ code: answer.code, message: answer.message })]
+  const doubts = observed.unknowns.map(doubt => cannotJudge(doubt))
+  if (answer.kind !== 'absent') return [...judgeContents(observed), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
-  if (!required) return [{ status: 'in_sync', notes: [`there is no ${repository}:${tag}`] }, ...doubts]
-  const missing = differs('drifted', `${shortImageOf(seen)} does not exist, and its lane needs it`, {
-    path: pathOf(seen),
-    kind: 'missing',
-    expected: `${repository}:${tag}`,
-    actual: null,
-  })
+  if (!required) return [{ status: 'in_sync', notes: [`Tag ${repository}:${tag} does not exist.`] }, ...doubts]
+  const missing = differs(
+    'drifted',
+    `Tag ${shortImageOf(observed)} does not exist, but its release lane requires it.`,
+    {
+      path: pathOf(observed),
+      kind: 'missing',
+      expected: `${repository}:${tag}`,
+      actual: null,
+    },
+  )
   return [missing, ...doubts]
 }
 
-function unseen(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] {
+function notObserved(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] {
   return lanes.flatMap(({ repository, tags: wanted }) =>
     wanted
-      .filter(tag => !tags.some(seen => seen.repository === repository && seen.tag === tag))
-      .map(tag => unproven({ code: 'BUG', message: `${repository}:${tag} was not looked at` })),
+      .filter(tag => !tags.some(each => each.repository === repository && each.tag === tag))
+      .map(tag => cannotJudge({ code: 'BUG', message: `tag ${repository}:${tag} was not read` })),
   )
 }
 
-/** One difference for each lane that is broken into, however many images of it the tag holds. */
-function judgeContents(seen: LaneTag): Part[] {
-  const astray = seen.sightings.filter(({ answer }) => answer.kind === 'digest')
-  const broken = [...Map.groupBy(astray, ({ repository }) => repository)].map(([repository, found]) => {
+/** One difference per foreign lane, however many of its images the tag holds. */
+function judgeContents(observed: LaneTag): Part[] {
+  const foreign = observed.presences.filter(({ answer }) => answer.kind === 'digest')
+  const wrong = [...Map.groupBy(foreign, ({ repository }) => repository)].map(([repository, found]) => {
     const [first] = found
     const actual = `${repository}@${first?.digest}`
-    const summary = `${shortImageOf(seen)} points to an image of ${shortRepository(repository)}, another lane`
+    const summary = `Tag ${shortImageOf(observed)} points to an image of another release lane, ${shortRepository(repository)}.`
     const expected = `no image of ${repository}`
-    return differs('drifted', summary, { path: pathOf(seen), kind: 'changed', expected, actual, via: via(seen.origin) })
+    const via = describeOrigin(observed.origin)
+    return differs('drifted', summary, { path: pathOf(observed), kind: 'changed', expected, actual, via })
   })
-  const failed = seen.sightings.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
-  return [...broken, ...failed.map(({ code, message }) => unproven({ code, message })), inSync]
+  const failed = observed.presences.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
+  return [...wrong, ...failed.map(({ code, message }) => cannotJudge({ code, message })), inSync]
 }
 
-/** What the registry and the builder tell. Who moved the tag only the audit log knows. */
-function via(origin: ImageProvenance | null): string {
+/** What the registry and the builder recorded. Only the audit log shows who moved the tag. */
+function describeOrigin(origin: ImageProvenance | null): string {
   const { uploadedAt = null, created = null, source = null, revision = null } = origin ?? {}
   const words = [
     uploadedAt !== null && `uploaded at ${formatTime(uploadedAt)}`,
@@ -85,46 +92,47 @@ function via(origin: ImageProvenance | null): string {
     source !== null && `from ${source}`,
     revision !== null && `at revision ${revision}`,
   ].filter(word => word)
-  return [...words, 'who moved the tag is in the audit log of the registry'].join(', ')
+  return `${[...words, ''].join(', ')}the audit log of the registry shows who moved the tag`
 }
 
-function judgeNamed({ path, subject, image, answer }: NamedImage): Part {
-  if (answer.kind === 'failed') return unproven({ code: answer.code, message: answer.message })
+function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
+  if (answer.kind === 'failed') return cannotJudge({ code: answer.code, message: answer.message })
   if (answer.kind !== 'absent') return inSync
-  const summary = `${subject} names ${shortImage(image)}, which the registry does not hold: ${consequences[path]}`
+  const summary = toSentence(
+    `${subject} uses ${shortImage(image)}, which the registry does not have: ${consequences[path]}`,
+  )
   return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })
 }
 
-const consequences: Readonly<Record<NamedImage['path'], string>> = {
-  'service.image': 'the next revision of it fails',
-  'revision.image': 'a cold start of it may fail, and going back to it does',
-  'job.image': 'its next execution fails',
+const consequences: Readonly<Record<ReferencedImage['path'], string>> = {
+  'service.image': 'its next revision will fail',
+  'revision.image': 'a cold start may fail, and a rollback to it will',
+  'job.image': 'its next execution will fail',
 }
 
-/** What is missing is put back where that is known to be right; else the images are listed, to choose from. */
+/** Restores what is missing if the right image is known; else lists the images to choose from. */
 function fixFor({ stack, observed }: Input, differences: readonly Difference[]): string | null {
   const missing = (path: string) => differences.some(difference => difference.path === path)
-  const serves = heldServingImage(stack, observed)
-  if (serves && stack.job && missing('job.image') && !missing('revision.image')) return migrateStack(stack)
-  if (serves && missing('service.image') && !missing('revision.image')) return deployStack(stack, pinnedImage(serves))
+  const serving = findAvailableServingImage(stack, observed)
+  if (serving && stack.job && missing('job.image') && !missing('revision.image')) return migrateStack(stack)
+  if (serving && missing('service.image') && !missing('revision.image')) return deployStack(stack, pinnedImage(serving))
   const lane = observed.lanes.tags.find(tag => differences.some(({ path }) => path === pathOf(tag)))
   if (lane) {
-    if (lane.answer.kind === 'absent' && serves?.repository === lane.repository)
-      return addTag(pinnedImage(serves), `${lane.repository}:${lane.tag}`)
+    if (lane.answer.kind === 'absent' && serving?.repository === lane.repository)
+      return addTag(pinnedImage(serving), `${lane.repository}:${lane.tag}`)
     return listImages(lane.repository)
   }
   const named = observed.lanes.named.find(({ path }) => missing(path))
   return named ? listImages(named.image.repository) : null
 }
 
-/** The image that serves, by its digest, where the registry still holds it. */
-function heldServingImage(stack: Stack, { service, lanes }: Input['observed']) {
-  const release = service && readRelease(service.service, service.revisions, stack.service.container)
-  const serves = whatServes(stack, release)
-  if (serves.kind !== 'side' || serves.side.image.digest === null) return null
-  const held = (answer: RegistryAnswer) => answer.kind === 'digest'
-  const { digest } = serves.side.image
-  return lanes.named.some(({ image, answer }) => image.digest === digest && held(answer)) ? serves.side.image : null
+/** The image in service, if the registry still has its digest. */
+function findAvailableServingImage(stack: Stack, { service, lanes }: Input['observed']) {
+  const serving = findServingImage(stack, service?.release ?? null)
+  if (serving.kind !== 'known' || serving.side.image.digest === null) return null
+  const isHeld = (answer: RegistryAnswer) => answer.kind === 'digest'
+  const { digest } = serving.side.image
+  return lanes.named.some(({ image, answer }) => image.digest === digest && isHeld(answer)) ? serving.side.image : null
 }
 
 function pathOf({ repository, tag }: LaneTag): string {

@@ -3,26 +3,26 @@ import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import { laterOf, type Release, readRelease, serviceChangedAt, sightJob } from '../release/release.ts'
+import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
-import { migrateFix } from './migrate-fix.ts'
 import {
-  changedBy,
-  explainable,
+  applyGrace,
+  describeLastChange,
   judgeContainer,
   judgeImages,
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
-import { isAllowedImage, whatServes } from './parts/what-serves.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
+import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
+import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }
 
-/** The job would run the image that serves, with the command and args of the config; its last update did not fail. */
+/** The job would run the image in service, with the configured command and args. Its last update did not fail. */
 export const jobImage: Check<'service' | 'job' | 'registry'> = {
   kind: 'job-image',
   needs: ['service', 'job', 'registry'],
@@ -31,29 +31,29 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
   judge(input) {
     const { service: observed, job } = input.observed
     const stack = input.stack as JobStack
-    const release = observed && readRelease(observed.service, observed.revisions, stack.service.container)
+    const release = observed?.release ?? null
     return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release, input.observed.registry)
   },
 }
 
 function jobMissing(stack: JobStack, release: Release | null, answers: RegistryAnswers): Finding {
   const { name } = stack.job
-  const summary = `Cloud Run has no job ${name} in ${stack.region} of project ${stack.project}`
+  const summary = `Cloud Run has no job ${name} in ${stack.region}, project ${stack.project}.`
   const part = differs('drifted', summary, { path: 'job', kind: 'missing', expected: name, actual: null })
-  const serves = whatServes(stack, release)
+  const serving = findServingImage(stack, release)
   return conclude([part], {
     inSync: '',
     fix: () =>
-      serves.kind === 'side' && isAllowedImage(stack, serves.side.image)
-        ? createJob(stack, pinnedImage(knownImage(serves.side, answers)))
+      serving.kind === 'known' && isAllowedImage(stack, serving.side.image)
+        ? createJob(stack, pinnedImage(knownImage(serving.side, answers)))
         : null,
   })
 }
 
 function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | null): Finding {
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
-  const serves = whatServes(stack, release)
-  const sighting = sightJob(job, release, stack.job.container)
+  const serving = findServingImage(stack, release)
+  const image = readJobImage(job, release, stack.job.container)
   const subject = `job ${job.name}`
   const parts: Part[] = [
     judgeLastChange(
@@ -61,23 +61,29 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       { subject, change: 'update', failedPath: 'job.update', reconcilingPath: 'job.reconciling' },
       grace,
     ),
-    judgeContainer(sighting, stack.job.container, 'job.container', subject),
-    serves.kind === 'doubt' ? unproven(serves.doubt) : inSync,
+    judgeContainer(image, stack.job.container, 'job.container', subject),
+    serving.kind === 'doubt' ? cannotJudge(serving.doubt) : inSync,
   ]
-  if (sighting.kind === 'seen' && serves.kind === 'side' && release) {
-    const changedAt = laterOf(serviceChangedAt(release, serves.revision), job.updateTime)
-    const summary = (expected: string, actual: string) => `the job would run ${actual}, the service runs ${expected}`
-    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
-    parts.push(judgeImages(pair, { path: 'job.image', summary, via: changedBy(job) }, explainable(changedAt, grace)))
+  if (image.kind === 'found' && serving.kind === 'known' && release) {
+    const changedAt = laterOf(serviceChangedAt(release, serving.revision), job.updateTime)
+    const summary = (expected: string, actual: string) =>
+      `The migration job would run ${actual}, but the service runs ${expected}.`
+    const pair = { expected: serving.side, actual: image.side, answers: input.observed.registry }
+    parts.push(
+      judgeImages(pair, { path: 'job.image', summary, via: describeLastChange(job) }, applyGrace(changedAt, grace)),
+    )
   }
-  if (sighting.kind === 'seen') parts.push(...judgeEntrypoint(stack, job, sighting.container))
+  if (image.kind === 'found') parts.push(...judgeEntrypoint(stack, job, image.container))
   return conclude(parts, {
-    inSync: serves.kind === 'side' ? `the job would run ${shortImage(serves.side.image)}, which serves` : '',
+    inSync:
+      serving.kind === 'known'
+        ? `The migration job would run ${shortImage(serving.side.image)}, the image in service.`
+        : '',
     fix: differences => fixFor(input, stack, job, release, differences),
   })
 }
 
-/** The service is mended first where it runs what it may not. */
+/** No fix while the service itself runs an image that is not allowed: the service comes first. */
 function fixFor(
   { observed }: Input,
   stack: JobStack,
@@ -85,14 +91,14 @@ function fixFor(
   release: Release | null,
   differences: readonly Difference[],
 ): string | null {
-  const serves = whatServes(stack, release)
-  if (serves.kind === 'side' && !isAllowedImage(stack, serves.side.image)) return null
-  const image = serves.kind === 'side' ? pinnedImage(knownImage(serves.side, observed.registry)) : null
+  const serving = findServingImage(stack, release)
+  if (serving.kind === 'known' && !isAllowedImage(stack, serving.side.image)) return null
+  const image = serving.kind === 'known' ? pinnedImage(knownImage(serving.side, observed.registry)) : null
   const clearArgs = differences.some(({ path }) => path === 'job.args')
-  return migrateFix(stack, release, job) ?? updateJob(stack, image, clearArgs)
+  return suggestMigrate(stack, release, job) ?? updateJob(stack, image, clearArgs)
 }
 
-/** A difference from the config, and so never explained by a rollout. */
+/** A difference from the configuration, which no rollout explains. */
 function judgeEntrypoint(
   stack: JobStack,
   job: Job,
@@ -101,7 +107,7 @@ function judgeEntrypoint(
   return (['command', 'args'] as const).flatMap(what => {
     const expected = stack.job[what]
     if (expected === null) return []
-    const words = { path: `job.${what}`, subject: `job ${job.name}`, what, via: changedBy(job) }
+    const words = { path: `job.${what}`, subject: `job ${job.name}`, what, via: describeLastChange(job) }
     return [judgeWords({ expected, actual: actual[what] }, words, 'drifted')]
   })
 }

@@ -3,50 +3,49 @@ import type { JobConfig, Stack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
-import type { Doubt } from '../release/doubt.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import {
+  type ContainerImage,
   laterOf,
   type Release,
-  readRelease,
-  type Sighting,
+  readExecutionImage,
+  readJobImage,
   serviceChangedAt,
-  sightExecution,
-  sightJob,
 } from '../release/release.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Difference, Finding } from './finding.ts'
+import { type Difference, type Finding, toSentence } from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
-import { migrateFix } from './migrate-fix.ts'
 import {
-  explainable,
-  failure,
+  applyGrace,
+  describeFailure,
   type Grace,
   judgeContainer,
   judgeImages,
   judgeWords,
-  unrecognizedState,
+  reportUnrecognizedState,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
-import { isAllowedImage, whatServes } from './parts/what-serves.ts'
+import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
+import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
+import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 type JobStack = Stack & { readonly job: JobConfig }
 
-/** What there is to judge: the job, and the execution that it names as its latest. */
+/** The job and its latest execution. */
 interface Latest {
   readonly input: Input
   readonly stack: JobStack
   readonly job: Job
   readonly reference: ExecutionReference
-  /** Null: it is no longer kept. */
+  /** Null: Cloud Run no longer has it. */
   readonly execution: Execution | null
   readonly release: Release | null
   readonly grace: Grace
 }
 
-/** The latest execution completed and succeeded, with the image that serves and the command and args of the config. */
+/** The latest execution succeeded, with the image in service and the configured command and args. */
 export const migrationExecution: Check<'service' | 'job' | 'execution' | 'registry'> = {
   kind: 'migration-execution',
   needs: ['service', 'job', 'execution', 'registry'],
@@ -55,55 +54,56 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
   judge(input) {
     const stack = input.stack as JobStack
     const { job, service, execution } = input.observed
-    if (!job) return onlyDoubt('DEPENDS_ON', `job ${stack.job.name} is missing: see job-image`)
-    const release = service && readRelease(service.service, service.revisions, stack.service.container)
+    if (!job)
+      return concludePart(
+        cannotJudge({ code: 'DEPENDS_ON', message: `job ${stack.job.name} does not exist; see job-image` }),
+      )
+    const release = service?.release ?? null
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0
         ? neverRan(stack, job, release)
-        : onlyDoubt('DETAIL_EXPIRED', `job ${job.name} does not name its latest execution`)
+        : concludePart(
+            cannotJudge({ code: 'DETAIL_EXPIRED', message: `job ${job.name} does not report its latest execution` }),
+          )
     const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
-    const seen = execution?.execution ?? null
-    // What another execution did says nothing of the one that the job names.
-    const latest = seen?.name === reference.name ? seen : null
+    const observed = execution?.execution ?? null
+    // The execution that was read may no longer be the latest.
+    const latest = observed?.name === reference.name ? observed : null
     return judgeLatest({ input, stack, job, reference, execution: latest, release, grace })
   },
 }
 
-function onlyDoubt(code: 'DEPENDS_ON' | 'DETAIL_EXPIRED', message: string): Finding {
-  return conclude([unproven({ code, message })], { inSync: '', fix: () => null })
-}
-
 function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
-  const summary = `job ${stack.job.name} has never been executed: the migration did not run`
+  const summary = `Job ${stack.job.name} has never been executed: no migration has run.`
   const part = differs('drifted', summary, {
     path: 'execution',
     kind: 'missing',
-    expected: 'a migration that ran',
+    expected: 'an execution',
     actual: null,
   })
-  return conclude([part], { inSync: '', fix: () => migrateFix(stack, release, job) ?? executeJob(stack) })
+  return conclude([part], { inSync: '', fix: () => suggestMigrate(stack, release, job) ?? executeJob(stack) })
 }
 
 function judgeLatest(latest: Latest): Finding {
   const { stack, execution, reference, release, input } = latest
-  const serves = whatServes(stack, release)
-  const sighting =
+  const serving = findServingImage(stack, release)
+  const image =
     execution &&
-    sightExecution(execution, release, input.observed.execution?.revisionThen ?? null, {
+    readExecutionImage(execution, release, input.observed.execution?.revisionThen ?? null, {
       job: stack.job.container,
       service: stack.service.container,
     })
-  const parts: Part[] = [judgeVerdict(latest), ...(sighting ? judgeWhatRan(latest, sighting) : [expired(latest)])]
+  const parts: Part[] = [judgeVerdict(latest), ...(image ? judgeWhatRan(latest, image) : [expired(latest)])]
   return conclude(parts, {
-    inSync: `${reference.name} succeeded with ${serves.kind === 'side' ? shortImage(serves.side.image) : 'the image'}, which serves`,
+    inSync: `Migration ${reference.name} succeeded with ${serving.kind === 'known' ? `${shortImage(serving.side.image)}, ` : ''}the image in service.`,
     fix: differences => fixFor(latest, differences),
   })
 }
 
 function expired({ job, reference }: Latest): Part {
-  const message = `execution ${reference.name} of job ${job.name} is no longer kept: what it ran cannot be told`
-  return unproven({ code: 'DETAIL_EXPIRED', message })
+  const message = `execution ${reference.name} of job ${job.name} is no longer available: the image that it ran is unknown`
+  return cannotJudge({ code: 'DETAIL_EXPIRED', message })
 }
 
 function judgeVerdict(latest: Latest): Part {
@@ -114,102 +114,106 @@ function judgeVerdict(latest: Latest): Part {
       return inSync
     case 'failed':
     case 'cancelled': {
-      const actual = [verdict.kind, execution && taskCounts(execution), verdict.reason && failure(verdict.reason)]
+      const actual = [
+        verdict.kind,
+        execution && describeTasks(execution),
+        verdict.reason && describeFailure(verdict.reason),
+      ]
         .filter(text => text)
         .join(': ')
-      const summary = `the latest migration ${reference.name} ${verdict.kind === 'failed' ? '' : 'was '}${actual}`
+      const summary = toSentence(
+        `the latest migration ${reference.name} ${verdict.kind === 'failed' ? '' : 'was '}${actual}`,
+      )
       return differs('drifted', summary, {
         path: 'execution.result',
         kind: 'changed',
         expected: 'succeeded',
         actual,
-        via: startedBy(latest),
+        via: describeStart(latest),
       })
     }
     case 'under-way':
-      return judgeUnderWay(latest)
+      return judgeProgress(latest)
     case 'unrecognized':
-      return unproven(unrecognizedState(`execution ${reference.name} is in state`, verdict.value))
+      return cannotJudge(reportUnrecognizedState(`execution ${reference.name}`, verdict.value))
     case 'untold':
-      return unproven({
+      return cannotJudge({
         code: 'CONDITION_ABSENT',
-        message: `execution ${reference.name} does not say whether it completed`,
+        message: `execution ${reference.name} does not report whether it completed`,
       })
   }
 }
 
-/** `1 of 3 tasks failed`, where there are several. */
-function taskCounts({ taskCount, failedCount }: Execution): string | null {
+/** `1 of 3 tasks failed`; null for a single task. */
+function describeTasks({ taskCount, failedCount }: Execution): string | null {
   return taskCount > 1 && failedCount > 0 ? `${failedCount} of ${taskCount} tasks failed` : null
 }
 
-function judgeUnderWay(latest: Latest): Part {
+function judgeProgress(latest: Latest): Part {
   const { stack, reference, grace } = latest
   const createTime = latest.execution?.createTime ?? reference.createTime
   const { maxDurationMs } = stack.job
   if (createTime === null) {
-    const message = `execution ${reference.name} is under way and does not say since when`
-    return unproven({ code: 'CONDITION_ABSENT', message })
+    const message = `execution ${reference.name} is in progress but has no creation time`
+    return cannotJudge({ code: 'CONDITION_ABSENT', message })
   }
-  const status = explainable(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
-  const age = formatDuration(grace.observedAt - createTime)
-  const summary =
-    status === 'pending'
-      ? `the migration ${reference.name} has been under way for ${age}, ${formatDuration(maxDurationMs)} are allowed`
-      : `the migration ${reference.name} is stuck: under way for ${age}, ${formatDuration(maxDurationMs)} are allowed`
+  const status = applyGrace(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
+  const [age, limit] = [formatDuration(grace.observedAt - createTime), formatDuration(maxDurationMs)]
+  const state = status === 'pending' ? 'is in progress' : 'is stuck: it has been in progress'
+  const summary = `Migration ${reference.name} ${state} for ${age} (limit: ${limit}).`
   return differs(status, summary, {
     path: 'execution.completion',
     kind: 'missing',
-    expected: `completed within ${formatDuration(maxDurationMs)}`,
-    actual: `under way for ${age}`,
-    via: startedBy(latest),
+    expected: `completed within ${limit}`,
+    actual: `in progress for ${age}`,
+    via: describeStart(latest),
   })
 }
 
-function judgeWhatRan(latest: Latest, sighting: Sighting): Part[] {
+function judgeWhatRan(latest: Latest, image: ContainerImage): Part[] {
   const { stack, reference, release, grace, input } = latest
-  const serves = whatServes(stack, release)
-  const parts = [judgeContainer(sighting, stack.job.container, 'execution.container', `execution ${reference.name}`)]
-  if (serves.kind === 'doubt') parts.push(unproven(serves.doubt))
-  if (sighting.kind !== 'seen') return parts
-  if (serves.kind === 'side' && release) {
-    const changedAt = laterOf(serviceChangedAt(release, serves.revision), latest.execution?.createTime ?? null)
+  const serving = findServingImage(stack, release)
+  const parts = [judgeContainer(image, stack.job.container, 'execution.container', `execution ${reference.name}`)]
+  if (serving.kind === 'doubt') parts.push(cannotJudge(serving.doubt))
+  if (image.kind !== 'found') return parts
+  if (serving.kind === 'known' && release) {
+    const changedAt = laterOf(serviceChangedAt(release, serving.revision), latest.execution?.createTime ?? null)
     const summary = (expected: string, actual: string) =>
-      `the latest migration ran with ${actual}, the service runs ${expected}`
-    const pair = { expected: serves.side, actual: sighting.side, answers: input.observed.registry }
+      `The latest migration ran with ${actual}, but the service runs ${expected}.`
+    const pair = { expected: serving.side, actual: image.side, answers: input.observed.registry }
     parts.push(
-      judgeImages(pair, { path: 'execution.image', summary, via: startedBy(latest) }, explainable(changedAt, grace)),
+      judgeImages(pair, { path: 'execution.image', summary, via: describeStart(latest) }, applyGrace(changedAt, grace)),
     )
   }
-  return [...parts, ...judgeEntrypoint(latest, sighting.container)]
+  return [...parts, ...judgeEntrypoint(latest, image.container)]
 }
 
-/** Against the config, which no rollout explains; where that does not say, against the job. */
+/** Compares with the configuration, whose differences no rollout explains; what it does not define, with the job. */
 function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
   const { stack, job, reference, release, grace, execution } = latest
-  const ofJob = sightJob(job, release, stack.job.container)
+  const ofJob = readJobImage(job, release, stack.job.container)
   return (['command', 'args'] as const).flatMap(what => {
     const words = {
       path: `execution.${what}`,
       subject: `the latest migration ${reference.name}`,
       what,
-      via: startedBy(latest),
+      via: describeStart(latest),
     }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
-    if (ofJob.kind !== 'seen') return [unproven(entrypointDoubt(ofJob, job))]
+    if (ofJob.kind !== 'found') return [cannotJudge(entrypointDoubt(ofJob, job))]
     const changedAt = laterOf(job.updateTime, execution?.createTime ?? null)
-    return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, explainable(changedAt, grace))]
+    return [judgeWords({ expected: ofJob.container[what], actual: ran[what] }, words, applyGrace(changedAt, grace))]
   })
 }
 
-function entrypointDoubt(ofJob: Exclude<Sighting, { kind: 'seen' }>, { name }: Job): Doubt {
-  return ofJob.kind === 'doubt'
-    ? ofJob.doubt
-    : { code: 'DEPENDS_ON', message: `job ${name} lacks its container: see job-image` }
+function entrypointDoubt(ofJob: Exclude<ContainerImage, { kind: 'found' }>, { name }: Job): UnknownReason {
+  return ofJob.kind === 'unknown'
+    ? ofJob.reason
+    : { code: 'DEPENDS_ON', message: `job ${name} does not have the configured container; see job-image` }
 }
 
-function startedBy({ execution, reference }: Latest): string | null {
+function describeStart({ execution, reference }: Latest): string | null {
   const createTime = execution?.createTime ?? reference.createTime
   const words = [
     execution?.creator && `by ${execution.creator}`,
@@ -219,29 +223,29 @@ function startedBy({ execution, reference }: Latest): string | null {
 }
 
 /**
- * A job that would run the wrong thing is mended before it is executed again; an execution that is under way is stopped
- * first, or only followed while it may still succeed.
+ * Fixes the job, if needed, before executing it again. An execution in progress is cancelled first, or only described while
+ * it may still succeed.
  */
 function fixFor(latest: Latest, differences: readonly Difference[]): string | null {
   const { stack, job, release, reference } = latest
-  const serves = whatServes(stack, release)
-  // The service is mended first where it runs what it may not.
-  if (serves.kind === 'side' && !isAllowedImage(stack, serves.side.image)) return null
-  const underWay = differences.some(difference => difference.path === 'execution.completion')
-  if (underWay && differences.length === 1 && judgeUnderWay(latest).status === 'pending')
+  const serving = findServingImage(stack, release)
+  // While the service itself runs an image that is not allowed, the service comes first.
+  if (serving.kind === 'known' && !isAllowedImage(stack, serving.side.image)) return null
+  const inProgress = differences.some(difference => difference.path === 'execution.completion')
+  if (inProgress && differences.length === 1 && judgeProgress(latest).status === 'pending')
     return describeExecution(stack, reference.name)
-  const stop = underWay ? [cancelExecution(stack, reference.name)] : []
-  const again = migrateFix(stack, release, job) ?? [...mendJob(latest), executeJob(stack)].join(' && ')
-  return [...stop, again].join(' && ')
+  const cancel = inProgress ? [cancelExecution(stack, reference.name)] : []
+  const rerun = suggestMigrate(stack, release, job) ?? [...fixJob(latest), executeJob(stack)].join(' && ')
+  return [...cancel, rerun].join(' && ')
 }
 
-function mendJob({ stack, job, release, input }: Latest): string[] {
-  const serves = whatServes(stack, release)
-  const ofJob = sightJob(job, release, stack.job.container)
-  if (ofJob.kind !== 'seen') return []
+function fixJob({ stack, job, release, input }: Latest): string[] {
+  const serving = findServingImage(stack, release)
+  const ofJob = readJobImage(job, release, stack.job.container)
+  if (ofJob.kind !== 'found') return []
   const { registry } = input.observed
-  const image = serves.kind === 'side' ? pinnedImage(knownImage(serves.side, registry)) : null
-  const wrongImage = serves.kind === 'side' && compareImages(serves.side, ofJob.side, registry).result !== 'equal'
+  const image = serving.kind === 'known' ? pinnedImage(knownImage(serving.side, registry)) : null
+  const wrongImage = serving.kind === 'known' && compareImages(serving.side, ofJob.side, registry).result !== 'equal'
   const wrong = (what: 'command' | 'args') =>
     stack.job[what] !== null && JSON.stringify(stack.job[what]) !== JSON.stringify(ofJob.container[what])
   return wrongImage || wrong('command') || wrong('args') ? [updateJob(stack, image, wrong('args'))] : []

@@ -7,14 +7,14 @@ import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
 import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
-/** What tells whether a migration is under way. */
+/** The probes that show whether a migration is in progress. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const
 type MigrationProbe = (typeof migrationProbes)[number]
 type Input = CheckInput<'postgres-catalog', MigrationProbe>
 
-/** The relations that the release needs exist, and the ledger holds the migrations that it should. */
+/** The relations that the release needs exist, and the ledger has exactly the expected migrations. */
 export const schema: Check<'postgres-catalog', MigrationProbe> = {
   kind: 'schema',
   needs: ['postgres-catalog'],
@@ -24,29 +24,36 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
     const { stack, observed } = input
     const database = stack.database as DatabaseConfig
     const seen = observed['postgres-catalog']
-    if (!seen) throw new Error('a stack with a database was looked at as if it had none')
-    const status = migrates(input) ? 'pending' : 'drifted'
+    if (!seen) throw new Error('no catalog was observed for a stack with a database')
+    const status = isMigrating(input) ? 'pending' : 'drifted'
     const parts = [
       ...Object.entries(database.schemas).flatMap(([name, { relations }]) =>
         judgeRelations(name, relations, seen.catalog, status),
       ),
       ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
-    return conclude(parts, { inSync: 'the relations that the release needs exist', fix: () => fixFor(stack) })
+    return conclude(parts, { inSync: describeInSync(database), fix: () => fixFor(stack) })
   },
+}
+
+function describeInSync({ ledger }: DatabaseConfig): string {
+  const relations = 'All relations that the release needs exist'
+  return ledger ? `${relations}, and ledger ${ledger.table} has exactly the expected migrations.` : `${relations}.`
 }
 
 function needsRelations({ schemas }: DatabaseConfig): boolean {
   return Object.values(schemas).some(({ relations }) => relations.length > 0)
 }
 
-/** A migration that is still explained explains what it has not made yet; one that cannot be looked at explains nothing. */
-function migrates({ observed, ...input }: Input): boolean {
-  if (!migrationExecution.appliesTo(input.stack) || !sawMigration(observed)) return false
+/** A pending migration explains what does not exist yet; one that could not be observed does not. */
+function isMigrating({ observed, ...input }: Input): boolean {
+  if (!migrationExecution.appliesTo(input.stack) || !isMigrationObserved(observed)) return false
   return migrationExecution.judge({ ...input, observed }).status === 'pending'
 }
 
-function sawMigration(observed: Input['observed']): observed is Observations<'postgres-catalog' | MigrationProbe> {
+function isMigrationObserved(
+  observed: Input['observed'],
+): observed is Observations<'postgres-catalog' | MigrationProbe> {
   return migrationProbes.every(kind => observed[kind] !== undefined)
 }
 
@@ -62,7 +69,7 @@ function judgeRelations(
   if (!actual) {
     const expected = `schema ${showIdentifier(name)} with ${relations.length} relations`
     return [
-      differs(status, `schema ${showIdentifier(name)} is missing`, { path, kind: 'missing', expected, actual: null }),
+      differs(status, `Schema ${showIdentifier(name)} is missing.`, { path, kind: 'missing', expected, actual: null }),
     ]
   }
   const known = new Set(actual.objects.filter(({ args }) => args === null).map(object => object.name))
@@ -74,7 +81,7 @@ function judgeRelations(
       expected: shown,
       actual: null,
     } as const
-    return known.has(relation) ? inSync : differs(status, `relation ${shown} is missing`, difference)
+    return known.has(relation) ? inSync : differs(status, `Relation ${shown} is missing.`, difference)
   })
 }
 
@@ -83,11 +90,16 @@ function judgeLedger(
   answer: LedgerAnswer | null,
   status: 'pending' | 'drifted',
 ): Part[] {
-  if (!answer) return [unproven({ code: 'BUG', message: `ledger ${table} was not looked at` })]
-  if (answer.outcome === 'failed') return [unproven(answer.doubt)]
+  if (!answer) return [cannotJudge({ code: 'BUG', message: `ledger ${table} was not read` })]
+  if (answer.outcome === 'failed') return [cannotJudge(answer.reason)]
   if (answer.outcome === 'missing')
     return [
-      differs(status, `ledger ${table} is missing`, { path: 'ledger', kind: 'missing', expected: table, actual: null }),
+      differs(status, `Ledger ${table} is missing.`, {
+        path: 'ledger',
+        kind: 'missing',
+        expected: table,
+        actual: null,
+      }),
     ]
   const recorded = new Set(answer.versions)
   const wanted = new Set(expected)
@@ -95,7 +107,7 @@ function judgeLedger(
     ...expected
       .filter(version => !recorded.has(version))
       .map(version =>
-        differs(status, `migration ${printable(version)} is not recorded in ${table}`, {
+        differs(status, `Migration ${printable(version)} is missing from ledger ${table}.`, {
           path: `ledger.${showIdentifier(version)}`,
           kind: 'missing',
           expected: printable(version),
@@ -105,7 +117,7 @@ function judgeLedger(
     ...answer.versions
       .filter(version => !wanted.has(version))
       .map(version =>
-        differs(status, `migration ${printable(version)} is recorded in ${table} and not expected`, {
+        differs(status, `Ledger ${table} has the unexpected migration ${printable(version)}.`, {
           path: `ledger.${showIdentifier(version)}`,
           kind: 'unexpected',
           expected: null,
@@ -115,7 +127,7 @@ function judgeLedger(
   ]
 }
 
-/** What makes relations is a migration, with the image that serves. */
+/** A migration with the image in service creates the relations. */
 function fixFor(stack: Stack): string | null {
   return stack.job && migrateStack(stack)
 }

@@ -1,14 +1,7 @@
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
-import {
-  expectedSide,
-  laterOf,
-  type Release,
-  readRelease,
-  type ServingRevision,
-  serviceChangedAt,
-} from '../release/release.ts'
+import { expectedSide, laterOf, type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
 import {
@@ -21,21 +14,21 @@ import {
   updateService,
 } from './fix.ts'
 import {
-  changedBy,
-  explainable,
+  applyGrace,
+  describeLastChange,
   type Grace,
   judgeContainer,
   judgeImages,
   judgeLastChange,
 } from './parts/cloud-run-parts.ts'
-import { conclude, differs, inSync, type Part, unproven } from './parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
 
 /**
- * Every revision that takes traffic is ready and serves the same image, that of the service's template, from an
- * allowed repository, equal to `expectedImage` if that is set; and the last rollout did not fail.
+ * Every revision that receives traffic is ready and runs the same image: that of the service template, from an allowed
+ * repository, equal to `expectedImage` if set. The last rollout did not fail.
  */
 export const serviceImage: Check<'service' | 'registry'> = {
   kind: 'service-image',
@@ -44,15 +37,13 @@ export const serviceImage: Check<'service' | 'registry'> = {
   appliesTo: () => true,
   judge(input) {
     const observed = input.observed.service
-    return observed
-      ? judgeRelease(input, readRelease(observed.service, observed.revisions, input.stack.service.container))
-      : serviceMissing(input)
+    return observed ? judgeRelease(input, observed.release) : serviceMissing(input)
   },
 }
 
 function serviceMissing({ stack }: Input): Finding {
   const { name, expectedImage } = stack.service
-  const summary = `Cloud Run has no service ${name} in ${stack.region} of project ${stack.project}`
+  const summary = `Cloud Run has no service ${name} in ${stack.region}, project ${stack.project}.`
   const part = differs('drifted', summary, { path: 'service', kind: 'missing', expected: name, actual: null })
   return conclude([part], {
     inSync: '',
@@ -83,19 +74,21 @@ function judgeRelease(input: Input, release: Release): Finding {
     ...serving.flatMap(each => judgeRepository(input, release, each)),
     ...serving.flatMap(each => judgeExpected(input, release, each)),
   ]
-  return conclude(foldEqual(parts), {
-    inSync: inSyncSentence(release),
+  return conclude(mergeEqual(parts), {
+    inSync: describeInSync(release),
     fix: differences => fixFor(input, release, differences),
   })
 }
 
-function inSyncSentence({ serving }: Release): string {
-  const image = serving[0]?.sighting.kind === 'seen' ? shortImage(serving[0].sighting.side.image) : 'the image'
-  return `${serving.map(each => each.name).join(' and ')} serves ${image}, as the template asks`
+function describeInSync({ serving }: Release): string {
+  const image = serving[0]?.image.kind === 'found' ? shortImage(serving[0].image.side.image) : 'the image'
+  const names = serving.map(each => each.name).join(' and ')
+  const subject = serving.length === 1 ? `Revision ${names} serves` : `Revisions ${names} serve`
+  return `${subject} ${image}, which matches the service template.`
 }
 
-/** The template and several revisions may differ in the same way: that is said once. */
-function foldEqual(parts: readonly Part[]): Part[] {
+/** The template and several revisions may differ in the same way, which is reported once. */
+function mergeEqual(parts: readonly Part[]): Part[] {
   const keyOf = (part: Part) => JSON.stringify('difference' in part ? part.difference : part)
   return [...Map.groupBy(parts, keyOf).values()].flatMap(([first]) => first ?? [])
 }
@@ -104,59 +97,63 @@ function judgeContainers({ stack }: Input, { service, serving, template }: Relea
   const { container } = stack.service
   return [
     judgeContainer(template, container, 'service.container', `the template of service ${service.name}`),
-    ...serving.map(each => judgeContainer(each.sighting, container, 'service.container', `revision ${each.name}`)),
+    ...serving.map(each => judgeContainer(each.image, container, 'service.container', `revision ${each.name}`)),
   ]
 }
 
 /**
- * The newest revision that serves speaks for all: that the others differ from it is said of the traffic. One that was
- * made from the template needs no comparison: whatever the two show is the same.
+ * Compares the template with the newest serving revision only: `judgeSplit` compares that with the others. A revision
+ * made from the template matches it by definition.
  */
 function judgeTemplate(release: Release, answers: RegistryAnswers, grace: Grace): Part {
   const { template, madeFromTemplate, service } = release
   const newest = release.serving[0]
-  if (template.kind !== 'seen' || newest?.sighting.kind !== 'seen' || newest.revision === madeFromTemplate)
-    return inSync
+  if (template.kind !== 'found' || newest?.image.kind !== 'found' || newest.revision === madeFromTemplate) return inSync
   const changedAt = laterOf(serviceChangedAt(release, newest.revision), madeFromTemplate?.createTime ?? null)
   const summary = (expected: string, actual: string) =>
-    `${newest.name} serves ${actual}, the template asks for ${expected}`
-  const pair = { expected: template.side, actual: newest.sighting.side, answers }
-  return judgeImages(pair, { path: 'service.image', summary, via: changedBy(service) }, explainable(changedAt, grace))
+    `Revision ${newest.name} serves ${actual}, but the service template specifies ${expected}.`
+  const pair = { expected: template.side, actual: newest.image.side, answers }
+  return judgeImages(
+    pair,
+    { path: 'service.image', summary, via: describeLastChange(service) },
+    applyGrace(changedAt, grace),
+  )
 }
 
-/** A difference from the config, and so never explained by a rollout. */
-function judgeRepository({ stack }: Input, { service }: Release, { name, sighting }: ServingRevision): Part[] {
+/** A difference from the configuration, which no rollout explains. */
+function judgeRepository({ stack }: Input, { service }: Release, { name, image }: ServingRevision): Part[] {
   const { repositories } = stack.service
-  if (repositories.length === 0 || sighting.kind !== 'seen') return []
-  const { repository } = sighting.side.image
+  if (repositories.length === 0 || image.kind !== 'found') return []
+  const { repository } = image.side.image
   if (repositories.includes(repository)) return [inSync]
-  const summary = `${name} serves an image of ${repository}, which is not among the allowed repositories`
+  const summary = `Revision ${name} serves an image of ${repository}, which is not an allowed repository.`
   return [
     differs('drifted', summary, {
       path: 'service.repository',
       kind: 'unexpected',
       expected: repositories.join(', '),
       actual: repository,
-      via: changedBy(service),
+      via: describeLastChange(service),
     }),
   ]
 }
 
-function judgeExpected(input: Input, release: Release, { name, sighting }: ServingRevision): Part[] {
+function judgeExpected(input: Input, release: Release, { name, image }: ServingRevision): Part[] {
   const expected = expectedSide(input.stack.service.expectedImage, release)
-  if (!expected || sighting.kind !== 'seen') return []
-  const summary = (wanted: string, actual: string) => `${name} serves ${actual}, the config expects ${wanted}`
-  const pair = { expected, actual: sighting.side, answers: input.observed.registry }
-  const words = { path: 'service.expectedImage', summary, via: changedBy(release.service) }
+  if (!expected || image.kind !== 'found') return []
+  const summary = (wanted: string, actual: string) =>
+    `Revision ${name} serves ${actual}, but the configuration expects ${wanted}.`
+  const pair = { expected, actual: image.side, answers: input.observed.registry }
+  const words = { path: 'service.expectedImage', summary, via: describeLastChange(release.service) }
   const part = judgeImages(pair, words, 'drifted')
-  // Only what cannot be told is explained by a rollout; a proven difference from the config never is.
+  // A rollout explains only an unresolved comparison, never a proven difference from the configuration.
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
   return 'doubt' in part
-    ? [unproven(part.doubt, explainable(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
+    ? [cannotJudge(part.doubt, applyGrace(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
     : [part]
 }
 
-/** The most telling difference decides what to do first. */
+/** The most specific difference decides what to do first. */
 function fixFor({ stack, observed }: Input, release: Release, differences: readonly Difference[]): string | null {
   const differs = (path: string) => differences.some(difference => difference.path === path)
   const wanted = expectedSide(stack.service.expectedImage, release)
@@ -170,16 +167,16 @@ function fixFor({ stack, observed }: Input, release: Release, differences: reado
   return describeService(stack)
 }
 
-/** A new image is migrated to as well; where traffic is pinned or a rollout is under way, `driftwatch deploy` would refuse. */
+/** `driftwatch deploy` also migrates, but refuses while traffic is pinned or a rollout is in progress. */
 function deployFix(stack: Input['stack'], { service }: Release, image: string): string {
   const pinned = service.traffic.some(({ percent, type }) => percent > 0 && type !== 'latest')
   return pinned || service.reconciling ? updateService(stack, image) : deployStack(stack, image)
 }
 
-/** After a failed rollout the template goes back to what serves. */
+/** After a failed rollout, the template returns to the image in service. */
 function fixRollout(stack: Input['stack'], { serving }: Release, answers: RegistryAnswers): string {
-  const serves = serving[0]?.sighting
-  return serves?.kind === 'seen'
-    ? updateService(stack, pinnedImage(knownImage(serves.side, answers)))
+  const newest = serving[0]?.image
+  return newest?.kind === 'found'
+    ? updateService(stack, pinnedImage(knownImage(newest.side, answers)))
     : describeService(stack)
 }

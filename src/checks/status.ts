@@ -1,15 +1,18 @@
-/** Every status, the worst first. */
+/** All statuses, worst first. */
 export const statuses = ['drifted', 'unknown', 'pending', 'in_sync'] as const
 
 /**
- * - `in_sync`: proven by an observation that is still fresh
- * - `pending`: diverges, and a rollout explains it
- * - `drifted`: proven to diverge
- * - `unknown`: could not be proven either way
+ * - `in_sync`: a valid observation proves that everything matches
+ * - `pending`: differs, and a rollout or migration in progress explains it
+ * - `drifted`: differs, proven
+ * - `unknown`: could not be judged
  */
 export type Status = (typeof statuses)[number]
 
-/** The worst of several; nothing at all is in sync. */
+/** The exit codes of commands that end with a status. 1 is also the code of usage and configuration errors. */
+export const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
+
+/** The worst status; `in_sync` if there is none. */
 export function worstStatus(all: Iterable<Status>): Status {
   let worst: Status = 'in_sync'
   for (const status of all) {

@@ -1,6 +1,6 @@
 import { type CheckKind, checkKinds } from '../checks/check.ts'
 import { checksOf } from '../checks/checks.ts'
-import type { Status } from '../checks/status.ts'
+import { exitCodes } from '../checks/status.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
@@ -16,9 +16,6 @@ import { renderText } from '../report/text.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, readWait, repeated, single } from './command.ts'
 import { keepReceipt } from './keep-receipt.ts'
-
-/** 1 is also what bad usage and a bad config give: whatever keeps it from knowing. */
-const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
 
 /** How often \`--wait\` looks again. */
 const pollMs = 2000

@@ -142,9 +142,9 @@ Of what?
     const { job } = await readJob('snapshot', values, io)
     const taken = await snapshotStackGrants(job, repeated(values, 'schema'))
     io.stdout.write(renderSnapshot(taken))
-    const { unsayable } = taken
-    if (unsayable.length > 0)
-      io.stderr.write(`${job.stack.name}: ${counted(unsayable.length, 'thing')} cannot be said in a policy\n`)
+    const { inexpressible } = taken
+    if (inexpressible.length > 0)
+      io.stderr.write(`${job.stack.name}: ${counted(inexpressible.length, 'thing')} cannot be said in a policy\n`)
     return exits.done
   },
 }

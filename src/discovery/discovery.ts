@@ -10,38 +10,36 @@ import type { Log } from '../log.ts'
 import { type Labelled, type LabelReading, readLabels } from './labelled-stacks.ts'
 import { mergeStacks } from './stacks.ts'
 
-/** Who is watched, and what is known of the places where they were found. */
+/** The stacks to watch, and the state of the places where they are discovered. */
 export interface WatchedStacks {
   readonly stacks: readonly Stack[]
-  /** Null where nothing is discovered. */
+  /** Null without discovery. */
   readonly places: readonly PlaceState[] | null
 }
 
-/** Finds stacks by their labels, and remembers them where it cannot look. */
+/** Finds stacks by their labels. Remembers the stacks of places that cannot be listed. */
 export interface Discovery {
-  /** Lists every place of the config once, by the reader of the cycle. Never rejects. */
-  look(config: Config, reader: CloudRunReader, deadline: Deadline): Promise<WatchedStacks>
-  /** The wall clock was set `ms` forward, or back where that is below 0: what was looked at keeps its age. */
+  /** Lists each place of the configuration once, with the reader of the cycle. Never rejects. */
+  discover(config: Config, reader: CloudRunReader, deadline: Deadline): Promise<WatchedStacks>
+  /** The wall clock was set by `ms` (negative: back). Observations keep their age. */
   clockSet(ms: number): void
 }
 
-/** What is known of a place. */
 interface KnownPlace {
   readonly place: DiscoveredPlace
-  /** What its last whole list said; null before the first. */
+  /** From the last complete list; null before the first. */
   readonly reading: LabelReading | null
   readonly observedAt: EpochMs | null
   readonly error: CheckError | null
 }
 
-/** So many names are told of in a log line. */
-const namedInLog = 20
+const maxNamesInLog = 20
 
 export function createDiscovery({ clock, log }: { readonly clock: Clock; readonly log: Log }): Discovery {
   let known: ReadonlyMap<string, KnownPlace> = new Map()
   let found: ReadonlyMap<string, FoundStack> = new Map()
 
-  async function lookAt(place: DiscoveredPlace, reader: CloudRunReader, deadline: Deadline): Promise<KnownPlace> {
+  async function listPlace(place: DiscoveredPlace, reader: CloudRunReader, deadline: Deadline): Promise<KnownPlace> {
     const at = clock.now()
     const here = [...found.values()].filter(({ project, region }) => keyOf({ project, region }) === keyOf(place))
     try {
@@ -51,7 +49,7 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
       const { code, message } = asDriftwatchError(thrown)
       const before = known.get(keyOf(place))
       const { project, region } = place
-      log[errorTable[code].logLevel]({ project, region, code, error: message }, 'a place could not be listed')
+      log[errorTable[code].logLevel]({ project, region, code, error: message }, 'place could not be listed')
       return {
         place,
         reading: before?.reading ?? null,
@@ -62,18 +60,18 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
   }
 
   return {
-    async look(config, reader, deadline) {
+    async discover(config, reader, deadline) {
       const places = config.discover?.places ?? []
-      const looks = await Promise.all(places.map(place => lookAt(place, reader, deadline)))
-      known = new Map(looks.map(look => [keyOf(look.place), look]))
+      const listed = await Promise.all(places.map(place => listPlace(place, reader, deadline)))
+      known = new Map(listed.map(each => [keyOf(each.place), each]))
       const merged = mergeStacks(
         config,
-        looks.flatMap(({ reading }) => reading?.stacks ?? []),
+        listed.flatMap(({ reading }) => reading?.stacks ?? []),
         found,
       )
-      tellChanges(log, found, merged.found)
+      logChanges(log, found, merged.found)
       found = merged.found
-      const states = looks.map(look => stateOf(look, merged, config.staleAfterMs))
+      const states = listed.map(each => stateOf(each, merged, config.staleAfterMs))
       return { stacks: merged.stacks, places: config.discover && states }
     },
     clockSet(ms) {
@@ -82,7 +80,7 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
   }
 }
 
-/** The stacks of these names, and, where they are all there, of the places what concerns them; null for all. */
+/** Selects stacks by name (null: all). If all of them exist, the places are reduced to what concerns them. */
 export function selectStacks(all: WatchedStacks, names: readonly string[] | null): WatchedStacks {
   if (names === null) return all
   const stacks = all.stacks.filter(({ name }) => names.includes(name))
@@ -95,7 +93,7 @@ export function selectStacks(all: WatchedStacks, names: readonly string[] | null
   return { stacks, places: places ?? null }
 }
 
-/** What may be why a stack of a name is not there: places that could not be listed, and problems with its labels. */
+/** Why a stack may be missing: places that could not be listed, and problems with its labels. */
 export function absenceReasons(places: readonly PlaceState[] | null, name: string): string[] {
   return (places ?? []).flatMap(({ project, region, problems, error }) => [
     ...(error ? [`${project}, ${region} could not be listed: ${error.message}`] : []),
@@ -112,8 +110,8 @@ function keyOf({ project, region }: Pick<DiscoveredPlace, 'project' | 'region'>)
 }
 
 /**
- * The labels of all that a place holds. What was there before and is in no list any more is gone only when a `get` says
- * so; where that cannot be asked it stays.
+ * Reads the labels of all services and jobs of a place. A known resource that is missing from the list is removed only if
+ * a `get` confirms it; if that fails, the resource stays.
  */
 async function readPlace(
   place: DiscoveredPlace,
@@ -121,7 +119,7 @@ async function readPlace(
   reader: CloudRunReader,
 ): Promise<LabelReading> {
   const [services, jobs] = await Promise.all([reader.services(place), reader.jobs(place)])
-  const kept = await Promise.all(
+  const unlisted = await Promise.all(
     before.flatMap(stack => [
       services.has(stack.service) ? null : confirm(stack, 'service', () => reader.service(place, stack.service)),
       stack.job === null || jobs.has(stack.job)
@@ -129,9 +127,9 @@ async function readPlace(
         : confirm(stack, 'job', () => reader.job(place, stack.job as string)),
     ]),
   )
-  const keptOf = (kind: keyof typeof discoveryRoles) =>
-    kept.flatMap(each => (each?.kind === kind && each.resource ? [each.resource] : []))
-  return readLabels(place, [...services.values(), ...keptOf('service')], [...jobs.values(), ...keptOf('job')])
+  const remaining = (kind: keyof typeof discoveryRoles) =>
+    unlisted.flatMap(each => (each?.kind === kind && each.resource ? [each.resource] : []))
+  return readLabels(place, [...services.values(), ...remaining('service')], [...jobs.values(), ...remaining('job')])
 }
 
 async function confirm(stack: FoundStack, kind: keyof typeof discoveryRoles, get: () => Promise<Labelled | null>) {
@@ -159,10 +157,10 @@ function stateOf(
   }
 }
 
-function tellChanges(log: Log, before: ReadonlyMap<string, FoundStack>, after: ReadonlyMap<string, FoundStack>): void {
+function logChanges(log: Log, before: ReadonlyMap<string, FoundStack>, after: ReadonlyMap<string, FoundStack>): void {
   const found = [...after.keys()].filter(name => !before.has(name))
-  const left = [...before.keys()].filter(name => !after.has(name))
-  if (found.length + left.length === 0) return
-  const named = { found: found.slice(0, namedInLog), left: left.slice(0, namedInLog) }
-  log.info({ ...named, foundCount: found.length, leftCount: left.length }, 'the discovered stacks have changed')
+  const removed = [...before.keys()].filter(name => !after.has(name))
+  if (found.length + removed.length === 0) return
+  const named = { found: found.slice(0, maxNamesInLog), removed: removed.slice(0, maxNamesInLog) }
+  log.info({ ...named, foundCount: found.length, removedCount: removed.length }, 'discovered stacks changed')
 }

@@ -1,30 +1,31 @@
 import { type DiscoveredPlace, discoveryLabels, discoveryRoles } from '../config/sections/discover.ts'
 import type { LabelProblem } from '../drift/places.ts'
 
-/** A Cloud Run service or job, as far as discovery looks at it. */
+/** The part of a Cloud Run service or job that discovery reads. */
 export interface Labelled {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** What the labels of one place say of one stack. */
+/** The resources of one place that are labelled with the same stack name. */
 export interface LabelledStack {
   readonly name: string
   readonly place: DiscoveredPlace
-  /** More than one is one too many, as with jobs. */
+  /** Only one is allowed. */
   readonly services: readonly string[]
+  /** Only one is allowed. */
   readonly jobs: readonly string[]
-  /** The other labels of its service, else of its job. */
+  /** The other labels of the service, or of the job if there is no service. */
   readonly labels: Readonly<Record<string, string>>
 }
 
 export interface LabelReading {
   readonly stacks: readonly LabelledStack[]
-  /** Labels that name no stack. */
+  /** Resources with invalid labels. */
   readonly problems: readonly LabelProblem[]
 }
 
-/** Reads the labels of everything in a place. Pure. */
+/** Reads the labels of the services and jobs of a place. Pure. */
 export function readLabels(
   place: DiscoveredPlace,
   services: Iterable<Labelled>,
@@ -35,8 +36,8 @@ export function readLabels(
     const message = problemOf(resource)
     return message === null ? [] : [{ stack: resource.stack, message }]
   })
-  const sound = labelled.filter(resource => problemOf(resource) === null)
-  const byName = Map.groupBy(sound, ({ stack }) => stack)
+  const valid = labelled.filter(resource => problemOf(resource) === null)
+  const byName = Map.groupBy(valid, ({ stack }) => stack)
   return { stacks: [...byName].map(([name, resources]) => stackOf(name, place, resources)), problems }
 }
 
@@ -53,15 +54,18 @@ function ofKind(kind: LabelledResource['kind'], resources: Iterable<Labelled>): 
 }
 
 function problemOf({ kind, name, labels, stack }: LabelledResource): string | null {
-  const carries = `${kind} ${name} carries ${discoveryLabels.stack}=${stack}`
-  if (!isStackName(stack)) return `${carries}, which is no name of a stack: ${nameRule}`
+  const stackLabel = `${discoveryLabels.stack}=${stack}`
+  if (!isStackName(stack))
+    return `${kind} ${name} has the label ${stackLabel}, which is not a valid stack name: ${nameRule}`
   const role = labels[discoveryLabels.role]
   if (role === discoveryRoles[kind]) return null
-  const found = role === undefined ? `no ${discoveryLabels.role}` : `${discoveryLabels.role}=${role}`
-  return `${carries} and ${found}: a ${kind} needs ${discoveryLabels.role}=${discoveryRoles[kind]}`
+  const needed = `a ${kind} needs ${discoveryLabels.role}=${discoveryRoles[kind]}`
+  return role === undefined
+    ? `${kind} ${name} has the label ${stackLabel} but no ${discoveryLabels.role}: ${needed}`
+    : `${kind} ${name} has the labels ${stackLabel} and ${discoveryLabels.role}=${role}: ${needed}`
 }
 
-const nameRule = 'it is lower-case letters, digits and dashes, begins with a letter, and is not `gate`'
+const nameRule = 'expected lower-case letters, digits and dashes, starting with a letter, and not "gate"'
 
 function isStackName(name: string): boolean {
   return /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) && name !== 'gate'

@@ -1,4 +1,4 @@
-import { type Difference, type Finding, mostDifferences } from '../checks/finding.ts'
+import { type Difference, type Finding, maxDifferences } from '../checks/finding.ts'
 import { isPrintable, prose, shown } from '../printable.ts'
 
 /** A longer command is no command to paste. */
@@ -25,13 +25,13 @@ function makeShowable(finding: Finding): Finding {
   const fix = finding.fix !== null && isPasteable(finding.fix) ? finding.fix : null
   const notes = [
     ...finding.notes.map(note => prose(note)),
-    ...(count > mostDifferences ? [`only the first ${mostDifferences} of ${count} differences are told`] : []),
+    ...(count > maxDifferences ? [`only the first ${maxDifferences} of ${count} differences are told`] : []),
     ...(fix === finding.fix ? [] : ['the command that mends it holds what cannot be shown and pasted']),
   ]
   return {
     ...finding,
     summary: prose(finding.summary),
-    differences: differences.slice(0, mostDifferences).map(showableDifference),
+    differences: differences.slice(0, maxDifferences).map(showableDifference),
     notes,
     fix,
     doubt: doubt && { ...doubt, message: prose(doubt.message) },

@@ -30,7 +30,7 @@ export async function discoverOnce(
   try {
     const reader = createCloudRunReaders({ client, clock }).open(deadline)
     const discovery = createDiscovery({ clock, log: silentLog })
-    const found = await discovery.look(config, reader, deadline)
+    const found = await discovery.discover(config, reader, deadline)
     const unlisted = found.places?.find(({ error }) => error !== null)?.error ?? null
     return {
       config: { ...config, stacks: found.stacks, discover: null },

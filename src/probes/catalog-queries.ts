@@ -1,6 +1,6 @@
 /**
- * Every query on the catalog. They need no right but CONNECT, and read `pg_catalog` only. Names are compared as text, since a
- * cast to `name` would cut them silently. Objects of extensions are left out.
+ * All queries on the catalog. They read only `pg_catalog` and need only the CONNECT privilege. Names are compared as text,
+ * because a cast to `name` truncates them silently. Objects of extensions are omitted.
  */
 
 const notOfExtension = (object: string, catalog: string) => `NOT EXISTS (
@@ -18,7 +18,7 @@ export const rolesQuery = `
   FROM pg_catalog.pg_roles ORDER BY oid`
 export type RoleRow = [number, string, boolean, boolean, boolean, boolean, boolean, boolean, boolean]
 
-/** Before 16 the member's own attribute says whether it inherits, and every member may SET ROLE. */
+/** Before version 16 the attribute of the member decides whether it inherits, and every member may SET ROLE. */
 export const membershipsQuery = (serverVersion: number) =>
   serverVersion >= 160000
     ? `SELECT roleid, member, grantor, inherit_option, set_option, admin_option FROM pg_catalog.pg_auth_members ORDER BY 1, 2, 3`
@@ -51,13 +51,13 @@ export const columnsQuery = `
   ORDER BY a.attrelid, a.attnum`
 export type ColumnRow = [number, string, string]
 
-/** A procedure is told apart by the modes of its arguments too. */
+/** Procedures can differ in the modes of their arguments only. */
 const routineColumns = `p.oid, n.nspname, p.proname, p.prokind, p.proowner, p.proacl::text,
     CASE p.prokind WHEN 'p' THEN pg_catalog.pg_get_function_identity_arguments(p.oid)
                    ELSE pg_catalog.oidvectortypes(p.proargtypes) END`
 export type RoutineRow = [number, string, string, string, number, string | null, string]
 
-/** A range type brings constructors of its own, which belong to the server's first superuser; types are not governed. */
+/** The constructors of a range type belong to the bootstrap superuser. Types are not governed. */
 const notOfType = `NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
@@ -70,7 +70,7 @@ export const routinesQuery = `
   WHERE p.pronamespace = ANY ($1::oid[]) AND ${notOfExtension('p.oid', 'pg_proc')} AND ${notOfType}
   ORDER BY p.proname, p.oid`
 
-/** $1: OIDs of schemas. Those without a schema too. */
+/** $1: OIDs of schemas. Includes entries without a schema. */
 export const defaultAclsQuery = `
   SELECT defaclrole, defaclnamespace, defaclobjtype, defaclacl::text FROM pg_catalog.pg_default_acl
   WHERE defaclobjtype IN ('r', 'S', 'f') AND (defaclnamespace = 0 OR defaclnamespace = ANY ($1::oid[]))
@@ -87,14 +87,14 @@ export const definerFunctionsQuery = `
   WHERE p.prosecdef AND p.proowner = ANY ($2::oid[]) AND ${elsewhere('n')} AND ${notOfExtension('p.oid', 'pg_proc')}
   ORDER BY n.nspname, p.proname, p.oid`
 
-/** A view that asks for the rights of whoever reads it lends nothing, and ends the way of what reads it. */
+/** A view with `security_invoker` uses the privileges of its reader, so it is not a door. */
 const lends = (relation: string) => `${relation}.relkind IN ('v', 'm') AND NOT EXISTS (
     SELECT FROM pg_catalog.unnest(${relation}.reloptions) o WHERE o ~* '^security_invoker=(t|y|on|1)')`
 
 /**
- * $1: OIDs of the governed schemas, $2: OIDs of the roles whose views count. A row for each governed relation that a view
- * reads, itself or through other views, and the owner of the view that reads it. What is read through a parent is read as
- * its own owner would.
+ * $1: OIDs of the governed schemas, $2: OIDs of the roles whose views count. One row for each governed relation that a
+ * view reads, directly or through other views, with the owner of the view that reads it. A relation that is read through
+ * its parent table is read with the privileges of its own owner.
  */
 export const viewDoorsQuery = `
   WITH RECURSIVE outside AS (
@@ -126,7 +126,7 @@ export const viewDoorsQuery = `
   ORDER BY o.nspname, o.relname, t.oid`
 export type ViewDoorRow = [number, string, string, string, number, string | null, number, number]
 
-/** The schemas of a database that are nobody's but its users'. */
+/** All schemas but those of the system and of extensions. */
 export const schemaNamesQuery = `
   SELECT n.nspname FROM pg_catalog.pg_namespace n
   WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ${notOfExtension('n.oid', 'pg_namespace')}
@@ -134,9 +134,9 @@ export const schemaNamesQuery = `
 export type SchemaNameRow = [string]
 
 /**
- * $1: OIDs of the governed schemas, $2: OIDs of the roles whose tables count. Who may use a parent of partitions or of
- * inheriting tables needs no right on those: a row for each governed relation below a parent elsewhere, which is read as
- * that relation's own owner would. In the shape of the views' rows.
+ * $1: OIDs of the governed schemas, $2: OIDs of the roles whose tables count. Access to a parent table needs no privilege
+ * on its partitions or inheriting tables. One row, as in `viewDoorsQuery`, for each governed relation whose parent is in
+ * another schema; it is read with the privileges of its own owner.
  */
 export const parentDoorsQuery = `
   WITH RECURSIVE above (parent, relation) AS (
@@ -151,7 +151,7 @@ export const parentDoorsQuery = `
   WHERE o.relowner = ANY ($2::oid[]) AND ${elsewhere('n')} AND ${notOfExtension('o.oid', 'pg_class')}
   ORDER BY n.nspname, o.relname, t.relname`
 
-/** $1: the schema, $2: the name of a table, or of anything else that has columns: their names. No row: there is none. */
+/** $1: schema, $2: name of a relation. Returns the names of its columns; no row if the relation does not exist. */
 export const ledgerColumnsQuery = `
   SELECT ARRAY(
     SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -160,7 +160,7 @@ export const ledgerColumnsQuery = `
   WHERE n.nspname::text = $1 AND c.relname::text = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
 export type LedgerColumnsRow = [string[]]
 
-/** Everybody may execute `pg_control_system`, unless an administrator took that away. */
+/** By default every role may execute `pg_control_system`. An administrator can revoke that. */
 export const identityQuery = `
   SELECT d.oid, d.datname, extract(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.text,
     pg_catalog.pg_is_in_recovery(), pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')

@@ -14,24 +14,24 @@ export interface HttpProbeParts {
   readonly client: HttpClient
   readonly tokens: IdTokenSource | null
   readonly clock: Clock
-  readonly pulse: Pick<EventLoopMonitor, 'stalledMs'>
-  /** How long all requests may take: less than the look, so that silence is an answer and no failed look. */
+  readonly eventLoop: Pick<EventLoopMonitor, 'stalledMs'>
+  /** Limits all requests together. Shorter than the probe, so that a missing response is an answer, not a failed probe. */
   readonly answerWithinMs: number
-  readonly turns?: FairQueue
+  readonly queue?: FairQueue
 }
 
-/** Makes the requests of the contract. What a request met is an answer of its own: one that fails spoils no other. */
+/** Makes the requests of the contract. A request that fails does not affect the others. */
 export function createHttpProbe({
   client,
   tokens,
   clock,
-  pulse: eventLoop,
+  eventLoop,
   answerWithinMs,
-  turns: fairQueue,
+  queue,
 }: HttpProbeParts): Probe<'http'> {
   return {
     kind: 'http',
-    ...(fairQueue && { turns: fairQueue }),
+    ...(queue && { queue }),
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return withDeadline(clock, answerWithinMs, signal, async deadline => {
@@ -39,10 +39,10 @@ export function createHttpProbe({
         const ask = async (request: HttpRequestConfig) => {
           const stalled = eventLoop.stalledMs()
           const answer = await askOnce(client, httpContract, request, token, deadline.signal)
-          return unlessOurs(answer, request, eventLoop.stalledMs() - stalled)
+          return unlessStalled(answer, request, eventLoop.stalledMs() - stalled)
         }
         const answers = httpContract.requests.map(
-          async request => [request.name, await askAgain(request, ask)] as const,
+          async request => [request.name, await askWithRetry(request, ask)] as const,
         )
         return new Map(await Promise.all(answers))
       })
@@ -57,26 +57,26 @@ async function tokenOf(
   if (bearerToken) return bearerToken.reveal()
   if (!identityTokenAudience) return null
   if (tokens) return tokens.token(identityTokenAudience)
-  throw new DriftwatchError('EMULATOR_ABSENT', 'no identity token is looked up where CLOUD_RUN_EMULATOR_HOST is set')
+  throw new DriftwatchError('EMULATOR_ABSENT', 'identity tokens are not available while CLOUD_RUN_EMULATOR_HOST is set')
 }
 
-/** A passing failure, or a start from cold, is looked at twice: the better answer counts. */
-async function askAgain(
+/** Repeats a request after a transient failure or a slow start, and returns the better answer. */
+async function askWithRetry(
   request: HttpRequestConfig,
   ask: (request: HttpRequestConfig) => Promise<HttpAnswer>,
 ): Promise<HttpAnswer> {
   const first = await ask(request)
   if (isSettled(first, request)) return first
   const second = await ask(request)
-  // The second chance was lost by us.
+  // The repetition failed because the event loop stalled, so it proves nothing.
   if (second.kind === 'failed' && second.code === 'LOOP_BLOCKED' && isLate(first, request)) return second
   if (second.kind !== 'answered') return first.kind === 'failed' ? second : first
   const slower = first.kind === 'answered' && first.status === second.status && first.latencyMs < second.latencyMs
   return slower ? first : second
 }
 
-/** What is late only for the time that this process stood still may have been there in time. */
-function unlessOurs(answer: HttpAnswer, request: HttpRequestConfig, lostMs: number): HttpAnswer {
+/** An answer proves nothing if it is late only because the event loop stalled. */
+function unlessStalled(answer: HttpAnswer, request: HttpRequestConfig, lostMs: number): HttpAnswer {
   if (lostMs === 0 || !isLate(answer, request) || waitedMs(answer) - lostMs > request.maxLatencyMs) return answer
   const { code, message } = eventLoopStalled(lostMs, request.maxLatencyMs)
   return { kind: 'failed', code, message }
@@ -101,7 +101,7 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
   return answer.latencyMs <= maxLatencyMs
 }
 
-const longestLocation = 200
+const maxLocationLength = 200
 
 async function askOnce(
   client: HttpClient,
@@ -110,7 +110,7 @@ async function askOnce(
   token: string | null,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
-  // A service may say again what it was sent.
+  // The service may echo the token.
   const conceal = createConcealer(token ?? '')
   const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
   try {
@@ -121,7 +121,12 @@ async function askOnce(
       body === null
         ? ({ kind: 'other', what: 'a body of more than 4 MiB' } as const)
         : parseDocument(conceal(body.toString('utf8')), contentType && conceal(contentType))
-    return { kind: 'answered', ...answer, location: location && conceal(location).slice(0, longestLocation), document }
+    return {
+      kind: 'answered',
+      ...answer,
+      location: location && conceal(location).slice(0, maxLocationLength),
+      document,
+    }
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
     return { kind: 'failed', code, message }

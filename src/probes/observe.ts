@@ -7,11 +7,11 @@ import { formatDuration } from '../duration.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Observed, Probe, ProbeKind } from './probe.ts'
 
-/** What came of one look at one stack. */
+/** The result of one probe of one stack. */
 export type ProbeResult<K extends ProbeKind> = {
   readonly kind: K
   readonly stack: string
-  /** When it began. */
+  /** When the probe started. */
   readonly at: EpochMs
   readonly durationMs: number
 } & (
@@ -21,45 +21,45 @@ export type ProbeResult<K extends ProbeKind> = {
 
 export interface ObserveOptions {
   readonly clock: Clock
-  /** Of the cycle: who has had no turn by then has none in it. */
+  /** The deadline of the cycle. A queued probe that has not started by then fails. */
   readonly deadline: Deadline
-  /** On the monotonic clock: when every look is over, also one whose turn came late. */
+  /** On the monotonic clock: when all probes end, including those that started late. */
   readonly overAt: number
-  /** How long a look may take: from the beginning of the cycle, or from its turn. */
+  /** The time for one probe, from the start of the cycle or from its turn. */
   readonly timeoutMs: number
   readonly ending: AbortSignal
-  readonly pulse: EventLoopMonitor
+  readonly eventLoop: EventLoopMonitor
 }
 
-/** A look that was robbed of more than this share of its time proves nothing: silence may be our own standing still. */
-const mostStoodStill = 0.5
+/** If the event loop stalled for more than this share of the time, a missing response proves nothing. */
+const maxStalledShare = 0.5
 
-/** The share of its time after which a look lets the next one begin beside it. */
+/** After this share of its time, a probe no longer blocks the next one in the queue. */
 const turnShare = 0.1
 
-/** Looks at once, or when its turn comes where looks take turns. Never rejects. */
+/** Runs a probe immediately, or in turn if it has a queue. Never rejects. */
 export async function observe<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
   options: ObserveOptions,
 ): Promise<ProbeResult<K>> {
-  const { turns: fairQueue } = probe
-  return fairQueue ? observeInTurn({ ...probe, turns: fairQueue }, stack, options) : observeNow(probe, stack, options)
+  const { queue } = probe
+  return queue ? observeInTurn({ ...probe, queue }, stack, options) : observeNow(probe, stack, options)
 }
 
 async function observeInTurn<K extends ProbeKind>(
-  probe: Probe<K> & { readonly turns: FairQueue },
+  probe: Probe<K> & { readonly queue: FairQueue },
   stack: Stack,
   options: ObserveOptions,
 ): Promise<ProbeResult<K>> {
   const { clock, deadline, overAt, timeoutMs, ending } = options
   const turn = { who: stack.name, until: deadline, turnMs: timeoutMs * turnShare }
-  const look = () =>
+  const start = () =>
     withDeadline(clock, Math.min(timeoutMs, overAt - clock.monotonic()), ending, own =>
       observeNow(probe, stack, { ...options, deadline: own }),
     )
   try {
-    return await probe.turns.run(turn, look)
+    return await probe.queue.run(turn, start)
   } catch (thrown) {
     const error = ending.aborted ? asDriftwatchError(thrown) : noTurn(timeoutMs)
     return { kind: probe.kind, stack: stack.name, at: clock.now(), durationMs: 0, outcome: 'failed', error }
@@ -70,18 +70,18 @@ function noTurn(timeoutMs: number): DriftwatchError {
   const within = formatDuration(timeoutMs)
   return new DriftwatchError(
     'DEADLINE_EXCEEDED',
-    `its turn did not come within ${within}: many other looks take long, and in the next cycle it comes before them`,
+    `no free slot within ${within}: too many other probes are slow. In the next cycle this probe comes first.`,
   )
 }
 
 /**
- * The harness of every probe: it bounds the look and times it. What is not over by the deadline has failed, whatever the
- * probe still does; so has what this process slept through. Never rejects.
+ * Runs a probe with a deadline and measures its duration. A probe fails if it is not finished by the deadline, or if the
+ * event loop stalled for too long. Never rejects.
  */
 async function observeNow<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,
-  { clock, deadline, timeoutMs, ending, pulse: eventLoop }: ObserveOptions,
+  { clock, deadline, timeoutMs, ending, eventLoop }: ObserveOptions,
 ): Promise<ProbeResult<K>> {
   const { kind } = probe
   const at = clock.now()
@@ -90,15 +90,15 @@ async function observeNow<K extends ProbeKind>(
   const failed = (error: DriftwatchError): ProbeResult<K> => {
     return { kind, stack: stack.name, at, durationMs: clock.monotonic() - begin, outcome: 'failed', error }
   }
-  const sleptThrough = (): ProbeResult<K> | null => {
+  const stallFailure = (): ProbeResult<K> | null => {
     const lostMs = eventLoop.stalledMs() - stalled
-    return ending.aborted || lostMs <= timeoutMs * mostStoodStill ? null : failed(eventLoopStalled(lostMs, timeoutMs))
+    return ending.aborted || lostMs <= timeoutMs * maxStalledShare ? null : failed(eventLoopStalled(lostMs, timeoutMs))
   }
   try {
     const value = await Promise.race([probe.observe(stack, deadline), deadline.over])
     const durationMs = clock.monotonic() - begin
-    return sleptThrough() ?? { kind, stack: stack.name, at, durationMs, outcome: 'answered', value }
+    return stallFailure() ?? { kind, stack: stack.name, at, durationMs, outcome: 'answered', value }
   } catch (thrown) {
-    return sleptThrough() ?? failed(asDriftwatchError(thrown))
+    return stallFailure() ?? failed(asDriftwatchError(thrown))
   }
 }

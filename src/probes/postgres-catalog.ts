@@ -1,34 +1,31 @@
 import type { PostgresReaders } from '../clients/postgres/postgres-readers.ts'
 import type { FairQueue } from '../concurrency/fair-queue.ts'
-import type { Doubt } from '../release/doubt.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Probe } from './probe.ts'
 import { readCatalog, scopeOf } from './read-catalog.ts'
 import { readLedger } from './read-ledger.ts'
 
-/** What of the time for a look the ledger may take: the catalog is read before it, and must not be lost by it. */
+/** The share of the time that the ledger may take, so that a slow ledger does not lose the catalog. */
 const ledgerShare = 0.25
 
-/**
- * Looks at the catalog of the stack's database, and at its ledger of migrations, in one transaction. `timeoutMs` bounds
- * one look.
- */
+/** Observes the catalog of the stack's database and its ledger of migrations, in one transaction. */
 export function createPostgresCatalogProbe(
   readers: PostgresReaders,
   timeoutMs: number,
-  fairQueue: FairQueue,
+  queue: FairQueue,
 ): Probe<'postgres-catalog'> {
   return {
     kind: 'postgres-catalog',
-    turns: fairQueue,
+    queue,
     async observe({ database }, { signal }) {
       if (!database) return null
       return readers.of(database.url.reveal()).read(signal, async session => {
-        let rightsDoubt: Doubt | null = null
+        let rightsUnknown: UnknownReason | null = null
         const catalog = await readCatalog(session, scopeOf(database), ({ code, message }) => {
-          rightsDoubt ??= { code, message }
+          rightsUnknown ??= { code, message }
         })
         const ledger = database.ledger ? await readLedger(session, database.ledger, timeoutMs * ledgerShare) : null
-        return { catalog, rightsDoubt, ledger }
+        return { catalog, rightsUnknown, ledger }
       })
     },
   }

@@ -2,43 +2,45 @@ import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/config.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import type { Execution, Job, Revision, Service } from '../release/cloud-run.ts'
-import type { Doubt } from '../release/doubt.ts'
 import type { HttpAnswers } from '../release/http-answer.ts'
 import type { ObservedLanes } from '../release/lanes.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
+import type { Release } from '../release/release.ts'
 import type { ObservedTelemetry } from '../release/rollout-telemetry.ts'
+import type { UnknownReason } from '../release/unknown-reason.ts'
 
-/** A service, and of its revisions those that serve and the one that was created last. */
+/** A service with its serving revisions and the revision that was created last. */
 export interface ObservedService {
   readonly service: Service
-  /** By short name; null for one that is referred to and no longer kept. */
+  /** By short name; null if Cloud Run no longer has the revision. */
   readonly revisions: ReadonlyMap<string, Revision | null>
+  readonly release: Release
 }
 
 /** The latest execution of a job. */
 export interface ObservedExecution {
-  /** Null when the job names none, or names one that is no longer kept. */
+  /** Null if the job has none, or if Cloud Run no longer has it. */
   readonly execution: Execution | null
-  /** The revision that was the newest when the execution was created; null where that does not matter or is not known. */
+  /** The newest revision when the execution was created; null if it is not needed or not known. */
   readonly revisionThen: Revision | null
 }
 
-/** The catalog of a stack's database, and the migrations that it has recorded. */
+/** The catalog of a stack's database, and its recorded migrations. */
 export interface ObservedDatabase {
   readonly catalog: Catalog
-  /** Why the rights in the catalog cannot be judged although all else can; null where they can. */
-  readonly rightsDoubt: Doubt | null
-  /** Null where the config names no ledger. */
+  /** Why the privileges in the catalog cannot be judged, although everything else can; otherwise null. */
+  readonly rightsUnknown: UnknownReason | null
+  /** Null if no ledger is configured. */
   readonly ledger: LedgerAnswer | null
 }
 
-/** The versions in a ledger of migrations, or why they could not be read although the catalog could. */
+/** The versions in the ledger of migrations, or why they could not be read. */
 export type LedgerAnswer =
   | { readonly outcome: 'read'; readonly versions: readonly string[] }
   | { readonly outcome: 'missing' }
-  | { readonly outcome: 'failed'; readonly doubt: Doubt }
+  | { readonly outcome: 'failed'; readonly reason: UnknownReason }
 
-/** What each probe sees of a stack. Null: the vendor positively answered that there is no such thing. */
+/** The observation of each probe. Null: the vendor reports that the resource does not exist. */
 export interface Observed {
   service: ObservedService | null
   job: Job | null
@@ -63,14 +65,14 @@ export const probeKinds = [
 export type ProbeKind = (typeof probeKinds)[number]
 
 export interface ProbeContext {
-  /** Aborts when the time allowed for this look is over. */
+  /** Aborts when the time for this probe is over. */
   readonly signal: AbortSignal
 }
 
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
-  /** Where each stack is asked at an address of its own: a few are at once, and the time for a look begins with its turn. */
-  readonly turns?: FairQueue
-  /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
+  /** Limits how many stacks are probed at once. The time for a probe starts when its turn comes. */
+  readonly queue?: FairQueue
+  /** Observes one stack and never judges it. Null or absence is an observation; rejects with a coded error on failure. */
   observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
 }

@@ -40,25 +40,25 @@ import {
   viewDoorsQuery,
 } from './catalog-queries.ts'
 
-/** What of a database's catalog is asked for, by name. */
+/** The part of a catalog to read, by name. */
 export interface CatalogScope {
   readonly schemas: readonly string[]
   /** The roles whose views, parent tables and functions elsewhere count as doors. */
   readonly roles: readonly string[]
 }
 
-/** What a policy is about. Members hold what their roles do, and so their doors count too. */
+/** The schemas and roles of a policy. Members have the privileges of their roles, so their doors count too. */
 export function scopeOf({ schemas = {}, roles = {} }: GrantsPolicy): CatalogScope {
   const members = Object.values(roles).flatMap(role => role.members ?? [])
   return { schemas: Object.keys(schemas), roles: [...new Set([...Object.keys(roles), ...members])] }
 }
 
-/** The oldest server whose catalog is known here. */
+/** The oldest supported server. */
 export const oldestServer = 140000
 
 /**
- * Reads what the policy is about, within the session's transaction. Rejects with UNRECOGNIZED_VALUE where a privilege is
- * newer than this Driftwatch, unless `onUnknown` bears it: then the catalog is good for all but its rights.
+ * Reads the scope in the transaction of the session. Rejects with UNRECOGNIZED_VALUE if the catalog has a privilege that
+ * this version does not know. With `onUnknown` it does not reject, and only the privileges in the catalog are unusable.
  */
 export async function readCatalog(
   session: PostgresSession,
@@ -107,12 +107,12 @@ interface Server {
 
 async function readServer(session: PostgresSession): Promise<{ server: Server; currentRole: Oid }> {
   const [row] = await session.rows<ServerRow>(serverQuery)
-  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'the server does not know its own database or role')
+  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'PostgreSQL did not return the current database and role')
   const [version, oid, name, owner, acl, currentRole] = row
   if (version < oldestServer)
     throw new DriftwatchError(
       'UNIMPLEMENTED',
-      `the server's version is ${version}: Driftwatch reads PostgreSQL 14 and newer`,
+      `server version ${version} is not supported: Driftwatch requires PostgreSQL 14 or later`,
     )
   return { server: { version, database: { oid, name, owner }, acl }, currentRole }
 }
@@ -207,7 +207,7 @@ async function readDefaultAcls(
   })
 }
 
-/** One door for all the rows of a view, or of a parent. */
+/** Combines the rows of a view or parent table into one door. */
 function relationDoors(rows: readonly ViewDoorRow[], columns: Columns, pool: AclPool): Door[] {
   return [...Map.groupBy(rows, ([oid]) => oid).values()].flatMap(ofView => {
     const [first] = ofView

@@ -3,10 +3,10 @@ import { DriftwatchError } from '../errors.ts'
 import type { DatabaseIdentity } from '../grants/model/identity.ts'
 import { type IdentityRow, identityQuery, type SystemIdentifierRow, systemIdentifierQuery } from './catalog-queries.ts'
 
-/** Which database of which server the session is connected to. It takes no right but CONNECT. */
+/** Identifies the database and server of a session. Needs only the CONNECT privilege. */
 export async function readIdentity(session: PostgresSession): Promise<DatabaseIdentity> {
   const [row] = await session.rows<IdentityRow>(identityQuery)
-  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'the server does not know its own database')
+  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'PostgreSQL did not return the current database')
   const [oid, name, startedAt, isReplica, mayIdentify] = row
   const [identified] = mayIdentify ? await session.rows<SystemIdentifierRow>(systemIdentifierQuery) : []
   return { oid, name, startedAt, isReplica, systemIdentifier: identified?.[0] ?? null }

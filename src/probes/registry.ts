@@ -1,4 +1,3 @@
-import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/config.ts'
 import { openQuestionsOf } from '../release/compared-images.ts'
@@ -8,20 +7,18 @@ import {
   type RegistryAnswers,
   type RegistryQuestion,
 } from '../release/registry-answers.ts'
-import { expectedSide, readRelease, sightExecution, sightJob } from '../release/release.ts'
-import { observeExecution } from './execution.ts'
-import { observeJob } from './job.ts'
+import { expectedSide, readExecutionImage, readJobImage } from '../release/release.ts'
 import type { Probe } from './probe.ts'
-import { observeService } from './service.ts'
+import type { StackReader } from './stack-reader.ts'
 
-/** A tag's digest leads to the index that holds it, and that is where questions end. */
-const mostRounds = 3
+/** Tags lead to digests, and digests to indexes. No questions follow. */
+const maxRounds = 3
 
 /**
- * Asks registries what digests alone leave open about the images of a stack. That a registry did not answer is an answer;
- * where nobody can be asked there is none.
+ * Asks registries the questions that the digests of a stack leave open. A failed request is an answer; without a registry
+ * there are no answers.
  */
-export function createRegistryProbe(reader: CloudRunReader, registry: RegistryReader | null): Probe<'registry'> {
+export function createRegistryProbe(reader: StackReader, registry: RegistryReader | null): Probe<'registry'> {
   return {
     kind: 'registry',
     async observe(stack) {
@@ -30,18 +27,18 @@ export function createRegistryProbe(reader: CloudRunReader, registry: RegistryRe
   }
 }
 
-async function askAll(reader: CloudRunReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
-  const seen = await seeImages(reader, stack, registry.signal)
-  return seen ? askOpen(registry, answers => openQuestionsOf(seen.release, seen, answers)) : new Map()
+async function askAll(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
+  const images = await readImages(reader, stack, registry.signal)
+  return images ? askOpen(registry, answers => openQuestionsOf(images.release, images, answers)) : new Map()
 }
 
-/** Asks what is open, given the answers so far, until nothing is. */
+/** Asks the open questions, given the answers so far, until there are none. */
 export async function askOpen(
   registry: RegistryReader,
   openQuestions: (answers: RegistryAnswers) => readonly RegistryQuestion[],
 ): Promise<RegistryAnswers> {
   const answers = new Map<string, RegistryAnswer>()
-  for (let round = 0; round < mostRounds; round += 1) {
+  for (let round = 0; round < maxRounds; round += 1) {
     const questions = openQuestions(answers)
     if (questions.length === 0) break
     await Promise.all(questions.map(async question => answers.set(questionKey(question), await registry.ask(question))))
@@ -49,28 +46,27 @@ export async function askOpen(
   return answers
 }
 
-/** What could not be looked at in time raises no question: the probe that looks says so itself. */
-async function seeImages(reader: CloudRunReader, stack: Stack, signal: AbortSignal) {
+/** A resource that cannot be read in time raises no questions: its own probe reports the failure. */
+async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal) {
   const [observed, job, execution] = await Promise.all([
-    orNull(observeService(reader, stack), signal),
-    orNull(observeJob(reader, stack), signal),
-    orNull(observeExecution(reader, stack), signal),
+    orNull(reader.service(stack), signal),
+    orNull(reader.job(stack), signal),
+    orNull(reader.execution(stack), signal),
   ])
   if (!observed) return null
-  const { service, revisions } = observed
+  const { release } = observed
   const containers = { service: stack.service.container, job: stack.job?.container ?? null }
-  const release = readRelease(service, revisions, containers.service)
   return {
     release,
     expected: expectedSide(stack.service.expectedImage, release),
-    job: job && sightJob(job, release, containers.job),
+    job: job && readJobImage(job, release, containers.job),
     execution: execution?.execution
-      ? sightExecution(execution.execution, release, execution.revisionThen, containers)
+      ? readExecutionImage(execution.execution, release, execution.revisionThen, containers)
       : null,
   }
 }
 
-function orNull<T>(look: Promise<T>, signal: AbortSignal): Promise<T | null> {
+function orNull<T>(reading: Promise<T>, signal: AbortSignal): Promise<T | null> {
   const late = new Promise<null>(resolve => signal.addEventListener('abort', () => resolve(null), { once: true }))
-  return Promise.race([look.catch(() => null), late])
+  return Promise.race([reading.catch(() => null), late])
 }

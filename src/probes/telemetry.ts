@@ -1,19 +1,18 @@
-import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { TelemetryReader } from '../clients/monitoring/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
 import type { Stack } from '../config/config.ts'
 import { DriftwatchError } from '../errors.ts'
-import { readRelease, rolloutOf } from '../release/release.ts'
+import { rolloutOf } from '../release/release.ts'
 import { type ObservedTelemetry, windowsOf } from '../release/rollout-telemetry.ts'
 import type { Probe } from './probe.ts'
-import { observeService } from './service.ts'
+import type { StackReader } from './stack-reader.ts'
 
-/** Points come minutes late at times, and never so late. */
+/** Points can arrive minutes late, but not later than this. */
 const settledAfterMs = 3_600_000
 
-/** Looks at what the watched services did since the last rollout of the stack's service, and in as long before it. */
+/** Observes requests and errors of the watched services after the last rollout, and for the same time before it. */
 export function createTelemetryProbe(
-  reader: CloudRunReader,
+  reader: StackReader,
   telemetry: TelemetryReader | null,
   clock: Clock,
 ): Probe<'telemetry'> {
@@ -21,20 +20,21 @@ export function createTelemetryProbe(
 }
 
 async function observeTelemetry(
-  reader: CloudRunReader,
+  reader: StackReader,
   telemetry: TelemetryReader | null,
   stack: Stack,
   clock: Clock,
 ): Promise<ObservedTelemetry | null> {
   const now = clock.now()
   const { afterRollout } = stack
-  const observed = await observeService(reader, stack)
+  const observed = await reader.service(stack)
   if (!observed || !afterRollout) return null
   if (!telemetry) {
-    const message = 'Cloud Monitoring cannot be asked: CLOUD_RUN_EMULATOR_HOST is set, MONITORING_EMULATOR_HOST is not'
+    const message =
+      'Cloud Monitoring is not available: CLOUD_RUN_EMULATOR_HOST is set, but MONITORING_EMULATOR_HOST is not'
     throw new DriftwatchError('EMULATOR_ABSENT', message)
   }
-  const release = readRelease(observed.service, observed.revisions, stack.service.container)
+  const { release } = observed
   const rollout = rolloutOf(release)
   const windows = rollout && windowsOf(rollout, now, afterRollout)
   if (!windows) return { rollout, window: null, services: [] }

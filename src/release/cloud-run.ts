@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 
-/** A value of an enum that is newer than the client: it proves nothing. */
+/** An enum value that this version does not know. */
 export interface Unrecognized {
   readonly unrecognized: string
 }
@@ -16,49 +16,49 @@ export interface Condition {
   readonly type: string
   readonly state: ConditionState | Unrecognized
   readonly message: string
-  /** The vendor's name of the reason (`CONTAINER_MISSING`, `NON_ZERO_EXIT_CODE`), or null. */
+  /** Cloud Run's reason code (`CONTAINER_MISSING`, `NON_ZERO_EXIT_CODE`), or null. */
   readonly reason: string | null
-  /** When it took this state. */
+  /** When it entered this state. */
   readonly since: EpochMs | null
 }
 
 export interface Container {
-  /** Empty where Cloud Run shows none. */
+  /** Empty if Cloud Run returns none. */
   readonly name: string
   readonly image: string
-  /** Empty: the image's own entrypoint. */
+  /** Empty: the image's entrypoint. */
   readonly command: readonly string[]
   readonly args: readonly string[]
-  /** Whether it takes requests: only one container of a service does. */
+  /** Whether it receives requests. Only one container of a service does. */
   readonly hasPorts: boolean
 }
 
-/** Who changed a resource last, as far as Cloud Run tells. */
+/** Who last changed a resource, as far as Cloud Run reports it. */
 export interface Authorship {
   readonly updateTime: EpochMs | null
   readonly lastModifier: string | null
-  /** The tool that was used, `gcloud 528.0.0`. */
+  /** The tool, such as `gcloud 528.0.0`. */
   readonly client: string | null
 }
 
 export interface TrafficTarget {
   readonly type: 'latest' | 'revision' | 'unspecified' | Unrecognized
-  /** Short name, or null where it follows the latest. */
+  /** Short name, or null for the latest revision. */
   readonly revision: string | null
   readonly percent: number
   readonly tag: string | null
 }
 
-/** Names are short names throughout: the last segment of the resource name. */
+/** All names are short names: the last segment of the resource name. */
 export interface Service extends Authorship {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly etag: string
   readonly reconciling: boolean
   readonly terminalCondition: Condition | null
-  /** The containers of the template: the wish for the next revision, not what serves. */
+  /** The containers of the template, from which the next revision is made. The serving revisions may differ. */
   readonly containers: readonly Container[]
-  /** The name that the template asks for its revision, or null where Cloud Run chooses. */
+  /** The revision name that the template sets, or null if Cloud Run generates it. */
   readonly templateRevision: string | null
   readonly traffic: readonly TrafficTarget[]
   readonly trafficStatuses: readonly TrafficTarget[]
@@ -75,7 +75,7 @@ export interface Revision {
 
 export type CompletionStatus = 'succeeded' | 'failed' | 'running' | 'pending' | 'cancelled' | 'unspecified'
 
-/** What a job says of its latest execution. */
+/** The latest execution, as the job describes it. */
 export interface ExecutionReference {
   readonly name: string
   readonly createTime: EpochMs | null

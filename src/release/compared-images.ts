@@ -1,17 +1,21 @@
 import { type ImageSide, openQuestions } from './compare-images.ts'
 import { questionKey, type RegistryAnswers, type RegistryQuestion } from './registry-answers.ts'
-import { isNewestImageKnown, type Release, type Sighting } from './release.ts'
+import { type ContainerImage, isNewestImageKnown, type Release } from './release.ts'
 
-/** Two sides that a check will hold against each other. */
+/** Two images that a check compares. */
 type Pair = readonly [ImageSide, ImageSide]
 
 /**
- * What registries could still tell about a release: about each pair of images that the checks compare, given the
- * answers so far. Ask, add the answers, and ask again until nothing is open.
+ * The questions that registries can still answer about the images that the checks compare. Ask them, add the answers and
+ * call again, until no question is open.
  */
 export function openQuestionsOf(
   release: Release,
-  others: { readonly expected: ImageSide | null; readonly job: Sighting | null; readonly execution: Sighting | null },
+  others: {
+    readonly expected: ImageSide | null
+    readonly job: ContainerImage | null
+    readonly execution: ContainerImage | null
+  },
   answers: RegistryAnswers,
 ): RegistryQuestion[] {
   const questions = new Map<string, RegistryQuestion>()
@@ -26,17 +30,17 @@ function comparedPairs(
   { expected, job, execution }: Parameters<typeof openQuestionsOf>[1],
 ): readonly Pair[] {
   const serving = release.serving.flatMap(each =>
-    each.sighting.kind === 'seen' ? [{ ...each, side: each.sighting.side }] : [],
+    each.image.kind === 'found' ? [{ ...each, side: each.image.side }] : [],
   )
   const newest = serving[0]
   if (!newest) return []
   const pairs: Pair[] = serving.slice(1).map(each => [each.side, newest.side])
   if (expected) pairs.push(...serving.map(each => [expected, each.side] as const))
-  if (newest.revision !== release.madeFromTemplate && release.template.kind === 'seen') {
+  if (newest.revision !== release.madeFromTemplate && release.template.kind === 'found') {
     pairs.push([release.template.side, newest.side])
   }
-  // Job and execution are held against the newest alone.
+  // Job and execution are compared with the newest serving image only.
   if (!isNewestImageKnown(release)) return pairs
-  for (const other of [job, execution]) if (other?.kind === 'seen') pairs.push([other.side, newest.side])
+  for (const other of [job, execution]) if (other?.kind === 'found') pairs.push([other.side, newest.side])
   return pairs
 }

@@ -1,17 +1,17 @@
 import type { Container } from './cloud-run.ts'
 
-/** Which container of several is meant. */
+/** The container to check, or why it could not be selected. */
 export type ContainerPick =
   | { readonly kind: 'picked'; readonly container: Container }
-  /** The config names one, there are several, and none has that name. */
-  | { readonly kind: 'not-there'; readonly names: readonly string[] }
-  /** The config names none, and not exactly one of several takes requests. */
+  /** Of several containers, none has the name in the configuration. */
+  | { readonly kind: 'missing'; readonly names: readonly string[] }
+  /** The configuration names none, and of several containers not exactly one receives requests. */
   | { readonly kind: 'ambiguous'; readonly names: readonly string[] }
   | { readonly kind: 'empty' }
 
 /**
- * A single container is the one, whatever its name, since Cloud Run names unnamed ones itself. Among several it is the
- * one that the config names; where that names none, the only one with ports.
+ * A single container is picked under any name, because Cloud Run generates missing names. Of several, it is the one that
+ * the configuration names, or else the only one with ports.
  */
 export function pickContainer(containers: readonly Container[], wanted: string | null): ContainerPick {
   const [first, ...others] = containers
@@ -22,5 +22,5 @@ export function pickContainer(containers: readonly Container[], wanted: string |
   const [only, ...more] = candidates
   if (only && more.length === 0) return { kind: 'picked', container: only }
   const names = containers.map(each => each.name).sort()
-  return { kind: wanted === null ? 'ambiguous' : 'not-there', names }
+  return { kind: wanted === null ? 'ambiguous' : 'missing', names }
 }

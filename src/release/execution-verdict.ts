@@ -1,18 +1,18 @@
 import { type Condition, type Execution, type ExecutionReference, isUnrecognized } from './cloud-run.ts'
 
-/** How an execution ended, or that it has not. */
+/** The result of an execution. */
 export type ExecutionVerdict =
   | { readonly kind: 'succeeded' }
   | { readonly kind: 'failed' | 'cancelled'; readonly reason: Condition | null }
   /** Queued or running. */
   | { readonly kind: 'under-way' }
   | { readonly kind: 'unrecognized'; readonly value: string }
+  /** Cloud Run does not report a result. */
   | { readonly kind: 'untold' }
 
-/** Whether an execution has ended. Only what proves it counts. */
+/** Whether an execution has ended; `unclear` if Cloud Run reports a state that this version does not know. */
 export type ExecutionStage = 'ended' | 'under-way' | 'cancelling' | 'unclear'
 
-/** The stage of an execution: `unclear` where Cloud Run says something that this Driftwatch does not know. */
 export function executionStage({ conditions, completionTime }: Execution): ExecutionStage {
   const completed = conditions.find(condition => condition.type === 'Completed')
   if (completionTime !== null) return 'ended'
@@ -22,14 +22,14 @@ export function executionStage({ conditions, completionTime }: Execution): Execu
 }
 
 /**
- * The condition `Completed` carries the verdict. Where it is absent, what the job says of the execution stands, except
- * that an execution which is there and does not say that it completed has not been proven to have succeeded.
+ * Reads the result from the condition `Completed`, or else from the job's reference. An execution without that condition
+ * never counts as succeeded.
  */
 export function executionVerdict(execution: Execution | null, reference: ExecutionReference): ExecutionVerdict {
   const completed = execution?.conditions.find(condition => condition.type === 'Completed')
   if (completed) return verdictOfCondition(completed)
-  const told = verdictOfReference(reference)
-  return execution && told.kind === 'succeeded' ? { kind: 'untold' } : told
+  const verdict = verdictOfReference(reference)
+  return execution && verdict.kind === 'succeeded' ? { kind: 'untold' } : verdict
 }
 
 function verdictOfCondition(completed: Condition): ExecutionVerdict {

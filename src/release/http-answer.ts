@@ -1,26 +1,26 @@
 import type { ErrorCode } from '../errors.ts'
 
-/** What came of one request. */
+/** The result of one request. */
 export type HttpAnswer =
   | {
       readonly kind: 'answered'
       readonly status: number
-      /** Of the whole answer, in milliseconds. */
+      /** Until the response was complete, in milliseconds. */
       readonly latencyMs: number
-      /** Where a redirect to another host points, without query and user, which was not followed; null for every other answer. */
+      /** The target of a redirect to another host, without query and user; such redirects are not followed. Otherwise null. */
       readonly location: string | null
       readonly document: JsonDocument
     }
-  /** The request was sent, and so long after it no whole answer had come. */
+  /** The response was not complete after `waitedMs`. */
   | { readonly kind: 'silent'; readonly waitedMs: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
 
-/** A body as JSON, or why it is none. */
+/** A body as JSON, or a description of what it is instead. */
 export type JsonDocument =
   | { readonly kind: 'json'; readonly value: unknown }
   | { readonly kind: 'other'; readonly what: string }
 
-/** By the name of the request in the config. */
+/** By the name of the request in the configuration. */
 export type HttpAnswers = ReadonlyMap<string, HttpAnswer>
 
 export function parseDocument(body: string, contentType: string | null): JsonDocument {
@@ -35,5 +35,5 @@ function describeBody(body: string, contentType: string | null): string {
   if (body.trim() === '') return 'an empty body'
   if (/^text\/html\b/i.test(contentType ?? '') || /^\s*(<!doctype html|<html)/i.test(body)) return 'an HTML page'
   const [mediaType] = /^[\w.+-]{1,60}\/[\w.+-]{1,60}/.exec(contentType ?? '') ?? []
-  return mediaType === undefined ? 'a body that is no JSON' : `a body of type ${mediaType} that is no JSON`
+  return mediaType === undefined ? 'a body that is not JSON' : `a body of type ${mediaType} that is not JSON`
 }

@@ -1,10 +1,10 @@
-/** What a JSON Pointer (RFC 6901) leads to: a value, or how far it leads. */
+/** The result of following a JSON Pointer (RFC 6901). */
 export type Pointed =
   | { readonly kind: 'value'; readonly value: unknown }
-  /** `upTo` is the pointer of the last value on the way. */
+  /** `upTo` points to the last value that exists on the path. */
   | { readonly kind: 'nothing'; readonly upTo: string }
 
-/** Follows a pointer that is well-formed. Only what the document itself holds is there. */
+/** Follows a well-formed pointer. Inherited properties do not count. */
 export function followPointer(document: unknown, pointer: string): Pointed {
   let value = document
   let upTo = ''

@@ -1,39 +1,39 @@
-import type { Doubt } from './doubt.ts'
 import type { Image } from './image.ts'
 import type { ImageProvenance, RegistryAnswer } from './registry-answers.ts'
+import type { UnknownReason } from './unknown-reason.ts'
 
-/** A tag of a lane, as the registry has it. */
+/** A tag of a release lane, as the registry has it. */
 export interface LaneTag {
   readonly repository: string
   readonly tag: string
-  /** Its digest, `absent`, or why that could not be told. */
+  /** `digest`, `absent` or `failed`. */
   readonly answer: RegistryAnswer
-  /** Whether the other lanes hold what it points to: its digest, and each that an index holds. */
-  readonly sightings: readonly LaneSighting[]
-  /** Why not all that it points to could be looked at, or in every repository that the lane names. */
-  readonly doubts: readonly Doubt[]
-  /** How it came there, asked for only where another lane holds it. */
+  /** For the tag's digest, and each digest in its index: whether other lanes have it. */
+  readonly presences: readonly LanePresence[]
+  /** What could not be read about the tag or about the repositories that the lane names. */
+  readonly unknowns: readonly UnknownReason[]
+  /** Read only if another lane has the image. */
   readonly origin: ImageProvenance | null
 }
 
-/** Whether a repository of another lane holds a digest: `digest`, `absent` or `failed`. */
-export interface LaneSighting {
+/** Whether the repository of another lane has a digest: `digest`, `absent` or `failed`. */
+export interface LanePresence {
   readonly repository: string
   readonly digest: string
   readonly answer: RegistryAnswer
 }
 
-/** An image that the service or the job names. */
-export interface NamedImage {
+/** An image that the service, a serving revision or the job refers to. */
+export interface ReferencedImage {
   readonly path: 'service.image' | 'revision.image' | 'job.image'
-  /** Who names it: `job runtime-migrate`. */
+  /** The resource, such as `job runtime-migrate`. */
   readonly subject: string
   readonly image: Image
-  /** `digest` where the registry holds it, `absent`, or `failed`. */
+  /** `digest` if the registry has it, `absent` or `failed`. */
   readonly answer: RegistryAnswer
 }
 
 export interface ObservedLanes {
   readonly tags: readonly LaneTag[]
-  readonly named: readonly NamedImage[]
+  readonly named: readonly ReferencedImage[]
 }

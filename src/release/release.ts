@@ -2,130 +2,117 @@ import type { EpochMs } from '../clock.ts'
 import type { Container, Execution, Job, Revision, Service } from './cloud-run.ts'
 import type { ImageSide } from './compare-images.ts'
 import { pickContainer } from './container.ts'
-import type { Doubt } from './doubt.ts'
 import { formatImage, type Image, parseImage } from './image.ts'
 import type { Rollout } from './rollout-telemetry.ts'
 import { servingRevisions } from './serving.ts'
+import type { UnknownReason } from './unknown-reason.ts'
 
-/** The container that counts, and its image as a side to compare; or why there is none. */
-export type Sighting =
-  | { readonly kind: 'seen'; readonly container: Container; readonly side: ImageSide }
-  | { readonly kind: 'not-there'; readonly names: readonly string[] }
-  | { readonly kind: 'doubt'; readonly doubt: Doubt }
+/** The container to check and its image, or why there is none. */
+export type ContainerImage =
+  | { readonly kind: 'found'; readonly container: Container; readonly side: ImageSide }
+  | { readonly kind: 'missing'; readonly names: readonly string[] }
+  | { readonly kind: 'unknown'; readonly reason: UnknownReason }
 
-/** A revision that takes traffic. */
+/** A revision that receives traffic. */
 export interface ServingRevision {
   readonly name: string
-  /** Null: it is referred to and no longer kept. */
+  /** Null if Cloud Run no longer has it. */
   readonly revision: Revision | null
-  readonly sighting: Sighting
+  readonly image: ContainerImage
 }
 
-/** A service, read as a release: the image that is wished for and the revisions that serve. */
+/** The images of a service: of its template, and of its serving revisions. */
 export interface Release {
   readonly service: Service
-  readonly template: Sighting
-  /** The newest first. Empty: nobody serves. */
+  readonly template: ContainerImage
+  /** The newest first. Empty if no revision receives traffic. */
   readonly serving: readonly ServingRevision[]
-  /** Set when it cannot be told who serves. */
-  readonly servingDoubt: Doubt | null
-  /** The revision that was made from the template, where that is certain. */
+  /** Why the serving revisions are unknown, or null. */
+  readonly servingUnknown: UnknownReason | null
+  /** The revision that was made from the current template, or null if that is not certain. */
   readonly madeFromTemplate: Revision | null
 }
 
-/** What the template's reference is known to stand for. */
-interface TemplatePair {
+/** The image of the template, and the digest to which it was resolved. */
+interface TemplateImage {
   readonly image: Image
   readonly digest: string | null
 }
 
 type Revisions = ReadonlyMap<string, Revision | null>
 
-/** What was read last of the same objects: probes and checks ask for it, in every cycle. */
-const kept = new WeakMap<Revisions, { readonly container: string | null; readonly release: Release }>()
-
-/** Reads a service and its revisions (by short name) as a release. `container` is the configured name, or null. */
+/** Derives a release from a service and its revisions (by short name). `container` is the configured name, or null. */
 export function readRelease(service: Service, revisions: Revisions, container: string | null): Release {
-  const before = kept.get(revisions)
-  if (before?.container === container && before.release.service === service) return before.release
-  const release = readAnew(service, revisions, container)
-  kept.set(revisions, { container, release })
-  return release
-}
-
-function readAnew(service: Service, revisions: Revisions, container: string | null): Release {
   const madeFromTemplate = revisionOfTemplate(service, revisions)
-  const pair = templatePair(service, madeFromTemplate, container)
+  const templated = templateImage(service, madeFromTemplate, container)
   const serving = servingRevisions(service)
   const names = serving.kind === 'revisions' ? serving.names : []
   return {
     service,
-    template: sight(service.containers, container, `the template of service ${service.name}`, image => ({
+    template: readImage(service.containers, container, `the template of service ${service.name}`, image => ({
       image,
-      resolvedAt: 'then',
-      resolvedDigest: pair?.digest ?? null,
+      resolvedAt: 'deployment',
+      resolvedDigest: templated?.digest ?? null,
     })),
     serving: names
-      .map(name => readServing(name, revisions.get(name) ?? null, madeFromTemplate, pair, container))
+      .map(name => readServing(name, revisions.get(name) ?? null, madeFromTemplate, templated, container))
       .sort(newestFirst),
-    servingDoubt: serving.kind === 'unrecognized' ? unrecognizedTraffic(service, serving.value) : null,
+    servingUnknown: serving.kind === 'unrecognized' ? unrecognizedTraffic(service, serving.value) : null,
     madeFromTemplate,
   }
 }
 
-/** The image of a job as a side: its tag will be resolved when it runs. */
-export function sightJob(job: Job, release: Release | null, container: string | null): Sighting {
-  return sight(job.containers, container, `job ${job.name}`, image => ({
+/** The image of a job. Its tag is resolved at the next execution. */
+export function readJobImage(job: Job, release: Release | null, container: string | null): ContainerImage {
+  return readImage(job.containers, container, `job ${job.name}`, image => ({
     image,
     resolvedAt: 'now',
-    resolvedDigest: release && standsForAsTemplate(image, release),
+    resolvedDigest: release && templateDigestOf(image, release),
   }))
 }
 
 /**
- * The image of an execution as a side. One that is older than the revision that serves ran the bytes of the revision
- * that was the newest when it was created. One whose reference is the template's ran what that stands for, unless it is
- * older than the revision made from the template.
+ * The image of an execution. If the execution is older than the serving revision, it ran the digest of `revisionThen`,
+ * the newest revision at that time. Otherwise, if it is not older than the revision made from the template and has the
+ * same reference as the template, it ran the same digest.
  */
-export function sightExecution(
+export function readExecutionImage(
   execution: Execution,
   release: Release | null,
   revisionThen: Revision | null,
   containers: { readonly job: string | null; readonly service: string | null },
-): Sighting {
+): ContainerImage {
   const older = release !== null && isOlderThanServing(execution.createTime, release)
   const afterTemplate = release !== null && !isOlderThan(execution.createTime, release.madeFromTemplate)
-  return sight(execution.containers, containers.job, `execution ${execution.name}`, image => ({
+  return readImage(execution.containers, containers.job, `execution ${execution.name}`, image => ({
     image,
-    resolvedAt: older ? 'long-ago' : 'ran',
+    resolvedAt: older ? 'old-execution' : 'execution',
     resolvedDigest: older
       ? revisionThen && digestOfRevision(revisionThen, containers.service)
       : afterTemplate
-        ? standsForAsTemplate(image, release)
+        ? templateDigestOf(image, release)
         : null,
   }))
 }
 
-/** The image that the config expects, as a side: what its tag holds now is meant. Null: no image expected, or none that parses. */
+/** The image that the configuration expects, at its current digest. Null if none is configured or it cannot be parsed. */
 export function expectedSide(expected: string | null, release: Release): ImageSide | null {
   const image = expected === null ? null : parseImage(expected)
-  return image && { image, resolvedAt: 'now', resolvedDigest: standsForAsTemplate(image, release) }
+  return image && { image, resolvedAt: 'now', resolvedDigest: templateDigestOf(image, release) }
 }
 
-/** Of several revisions that serve one that is no longer kept, or does not say its age: it may be the newest. */
-export function agelessOf({ serving }: Release): ServingRevision | undefined {
+/** Of several serving revisions, one without a creation time. It may be the newest. */
+export function revisionWithoutAge({ serving }: Release): ServingRevision | undefined {
   return serving.length > 1 ? serving.find(({ revision }) => (revision?.createTime ?? null) === null) : undefined
 }
 
-/** Whether the image of the newest revision that serves is known: which one that is, or that all of them show the same. */
+/** Whether the image of the newest serving revision is known: all creation times are known, or all images are the same. */
 export function isNewestImageKnown(release: Release): boolean {
-  const images = release.serving.map(({ sighting }) =>
-    sighting.kind === 'seen' ? formatImage(sighting.side.image) : null,
-  )
-  return !agelessOf(release) || (images[0] !== null && images.every(image => image === images[0]))
+  const images = release.serving.map(({ image }) => (image.kind === 'found' ? formatImage(image.side.image) : null))
+  return !revisionWithoutAge(release) || (images[0] !== null && images.every(image => image === images[0]))
 }
 
-/** Whether something made at `createTime` is older than the newest revision that serves. */
+/** Whether something created at `createTime` is older than the newest serving revision. */
 export function isOlderThanServing(createTime: EpochMs | null, release: Release): boolean {
   return isOlderThan(createTime, release.serving[0]?.revision ?? null)
 }
@@ -135,18 +122,18 @@ function isOlderThan(createTime: EpochMs | null, revision: Revision | null): boo
   return createTime !== null && since !== null && createTime < since
 }
 
-/** Since when the service's side of a difference can be what it is. */
+/** When the image of a serving revision, or the traffic to it, last changed. */
 export function serviceChangedAt(release: Release, revision: Revision | null): EpochMs | null {
   return laterOf(release.service.updateTime, revision?.createTime ?? null)
 }
 
-/** When what serves came to serve; null where nobody does, or nothing tells, such as which of several is the newest. */
+/** When the serving revisions started to receive traffic; null if none does, or if the newest is unknown. */
 export function rolloutOf(release: Release): Rollout | null {
   const { service, serving } = release
   const [newest] = serving
-  if (!newest || agelessOf(release)) return null
+  if (!newest || revisionWithoutAge(release)) return null
   const { revision } = newest
-  // Of a revision that is no longer kept only the last change of the service is known.
+  // For a revision that Cloud Run no longer has, only the last change of the service is known.
   const madeAt = revision?.createTime ?? service.updateTime
   const ready = revision?.conditions.find(({ type, state }) => type === 'Ready' && state === 'succeeded')
   const readyAt = laterOf(madeAt, ready?.since ?? null)
@@ -155,8 +142,8 @@ export function rolloutOf(release: Release): Rollout | null {
 }
 
 /**
- * `latestCreatedRevision` was made from the template that is there now, unless an update is under way or failed before
- * it made a revision: then the revision is older than the update.
+ * `latestCreatedRevision` was made from the current template, unless an update is in progress or failed before it created
+ * a revision. Then the revision is older than the update.
  */
 function revisionOfTemplate(service: Service, revisions: Revisions): Revision | null {
   const { latestCreatedRevision: name, templateRevision } = service
@@ -167,7 +154,7 @@ function revisionOfTemplate(service: Service, revisions: Revisions): Revision | 
   return settled || isNew ? revision : null
 }
 
-function templatePair(service: Service, made: Revision | null, container: string | null): TemplatePair | null {
+function templateImage(service: Service, made: Revision | null, container: string | null): TemplateImage | null {
   const pick = pickContainer(service.containers, container)
   const image = pick.kind === 'picked' ? parseImage(pick.container.image) : null
   return made && image && { image, digest: digestOfRevision(made, container) }
@@ -177,34 +164,34 @@ function readServing(
   name: string,
   revision: Revision | null,
   madeFromTemplate: Revision | null,
-  pair: TemplatePair | null,
+  templated: TemplateImage | null,
   container: string | null,
 ): ServingRevision {
   if (!revision) {
-    const message = `revision ${name} takes traffic and is no longer kept`
-    return { name, revision, sighting: { kind: 'doubt', doubt: { code: 'DETAIL_EXPIRED', message } } }
+    const message = `revision ${name} receives traffic, but Cloud Run no longer has its details`
+    return { name, revision, image: { kind: 'unknown', reason: { code: 'DETAIL_EXPIRED', message } } }
   }
-  const sighting = sight(revision.containers, container, `revision ${name}`, image => {
-    const tagged = revision === madeFromTemplate && pair ? withTagOf(image, pair.image) : image
+  const image = readImage(revision.containers, container, `revision ${name}`, image => {
+    const tagged = revision === madeFromTemplate && templated ? withTagOf(image, templated.image) : image
     return {
       image: tagged,
-      resolvedAt: 'then',
-      resolvedDigest: revision === madeFromTemplate ? (pair?.image.digest ?? null) : null,
+      resolvedAt: 'deployment',
+      resolvedDigest: revision === madeFromTemplate ? (templated?.image.digest ?? null) : null,
     }
   })
-  return { name, revision, sighting }
+  return { name, revision, image }
 }
 
-/** The revision's digest and the template's tag belong together. */
+/** Cloud Run stores the digest in the revision and the tag in the template. */
 function withTagOf(image: Image, template: Image): Image {
   return image.digest && !image.tag && image.repository === template.repository
     ? { ...image, tag: template.tag }
     : image
 }
 
-function standsForAsTemplate(image: Image, release: Release): string | null {
+function templateDigestOf(image: Image, release: Release): string | null {
   const { template, madeFromTemplate } = release
-  if (template.kind !== 'seen' || !madeFromTemplate) return null
+  if (template.kind !== 'found' || !madeFromTemplate) return null
   const same =
     image.repository === template.side.image.repository &&
     image.tag === template.side.image.tag &&
@@ -217,42 +204,39 @@ function digestOfRevision(revision: Revision, container: string | null): string 
   return pick.kind === 'picked' ? (parseImage(pick.container.image)?.digest ?? null) : null
 }
 
-function sight(
+function readImage(
   containers: readonly Container[],
   wanted: string | null,
   where: string,
   sideOf: (image: Image) => ImageSide,
-): Sighting {
+): ContainerImage {
   const pick = pickContainer(containers, wanted)
   switch (pick.kind) {
     case 'picked': {
       const image = parseImage(pick.container.image)
-      if (image) return { kind: 'seen', container: pick.container, side: sideOf(image) }
-      return doubt(
-        'MALFORMED_RESPONSE',
-        `${where} shows an image that is none: ${JSON.stringify(pick.container.image)}`,
-      )
+      if (image) return { kind: 'found', container: pick.container, side: sideOf(image) }
+      return unknown('MALFORMED_RESPONSE', `${where} has an invalid image: ${JSON.stringify(pick.container.image)}`)
     }
-    case 'not-there':
+    case 'missing':
       return pick
     case 'ambiguous':
-      return doubt(
+      return unknown(
         'CONTAINER_AMBIGUOUS',
-        `${where} has the containers ${pick.names.join(', ')}: name the one that counts in the config`,
+        `${where} has several containers (${pick.names.join(', ')}). Set "container" in the configuration.`,
       )
     case 'empty':
-      return doubt('CONTAINER_ABSENT', `${where} shows no container`)
+      return unknown('CONTAINER_ABSENT', `${where} has no containers`)
   }
 }
 
-function doubt(code: Doubt['code'], message: string): Sighting {
-  return { kind: 'doubt', doubt: { code, message } }
+function unknown(code: UnknownReason['code'], message: string): ContainerImage {
+  return { kind: 'unknown', reason: { code, message } }
 }
 
-function unrecognizedTraffic(service: Service, value: string): Doubt {
+function unrecognizedTraffic(service: Service, value: string): UnknownReason {
   return {
     code: 'UNRECOGNIZED_VALUE',
-    message: `service ${service.name} sends traffic to a target of type ${value}, which this Driftwatch does not know`,
+    message: `service ${service.name} sends traffic to a target of type ${value}, which this version of Driftwatch does not support`,
   }
 }
 
@@ -264,7 +248,7 @@ function newestFirst(a: ServingRevision, b: ServingRevision): number {
   return ofA === ofB ? b.name.localeCompare(a.name) : ofB - ofA
 }
 
-/** The later of two moments, as far as they are known: since when a pair of sides differs at the most. */
+/** The latest of the known times, or null. */
 export function laterOf(...moments: readonly (EpochMs | null)[]): EpochMs | null {
   return moments.reduce(
     (latest, moment) => (moment !== null && (latest === null || moment > latest) ? moment : latest),
@@ -272,10 +256,7 @@ export function laterOf(...moments: readonly (EpochMs | null)[]): EpochMs | null
   )
 }
 
-/**
- * Whether a rollout may explain what is seen: the thing changed less than `graceMs` before it was looked at. What
- * nobody knows the age of is not young.
- */
+/** Whether something changed less than `graceMs` before it was observed. Without a known time of change it did not. */
 export function isYoung(changedAt: EpochMs | null, observedAt: EpochMs, graceMs: number): boolean {
   return changedAt !== null && observedAt - changedAt < graceMs
 }

@@ -1,52 +1,52 @@
 import type { EpochMs } from '../clock.ts'
 
-/** A span of whole minutes: after `from`, up to `to`. */
+/** Whole minutes, excluding `from` and including `to`. */
 export interface Window {
   readonly from: EpochMs
   readonly to: EpochMs
 }
 
-/** What a service did in a window. */
+/** Counts of a service in a window. */
 export interface ServiceCounts {
   readonly requests: number
   /** Responses 5xx. */
   readonly serverErrors: number
-  /** Log entries of severity ERROR or above, the log of requests left out: its errors are the 5xx. */
+  /** Log entries of severity ERROR or above, without the request log: its errors are the 5xx responses. */
   readonly errorLogs: number
 }
 
 export interface ServiceTelemetry {
   readonly service: string
-  /** Of the stack's own service, only what the revisions did that take traffic. */
+  /** For the stack's own service, only of the serving revisions. */
   readonly after: ServiceCounts
-  /** In as long a window that ended when the newest of those was made. Nothing at all: nothing is known of it. */
+  /** In a window of the same length that ended when the newest serving revision was created. All 0: no data. */
   readonly before: ServiceCounts
 }
 
-/** When what serves came to serve, as far as that can be told. What else is changed of the service moves none of it but the last. */
+/** When the serving revisions started to receive traffic. Other changes of the service only move `touchedAt`. */
 export interface Rollout {
-  /** When the newest revision that takes traffic was made: it did nothing before. */
+  /** When the newest serving revision was created. */
   readonly madeAt: EpochMs
-  /** When it was ready: it took no traffic before. */
+  /** When it became ready. It received no traffic before. */
   readonly readyAt: EpochMs
-  /** When the service was changed last: the traffic may have been moved then. */
+  /** When the service was last changed, which may have moved traffic. */
   readonly touchedAt: EpochMs
 }
 
 export interface ObservedTelemetry {
-  /** Null where nobody serves. */
+  /** Null if no revision receives traffic. */
   readonly rollout: Rollout | null
-  /** Null: nobody serves, or the rollout is so young that no minute after it is complete. */
+  /** Null if no revision receives traffic, or if no full minute has passed since the rollout. */
   readonly window: Window | null
-  /** Empty where there is no window. */
+  /** Empty without a window. */
   readonly services: readonly ServiceTelemetry[]
 }
 
 const minute = 60_000
 
 /**
- * The windows to look at: the last minutes that are complete, never reaching before the revision was ready, and as many
- * before it was made. Null while there is no complete minute since it was ready.
+ * The last complete minutes after the revision became ready, and equally many before it was created. Null if no full
+ * minute has passed since it became ready.
  */
 export function windowsOf(
   { madeAt, readyAt }: Pick<Rollout, 'madeAt' | 'readyAt'>,

@@ -1,20 +1,20 @@
 import { isUnrecognized, type Service, type TrafficTarget } from './cloud-run.ts'
 
-/** Which revisions take traffic, by short name. */
+/** The revisions that receive traffic, by short name. */
 export type Serving =
   | {
       readonly kind: 'revisions'
       readonly names: readonly string[]
-      /** How many percent of the traffic each of them takes. */
+      /** The percentage of traffic of each. */
       readonly shares: ReadonlyMap<string, number>
     }
-  | { readonly kind: 'nobody' }
-  /** Traffic goes to something that this Driftwatch does not know. */
+  | { readonly kind: 'none' }
+  /** Traffic goes to a target that this version does not know. */
   | { readonly kind: 'unrecognized'; readonly value: string }
 
 /**
- * The entries with percent > 0 of `trafficStatuses`; if there is none, of `traffic`; if there is none either, the
- * latest, which is `latestReadyRevision`. An entry with 0 percent and a tag can be addressed and serves nothing.
+ * The entries of `trafficStatuses` with percent > 0, or else those of `traffic`, or else `latestReadyRevision`. An entry
+ * with 0 percent and a tag has an address of its own but receives no traffic.
  */
 export function servingRevisions(service: Service): Serving {
   const targets = firstWithTraffic(service.trafficStatuses, service.traffic)
@@ -26,19 +26,19 @@ export function servingRevisions(service: Service): Serving {
     const name = target.revision ?? service.latestReadyRevision
     if (name) shares.set(name, (shares.get(name) ?? 0) + target.percent)
   }
-  return shares.size > 0 ? { kind: 'revisions', names: [...shares.keys()], shares } : { kind: 'nobody' }
+  return shares.size > 0 ? { kind: 'revisions', names: [...shares.keys()], shares } : { kind: 'none' }
 }
 
-/** How many percent of the traffic each revision takes, by short name; empty where nobody does, or nobody can tell. */
+/** The percentage of traffic of each revision, by short name; empty if none receives traffic or it is unknown. */
 export function sharesOf(service: Service): ReadonlyMap<string, number> {
   const serving = servingRevisions(service)
   return serving.kind === 'revisions' ? serving.shares : new Map()
 }
 
-/** Whether a new revision would get traffic by itself: some of it, or all where nothing is said, follows the latest. */
+/** Whether a new revision would receive traffic: a target is the latest revision, or no target is set. */
 export function followsLatest({ traffic }: Service): boolean {
-  const given = firstWithTraffic(traffic) ?? [latest]
-  return given.some(({ revision }) => revision === null)
+  const targets = firstWithTraffic(traffic) ?? [latest]
+  return targets.some(({ revision }) => revision === null)
 }
 
 const latest = { type: 'latest', revision: null, percent: 100 } as const satisfies Partial<TrafficTarget>

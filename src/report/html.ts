@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { toSentence } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
@@ -144,6 +145,6 @@ ${via === null ? null : row('via', via)}
 function errorLine({ error, observedAt, summary }: ReportedCheck, now: string): Markup | null {
   if (error === null) return null
   const seen = observedAt === null ? 'never seen' : `last seen ${age(observedAt, now)}`
-  const told = summary.includes(error.message) ? '' : `: ${printable(error.message)}`
+  const told = summary.includes(toSentence(error.message)) ? '' : `: ${printable(error.message)}`
   return html`<p class="quiet">${error.code} ${age(error.at, now)}, ${seen}${told}</p>`
 }

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { toSentence } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
@@ -113,7 +114,11 @@ function errorLines(
 ): string[] {
   const seen = observedAt === null ? 'never' : age(observedAt, now)
   return [
-    ...proseLines('error', `${code} ${age(at, now)}${summary.includes(message) ? '' : `: ${message}`}`, paint),
+    ...proseLines(
+      'error',
+      `${code} ${age(at, now)}${summary.includes(toSentence(message)) ? '' : `: ${message}`}`,
+      paint,
+    ),
     ...proseLines('last seen', seen, paint),
   ]
 }

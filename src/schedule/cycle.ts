@@ -1,8 +1,8 @@
 import type { Check } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
-import { type Deadline, startDeadline } from '../concurrency/deadline.ts'
-import { type EventLoopMonitor, startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
+import { startDeadline } from '../concurrency/deadline.ts'
+import { startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
 import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/config.ts'
 import { longestCycleMs } from '../config/schedule-gap.ts'
@@ -13,14 +13,13 @@ import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+import type { Probes } from '../probes/probes.ts'
 import type { Judge } from './judge.ts'
 
-export interface OpenProbes {
-  /** What reads Cloud Run in this cycle: what is read by it, no probe reads again. */
-  readonly reader: CloudRunReader
-  readonly probes: readonly Probe<ProbeKind>[]
-  /** Gives back what they hold. */
-  close(): void
+export interface CycleListeners {
+  onProbe(result: ProbeResult<ProbeKind>): void
+  /** A cycle completed, or a state became stale between cycles. Must return quickly and never throw. */
+  onChange(snapshot: Snapshot, transitions: readonly Transition[]): void
 }
 
 export interface CycleDependencies {
@@ -29,56 +28,52 @@ export interface CycleDependencies {
   readonly log: Log
   readonly store: Store
   readonly discovery: Discovery
-  /** Of all stacks only those of these names; null for all. */
+  /** Watch only stacks with these names; null for all. */
   readonly names: readonly string[] | null
-  /** From now on these are watched, and no others. */
+  /** Replaces the stacks that are watched. */
   watchStacks(watched: Watched): void
-  /** The checks of a stack. */
-  checksOf(stack: Stack): readonly Check[]
-  /** Judges in every cycle of a watch. */
+  selectChecks(stack: Stack): readonly Check[]
+  /** Shared by all cycles of a watch. */
   readonly judge: Judge
-  /** The probes of one cycle: what they read together is read once. */
-  openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes
-  /** Aborts when what is under way is not wanted any more: the cycle then ends at once and publishes nothing. */
+  readonly probes: Probes
+  /** Aborts the cycle: it then ends at once and publishes nothing. */
   readonly ending: AbortSignal
-  /** Told of every look, for the metrics. */
-  onLook(look: ProbeResult<ProbeKind>): void
-  /** Told when everything is judged; must neither throw nor take long. */
-  publish(snapshot: Snapshot, transitions: readonly Transition[]): void
+  readonly listeners: CycleListeners
 }
 
 /** One round: discover, observe, judge, record, publish. */
 export async function runCycle(id: number, dependencies: CycleDependencies): Promise<CycleSummary> {
-  const { config, clock, store, log, ending, openProbes, watchStacks, publish } = dependencies
+  const { config, clock, store, log, ending, watchStacks, listeners } = dependencies
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
-  const deadline = startDeadline(clock, config.timeoutMs, ending)
+  const { timeoutMs } = config
+  const deadline = startDeadline(clock, timeoutMs, ending)
   const eventLoop = startEventLoopMonitor(clock)
-  const { reader, probes, close } = openProbes(deadline, eventLoop)
+  const { reader, probes, close } = dependencies.probes.open({ deadline, eventLoop, timeoutMs })
   try {
     const aged = store.age(startedAt)
-    const stacks = await findStacks(reader, dependencies)
-    if (!ending.aborted) watchStacks({ config, ...stacks })
-    const { timeoutMs } = config
+    const found = await findStacks(reader, dependencies)
+    if (!ending.aborted) watchStacks({ config, ...found })
     const overAt = begin + longestCycleMs(timeoutMs)
-    const parts = {
-      pace: createTimeSlices(clock),
-      looks: { clock, timeoutMs, ending, deadline, overAt, pulse: eventLoop },
+    const shared = {
+      probes,
+      timeSlices: createTimeSlices(clock),
+      observeOptions: { clock, timeoutMs, ending, deadline, overAt, eventLoop },
     }
-    // Where not all can be looked at in time, those come first that have waited longest.
-    const inTurn = stacks.stacks
+    // If time does not suffice for all stacks, those with the oldest observations come first.
+    const oldestFirst = found.stacks
       .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
       .sort((one, other) => one.observedAt - other.observedAt)
-    const judged = await Promise.all(inTurn.map(({ stack }) => watchStack(stack, probes, parts, dependencies)))
+    const watched = await Promise.all(oldestFirst.map(({ stack }) => watchStack(stack, shared, dependencies)))
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
-    publish(store.snapshot(clock.now()), [...aged, ...judged.flatMap(({ transitions }) => transitions)])
+    listeners.onChange(store.snapshot(clock.now()), [...aged, ...watched.flatMap(({ transitions }) => transitions)])
     logFailures(
       log,
-      judged.flatMap(({ looks }) => looks),
+      watched.flatMap(({ results }) => results),
     )
-    const stoodStillMs = Math.round(eventLoop.stalledMs())
-    if (stoodStillMs > 0) log.warn({ cycle: id, stoodStillMs }, 'the process stood still during a cycle')
+    const stalledMs = Math.round(eventLoop.stalledMs())
+    if (stalledMs > 0) log.warn({ cycle: id, stalledMs }, 'event loop stalled during a cycle')
     return summary
   } finally {
     eventLoop.stop()
@@ -87,75 +82,75 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   }
 }
 
-/** So much of the time may go to finding stacks: a region that hangs leaves the rest to looking at the others. */
+/** Discovery may take this share of the time, so that a region that does not respond leaves time for the probes. */
 const discoveryShare = 0.5
 
 async function findStacks(reader: CloudRunReader, dependencies: CycleDependencies): Promise<WatchedStacks> {
   const { config, clock, ending, discovery, names } = dependencies
   const deadline = startDeadline(clock, config.timeoutMs * discoveryShare, ending)
   try {
-    return selectStacks(await discovery.look(config, reader, deadline), names)
+    return selectStacks(await discovery.discover(config, reader, deadline), names)
   } finally {
     deadline.cancel()
   }
 }
 
-interface StackLooks {
-  readonly looks: readonly ProbeResult<ProbeKind>[]
-  readonly transitions: readonly Transition[]
+/** Shared by the stacks of one cycle. */
+interface SharedByStacks {
+  readonly probes: readonly Probe<ProbeKind>[]
+  readonly timeSlices: TimeSlices
+  readonly observeOptions: ObserveOptions
 }
 
-/** What the stacks of one cycle share. */
-interface CycleParts {
-  readonly pace: TimeSlices
-  readonly looks: ObserveOptions
+interface WatchedStack {
+  readonly results: readonly ProbeResult<ProbeKind>[]
+  readonly transitions: readonly Transition[]
 }
 
 async function watchStack(
   stack: Stack,
-  probes: readonly Probe<ProbeKind>[],
-  parts: CycleParts,
+  { probes, timeSlices, observeOptions }: SharedByStacks,
   dependencies: CycleDependencies,
-): Promise<StackLooks> {
-  const { store, checksOf, onLook } = dependencies
-  const checks = checksOf(stack)
-  const looks = await Promise.all(
+): Promise<WatchedStack> {
+  const { store, selectChecks, listeners } = dependencies
+  const checks = selectChecks(stack)
+  const results = await Promise.all(
     probes
-      .filter(({ kind }) => checks.some(check => regards(check, kind)))
-      .map(probe => observe(probe, stack, parts.looks)),
+      .filter(({ kind }) => checks.some(check => dependsOn(check, kind)))
+      .map(probe => observe(probe, stack, observeOptions)),
   )
-  for (const look of looks) onLook(look)
+  for (const result of results) listeners.onProbe(result)
   const transitions: Transition[] = []
   for (const check of checks) {
-    const outcome = await judgeLooks(check, stack, looks, parts.pace, dependencies)
+    const outcome = await judgeResults(check, stack, results, timeSlices, dependencies)
     const transition = store.record(stack.name, check.kind, outcome)
     if (transition) transitions.push(transition)
   }
-  return { looks, transitions }
+  return { results, transitions }
 }
 
 /**
- * A check is judged only when every probe that it needs answered in this cycle: old looks are never mixed with new ones.
- * What it only uses is left out where that did not answer.
+ * Judges a check only if every probe that it needs answered in this cycle: observations of different cycles are never
+ * mixed. Failed probes that it only uses are omitted.
  */
-async function judgeLooks(
+async function judgeResults(
   check: Check,
   stack: Stack,
-  looks: readonly ProbeResult<ProbeKind>[],
+  results: readonly ProbeResult<ProbeKind>[],
   timeSlices: TimeSlices,
   { config, clock, log, judge }: CycleDependencies,
 ): Promise<Outcome> {
   const now = clock.now()
   const observed: Partial<Record<ProbeKind, unknown>> = {}
   let observedAt = Number.POSITIVE_INFINITY
-  for (const look of looks) {
-    if (!regards(check, look.kind)) continue
-    if (look.outcome === 'answered') {
-      observed[look.kind] = look.value
-      observedAt = Math.min(observedAt, look.at)
-    } else if (check.needs.includes(look.kind)) {
-      const { code, message } = look.error
-      return { kind: 'failure', error: { code, message, at: look.at } }
+  for (const result of results) {
+    if (!dependsOn(check, result.kind)) continue
+    if (result.outcome === 'answered') {
+      observed[result.kind] = result.value
+      observedAt = Math.min(observedAt, result.at)
+    } else if (check.needs.includes(result.kind)) {
+      const { code, message } = result.error
+      return { kind: 'failure', error: { code, message, at: result.at } }
     }
   }
   try {
@@ -163,21 +158,21 @@ async function judgeLooks(
     return { kind: 'finding', finding, observedAt }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
-    log.error({ err: thrown, stack: stack.name, check: check.kind }, 'a check could not judge what it was given')
+    log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')
     return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
   }
 }
 
-function regards({ needs, uses }: Check, kind: ProbeKind): boolean {
+function dependsOn({ needs, uses }: Check, kind: ProbeKind): boolean {
   return needs.includes(kind) || (uses?.includes(kind) ?? false)
 }
 
-/** One line for all looks that failed alike: a fleet behind a broken API is one problem. */
-function logFailures(log: Log, looks: readonly ProbeResult<ProbeKind>[]): void {
-  const failed = looks.flatMap(look => (look.outcome === 'failed' ? [look] : []))
+/** Logs one line for all stacks on which a probe failed with the same code. */
+function logFailures(log: Log, results: readonly ProbeResult<ProbeKind>[]): void {
+  const failed = results.flatMap(result => (result.outcome === 'failed' ? [result] : []))
   for (const [, alike] of Map.groupBy(failed, ({ kind, error }) => `${kind} ${error.code}`)) {
     const [{ kind, error, at }] = alike as [(typeof alike)[number]]
     const fields = { probe: kind, code: error.code, stacks: alike.length, error: error.message, at: formatTime(at) }
-    log[errorTable[error.code].logLevel](fields, 'a look failed')
+    log[errorTable[error.code].logLevel](fields, 'probe failed')
   }
 }

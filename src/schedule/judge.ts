@@ -5,35 +5,33 @@ import type { SlicedWork, TimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { ProbeKind } from '../probes/probe.ts'
 
-/** Judges a check of a stack; rejects with whatever the check throws. */
+/** Judges a check of a stack. Rejects with the error that the check throws. */
 export type Judge = (check: Check, input: CheckInput<ProbeKind>, timeSlices: TimeSlices) => Promise<Finding>
 
-/** What a check was given last, and what it found. */
-interface Judged {
+/** The last input of a check, and its finding. */
+interface JudgedInput {
   readonly config: Config
   readonly observed: CheckInput<ProbeKind>['observed']
   readonly finding: Finding
 }
 
 /**
- * Judges, and does not judge again what is sure to come to the same: a check that found all in sync, of which time alone
- * makes nothing else, and that is given what it was given before. A config that was read again is another one.
+ * Reuses the finding of a check that was in sync and sets `inSyncLasts`, while its observations and configuration are
+ * unchanged. A configuration that was reloaded counts as changed.
  */
 export function createJudge(): Judge {
-  const kept = new WeakMap<Stack, Map<CheckKind, Judged>>()
+  const cache = new WeakMap<Stack, Map<CheckKind, JudgedInput>>()
 
-  function keptOf(stack: Stack): Map<CheckKind, Judged> {
-    const before = kept.get(stack)
-    if (before) return before
-    const none = new Map<CheckKind, Judged>()
-    kept.set(stack, none)
-    return none
+  function cacheOf(stack: Stack): Map<CheckKind, JudgedInput> {
+    const judged = cache.get(stack) ?? new Map<CheckKind, JudgedInput>()
+    cache.set(stack, judged)
+    return judged
   }
 
   return async (check, input, timeSlices) => {
     if (!check.inSyncLasts) return judgeNow(check, input, timeSlices)
     const { stack, config, observed } = input
-    const judged = keptOf(stack)
+    const judged = cacheOf(stack)
     const before = judged.get(check.kind)
     if (before?.config === config && isDeepStrictEqual(before.observed, observed)) return before.finding
     const finding = await judgeNow(check, input, timeSlices)
@@ -44,11 +42,11 @@ export function createJudge(): Judge {
 }
 
 function judgeNow(check: Check, input: CheckInput<ProbeKind>, timeSlices: TimeSlices): Promise<Finding> {
-  return timeSlices(check.judgeInSteps?.(input) ?? atOnce(check, input))
+  return timeSlices(check.judgeInSteps?.(input) ?? inOneStep(check, input))
 }
 
-/** As one step, which waits for its turn like others. */
-// biome-ignore lint/correctness/useYield: nothing of it can be interrupted.
-function* atOnce(check: Check, input: CheckInput<ProbeKind>): SlicedWork<Finding> {
+/** Judges in one step, which waits for its turn like the steps of other checks. */
+// biome-ignore lint/correctness/useYield: the check cannot be interrupted.
+function* inOneStep(check: Check, input: CheckInput<ProbeKind>): SlicedWork<Finding> {
   return check.judge(input)
 }

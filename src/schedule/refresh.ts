@@ -11,12 +11,12 @@ export interface RefreshDependencies {
 }
 
 /**
- * Looks now. A cycle that is under way may have looked before what the caller changed: then the next one is waited for,
- * and whoever asks meanwhile waits for the same. Rejects with CYCLE_FAILED where no cycle completes.
+ * Runs a cycle now and returns it. A running cycle may have read resources before the caller changed them, so a caller
+ * that finds one waits for the next; all callers share that cycle. Rejects with CYCLE_FAILED if no cycle completes.
  */
 export function createRefresh({ scheduler, clock, lastCycle }: RefreshDependencies): () => Promise<CycleSummary> {
-  /** The cycle that completes now, or null. */
-  async function look(): Promise<CycleSummary | null> {
+  /** Returns null if the cycle does not complete. */
+  async function runNow(): Promise<CycleSummary | null> {
     const before = lastCycle()
     await scheduler.runNow()
     const after = lastCycle()
@@ -24,11 +24,14 @@ export function createRefresh({ scheduler, clock, lastCycle }: RefreshDependenci
   }
 
   return async () => {
-    const asked = clock.monotonic()
-    const first = look()
-    const wasUnderWay = scheduler.sinceLastTick() > clock.monotonic() - asked
-    const cycle = wasUnderWay ? await first.then(look) : await first
+    const requestedAt = clock.monotonic()
+    const first = runNow()
+    const wasRunning = scheduler.sinceLastTick() > clock.monotonic() - requestedAt
+    const cycle = wasRunning ? await first.then(runNow) : await first
     if (cycle) return cycle
-    throw new DriftwatchError('CYCLE_FAILED', 'the cycle did not complete: Driftwatch ends, or its log says why')
+    throw new DriftwatchError(
+      'CYCLE_FAILED',
+      'the cycle did not complete. Driftwatch is shutting down, or its log has the reason.',
+    )
   }
 }

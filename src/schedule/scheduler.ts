@@ -4,26 +4,26 @@ import type { Log } from '../log.ts'
 import { startTimetable, type Timetable } from './timetable.ts'
 
 export interface Scheduler {
-  /** Runs once at once, then by the schedule. Resolves when the first run is over. */
+  /** Runs immediately, then by the schedule. Resolves when the first run is over. */
   start(): Promise<void>
-  /** Runs once now, out of turn; while a run is under way it joins that one. Resolves when the run is over. */
+  /** Runs now, or joins a run that is in progress. Resolves when the run is over. */
   runNow(): Promise<void>
-  /** From now on runs are due by another schedule. */
+  /** Changes the schedule. */
   reschedule(timing: Pick<SchedulerOptions, 'schedule' | 'jitterMs'>): void
-  /** Runs nothing any more, and resolves when what was running is over. */
+  /** Starts no more runs. Resolves when the current run is over. */
   stop(): Promise<void>
-  /** How long ago, in milliseconds, a run was last begun; infinite before the first. */
+  /** Milliseconds since the last run started; infinite before the first. */
   sinceLastTick(): number
 }
 
 export interface SchedulerOptions {
   /** A cron expression, in UTC. */
   readonly schedule: string
-  /** At most so much is waited at random before a run, so that many monitors do not look all at once. */
+  /** The longest random delay before a run, so that many monitors do not run at the same moment. */
   readonly jitterMs: number
   readonly clock: Clock
   readonly log: Log
-  /** One run. What it throws is logged, and ends nothing. */
+  /** Errors of a run are logged; the schedule continues. */
   run(): Promise<void>
 }
 
@@ -32,15 +32,14 @@ export function createScheduler({ clock, log, run, ...initial }: SchedulerOption
   let running: Promise<void> | null = null
   let lastTick = Number.NEGATIVE_INFINITY
 
-  /** A run that is due while another is under way is left out. */
   function tick(): Promise<void> {
     if (running !== null) {
-      log.warn('a cycle was left out: the one before it is still running')
+      log.warn('cycle skipped: previous cycle still running')
       return running
     }
     lastTick = clock.monotonic()
     running = run()
-      .catch(thrown => log.error({ err: asDriftwatchError(thrown) }, 'a cycle failed'))
+      .catch(thrown => log.error({ err: asDriftwatchError(thrown) }, 'cycle failed'))
       .finally(() => {
         running = null
       })
@@ -51,7 +50,7 @@ export function createScheduler({ clock, log, run, ...initial }: SchedulerOption
   return {
     async start() {
       const first = tick()
-      // Made while the first run waits for its answers: it takes a while.
+      // Loading the schedule takes a while, so it happens while the first run waits for responses.
       timetable = startTimetable({ ...timing, onDue: () => void tick() })
       await first
     },

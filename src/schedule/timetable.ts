@@ -1,7 +1,7 @@
 import { createTask } from 'node-cron'
 import { type Clock, systemClock } from '../clock.ts'
 
-/** Calls when a cron expression says so, as long as it is not closed. */
+/** Calls `onDue` at the times of a cron expression until it is closed. */
 export interface Timetable {
   close(): void
 }
@@ -9,26 +9,25 @@ export interface Timetable {
 export interface TimetableOptions {
   /** A cron expression, in UTC. */
   readonly schedule: string
-  /** At most so much is waited at random before a call, so that many monitors do not look all at once. */
+  /** The longest random delay before a call. */
   readonly jitterMs: number
-  /** What waits; the system's clock unless said. */
   readonly waiter?: Pick<Clock, 'after'>
   onDue(): void
 }
 
-/** The wall clock may be set at any time: it is read again after so long. */
+/** The wall clock can be set at any time, so it is read again after this time. */
 const longestWaitMs = 60_000
 
 /**
- * node-cron says when, and this waits: its own timer stops for an hour when the clock is set back by one, and goes
- * through every run that it missed when the clock is set forward. It reads the system's time, and so does this.
+ * Takes the times from node-cron but waits by itself. The timer of node-cron stops for an hour when the clock is set back
+ * by one hour, and makes up for each missed run when the clock is set forward. Both read the system clock.
  */
 export function startTimetable({ schedule, jitterMs, waiter = systemClock, onDue }: TimetableOptions): Timetable {
   const task = createTask(schedule, () => {}, { timezone: 'UTC' })
   let last = Number.NaN
   let cancel = () => {}
 
-  /** A timer may fire a little early: what was called for is not called for again. */
+  /** A timer can fire slightly early, so the last run is not due again. */
   function nextRun(): number {
     const runs = task.getNextRuns(2).map(run => run.getTime())
     return runs.find(run => run !== last) ?? Number.POSITIVE_INFINITY

@@ -14,6 +14,7 @@ import { withDeadline } from '../../src/concurrency/deadline.ts'
 import type { Stack } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { createStackReaders } from '../../src/probes/stack-reader.ts'
 import { createTelemetryProbe } from '../../src/probes/telemetry.ts'
 import { windowsOf } from '../../src/release/rollout-telemetry.ts'
 import { buildReport, type ReportedCheck } from '../../src/report/report.ts'
@@ -36,17 +37,17 @@ function buildConfig(override: object = {}, names: readonly string[] = ['runtime
   return parseConfig(JSON.stringify({ timeout: '5s', stacks }), 'test.yaml', {})
 }
 
-interface Bench {
+interface Setup {
   readonly watch: Watch
   readonly monitoring: Monitoring | null
   readonly clock: ReturnType<typeof createAdvancedClock>
-  look(): Promise<ReportedCheck>
+  observe(): Promise<ReportedCheck>
 }
 
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; withoutMonitoring?: boolean } = {},
-): Promise<Bench> {
+): Promise<Setup> {
   const world = loadWorld(options.patch)
   const emulator = await startCloudRun({ world })
   const clock = createAdvancedClock()
@@ -71,7 +72,7 @@ async function build(
     watch,
     monitoring,
     clock,
-    async look() {
+    async observe() {
       await watch.runCycle()
       const { stacks } = buildReport(watch.store.snapshot(clock.now()))
       return stacks[0]?.checks[0] as ReportedCheck
@@ -79,7 +80,7 @@ async function build(
   }
 }
 
-/** The runtime answers like this from a time on, and before as it does in the healthy world. */
+/** Changes the responses of the runtime from a time on. */
 const runtimeFrom = (fromTime: string, rate: JsonObject): WorldPatch => ({
   telemetry: {
     runtime: [
@@ -89,7 +90,7 @@ const runtimeFrom = (fromTime: string, rate: JsonObject): WorldPatch => ({
   },
 })
 
-/** The service was rolled out so long ago. */
+/** Sets the time of the rollout. */
 const rolledOut = (ago: string): WorldPatch => ({
   services: { runtime: { updateTime: ago } },
   revisions: { 'runtime-00042-kxb': { createTime: ago } },
@@ -109,43 +110,44 @@ interface Case {
 }
 
 const cases: Record<string, Case> = {
-  'two services that answer as before': {
+  'is in sync while two services answer as before': {
     finding: {
       status: 'in_sync',
       differences: [],
       error: null,
       summary:
-        /^runtime answered 1230 requests, 0 with 5xx, 0 ERROR logs; openagents-control-service answered 400 requests, 0 with 5xx, 10 ERROR logs: in the 10m up to /,
+        /^runtime: 1,230 requests, 0 server errors, 0 ERROR logs; openagents-control-service: 400 requests, 0 server errors, 10 ERROR logs \(in the 10 min before \S+Z\)\.$/,
     },
   },
-  'new 500s, and their ERROR logs are not counted twice': {
+  'drifts on new server errors, and does not count their request logs as ERROR logs': {
     patch: runtimeFrom('-1h', { requests: { '2xx': 100, '5xx': 2 } }),
     finding: {
       status: 'drifted',
-      summary: /^runtime: 20 5xx responses in the 10m up to \S+Z, 0 in as long before the rollout$/,
+      summary:
+        /^Service runtime had 20 server errors in the 10 min before \S+Z, and 0 in an equal time before the rollout\.$/,
       differences: [{ path: 'runtime.serverErrors', kind: 'changed', expected: 'at most 0', actual: '20' }],
       fix: /^gcloud logging read 'resource\.type="cloud_run_revision" AND resource\.labels\.service_name="runtime" .* --project openagentsgemini --limit 50$/,
     },
   },
-  'new ERROR logs': {
+  'drifts on new ERROR logs': {
     patch: runtimeFrom('-1h', { requests: { '2xx': 100 }, errorLogs: 1 }),
     finding: { status: 'drifted', differences: [{ path: 'runtime.errorLogs', expected: 'at most 0', actual: '10' }] },
   },
-  'no more errors than there were before': {
+  'is in sync with no more errors than before': {
     patch: { telemetry: { runtime: [{ fromTime: '-30d', requests: { '2xx': 50, '5xx': 4 }, errorLogs: 5 }] } },
     finding: { status: 'in_sync', differences: [] },
   },
-  'more errors than before, and not more than the config allows': {
+  'is in sync with more errors than before, within the configured limits': {
     patch: runtimeFrom('-1h', { requests: { '2xx': 100, '5xx': 1 }, errorLogs: 2 }),
     config: { maxNewServerErrors: 10, maxNewErrorLogs: 20 },
     finding: { status: 'in_sync' },
   },
-  'one more than the config allows': {
+  'drifts on one error more than the configured limit': {
     patch: runtimeFrom('-1h', { requests: { '2xx': 100, '5xx': 1 } }),
     config: { maxNewServerErrors: 9 },
     finding: { status: 'drifted', differences: [{ expected: 'at most 9', actual: '10' }] },
   },
-  'errors that are over': {
+  'ignores errors from before the window': {
     patch: {
       telemetry: {
         runtime: [
@@ -157,36 +159,40 @@ const cases: Record<string, Case> = {
     },
     finding: { status: 'in_sync' },
   },
-  'no traffic is not called healthy': {
+  'is unknown without traffic': {
     patch: runtimeFrom('-1h', { requests: {} }),
     finding: {
       status: 'unknown',
       error: { code: 'NO_TRAFFIC' },
-      summary: /^runtime: no traffic in the 10m up to \S+, at least 1 would prove something$/,
+      summary: /^Service runtime had no requests in the 10 min before \S+; at least 1 must be seen to judge it\.$/,
     },
   },
-  'a service that nobody knows has no traffic': {
+  'is unknown for a service that does not exist': {
     config: { services: ['runtime', 'a-slip-of-the-pen'] },
-    finding: { status: 'unknown', error: { code: 'NO_TRAFFIC' }, summary: /a-slip-of-the-pen: no traffic/ },
+    finding: { status: 'unknown', error: { code: 'NO_TRAFFIC' }, summary: /a-slip-of-the-pen had no requests/ },
   },
-  'no traffic that the config allows is said': {
+  'is in sync, with a note, without traffic if minRequests is 0': {
     patch: runtimeFrom('-1h', { requests: {} }),
     config: { minRequests: 0 },
-    finding: { status: 'in_sync', summary: /runtime had no traffic/, notes: [/^runtime: no traffic in the 10m/] },
+    finding: {
+      status: 'in_sync',
+      summary: /^runtime: 0 requests/,
+      notes: [/^Service runtime had no requests in the 10 min before \S+\.$/],
+    },
   },
-  'ERROR logs without traffic are new ERROR logs': {
+  'drifts on new ERROR logs without traffic': {
     patch: runtimeFrom('-1h', { errorLogs: 1 }),
     finding: { status: 'drifted', error: { code: 'NO_TRAFFIC' }, differences: [{ path: 'runtime.errorLogs' }] },
   },
-  'a rollout that is too young to be judged': {
+  'is pending while the rollout has no complete minute': {
     patch: rolledOut('-3m'),
     finding: {
       status: 'pending',
       error: { code: 'TOO_SOON' },
-      summary: /^the rollout is 3m\S* old: what came of it is known after 6m$/,
+      summary: /^The rollout is 3 min.* old and can be judged after 6 min\.$/,
     },
   },
-  'errors of the revision before are not those of the rollout': {
+  'ignores the errors of the previous revision before the rollout': {
     patch: {
       ...rolledOut('-8m'),
       telemetry: {
@@ -196,19 +202,20 @@ const cases: Record<string, Case> = {
         ],
       },
     },
-    finding: { status: 'in_sync', summary: /0 with 5xx/ },
+    finding: { status: 'in_sync', summary: /0 server errors/ },
   },
-  'a touch of the service that changes nothing of what serves does not begin anew': {
+  'keeps the window when a service update does not change the serving revision': {
     patch: {
       services: { runtime: { updateTime: '-1m' } },
       ...runtimeFrom('-25h', { requests: { '2xx': 100, '5xx': 2 } }),
     },
     finding: {
       status: 'drifted',
-      summary: /^runtime: 20 5xx responses in the 10m up to \S+Z, 0 in as long before the rollout$/,
+      summary:
+        /^Service runtime had 20 server errors in the 10 min before \S+Z, and 0 in an equal time before the rollout\.$/,
     },
   },
-  "what the revision before did in the same minutes is not its successor's": {
+  'ignores what the previous revision did in the same minutes': {
     patch: {
       ...rolledOut('-20m'),
       services: { runtime: { updateTime: '-8m' } },
@@ -220,33 +227,34 @@ const cases: Record<string, Case> = {
         ],
       },
     },
-    finding: { status: 'in_sync', summary: /^runtime answered \d+ requests, 0 with 5xx/ },
+    finding: { status: 'in_sync', summary: /^runtime: \d+ requests, 0 server errors/ },
   },
-  'traffic that was moved a moment ago to a revision that has waited for it': {
+  'is pending after traffic was moved to an older revision': {
     patch: {
       services: { runtime: { updateTime: '-1m' } },
       telemetry: { runtime: [{ fromTime: '-30d', revision: 'runtime-00041-wpz', requests: { '2xx': 120 } }] },
     },
-    finding: { status: 'pending', error: { code: 'TOO_SOON' }, summary: /^the rollout is 1m\S* old/ },
+    finding: { status: 'pending', error: { code: 'TOO_SOON' }, summary: /^The rollout is 1 min.* old/ },
   },
-  'nothing known of the time before, and no error after: the allowed numbers are kept all the same': {
+  'is in sync, with a note, without a baseline and without errors': {
     patch: { telemetry: { runtime: [{ fromTime: '-1h', requests: { '2xx': 100 } }] } },
-    finding: { status: 'in_sync', notes: [/^runtime: nothing is known of as long before the rollout/] },
+    finding: { status: 'in_sync', notes: [/^Service runtime has no data from before the rollout\./] },
   },
-  'nothing known of the time before is no clean time': {
+  'is unknown with errors but without a baseline': {
     patch: { telemetry: { runtime: [{ fromTime: '-1h', requests: { '2xx': 100, '5xx': 3 } }] } },
     finding: {
       status: 'unknown',
       differences: [],
       error: { code: 'NO_TRAFFIC' },
-      summary: /^runtime: 30 5xx responses in the 10m up to \S+, and nothing is known of as long before the rollout/,
+      summary:
+        /^Service runtime had 30 server errors in the 10 min before \S+, but there is no data from before the rollout/,
     },
   },
-  'a service that is missing': {
+  'depends on service-image if the service does not exist': {
     patch: { services: { runtime: null } } as unknown as WorldPatch,
     finding: { status: 'unknown', error: { code: 'DEPENDS_ON' } },
   },
-  'two revisions serve, and one does not say its age: it may be the newer one': {
+  'is unknown if one of two serving revisions has no creation time': {
     patch: {
       ...split,
       ...runtimeFrom('-1h', { requests: { '2xx': 100 } }),
@@ -254,12 +262,15 @@ const cases: Record<string, Case> = {
     },
     finding: { status: 'unknown', differences: [] },
   },
-  'two revisions serve, and one is no longer kept: it may be the newer one': {
+  'is unknown if one of two serving revisions was deleted': {
     patch: { ...split, revisions: { 'runtime-00041-wpz': null } } as unknown as WorldPatch,
     finding: { status: 'unknown', differences: [] },
   },
-  'two revisions serve that say their age': { patch: split, finding: { status: 'in_sync', differences: [] } },
-  'nobody serves': {
+  'is in sync with two serving revisions of known age': {
+    patch: split,
+    finding: { status: 'in_sync', differences: [] },
+  },
+  'depends on service-image if no revision receives traffic': {
     patch: { services: { runtime: { latestReadyRevision: '' } } },
     finding: { status: 'unknown', error: { code: 'DEPENDS_ON' } },
   },
@@ -268,14 +279,14 @@ const cases: Record<string, Case> = {
 for (const [name, { patch, config, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
     const context = await build(t, { ...(patch && { patch }), ...(config && { config: buildConfig(config) }) })
-    const found = await context.look()
+    const found = await context.observe()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)
   })
 }
 
-t.test('the windows are whole minutes that are complete, and as long on both sides of the rollout', async t => {
+t.test('the windows are complete whole minutes, of equal length on both sides of the rollout', async t => {
   const noon = Date.UTC(2026, 10, 3, 12)
   const limits = { windowMs: 10 * minute, delayMs: 4 * minute }
   const at = (madeAt: number, readyAt = madeAt) => ({ madeAt, readyAt })
@@ -283,7 +294,7 @@ t.test('the windows are whole minutes that are complete, and as long on both sid
     after: { from: noon + 46 * minute, to: noon + 56 * minute },
     before: { from: noon - 10 * minute, to: noon },
   })
-  t.equal(windowsOf(at(noon), noon + 4 * minute + 59_999, limits), null, 'no minute is complete')
+  t.equal(windowsOf(at(noon), noon + 4 * minute + 59_999, limits), null, 'no complete minute yet')
   t.same(windowsOf(at(noon), noon + 5 * minute, limits), {
     after: { from: noon, to: noon + minute },
     before: { from: noon - minute, to: noon },
@@ -294,7 +305,7 @@ t.test('the windows are whole minutes that are complete, and as long on both sid
       after: { from: noon + minute, to: noon + 3 * minute },
       before: { from: noon - 2 * minute, to: noon },
     },
-    'the minute of the rollout itself is on neither side',
+    'the minute of the rollout belongs to neither window',
   )
   t.same(
     windowsOf(at(noon, noon + 90_000), noon + 8 * minute, limits),
@@ -302,11 +313,11 @@ t.test('the windows are whole minutes that are complete, and as long on both sid
       after: { from: noon + 2 * minute, to: noon + 4 * minute },
       before: { from: noon - 2 * minute, to: noon },
     },
-    'nor are the minutes between a revision that is made and one that is ready',
+    'the minutes between creation and readiness belong to neither window',
   )
 })
 
-t.test('as the minutes pass a rollout is pending, then judged, and its errors go out of the window', async t => {
+t.test('a rollout is pending, then judged, until its errors leave the window', async t => {
   const patch = {
     ...rolledOut('-1m'),
     telemetry: {
@@ -316,7 +327,7 @@ t.test('as the minutes pass a rollout is pending, then judged, and its errors go
       ],
     },
   }
-  const { look, clock, monitoring } = await build(t, { patch })
+  const { observe, clock, monitoring } = await build(t, { patch })
   const statuses: string[] = []
   for (let passed = 0; passed < 24; passed += 2) {
     if (passed === 10)
@@ -324,7 +335,7 @@ t.test('as the minutes pass a rollout is pending, then judged, and its errors go
         ...loadWorld().telemetry,
         runtime: [{ fromTime: '2020-01-01T00:00:00Z', requests: { '2xx': 1 } }],
       })
-    statuses.push((await look()).status)
+    statuses.push((await observe()).status)
     clock.advance(2 * minute)
   }
   t.equal(statuses[0], 'pending')
@@ -332,47 +343,53 @@ t.test('as the minutes pass a rollout is pending, then judged, and its errors go
   t.equal(statuses.at(-1), 'in_sync')
 })
 
-t.test('a fleet asks twice a cycle and project, and once for what was before each rollout', async t => {
-  const names = Array.from({ length: 100 }, (_, at) => `runtime-${at}`)
-  const healthy = loadWorld()
-  const strip = ({ name: _, etag: __, ...rest }: JsonObject) => rest as JsonObject
-  const service = strip(Object.values(healthy.services)[0] as JsonObject)
-  const revision = strip(Object.values(healthy.revisions)[0] as JsonObject)
-  const all = <T>(kind: string, of: (name: string) => T) =>
-    Object.fromEntries(names.map(name => [name + kind, of(name)]))
-  const patch = {
-    services: all('', name => ({
-      ...service,
-      latestReadyRevision: `${name}-rev`,
-      latestCreatedRevision: `${name}-rev`,
-    })),
-    revisions: all('-rev', name => ({ ...revision, service: name })),
-    telemetry: all('', () => [{ fromTime: '-30d', requests: { '2xx': 7 } }]),
-  } as unknown as WorldPatch
-  const { watch, monitoring, clock } = await build(t, { config: buildConfig({ services: [] }, names), patch })
-  const calls = async () => {
-    monitoring?.calls.clear()
-    await watch.runCycle()
-    return monitoring?.calls.counts()
-  }
-  t.same(await calls(), { ListTimeSeries: 4 })
-  const { stacks } = buildReport(watch.store.snapshot(clock.now()))
-  t.ok(stacks.every(({ status }) => status === 'in_sync'))
-  t.same(await calls(), { ListTimeSeries: 2 }, 'what was before is known')
-})
+t.test(
+  'a fleet needs two requests per cycle and project, and one more pair for the time before the rollouts',
+  async t => {
+    const names = Array.from({ length: 100 }, (_, at) => `runtime-${at}`)
+    const healthy = loadWorld()
+    const strip = ({ name: _, etag: __, ...rest }: JsonObject) => rest as JsonObject
+    const service = strip(Object.values(healthy.services)[0] as JsonObject)
+    const revision = strip(Object.values(healthy.revisions)[0] as JsonObject)
+    const all = <T>(kind: string, of: (name: string) => T) =>
+      Object.fromEntries(names.map(name => [name + kind, of(name)]))
+    const patch = {
+      services: all('', name => ({
+        ...service,
+        latestReadyRevision: `${name}-rev`,
+        latestCreatedRevision: `${name}-rev`,
+      })),
+      revisions: all('-rev', name => ({ ...revision, service: name })),
+      telemetry: all('', () => [{ fromTime: '-30d', requests: { '2xx': 7 } }]),
+    } as unknown as WorldPatch
+    const { watch, monitoring, clock } = await build(t, { config: buildConfig({ services: [] }, names), patch })
+    const calls = async () => {
+      monitoring?.calls.clear()
+      await watch.runCycle()
+      return monitoring?.calls.counts()
+    }
+    t.same(await calls(), { ListTimeSeries: 4 })
+    const { stacks } = buildReport(watch.store.snapshot(clock.now()))
+    t.ok(stacks.every(({ status }) => status === 'in_sync'))
+    t.same(await calls(), { ListTimeSeries: 2 }, 'the time before the rollout is cached')
+  },
+)
 
-t.test('what Cloud Monitoring refuses is an error of the look', async t => {
-  const { look, monitoring } = await build(t)
+t.test('an error of Cloud Monitoring becomes the error of the check', async t => {
+  const { observe, monitoring } = await build(t)
   monitoring?.setFaults([{ method: 'ListTimeSeries', code: 'PERMISSION_DENIED' }])
-  t.match(await look(), { status: 'unknown', error: { code: 'PERMISSION_DENIED', message: /ListTimeSeries/ } })
+  t.match(await observe(), { status: 'unknown', error: { code: 'PERMISSION_DENIED', message: /ListTimeSeries/ } })
 })
 
-t.test('where Cloud Monitoring cannot be asked it is unknown', async t => {
-  const { look } = await build(t, { withoutMonitoring: true })
-  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /cannot be asked/ } })
+t.test('is unknown if Cloud Monitoring is not available beside the Cloud Run emulator', async t => {
+  const { observe } = await build(t, { withoutMonitoring: true })
+  t.match(await observe(), {
+    status: 'unknown',
+    error: { code: 'EMULATOR_ABSENT', message: /Cloud Monitoring is not available/ },
+  })
 })
 
-t.test('a Cloud Monitoring that nobody vouches for, or that refuses the credentials, counts for nothing', async t => {
+t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the credentials, is an error', async t => {
   const token = 'an-access-token'
   const world = loadWorld()
   const [cloudRun, monitoring] = await Promise.all([
@@ -385,20 +402,20 @@ t.test('a Cloud Monitoring that nobody vouches for, or that refuses the credenti
     await Promise.all([cloudRun.close(), monitoring.close()])
   })
   const [stack] = buildConfig().stacks as [Stack]
-  const look = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
+  const observe = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
     withDeadline(systemClock, 10_000, undefined, async deadline => {
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
       const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
       const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)
-      const probe = createTelemetryProbe(reader, counts, systemClock)
+      const probe = createTelemetryProbe(createStackReaders().open(reader), counts, systemClock)
       return probe.observe(stack, deadline).finally(() => telemetry.close())
     })
   await t.test('over TLS', { skip: noOpenssl }, async t => {
     const { host, untrusted, trusted } = await startTlsEndpoint(t, monitoring.host)
-    await t.rejects(look(host, untrusted), { code: 'UNAVAILABLE', message: /ListTimeSeries.*certificate/ })
-    t.strictSame(monitoring.calls.counts(), {}, 'it was told nothing')
-    await t.rejects(look(host, trusted()), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
-    await t.rejects(look(host, trusted('of-another')), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
-    t.match(await look(host, trusted(token)), { services: [{ service: 'runtime' }, {}] })
+    await t.rejects(observe(host, untrusted), { code: 'UNAVAILABLE', message: /ListTimeSeries.*certificate/ })
+    t.strictSame(monitoring.calls.counts(), {}, 'no request reached it')
+    await t.rejects(observe(host, trusted()), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    await t.rejects(observe(host, trusted('of-another')), { code: 'UNAUTHENTICATED', message: /ListTimeSeries/ })
+    t.match(await observe(host, trusted(token)), { services: [{ service: 'runtime' }, {}] })
   })
 })

@@ -16,19 +16,19 @@ import { systemClock } from '../../src/clock.ts'
 import { errorTable } from '../../src/errors.ts'
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
 
-/** The checks that these cases are about. */
+/** The checks of these cases. */
 const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const
 
 /**
- * A case is a folder named by what it shows and by the worst status: `patch.yaml`, what the world has become
- * (sandbox/world.ts says how it is written); `config.yaml`, what the config has become, if it has; `expected.yaml`.
+ * A case is a folder named by its situation and its worst status. `patch.yaml` changes the world (form: sandbox/world.ts),
+ * `config.yaml` (optional) changes the configuration, `expected.yaml` is the result.
  */
 const folder = new URL('../fixtures/checks/', import.meta.url)
 
 interface ExpectedDifference {
   readonly path: string
   readonly kind: string
-  /** Parts of the texts, as are `via` and everything of a check but `code`. */
+  /** Part of the text. So are `via` and all texts of a check except `code`. */
   readonly expected?: string
   readonly actual?: string
   readonly via?: string
@@ -36,22 +36,22 @@ interface ExpectedDifference {
 
 interface ExpectedCheck {
   readonly status: (typeof statuses)[number]
-  /** All of them, in any order. Left out: none when in sync, any otherwise. */
+  /** All of them, in any order. If omitted: none when in sync, else any. */
   readonly differences?: readonly ExpectedDifference[]
   readonly summary?: readonly string[]
   readonly fix?: readonly string[]
-  /** Each is a part of some note; an empty list: there is no note. */
+  /** Each is part of a note. Empty: no notes. */
   readonly notes?: readonly string[]
-  /** Of the error. Left out: there is none. `ANY`: what it is is not laid down, nor whether there is one beside a drift. */
+  /** Of the error. Omitted: no error. `ANY`: any error, or none if drifted. */
   readonly code?: string
-  /** A part of the error's message. */
+  /** Part of the error message. */
   readonly message?: string
 }
 
 interface Expected {
-  /** The rule that the case stands on. */
+  /** The rule that the case tests. */
   readonly why: string
-  /** No registry is asked: there is an emulator of Cloud Run and none of a registry. */
+  /** Cloud Run is emulated, but no registry. */
   readonly withoutRegistry?: boolean
   readonly checks: Readonly<Record<(typeof cloudRunChecks)[number], ExpectedCheck>>
   readonly exitCode: number
@@ -138,7 +138,7 @@ function readPart(path: string, file: string): JsonObject {
   return content
 }
 
-/** The config of deploy/openagents-runtime.yaml without its database, changed by the case. */
+/** The configuration of deploy/openagents-runtime.yaml without its database, changed by the case. */
 function configOf({ config }: Case): string {
   const { service = {}, job = {}, ...settings } = config
   const stack = {
@@ -157,20 +157,20 @@ function configOf({ config }: Case): string {
   return JSON.stringify({ ...settings, stacks: [stack] })
 }
 
-/** The emulators hold one world at a time: cases that run at once have their own. */
+/** The emulators hold one world at a time, so concurrent cases have their own. */
 interface Lane {
   readonly cloudRun: CloudRun
   readonly registry: Registry
 }
 
-interface Said {
+interface Output {
   readonly exitCode: number
   readonly report: Report
   readonly stderr: string
 }
 
-/** What `driftwatch check --format json` says of a case. */
-async function check(t: Test, { cloudRun, registry }: Lane, each: Case): Promise<Said> {
+/** Runs `driftwatch check --format json` for a case. */
+async function check(t: Test, { cloudRun, registry }: Lane, each: Case): Promise<Output> {
   const world = loadWorld(each.patch)
   cloudRun.setWorld(world)
   registry.setWorld(world.registry)
@@ -196,8 +196,8 @@ async function check(t: Test, { cloudRun, registry }: Lane, each: Case): Promise
   return { exitCode, report: JSON.parse(said.stdout), stderr: said.stderr }
 }
 
-/** How what `check` says differs from what is expected: one sentence for each. */
-function complaintsOfAll(expected: Expected, { exitCode, report, stderr }: Said): string[] {
+/** One sentence for each way in which the output differs from the expected one. */
+function complaintsOfAll(expected: Expected, { exitCode, report, stderr }: Output): string[] {
   const said: string[] = []
   const found = report.stacks.flatMap(({ checks }) => checks)
   const kinds = found.map(({ check }) => check).join()
@@ -211,7 +211,7 @@ function complaintsOfAll(expected: Expected, { exitCode, report, stderr }: Said)
   return said
 }
 
-/** How the finding differs from what is expected: one sentence for each. */
+/** One sentence for each way in which the finding differs from the expected one. */
 function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
   const said: string[] = []
   const wrong = (what: string, wanted: unknown, was: unknown) =>
@@ -244,11 +244,11 @@ function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): bo
   return (error?.code ?? null) === (code ?? null)
 }
 
-/** What no finding may have, whatever its case. */
+/** What no finding may have. */
 function blemishes({ status, summary, differences, fix }: ReportedCheck): string[] {
   const said: string[] = []
-  if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is no line: ${JSON.stringify(summary)}`)
-  if (status === 'in_sync' && fix !== null) said.push(`in sync, and yet there is a fix: ${fix}`)
+  if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
+  if (status === 'in_sync' && fix !== null) said.push(`in sync, but with a fix: ${fix}`)
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
@@ -256,13 +256,13 @@ function blemishes({ status, summary, differences, fix }: ReportedCheck): string
   return said
 }
 
-// As in .taprc, for when this file is run by itself.
+// As in .taprc, for running this file alone.
 t.setTimeout(120_000)
 
 const names = readdirSync(folder).sort()
 const cases = names.map(readCase)
 
-t.test('there are cases enough, and each status is expected of each check', async t => {
+t.test('there are enough cases, and they expect each status of each check', async t => {
   t.ok(cases.length >= 60, `${cases.length} cases`)
   for (const kind of cloudRunChecks) {
     const expected = new Set(cases.map(each => each.expected.checks[kind].status))
@@ -271,7 +271,7 @@ t.test('there are cases enough, and each status is expected of each check', asyn
   t.strictSame([...new Set(cases.map(({ expected }) => expected.exitCode))].sort(), [0, 1, 2, 3], 'exit codes')
 })
 
-t.test('a folder is named by its worst status, and its exit code is that of the worst status', async t => {
+t.test('the worst status of a case is in its folder name and its exit code', async t => {
   const exitCodes = { drifted: 2, unknown: 1, pending: 3, in_sync: 0 }
   for (const { name, expected } of cases) {
     const all = Object.values(expected.checks).map(({ status }) => status)
@@ -281,7 +281,7 @@ t.test('a folder is named by its worst status, and its exit code is that of the 
   }
 })
 
-t.test('check finds what each case expects', async t => {
+t.test('driftwatch check reports what each case expects', async t => {
   const lanes = await Promise.all(
     Array.from({ length: 4 }, async () => ({ cloudRun: await startCloudRun(), registry: await startRegistry() })),
   )
@@ -291,7 +291,7 @@ t.test('check finds what each case expects', async t => {
   for (const each of cases) {
     t.test(each.name, { buffered: true }, async t => {
       const lane = free.pop()
-      if (lane === undefined) throw new Error('more cases run at once than there are lanes')
+      if (lane === undefined) throw new Error('more concurrent cases than emulators')
       t.teardown(() => free.push(lane))
       const wrong = complaintsOfAll(each.expected, await check(t, lane, each))
       for (const complaint of wrong) t.fail(complaint)
@@ -300,15 +300,15 @@ t.test('check finds what each case expects', async t => {
   }
 })
 
-t.test('arguments that differ in a secret alone are told to differ, without it', async t => {
+t.test('arguments that differ only in a secret are a difference, which does not show the secret', async t => {
   const words = { path: 'job.args', subject: 'job migrate', what: 'args', via: null } as const
   const judge = (expected: string[], actual: string[]) => judgeWords({ expected, actual }, words, 'drifted')
   const part = judge(['--password', 'one', '-x'], ['--password', 'two', '-x'])
   t.match(part, {
     status: 'drifted',
-    summary: 'job migrate has the args ["--password","***","-x"], of which what is masked differs',
+    summary: 'Job migrate has the args ["--password","***","-x"]; a masked value differs.',
     difference: { expected: '["--password","***","-x"]', actual: '["--password","***","-x"]' },
   })
-  t.match(judge(['a'], ['a', 'b']), { summary: 'job migrate has the args ["a","b"] instead of ["a"]' })
+  t.match(judge(['a'], ['a', 'b']), { summary: 'Job migrate has the args ["a","b"] instead of ["a"].' })
   t.match(judge(['--password=one'], ['--password=one']), { status: 'in_sync' })
 })

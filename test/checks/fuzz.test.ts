@@ -13,9 +13,10 @@ import { runAtOnce, type SlicedWork } from '../../src/concurrency/time-slices.ts
 import type { Config, Stack } from '../../src/config/config.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Catalog } from '../../src/grants/model/catalog.ts'
-import type { Observed } from '../../src/probes/probe.ts'
+import type { Observed, ObservedService } from '../../src/probes/probe.ts'
 import { pickContainer } from '../../src/release/container.ts'
 import { parseImage } from '../../src/release/image.ts'
+import { readRelease } from '../../src/release/release.ts'
 import { servingRevisions } from '../../src/release/serving.ts'
 import { createJudge } from '../../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from '../helpers/fuzz.ts'
@@ -30,7 +31,7 @@ import {
   repositories,
 } from '../helpers/random-release.ts'
 
-/** Configs that ask for different things of the same observations. */
+/** Configurations that judge the same observations differently. */
 const configs = [
   { service: {}, job: { command: ['migrate'] }, database: {} },
   {
@@ -84,7 +85,7 @@ const configs = [
   ),
 )
 
-/** Which of them. */
+/** Selects one of them. */
 const config = fc.nat({ max: configs.length - 1 }).map(String)
 
 const counts = fc.record({
@@ -120,12 +121,12 @@ const laneTags = [
   { repository: repositories[1], tag: 'one' },
 ] as const
 
-/** What a registry tells of one of them, mostly well. */
+/** The answer of a registry for an image, usually a success. */
 const laneTag = (named: (typeof laneTags)[number]) =>
   fc.record({
     ...{ repository: fc.constant(named.repository), tag: fc.constant(named.tag), origin: fc.constant(null) },
     answer: fc.oneof({ arbitrary: fc.constant(held), weight: 3 }, presence),
-    sightings: fc.array(
+    presences: fc.array(
       fc.record({
         repository: fc.constantFrom(...repositories),
         digest: fc.constant(held.digest),
@@ -133,7 +134,7 @@ const laneTag = (named: (typeof laneTags)[number]) =>
       }),
       { maxLength: 1 },
     ),
-    doubts: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
+    unknowns: fc.array(fc.constant({ code: 'UNAVAILABLE', message: 'gone' } as const), { maxLength: 1 }),
   })
 
 const lanes: fc.Arbitrary<Observed['lanes']> = fc.record({
@@ -182,7 +183,7 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   fc.oneof(
     fc.array(fc.constantFrom('1', '2', '', '\u001b[31m')).map(versions => ({ outcome: 'read', versions }) as const),
     fc.constant({ outcome: 'missing' } as const),
-    fc.constant({ outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
+    fc.constant({ outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: 'no' } } as const),
   ),
 )
 
@@ -190,11 +191,19 @@ const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a privilege of tomorr
 
 const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
   catalog,
-  rightsDoubt: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
+  rightsUnknown: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
   ledger,
 })
 
-const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Observed> =>
+/** Observations before the release is read from them, which depends on the container that the config names. */
+type Seen = Omit<Observed, 'service'> & { readonly service: Omit<ObservedService, 'release'> | null }
+
+function withRelease({ service, ...others }: Seen, { service: { container } }: Stack): Observed {
+  const release = service && readRelease(service.service, service.revisions, container)
+  return { ...others, service: service && release && { ...service, release } }
+}
+
+const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbitrary<Seen> =>
   fc.record({
     service: observedService,
     job,
@@ -209,17 +218,18 @@ const observe = (database: fc.Arbitrary<Observed['postgres-catalog']>): fc.Arbit
 const everything = observe(database)
 const withoutDatabase = observe(fc.constant(null))
 
-/** A database is made for those only who look at it: it is much to make, to copy and to compare. */
+/** Databases are expensive to build, copy and compare, so only their checks get one. */
 const seenBy = ({ needs }: Check) => (needs.includes('postgres-catalog') ? everything : withoutDatabase)
 
-function judge(check: Check, which: string, seen: Observed): Finding {
+function judge(check: Check, which: string, seen: Seen): Finding {
   const config = configs[Number(which)] as Config
-  return check.judge({ stack: stackOf(which), config, observed: seen, observedAt })
+  const stack = stackOf(which)
+  return check.judge({ stack, config, observed: withRelease(seen, stack), observedAt })
 }
 
 function judgeRights(which: string, catalog: Catalog): Finding {
   const config = configs[Number(which)] as Config
-  const observed = { 'postgres-catalog': { catalog, rightsDoubt: null, ledger: null } }
+  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
   return roleGrants.judge({ stack: stackOf(which), config, observed, observedAt })
 }
 
@@ -227,7 +237,7 @@ function stackOf(which: string): Stack {
   return configs[Number(which)]?.stacks[0] as Stack
 }
 
-t.test('a check never throws, and what it finds is of one piece', async t => {
+t.test('a check never throws, and its finding is consistent', async t => {
   for (const check of checks) {
     const property = fc.property(config, seenBy(check), (config, seen) => {
       const finding = judge(check, config, seen)
@@ -237,7 +247,7 @@ t.test('a check never throws, and what it finds is of one piece', async t => {
       must(status !== 'in_sync' || (differences.length === 0 && doubt === null), 'in sync hides something', finding)
       must(status !== 'unknown' || doubt !== null, 'unknown has no reason', finding)
       must(status !== 'pending' || differences.length > 0 || doubt !== null, 'pending has no reason', finding)
-      must(fix === null || differences.length > 0, 'there is nothing to mend', finding)
+      must(fix === null || differences.length > 0, 'a fix without a difference', finding)
       const paths = differences.map(({ path }) => path)
       must(
         proven.every(path => paths.includes(path)),
@@ -249,7 +259,7 @@ t.test('a check never throws, and what it finds is of one piece', async t => {
   }
 })
 
-t.test('equal input, equal finding, in whatever order it comes', async t => {
+t.test('equal input gives an equal finding, in any order', async t => {
   const gist = ({ status, differences, doubt, proven, notes }: Finding) =>
     JSON.stringify([
       status,
@@ -278,7 +288,7 @@ t.test('equal input, equal finding, in whatever order it comes', async t => {
   }
 })
 
-/** What is seen in cycle after cycle: mostly the same, at times something else, and time goes by. */
+/** The observations of successive cycles: usually equal, sometimes changed, always later. */
 const historyOf = (check: Check) =>
   fc
     .tuple(fc.array(seenBy(check), { minLength: 1, maxLength: 3 }), fc.tuple(config, config))
@@ -293,7 +303,7 @@ const historyOf = (check: Check) =>
       ),
     )
 
-t.test('along any history of looks, what is not judged again is what judging again would find', async t => {
+t.test('a check that is not judged again would find the same, for any history of observations', async t => {
   let spared = 0
   for (const check of checks) {
     const property = fc.asyncProperty(historyOf(check), async looks => {
@@ -316,8 +326,8 @@ t.test('along any history of looks, what is not judged again is what judging aga
       for (const { seen, config, minutes } of looks) {
         at += minutes * 60_000
         const [stack, of] = [stackOf(config), configs[Number(config)] as Config]
-        // Equal, and nowhere the same object.
-        const input = { stack, config: of, observed: structuredClone(seen), observedAt: at }
+        // Equal, but not identical.
+        const input = { stack, config: of, observed: withRelease(structuredClone(seen), stack), observedAt: at }
         const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
         must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
@@ -330,7 +340,7 @@ t.test('along any history of looks, what is not judged again is what judging aga
   t.ok(spared > 0, `${spared} times nothing was judged again: the property says something`)
 })
 
-/** Every list that has no order, begun so much later and from its end to its beginning. */
+/** Rotates and reverses every list whose order has no meaning. */
 function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
   const ordered = new Set(['command', 'args', 'value'])
   const turnList = <Item>(list: readonly Item[]): Item[] => {
@@ -347,8 +357,8 @@ function turnedRound<Value extends object>(value: Value, fairQueue = 0): Value {
   return turn(value) as Value
 }
 
-/** What must be there for anything about the service to be proven well, by other means than the check's. */
-function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newest'): string | null {
+/** Why a check of the service cannot be in sync, found independently of the check. */
+function whyServiceIsUnproven(stack: Stack, seen: Seen, which: 'all' | 'newest'): string | null {
   if (!seen.service) return 'the service is missing'
   const { service, revisions } = seen.service
   const serving = servingRevisions(service)
@@ -361,7 +371,7 @@ function whyServiceIsUnproven(stack: Stack, seen: Observed, which: 'all' | 'newe
   return null
 }
 
-/** Job and execution are judged against the newest revision that serves; all count where an age is not known. */
+/** The job and its execution are compared with the newest serving revision, or with all if an age is unknown. */
 function newestOf(names: readonly string[], revisions: NonNullable<Observed['service']>['revisions']) {
   const ageOf = (name: string) => revisions.get(name)?.createTime ?? null
   if (names.some(name => ageOf(name) === null)) return names
@@ -370,7 +380,7 @@ function newestOf(names: readonly string[], revisions: NonNullable<Observed['ser
     .slice(0, 1)
 }
 
-t.test('nothing is in sync that was not seen to be', async t => {
+t.test('a check is in sync only if everything was observed', async t => {
   const settled = ({
     reconciling,
     terminalCondition,
@@ -378,9 +388,9 @@ t.test('nothing is in sync that was not seen to be', async t => {
     reconciling: boolean
     terminalCondition: { state: unknown } | null
   }) => !reconciling && terminalCondition?.state === 'succeeded'
-  const inSync = (check: Check, config: string, seen: Observed) => judge(check, config, seen).status === 'in_sync'
+  const inSync = (check: Check, config: string, seen: Seen) => judge(check, config, seen).status === 'in_sync'
   const found = new Map<string, number>()
-  const each = (check: Check, refuse: (stack: Stack, seen: Observed) => string | null | false | undefined) =>
+  const each = (check: Check, refuse: (stack: Stack, seen: Seen) => string | null | false | undefined) =>
     holds(
       t,
       check.kind,
@@ -394,8 +404,8 @@ t.test('nothing is in sync that was not seen to be', async t => {
     )
 
   each(serviceImage, (stack, seen) => {
-    const unproven = whyServiceIsUnproven(stack, seen, 'all')
-    if (unproven || !seen.service) return unproven
+    const cannotJudge = whyServiceIsUnproven(stack, seen, 'all')
+    if (cannotJudge || !seen.service) return cannotJudge
     const { service, revisions } = seen.service
     if (!settled(service)) return 'its last change is not known to have succeeded'
     const serving = servingRevisions(service)
@@ -428,14 +438,14 @@ t.test('nothing is in sync that was not seen to be', async t => {
     return whyServiceIsUnproven(stack, seen, 'newest')
   })
   each(imageLanes, (_, { lanes: { tags, named } }) => {
-    if (tags.length < 3) return 'a tag was not looked at'
+    if (tags.length < 3) return 'a tag was not observed'
     const there = tags.filter(({ answer }) => answer.kind !== 'absent')
-    const sightings = there.flatMap(tag => [tag, ...tag.sightings])
-    return [...sightings, ...named].some(({ answer }) => answer.kind === 'failed') && 'something could not be looked at'
+    const presences = there.flatMap(tag => [tag, ...tag.presences])
+    return [...presences, ...named].some(({ answer }) => answer.kind === 'failed') && 'an observation failed'
   })
   each(afterRollout, (_, { telemetry: seen }) => {
     const names = seen?.services.map(({ service }) => service) ?? []
-    return !(seen?.window && names.includes('runtime') && names.includes('control')) && 'a service was not looked at'
+    return !(seen?.window && names.includes('runtime') && names.includes('control')) && 'a service was not observed'
   })
   each(checks.find(({ kind }) => kind === 'http-contract') as Check, (_, seen) => {
     const answers = ['health', 'docs'].map(name => seen.http.get(name))
@@ -452,15 +462,15 @@ t.test('nothing is in sync that was not seen to be', async t => {
   })
   each(roleGrants, ({ database }, seen) => {
     const rights = seen['postgres-catalog']
-    if (!rights || rights.rightsDoubt) return 'the rights could not be read'
+    if (!rights || rights.rightsUnknown) return 'the rights could not be read'
     return whyNotAsThePolicySays(rights.catalog, database?.trustedRoles ?? [])
   })
   for (const check of checks)
     t.ok(found.get(check.kind), `${check.kind} was in sync at times: the property says something`)
 })
 
-// Only so much is told of rights: what that is must not hang on the order either, and so the order of a finding is one too.
-t.test('rights are told in one order, in whatever order they and their grantors are listed', async t => {
+// A finding lists a limited number of privileges, so their order must be fixed too.
+t.test('privileges are reported in one order, for any order of grants', async t => {
   const sameAs = (change: (catalog: Catalog, fairQueue: number) => Catalog) =>
     fc.property(config, catalog, fc.nat(5), (config, catalog, fairQueue) => {
       const [one, other] = [catalog, change(catalog, fairQueue)].map(catalog => judgeRights(config, catalog))
@@ -475,10 +485,10 @@ t.test('rights are told in one order, in whatever order they and their grantors 
   holds(t, 'what several roles granted, granted by one', sameAs(grantedByOne), 200)
 })
 
-t.test('one thing in a database that is not as the policy says is drift, whatever it is', async t => {
+t.test('any single deviation of a database from the policy is drift', async t => {
   const property = fc.property(config, brokenOnce, (config, catalog) => {
     const { status, proven, differences } = judgeRights(config, catalog)
-    must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not told', status, differences)
+    must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not reported', status, differences)
   })
   holds(t, 'role-grants', property, 300)
 })

@@ -65,11 +65,11 @@ interface LookOptions extends Partial<HttpOptions> {
   readonly signal?: AbortSignal
   readonly tokens?: IdTokenSource
   readonly answerWithinMs?: number
-  /** How long the process has stood still, whenever that is asked. */
+  /** How long the event loop has been stalled. */
   readonly stoodStill?: readonly number[]
 }
 
-async function look(
+async function observe(
   contract: object,
   { signal, tokens, answerWithinMs = 20_000, stoodStill: stalled = [], ...options }: LookOptions = {},
 ): Promise<Finding> {
@@ -83,7 +83,7 @@ async function look(
     client,
     tokens: tokens ?? null,
     clock: systemClock,
-    pulse: eventLoop,
+    eventLoop,
     answerWithinMs,
   })
   const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
@@ -115,25 +115,30 @@ interface Case {
 }
 
 const cases: Record<string, Case> = {
-  'a contract that is kept': {
+  'is in sync while the contract is fulfilled': {
     world: {},
-    finding: { status: 'in_sync', differences: [], fix: null, summary: /^openapi, credit-health: answered/ },
+    finding: {
+      status: 'in_sync',
+      differences: [],
+      fix: null,
+      summary: /^All requests match the contract: openapi, credit-health\.$/,
+    },
   },
-  'a path that is gone from the document': {
+  'drifts on a path that is missing from the document': {
     world: { [openapi_]: { body: { ...openapi, paths: { '/credit/intent': {} } } } },
     finding: {
       status: 'drifted',
-      summary: 'openapi: there is nothing at /paths/~1credit~1settle, only /paths is there',
+      summary: 'The response of openapi has no value at /paths/~1credit~1settle; only /paths exists.',
       differences: [
         { path: 'openapi#/paths/~1credit~1settle', kind: 'missing', expected: 'of type object', actual: null },
       ],
     },
   },
-  'a pointer into nothing says how far it leads': {
+  'reports how much of a missing path exists': {
     world: { [health_]: { body: { schema: 'openagents.x', breakers: {}, policy: 7 } } },
-    finding: { status: 'drifted', summary: /nothing at \/policy\/max_sats_per_envelope, only \/policy is there/ },
+    finding: { status: 'drifted', summary: /no value at \/policy\/max_sats_per_envelope; only \/policy exists/ },
   },
-  'values of another type or text': {
+  'drifts on values of another type or text': {
     world: { [health_]: { body: { schema: 'x', breakers: [], policy: { max_sats_per_envelope: 1.5 } } } },
     finding: {
       status: 'drifted',
@@ -144,30 +149,30 @@ const cases: Record<string, Case> = {
       ],
     },
   },
-  'an HTML page in its place': {
+  'drifts on an HTML page instead of JSON': {
     world: { [openapi_]: { contentType: 'text/html; charset=utf-8', body: '<!doctype html><title>Sign in</title>' } },
     finding: {
       status: 'drifted',
-      summary: 'openapi: the answer is an HTML page, and not the JSON document of the contract',
+      summary: 'Request openapi returned an HTML page instead of a JSON document.',
       differences: [{ path: 'openapi.body', expected: 'a JSON document', actual: 'an HTML page' }],
     },
   },
-  'an empty body': {
+  'drifts on an empty body': {
     world: { [openapi_]: { contentType: 'application/json', body: '' } },
     finding: { status: 'drifted', differences: [{ path: 'openapi.body', actual: 'an empty body' }] },
   },
-  'another status': {
+  'drifts on another status': {
     world: { [health_]: { status: 404 } },
     finding: {
       status: 'drifted',
       differences: [{ path: 'credit-health.status', kind: 'changed', expected: '200', actual: '404' }],
     },
   },
-  'a failure of the service': {
+  'drifts on a server error': {
     world: { [health_]: { status: 503 } },
     finding: { status: 'drifted', differences: [{ path: 'credit-health.status', actual: '503' }] },
   },
-  'who is not let in knows nothing': {
+  'is unknown without access': {
     world: { [health_]: { status: 403 } },
     finding: {
       status: 'unknown',
@@ -177,11 +182,11 @@ const cases: Record<string, Case> = {
   },
 }
 
-t.test('a contract is judged by what is answered', async t => {
+t.test('a contract is judged by the responses', async t => {
   for (const [name, { world, finding }] of Object.entries(cases)) {
     t.test(name, async t => {
       const server = await build(t, { world: { ...healthy, ...world } })
-      const found = await look({ url: server.url })
+      const found = await observe({ url: server.url })
       const { differences } = finding as { differences?: readonly unknown[] }
       if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
       t.match(found, finding)
@@ -201,7 +206,7 @@ t.test('assertions', async t => {
   }
   const server = await build(t, { world: { '/': { body } } })
   const holds = async (assertion: object) => {
-    const { status } = await look({ url: server.url, requests: [{ name: 'it', path: '/', expect: [assertion] }] })
+    const { status } = await observe({ url: server.url, requests: [{ name: 'it', path: '/', expect: [assertion] }] })
     return status === 'in_sync'
   }
   for (const assertion of [
@@ -245,24 +250,24 @@ t.test('assertions', async t => {
 t.test('over TLS', { skip: noOpenssl }, async t => {
   const { ca, ...tls } = await makeCertificate(t.testdir())
   const server = await build(t, { tls, token })
-  t.match(await look({ url: server.url, bearerToken: token }, { ca }), { status: 'in_sync' })
+  t.match(await observe({ url: server.url, bearerToken: token }, { ca }), { status: 'in_sync' })
   t.equal(server.requests.length, 2)
   t.match(
-    await look({ url: server.url, bearerToken: token }),
+    await observe({ url: server.url, bearerToken: token }),
     { status: 'unknown', doubt: { code: 'UNAVAILABLE', message: /certificate of localhost:\d+ is not trusted/ } },
-    'a certificate of nobody known',
+    'an untrusted certificate',
   )
   const byAddress = server.url.replace('localhost', '127.0.0.1')
-  t.match(await look({ url: byAddress }, { ca }), {
+  t.match(await observe({ url: byAddress }, { ca }), {
     doubt: { message: /not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/ },
   })
   t.equal(server.requests.length, 2, 'and the token went to neither')
-  const refused = await look({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
-  t.match(refused, { status: 'unknown', doubt: { code: 'UNAUTHENTICATED', message: /check its token/ } })
+  const refused = await observe({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
+  t.match(refused, { status: 'unknown', doubt: { code: 'UNAUTHENTICATED', message: /Check the token of Driftwatch/ } })
   t.notMatch(JSON.stringify(refused), 'a-wrong-secret')
 })
 
-t.test('an identity token is asked for by its audience, and what cannot be had is an error', async t => {
+t.test('an identity token is requested for its audience, and its absence is an error', async t => {
   const server = await build(t, { token })
   const asked: string[] = []
   const tokens: IdTokenSource = {
@@ -272,31 +277,31 @@ t.test('an identity token is asked for by its audience, and what cannot be had i
     },
   }
   const contract = { url: server.url, identityTokenAudience: 'https://runtime.example' }
-  t.match(await look(contract, { tokens }), { status: 'in_sync' })
+  t.match(await observe(contract, { tokens }), { status: 'in_sync' })
   t.same(asked, ['https://runtime.example'])
-  await t.rejects(look(contract), { code: 'EMULATOR_ABSENT' })
+  await t.rejects(observe(contract), { code: 'EMULATOR_ABSENT' })
 })
 
-t.test('a redirect', async t => {
+t.test('redirects', async t => {
   const other = await build(t)
   const redirecting = (location: string): ContractWorld => ({ ...healthy, [health_]: { status: 302, location } })
-  t.test('to another host is not followed, and no token goes there', async t => {
+  t.test('to another host are not followed, and no token is sent there', async t => {
     const server = await build(t, { world: redirecting(`${other.url}${health_}`), token })
-    const found = await look({ url: server.url, bearerToken: token })
+    const found = await observe({ url: server.url, bearerToken: token })
     t.match(found, {
       status: 'drifted',
       differences: [{ path: 'credit-health.status', expected: '200', actual: `302 to ${other.url}${health_}` }],
     })
     t.same(other.requests, [])
   })
-  t.test('within the host is', async t => {
+  t.test('within the host are followed', async t => {
     const world = { ...redirecting('/moved'), '/moved': { body: health } }
     const server = await build(t, { world })
-    t.match(await look({ url: server.url }), { status: 'in_sync' })
+    t.match(await observe({ url: server.url }), { status: 'in_sync' })
   })
-  t.test('in a circle ends', async t => {
+  t.test('in a circle are followed to a limit', async t => {
     const server = await build(t, { world: redirecting(health_) })
-    t.match(await look({ url: server.url }), { status: 'drifted', differences: [{ path: 'credit-health.status' }] })
+    t.match(await observe({ url: server.url }), { status: 'drifted', differences: [{ path: 'credit-health.status' }] })
     t.equal(server.requests.filter(({ path }) => path === health_).length, 4)
   })
 })
@@ -320,7 +325,7 @@ t.test('neither secrets nor the document are published', async t => {
     { at: '/version', equal: 'v2' },
   ]
   const server = await build(t, { world: { '/': { body } } })
-  const found = await look({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
+  const found = await observe({ url: server.url, bearerToken: token, requests: [{ name: 'it', path: '/', expect }] })
   t.notMatch(JSON.stringify(found), token)
   t.notMatch(JSON.stringify(found), secret)
   t.strictSame(
@@ -337,7 +342,7 @@ t.test('neither secrets nor the document are published', async t => {
   )
   const location = `https://user:${secret}@elsewhere.example/login?state=${secret}#${secret}`
   const redirecting = await build(t, { world: { '/': { status: 302, location } } })
-  const redirected = await look({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
+  const redirected = await observe({ url: redirecting.url, requests: [{ name: 'it', path: '/' }] })
   t.match(redirected, { differences: [{ path: 'it.status', actual: '302 to https://elsewhere.example/login' }] })
   t.notMatch(JSON.stringify(redirected), secret)
   for (const world of [
@@ -347,13 +352,13 @@ t.test('neither secrets nor the document are published', async t => {
   ]) {
     const { url } = await build(t, { world: { '/': world } })
     const requests = [{ name: 'it', path: '/', expect: [{ at: '/echo', equal: 'x' }] }]
-    const text = JSON.stringify(await look({ url, bearerToken: token, requests }))
+    const text = JSON.stringify(await observe({ url, bearerToken: token, requests }))
     t.match(text, 'drifted')
     for (const form of canaryForms(token)) t.notMatch(text, form)
   }
   const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
-  const plain = await look({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
-  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is no JSON' }] })
+  const plain = await observe({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
+  t.match(plain, { differences: [{ actual: 'a body of type text/plain that is not JSON' }] })
 })
 
 t.test('no request goes to a metadata server or a link-local address', async t => {
@@ -388,13 +393,13 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     'https://metadata.google.internal',
     'https://metadata',
   ]) {
-    const found = await look({ url, bearerToken: token })
+    const found = await observe({ url, bearerToken: token })
     t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /nothing was sent/ } }, url)
   }
-  t.test('nor by a name that stands for one, be it among others', async t => {
+  t.test('nor to a name that resolves to one, even among others', async t => {
     const server = await build(t)
     const url = server.url.replace('127.0.0.1', 'localhost')
-    const found = await look(
+    const found = await observe(
       { url },
       {
         resolve: async () => [
@@ -406,19 +411,19 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     t.match(found, { doubt: { message: /localhost stands for 169\.254\.169\.254, .* nothing was sent/ } })
     t.same(server.requests, [])
   })
-  t.test('and a name is resolved once for a connection: what was checked is connected to', async t => {
+  t.test('a name is resolved once per connection: the checked address is the one connected to', async t => {
     const server = await build(t)
     let asked = 0
     const resolve = async () => [{ address: asked++ % 2 === 0 ? '127.0.0.1' : '169.254.169.254', family: 4 as const }]
     const only = requests.slice(0, 1)
     const url = server.url.replace('127.0.0.1', 'localhost')
-    t.match(await look({ url, requests: only }, { resolve }), { status: 'in_sync' })
+    t.match(await observe({ url, requests: only }, { resolve }), { status: 'in_sync' })
     t.equal(asked, 1)
   })
 })
 
 t.test('sizes and times are bounded', async t => {
-  t.test('a body of 50 MiB is not read', async t => {
+  t.test('a body of 50 MiB is not read to the end', async t => {
     let sent = 0
     const piece = Buffer.alloc(1024 * 1024, ' ')
     const url = await serve(t, (_, response) => {
@@ -428,70 +433,67 @@ t.test('sizes and times are bounded', async t => {
       }
       write()
     })
-    const found = await look({ url, requests: requests.slice(0, 1) })
+    const found = await observe({ url, requests: requests.slice(0, 1) })
     t.match(found, { status: 'drifted', differences: [{ actual: 'a body of more than 4 MiB' }] })
     t.ok(sent < 50, `${sent} MiB were sent`)
   })
-  t.test('an answer that never ends is given up', async t => {
+  t.test('a never-ending response is abandoned', async t => {
     const ending = new AbortController()
     const url = await serve(t, (_, response) => {
       response.write('{')
       ending.abort()
     })
-    const found = await look({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
+    const found = await observe({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
     t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })
   })
-  t.test(
-    'an answer that has not begun in time is proven to be late, without waiting for the end of the look',
-    async t => {
-      const hanging = await serve(t, () => {})
-      const late = { ...requests[0], maxLatency: '50ms' }
-      t.match(await look({ url: hanging, requests: [late] }), {
-        status: 'drifted',
-        doubt: null,
-        summary: /^openapi: no whole answer \d+ms after the request; 50ms are allowed$/,
-        differences: [
-          { path: 'openapi.latency', kind: 'changed', expected: 'at most 50 ms', actual: /^more than \d+ ms$/ },
-        ],
-        fix: /^curl/,
-      })
-    },
-  )
-  t.test('the body too: one that stays away until the look ends took longer than it may', async t => {
+  t.test('a response that has not started in time is reported as late before the probe ends', async t => {
+    const hanging = await serve(t, () => {})
+    const late = { ...requests[0], maxLatency: '50ms' }
+    t.match(await observe({ url: hanging, requests: [late] }), {
+      status: 'drifted',
+      doubt: null,
+      summary: /^Request openapi had no complete response after \d+ ms \(limit: 50 ms\)\.$/,
+      differences: [
+        { path: 'openapi.latency', kind: 'changed', expected: 'at most 50 ms', actual: /^more than \d+ ms$/ },
+      ],
+      fix: /^curl/,
+    })
+  })
+  t.test('a body that does not arrive before the probe ends is late', async t => {
     const trickling = await serve(t, (_, response) => response.write('{'))
     const late = { ...requests[0], maxLatency: '10ms' }
-    t.match(await look({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
+    t.match(await observe({ url: trickling, requests: [late] }, { answerWithinMs: 200 }), {
       status: 'drifted',
       differences: [{ path: 'openapi.latency' }],
     })
   })
-  t.test('a look that ends before the answer is late proves nothing', async t => {
+  t.test('is unknown if the probe ends before the limit', async t => {
     const hanging = await serve(t, () => {})
-    t.match(await look({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
+    t.match(await observe({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
       status: 'unknown',
       doubt: { code: 'DEADLINE_EXCEEDED' },
     })
   })
-  t.test('nor does a request that was never sent', async t => {
+  t.test('is unknown if the request was never sent', async t => {
     const url = (await serve(t, () => {})).replace('127.0.0.1', 'localhost')
     const late = { ...requests[0], maxLatency: '10ms' }
     const resolve = () => new Promise<never>(() => {})
-    t.match(await look({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
+    t.match(await observe({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
       status: 'unknown',
       doubt: { code: 'DEADLINE_EXCEEDED' },
     })
   })
-  t.test('an answer that is slow is asked for once more, and the better one counts', async t => {
+  t.test('a slow request is repeated once, and the faster response counts', async t => {
     const slow = { ...requests[0], maxLatency: '20ms' }
     const world = { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } }
     const server = await build(t, { world })
-    t.match(await look({ url: server.url, requests: [slow] }), {
+    t.match(await observe({ url: server.url, requests: [slow] }), {
       status: 'drifted',
       differences: [{ path: 'openapi.latency', kind: 'changed', expected: 'at most 20 ms' }],
     })
     t.equal(server.requests.length, 2, 'twice')
   })
-  t.test('an answer that is late only for the time that Driftwatch stood still proves nothing', async t => {
+  t.test('is unknown if the response is late only because the event loop stalled', async t => {
     const slow = { ...requests[0], maxLatency: '20ms' }
     const server = await build(t, { world: { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } } })
     const lost = { status: 'unknown', differences: [], doubt: { code: 'LOOP_BLOCKED' } }
@@ -502,32 +504,32 @@ t.test('sizes and times are bounded', async t => {
       [[0, 5000, 5000, 5000], late],
       [[0, 10, 10, 20], lost],
     ] as const) {
-      t.match(await look({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
+      t.match(await observe({ url: server.url, requests: [slow] }, { stoodStill }), expected, `${stoodStill}`)
     }
     const silent = await serve(t, () => {})
-    t.match(await look({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
-    t.match(await look({ url: silent, requests: [slow] }), late)
+    t.match(await observe({ url: silent, requests: [slow] }, { stoodStill: [0, 5000, 5000, 9000] }), lost)
+    t.match(await observe({ url: silent, requests: [slow] }), late)
   })
-  t.test('a failure that passes is no difference', async t => {
+  t.test('a transient failure is not drift', async t => {
     let asked = 0
     const url = await serve(t, (_, response) => {
       asked++
       if (asked === 1) response.writeHead(503).end()
       else response.end(JSON.stringify(openapi))
     })
-    t.match(await look({ url, requests: requests.slice(0, 1) }), { status: 'in_sync' })
+    t.match(await observe({ url, requests: requests.slice(0, 1) }), { status: 'in_sync' })
   })
-  t.test('where nobody listens it is unknown', async t => {
+  t.test('is unknown if the connection is refused', async t => {
     const server = await startContract()
     await server.close()
-    t.match(await look({ url: server.url }), {
+    t.match(await observe({ url: server.url }), {
       status: 'unknown',
       doubt: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ },
     })
   })
-  t.test('and where something else than HTTP is spoken', async t => {
+  t.test('is unknown if the server does not speak HTTP', async t => {
     const url = await serve(t, ({ socket }) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'))
-    t.match(await look({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
+    t.match(await observe({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
   })
 })
 
@@ -547,7 +549,7 @@ t.test('the config', async t => {
       'test.yaml',
       {},
     ).stacks[0]?.httpContract?.requests[0]?.maxLatencyMs
-  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'left out, it is no longer than an answer is waited for')
+  t.strictSame(['10s', '2s'].map(latencyAt), [5000, 1800], 'the default is not longer than the time for a response')
   t.match(buildConfig({ url: '' }).stacks[0], { httpContract: null, notes: [/`httpContract\.url` is empty/] })
   const problem = (contract: object) => {
     try {

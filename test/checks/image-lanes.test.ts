@@ -18,7 +18,7 @@ import { createWatch, type Watch } from '../../src/watch.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../helpers/docker-registry.ts'
 
-// As in .taprc, for when this file is run by itself.
+// As in .taprc, for running this file alone.
 t.setTimeout(120_000)
 
 const base = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime'
@@ -43,17 +43,17 @@ function buildConfig(override: { lanes?: readonly object[]; names?: readonly str
   return parseConfig(JSON.stringify({ timeout: '5s', stacks }), 'test.yaml', {})
 }
 
-interface Bench {
+interface Setup {
   readonly watch: Watch
   readonly clock: ReturnType<typeof createAdvancedClock>
-  look(): Promise<ReportedCheck>
+  observe(): Promise<ReportedCheck>
 }
 
-/** Watches the healthy stack, changed by a patch, with a registry that is given or the world's. */
+/** Watches the healthy stack, changed by a patch, with a given registry or that of the world. */
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; registry?: string | null } = {},
-): Promise<Bench & { readonly registry: Registry | null }> {
+): Promise<Setup & { readonly registry: Registry | null }> {
   const world = loadWorld(options.patch)
   const emulator = await startCloudRun({ world })
   const registry = options.registry === undefined ? await startRegistry({ world: world.registry }) : null
@@ -77,7 +77,7 @@ async function build(
     watch,
     clock,
     registry,
-    async look() {
+    async observe() {
       await watch.runCycle()
       const { stacks } = buildReport(watch.store.snapshot(clock.now()))
       return stacks[0]?.checks[0] as ReportedCheck
@@ -96,20 +96,21 @@ interface Case {
 const [dC, dLegacy] = [digestOf('image-c'), digestOf('image-legacy')]
 
 const cases: Record<string, Case> = {
-  'each tag in its lane': {
+  'is in sync while each tag is in its own lane': {
     finding: {
       status: 'in_sync',
       differences: [],
       error: null,
       fix: null,
-      summary: /runtime:latest, runtime-rust:latest-rust/,
+      summary:
+        'No release lane has an image of another lane (tags runtime:latest, runtime-rust:latest-rust). The registry has every image that the service and the job use.',
     },
   },
-  'the legacy tag overwritten with an image of the other lane': {
+  'drifts on a tag that was overwritten with an image of the other lane': {
     patch: holding({ [legacy]: { tags: { latest: 'image-c' }, untagged: ['image-legacy'] } }),
     finding: {
       status: 'drifted',
-      summary: 'runtime:latest points to an image of runtime-rust, another lane',
+      summary: 'Tag runtime:latest points to an image of another release lane, runtime-rust.',
       differences: [
         {
           path: 'lane.runtime:latest',
@@ -122,21 +123,26 @@ const cases: Record<string, Case> = {
       fix: `gcloud artifacts docker images list ${legacy} --include-tags '--sort-by=~UPDATE_TIME'`,
     },
   },
-  'overwritten, and the registry tells when that was uploaded': {
+  'reports when the foreign image was uploaded': {
     patch: holding({
       [legacy]: { tags: { latest: 'image-c' }, uploads: { 'image-c': { uploadTime: '2026-11-03T10:00:00Z' } } },
     }),
-    finding: { status: 'drifted', differences: [{ via: /^uploaded at 2026-11-03T10:00:00.000Z, who moved/ }] },
+    finding: {
+      status: 'drifted',
+      differences: [
+        { via: /^uploaded at 2026-11-03T10:00:00.000Z, the audit log of the registry shows who moved the tag$/ },
+      ],
+    },
   },
-  'overwritten with an index that holds an image of the other lane': {
+  'drifts on an index that holds an image of the other lane': {
     patch: holding({ [legacy]: { tags: { latest: 'index(image-c,image-x)' } } }),
     finding: { status: 'drifted', differences: [{ path: 'lane.runtime:latest', actual: `${rust}@${dC}` }] },
   },
-  'a legacy tag that is not there, and need not be': {
+  'is in sync, with a note, without an optional tag': {
     patch: holding({ [legacy]: { tags: { latest: null } } }),
-    finding: { status: 'in_sync', notes: [`there is no ${legacy}:latest`] },
+    finding: { status: 'in_sync', notes: [`Tag ${legacy}:latest does not exist.`] },
   },
-  'a tag that its lane needs is not there, and what serves can take its place': {
+  'drifts without a required tag, and the fix tags the image in service': {
     patch: holding({ [rust]: { tags: { 'latest-rust': null } } }),
     finding: {
       status: 'drifted',
@@ -144,7 +150,7 @@ const cases: Record<string, Case> = {
       fix: `gcloud artifacts docker tags add ${rust}@${dC} ${rust}:latest-rust`,
     },
   },
-  'a whole repository that is gone': {
+  'drifts on each image of a deleted repository': {
     patch: holding({ [rust]: null as never }),
     finding: {
       status: 'drifted',
@@ -156,17 +162,17 @@ const cases: Record<string, Case> = {
       ],
     },
   },
-  'the tag of service and job deleted, its digest kept': {
+  'drifts on a deleted tag of service and job, and the fix is migrate': {
     patch: holding({ [rust]: { tags: { '7f2e91c': null } } }),
     finding: {
       status: 'drifted',
       summary:
-        /job runtime-migrate names runtime-rust:7f2e91c, which the registry does not hold: its next execution fails/,
+        /Job runtime-migrate uses runtime-rust:7f2e91c, which the registry does not have: its next execution will fail\./,
       differences: [{ path: 'service.image' }, { path: 'job.image', kind: 'missing', expected: `${rust}:7f2e91c` }],
       fix: 'driftwatch migrate --stack runtime',
     },
   },
-  'the tag of the service alone deleted: what serves is deployed again': {
+  'drifts on a deleted tag of the service only, and the fix is deploy': {
     patch: {
       ...holding({ [rust]: { tags: { '7f2e91c': null } } }),
       jobs: {
@@ -181,27 +187,27 @@ const cases: Record<string, Case> = {
       fix: `driftwatch deploy --stack runtime --image ${rust}@${dC}`,
     },
   },
-  'a repository of another lane that is misspelt': {
+  'is unknown with a misspelt excluded repository': {
     lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`] }],
     finding: {
       status: 'unknown',
       differences: [],
       error: {
         code: 'NOT_FOUND',
-        message: /has no repository \S+\/runtime-rsut, or no tag in it: is it written right/,
+        message: /has no repository \S+\/runtime-rsut, or the repository has no tags/,
       },
     },
   },
-  'a lane whose tags need not exist and whose repository is misspelt': {
+  'is unknown with a misspelt repository of optional tags': {
     lanes: [{ repository: `${base}/runtmie`, tags: ['latest'], required: false }],
     finding: { status: 'unknown', error: { code: 'NOT_FOUND', message: /no repository \S+\/runtmie/ } },
   },
-  'a misspelt repository hides no drift': {
+  'drifts beside a misspelt repository': {
     patch: holding({ [legacy]: { tags: { latest: 'image-c' } } }),
     lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`, rust] }],
     finding: { status: 'drifted', differences: [{ path: 'lane.runtime:latest' }], error: { code: 'NOT_FOUND' } },
   },
-  'a tag that moved, the digest that serves garbage-collected': {
+  'drifts if the digest in service was garbage-collected': {
     patch: holding({ [rust]: { tags: { '7f2e91c': 'image-d', 'latest-rust': 'image-d' } } }),
     finding: {
       status: 'drifted',
@@ -209,24 +215,24 @@ const cases: Record<string, Case> = {
       fix: `gcloud artifacts docker images list ${rust} --include-tags '--sort-by=~UPDATE_TIME'`,
     },
   },
-  'a registry that refuses': {
+  'is unknown if the registry denies access': {
     patch: { registry: { fault: 'denied' } },
     finding: { status: 'unknown', differences: [], error: { code: 'PERMISSION_DENIED' } },
   },
-  'a registry that is down': {
+  'is unknown if the registry is down': {
     patch: { registry: { fault: 'unavailable' } },
     finding: { status: 'unknown', error: { code: 'UNAVAILABLE' } },
   },
-  'a registry that answers other bytes than those of the digest': {
+  'is unknown if the registry returns bytes of another digest': {
     patch: { registry: { fault: 'lying' } },
     finding: { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /bytes that have another digest/ } },
   },
-  'no lanes: only whether images are there': {
+  'without lanes, only judges whether the images exist': {
     lanes: [],
     patch: holding({ [rust]: { tags: { '7f2e91c': null } } }),
     finding: { status: 'drifted', differences: [{ path: 'service.image' }, { path: 'job.image' }] },
   },
-  'a service that is not there: the lanes are judged still': {
+  'judges the lanes of a missing service': {
     patch: { services: { runtime: null as never } },
     finding: { status: 'in_sync' },
   },
@@ -235,7 +241,7 @@ const cases: Record<string, Case> = {
 for (const [name, { patch, lanes, finding }] of Object.entries(cases)) {
   t.test(name, async t => {
     const context = await build(t, { ...(patch && { patch }), ...(lanes && { config: buildConfig({ lanes }) }) })
-    const found = await context.look()
+    const found = await context.observe()
     const { differences } = finding as { differences?: readonly unknown[] }
     if (differences) t.equal(found.differences.length, differences.length, 'nothing else differs')
     t.match(found, finding)
@@ -243,7 +249,7 @@ for (const [name, { patch, lanes, finding }] of Object.entries(cases)) {
 }
 
 t.test(
-  'the founding slip on a real registry: seen, and gone when the tag is put back',
+  'the original incident on a real registry is found, and is over once the tag is restored',
   { skip: noDockerRegistry },
   async t => {
     const { host, close } = await startDockerRegistry()
@@ -252,78 +258,78 @@ t.test(
     const [old, image] = [singleImage('image-legacy'), singleImage('image-c')]
     await push(legacy, 'latest', old)
     for (const tag of ['latest-rust', '7f2e91c']) await push(rust, tag, image)
-    const { look } = await build(t, { registry: host })
-    t.match(await look(), { status: 'in_sync' })
+    const { observe } = await build(t, { registry: host })
+    t.match(await observe(), { status: 'in_sync' })
     const misspelt = buildConfig({ lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`] }] })
     const strange = await build(t, { registry: host, config: misspelt })
-    t.match(await strange.look(), { status: 'unknown', error: { code: 'NOT_FOUND' } })
+    t.match(await strange.observe(), { status: 'unknown', error: { code: 'NOT_FOUND' } })
 
     await push(legacy, 'latest', indexImage([image, singleImage('image-arm')]))
-    t.match(await look(), {
+    t.match(await observe(), {
       status: 'drifted',
       differences: [{ path: 'lane.runtime:latest', actual: `${rust}@${dC}` }],
     })
     await push(legacy, 'latest', old)
-    t.match(await look(), { status: 'in_sync' })
+    t.match(await observe(), { status: 'in_sync' })
 
     await deleteManifest(host, path(rust), dC)
-    t.match(await look(), { status: 'drifted', summary: /its next execution fails/ })
+    t.match(await observe(), { status: 'drifted', summary: /its next execution will fail/ })
   },
 )
 
-t.test(
-  'a fleet that shares its repositories asks for each tag once, and again only what is not as it should be',
-  async t => {
-    const names = Array.from({ length: 100 }, (_, at) => `runtime-${at}`)
-    const healthy = loadWorld()
-    const only = (resources: object) => Object.values(resources)[0] as JsonObject
-    const service = only(healthy.services)
-    const clone = (of: object, kind: string, rename: (name: string) => object) =>
-      Object.fromEntries(names.map(name => [`${name}${kind}`, { ...of, ...rename(name) }]))
-    const strip = ({ name: _, etag: __, ...rest }: JsonObject) => rest as JsonObject
-    const revision = strip(Object.values(healthy.revisions)[0] as JsonObject)
-    const patch = {
-      services: clone(strip(service), '', name => ({
-        latestReadyRevision: `${name}-rev`,
-        latestCreatedRevision: `${name}-rev`,
-      })),
-      revisions: clone(revision, '-rev', name => ({ service: name })),
-      jobs: clone(strip(only(healthy.jobs)), '-migrate', () => ({})),
-    } as unknown as WorldPatch
-    const { registry, watch, clock } = await build(t, { config: buildConfig({ names }), patch })
-    const counts = async () => {
-      registry?.requests.clear()
-      await watch.runCycle()
-      return registry?.requests.counts()
-    }
-    t.strictSame(
-      await counts(),
-      { 'HEAD manifests': 4, 'GET manifests': 2, 'GET tags': 1 },
-      'the first cycle: three tags, one stranger, and whether its repository is there',
-    )
-    const { stacks } = buildReport(watch.store.snapshot(clock.now()))
-    t.ok(
-      stacks.every(({ status }) => status === 'in_sync'),
-      stacks[0]?.checks[0]?.summary ?? '',
-    )
-    t.strictSame(await counts(), { 'HEAD manifests': 3 }, 'then the three tags')
-    registry?.put(legacy, 'latest', singleImage('image-new'))
-    t.strictSame(await counts(), { 'HEAD manifests': 4, 'GET manifests': 1 }, 'and what changed')
-    clock.advance(11 * 60_000)
-    t.strictSame(
-      await counts(),
-      { 'HEAD manifests': 4, 'GET tags': 1 },
-      'after ten minutes what was believed is asked again',
-    )
-  },
-)
-
-t.test('where no registry can be asked it is unknown', async t => {
-  const { look } = await build(t, { registry: null })
-  t.match(await look(), { status: 'unknown', error: { code: 'EMULATOR_ABSENT', message: /no registry can be asked/ } })
+t.test('a fleet that shares its repositories requests each tag once, and repeats only what has drifted', async t => {
+  const names = Array.from({ length: 100 }, (_, at) => `runtime-${at}`)
+  const healthy = loadWorld()
+  const only = (resources: object) => Object.values(resources)[0] as JsonObject
+  const service = only(healthy.services)
+  const clone = (of: object, kind: string, rename: (name: string) => object) =>
+    Object.fromEntries(names.map(name => [`${name}${kind}`, { ...of, ...rename(name) }]))
+  const strip = ({ name: _, etag: __, ...rest }: JsonObject) => rest as JsonObject
+  const revision = strip(Object.values(healthy.revisions)[0] as JsonObject)
+  const patch = {
+    services: clone(strip(service), '', name => ({
+      latestReadyRevision: `${name}-rev`,
+      latestCreatedRevision: `${name}-rev`,
+    })),
+    revisions: clone(revision, '-rev', name => ({ service: name })),
+    jobs: clone(strip(only(healthy.jobs)), '-migrate', () => ({})),
+  } as unknown as WorldPatch
+  const { registry, watch, clock } = await build(t, { config: buildConfig({ names }), patch })
+  const counts = async () => {
+    registry?.requests.clear()
+    await watch.runCycle()
+    return registry?.requests.counts()
+  }
+  t.strictSame(
+    await counts(),
+    { 'HEAD manifests': 4, 'GET manifests': 2, 'GET tags': 1 },
+    'the first cycle: three tags, one stranger, and whether its repository is there',
+  )
+  const { stacks } = buildReport(watch.store.snapshot(clock.now()))
+  t.ok(
+    stacks.every(({ status }) => status === 'in_sync'),
+    stacks[0]?.checks[0]?.summary ?? '',
+  )
+  t.strictSame(await counts(), { 'HEAD manifests': 3 }, 'then the three tags')
+  registry?.put(legacy, 'latest', singleImage('image-new'))
+  t.strictSame(await counts(), { 'HEAD manifests': 4, 'GET manifests': 1 }, 'and what changed')
+  clock.advance(11 * 60_000)
+  t.strictSame(
+    await counts(),
+    { 'HEAD manifests': 4, 'GET tags': 1 },
+    'after ten minutes what was believed is asked again',
+  )
 })
 
-t.test('a manifest of 50 MiB is not read', async t => {
+t.test('is unknown without a registry beside the Cloud Run emulator', async t => {
+  const { observe } = await build(t, { registry: null })
+  t.match(await observe(), {
+    status: 'unknown',
+    error: { code: 'EMULATOR_ABSENT', message: /registries are not available/ },
+  })
+})
+
+t.test('a manifest of 50 MiB is not read to the end', async t => {
   let sent = 0
   const piece = Buffer.alloc(1024 * 1024, ' ')
   const server = await serve(t, (request, response) => {
@@ -337,22 +343,22 @@ t.test('a manifest of 50 MiB is not read', async t => {
     write()
   })
   const patch = { services: { runtime: null }, jobs: { 'runtime-migrate': null } } as unknown as WorldPatch
-  const { look } = await build(t, { registry: server, patch, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await look(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /more than 4 MiB/ } })
+  const { observe } = await build(t, { registry: server, patch, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
+  t.match(await observe(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /more than 4 MiB/ } })
   t.ok(sent < 50, `${sent} MiB were sent`)
 })
 
-t.test('a tag whose digest the registry does not have proves nothing', async t => {
+t.test('is unknown if the registry does not have the digest of a tag', async t => {
   const server = await serve(t, (request, response) => {
     const named = request.url?.endsWith('/latest') ?? false
     if (named) response.setHeader('docker-content-digest', dLegacy)
     response.writeHead(named || request.url?.includes('/tags/list') ? 200 : 404).end()
   })
-  const { look } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await look(), { error: { code: 'MALFORMED_RESPONSE', message: /and does not have it/ } })
+  const { observe } = await build(t, { registry: server, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
+  t.match(await observe(), { error: { code: 'MALFORMED_RESPONSE', message: /but does not have it/ } })
 })
 
-t.test('an index that holds itself is followed once, and one without end is cut short', async t => {
+t.test('an index that contains itself is followed once, and an endless one to a limit', async t => {
   const stack = buildConfig({ lanes: lanes.slice(0, 1) }).stacks[0]
   if (!stack) throw new Error('there is a stack')
   const asked: string[] = []
@@ -369,23 +375,14 @@ t.test('an index that holds itself is followed once, and one without end is cut 
       },
     }
     const nobody = async () => null
-    const nothing = async () => new Map()
-    const reader = {
-      services: nothing,
-      jobs: nothing,
-      service: nobody,
-      job: nobody,
-      revision: nobody,
-      execution: nobody,
-      newestRevisionAt: nobody,
-    }
+    const reader = { service: nobody, job: nobody, execution: nobody }
     return createLanesProbe(reader, registry).observe(stack, { signal: new AbortController().signal })
   }
   const itself = await observe(held => [held, digest(2)])
-  t.match(itself.tags, [{ sightings: [{ digest: digest(1) }, { digest: digest(2) }], doubts: [] }])
+  t.match(itself.tags, [{ presences: [{ digest: digest(1) }, { digest: digest(2) }], unknowns: [] }])
   t.strictSame(asked, [digest(1), digest(2)])
   const endless = await observe(held => [digest(Number(held.slice(7)) + 1)])
-  t.match(endless.tags, [{ doubts: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
+  t.match(endless.tags, [{ unknowns: [{ code: 'MALFORMED_RESPONSE', message: /more than 64/ }] }])
 })
 
 async function serve(t: Test, listener: RequestListener): Promise<string> {

@@ -82,10 +82,10 @@ t.test('the checks on a database', async t => {
     },
   )
 
-  t.test('schema is unknown where the ledger may not be read, and judges it where it may', async t => {
+  t.test('schema is unknown without access to the ledger', async t => {
     const ledger = { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2', '3'] }
-    const look = async () => (await check({ ledger }, null, '--only', 'schema')).of('schema')
-    t.match(await look(), {
+    const observe = async () => (await check({ ledger }, null, '--only', 'schema')).of('schema')
+    t.match(await observe(), {
       status: 'unknown',
       error: { code: 'PERMISSION_DENIED', message: /ledger runtime\.versions/ },
     })
@@ -93,10 +93,10 @@ t.test('the checks on a database', async t => {
       'app',
       'GRANT USAGE ON SCHEMA runtime TO monitor; GRANT SELECT ON runtime.versions, runtime."odd.one" TO monitor',
     )
-    t.match(await look(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
+    t.match(await observe(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
   })
 
-  t.test('a ledger is read by whatever it is called, and answers what it is not', async t => {
+  t.test('a ledger is read under any name, with an error for what is not a ledger', async t => {
     const reader = createPostgresReader({ url, statementTimeoutMs: 2000, lockTimeoutMs: 500 })
     t.teardown(() => reader.close())
     const read = (table: string, versionColumn: string) =>
@@ -111,7 +111,7 @@ t.test('the checks on a database', async t => {
       ['runtime.versions"; DROP TABLE runtime.events; --', 'version'],
     ] as const)
       t.strictSame(await read(table, column), { outcome: 'missing' }, `${table} ${column}`)
-    t.match(await read('runtime.events', 'id'), { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED' } })
+    t.match(await read('runtime.events', 'id'), { outcome: 'failed', reason: { code: 'PERMISSION_DENIED' } })
     t.strictSame(
       await read('runtime.versions', 'version'),
       { outcome: 'read', versions: ['1', '2'] },
@@ -121,24 +121,24 @@ t.test('the checks on a database', async t => {
       await read('runtime.versions', 'vesion'),
       {
         outcome: 'failed',
-        doubt: { code: 'NOT_FOUND', message: 'ledger runtime.versions has no column vesion: it has version' },
+        reason: { code: 'NOT_FOUND', message: 'ledger runtime.versions has no column vesion (columns: version)' },
       },
-      'a slip of the pen is no migration that is missing',
+      'a misspelt column is an error, not a missing migration',
     )
-    t.match(await read('runtime.versions', 'ctid'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    t.match(await read('runtime.versions', 'ctid'), { outcome: 'failed', reason: { code: 'NOT_FOUND' } })
     await server.sql('app', 'ALTER TABLE runtime.versions ADD COLUMN gone int; ALTER TABLE runtime.versions DROP gone')
-    t.match(await read('runtime.versions', 'gone'), { outcome: 'failed', doubt: { code: 'NOT_FOUND' } })
+    t.match(await read('runtime.versions', 'gone'), { outcome: 'failed', reason: { code: 'NOT_FOUND' } })
     await server.sql('app', 'ALTER TABLE runtime.versions ENABLE ROW LEVEL SECURITY')
     t.match(
       await read('runtime.versions', 'version'),
-      { outcome: 'failed', doubt: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
+      { outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
       'rows that are hidden are not taken for migrations that are missing',
     )
     await server.sql('app', 'ALTER TABLE runtime.versions DISABLE ROW LEVEL SECURITY')
     await server.sql('app', 'INSERT INTO runtime.versions SELECT generate_series(10, 10020)')
     t.match(await read('runtime.versions', 'version'), {
       outcome: 'failed',
-      doubt: { message: /more than 10000 versions/ },
+      reason: { message: /more than 10000 versions/ },
     })
     const long = async (versions: string) => {
       await server.sql('app', `DROP TABLE IF EXISTS runtime.long; CREATE TABLE runtime.long AS ${versions}`)
@@ -148,28 +148,28 @@ t.test('the checks on a database', async t => {
     t.match(await long("SELECT repeat('é', 256) AS version"), { outcome: 'read', versions: ['é'.repeat(256)] })
     t.match(
       await long("SELECT repeat('é', 257) AS version"),
-      { outcome: 'failed', doubt: { code: 'UNRECOGNIZED_VALUE', message: /a version of more than 256 characters$/ } },
+      { outcome: 'failed', reason: { code: 'UNRECOGNIZED_VALUE', message: /a version longer than 256 characters$/ } },
       'what is cut is not taken for another version',
     )
     t.match(
       await long("SELECT repeat('x', 20000000) AS version"),
-      { outcome: 'failed', doubt: { message: /256 characters/ } },
+      { outcome: 'failed', reason: { message: /256 characters/ } },
       'and one of 20 MB does not end the connection',
     )
     t.match(await long("SELECT n || repeat('𝟘', 250) AS version FROM generate_series(1, 10000) n"), {
       outcome: 'failed',
-      doubt: { code: 'UNRECOGNIZED_VALUE', message: /versions of more than 2097152 bytes$/ },
+      reason: { code: 'UNRECOGNIZED_VALUE', message: /versions of more than 2097152 bytes in total$/ },
     })
     await server.sql('app', 'DROP TABLE runtime.long')
   })
 
-  t.test('a ledger that cannot be read leaves role-grants what it is', async t => {
+  t.test('an unreadable ledger does not affect role-grants', async t => {
     const database = {
       ledger: { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2'] },
       schemas: { runtime: { relations: ['events', 'gone'] } },
       trustedRoles: ['postgres', 'owner', 'monitor'],
     }
-    const look = async () => {
+    const observe = async () => {
       const { of } = await check(database, null, '--only', 'schema', '--only', 'role-grants')
       return { grants: of('role-grants'), schema: of('schema') }
     }
@@ -185,7 +185,7 @@ t.test('the checks on a database', async t => {
     await holder.connect()
     t.teardown(() => holder.end())
     await holder.query('BEGIN; LOCK TABLE runtime.versions IN ACCESS EXCLUSIVE MODE')
-    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*a lock is held/))
+    t.match(await observe(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*a lock is held/))
     await holder.query('ROLLBACK')
     await server.sql(
       'app',
@@ -193,22 +193,22 @@ t.test('the checks on a database', async t => {
        CREATE VIEW runtime.versions AS SELECT 1 AS version FROM (SELECT pg_sleep(60)) slow;
        GRANT SELECT ON runtime.versions TO monitor`,
     )
-    t.match(await look(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*longer than allowed/))
+    t.match(await observe(), blind('DEADLINE_EXCEEDED', /ledger runtime\.versions: .*longer than allowed/))
     await server.sql(
       'app',
       'CREATE OR REPLACE VIEW runtime.versions AS SELECT 1 / (random() * 0)::int AS version; GRANT SELECT ON runtime.versions TO monitor',
     )
-    t.match(await look(), blind('INVALID_ARGUMENT', /division by zero/))
+    t.match(await observe(), blind('INVALID_ARGUMENT', /division by zero/))
     await server.sql('app', 'DROP VIEW runtime.versions; ALTER TABLE runtime.kept RENAME TO versions')
   })
 
-  t.test('a privilege newer than Driftwatch leaves schema what it is, and role-grants unknown', async t => {
+  t.test('an unrecognized privilege makes role-grants unknown and does not affect schema', async t => {
     await server.sql('app', 'DELETE FROM runtime.versions WHERE version > 2')
     const { hostname, port } = new URL(url)
     const newer = createServer(client => {
       const database = connect(Number(port), hostname).on('error', () => client.destroy())
       client.on('error', () => database.destroy()).pipe(database)
-      // As a server shows it that knows a privilege `q`, which monitor has on the schema.
+      // Simulates a server with a privilege `q`, which the monitor has on the schema.
       database.on('data', bytes =>
         client.write(bytes.toString('latin1').replaceAll('monitor=U/', 'monitor=q/'), 'latin1'),
       )
@@ -229,13 +229,16 @@ t.test('the checks on a database', async t => {
       status: 'unknown',
       differences: [],
       fix: null,
-      error: { code: 'UNRECOGNIZED_VALUE', message: /privilege "q", which this Driftwatch does not know/ },
+      error: {
+        code: 'UNRECOGNIZED_VALUE',
+        message: /privilege "q", which this version of Driftwatch does not recognize/,
+      },
     })
     const missing = await check({ ...database, schemas: { runtime: { relations: ['gone'] } } }, null, ...only)
     t.match(missing.of('schema'), { status: 'drifted', differences: [{ path: 'schemas.runtime.relations.gone' }] })
   })
 
-  t.test('what an extension brought is nobody’s drift', async t => {
+  t.test('the objects of an extension are not drift', async t => {
     const database = {
       roles: { owner: {}, monitor: { login: true } },
       trustedRoles: ['postgres'],
@@ -246,17 +249,17 @@ t.test('the checks on a database', async t => {
         },
       },
     }
-    const look = () => check(database, null, '--only', 'role-grants')
-    t.match(await look(), { code: 0 })
+    const observe = () => check(database, null, '--only', 'role-grants')
+    t.match(await observe(), { code: 0 })
     await server.sql(
       'app',
       'CREATE EXTENSION pg_stat_statements SCHEMA runtime; CREATE EXTENSION pgcrypto SCHEMA runtime',
     )
     const [row] = await server.sql('app', `SELECT count(*) FROM pg_proc WHERE pronamespace = 'runtime'::regnamespace`)
     t.ok(Number(row?.[0]) > 10, 'functions of others, open to PUBLIC')
-    const { code, of } = await look()
+    const { code, of } = await observe()
     t.equal(code, 0, JSON.stringify(of('role-grants')?.differences))
     await server.sql('app', "CREATE FUNCTION runtime.own() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-    t.match(await look(), { code: 2 })
+    t.match(await observe(), { code: 2 })
   })
 })

@@ -8,7 +8,7 @@ import { createTask } from 'node-cron'
 import t, { type Test } from 'tap'
 import { Document, parse, parseDocument, visit } from 'yaml'
 import { generatedFiles } from '../../docs/generate.ts'
-import { commandLine, updateJob } from '../../src/checks/fix.ts'
+import { formatCommand, updateJob } from '../../src/checks/fix.ts'
 import type { Config } from '../../src/config/config.ts'
 import { type Environment, environmentVariables, readEnvironment } from '../../src/config/environment.ts'
 import { escapeInterpolation, interpolate } from '../../src/config/file/interpolate.ts'
@@ -447,7 +447,7 @@ t.test('a shell reads a command line as the words that it was made of, and it sh
     ...['plain', '', '~root', '$(id)', '`id`', '$HOME', "it's", 'a "b" \\', '* ?', 'new\nline', '-x=!#', '{a,b}'],
     ...['postgres://me:s3cr$et@h', '--password=an other', 'x password="s3cr$et"', 'https://third@h'],
   ]
-  const line = commandLine(...words)
+  const line = formatCommand(...words)
   t.notMatch(line, /s3cr|other|third/)
   const read = (env: NodeJS.ProcessEnv) => spawnSync('sh', ['-c', `printf '%s\\0' ${line}`], { encoding: 'utf8', env })
   const { stdout } = read({ PASSWORD: 's3cr$et', PASSWORD_2: 'an other', PASSWORD_3: '"s3cr$et"', PASSWORD_4: 'third' })

@@ -22,14 +22,14 @@ interface Bench {
   readonly watch: Watch
   readonly clock: AdvancedClock
   readonly emulator: CloudRun
-  /** Between the two, where it is asked for. */
+  /** Between Driftwatch and the emulator, with the option `proxied`. */
   readonly proxy: GrpcProxy
   /** The requests to Cloud Run that a cycle makes. */
   cycle(): Promise<Record<string, number>>
   report(): Report
   /** The stacks that are watched, with the worst status of each. */
   stacks(): Record<string, string>
-  /** From now on there are these, with their faults. */
+  /** Replaces the world of the emulator. */
   become(stacks: readonly FleetStack[], patch?: WorldPatch): void
   log(): Record<string, unknown>[]
 }
@@ -94,7 +94,7 @@ const statusOf = (report: Report, stack: string, check: string) =>
 
 const problemsOf = ({ discovery }: Report) => (discovery ?? []).flatMap(({ problems }) => problems)
 
-t.test('a steady cycle costs the pages that hold the fleet, and one call for each thing that changed', async t => {
+t.test('a steady cycle costs the pages of the fleet, and one call for each change', async t => {
   for (const size of [1, 10, 100, 1000]) {
     const fleet = Array.from({ length: size }, (_, index) => ({ name: `app-${index}` }))
     const config = buildConfig({ timeout: '20s' })
@@ -111,51 +111,48 @@ t.test('a steady cycle costs the pages that hold the fleet, and one call for eac
   }
 })
 
-t.test(
-  'a stack that appears is judged in the cycle in which it is found, and one that vanishes leaves nothing',
-  async t => {
-    const { cycle, stacks, become, report, watch, clock, log } = await build(t, [{ name: 'one' }])
-    await cycle()
-    t.strictSame(stacks(), { one: 'in_sync' })
-    become([{ name: 'one' }, { name: 'two' }])
-    await cycle()
-    t.strictSame(stacks(), { one: 'in_sync', two: 'in_sync' })
-    t.match(report(), {
-      status: 'in_sync',
-      discovery: [{ project, region, status: 'in_sync', stacks: 2, error: null }],
-    })
-    const since = report().stacks[0]?.checks[0]?.since
+t.test('a new stack is judged in the cycle that finds it, and a removed stack leaves nothing behind', async t => {
+  const { cycle, stacks, become, report, watch, clock, log } = await build(t, [{ name: 'one' }])
+  await cycle()
+  t.strictSame(stacks(), { one: 'in_sync' })
+  become([{ name: 'one' }, { name: 'two' }])
+  await cycle()
+  t.strictSame(stacks(), { one: 'in_sync', two: 'in_sync' })
+  t.match(report(), {
+    status: 'in_sync',
+    discovery: [{ project, region, status: 'in_sync', stacks: 2, error: null }],
+  })
+  const since = report().stacks[0]?.checks[0]?.since
 
-    become([{ name: 'one' }])
-    t.strictSame(
-      await cycle(),
-      { ListServices: 1, ListJobs: 1, GetService: 1, GetJob: 1 },
-      'a get says that it is gone',
-    )
-    t.strictSame(stacks(), { one: 'in_sync' })
-    t.equal(report().stacks[0]?.checks[0]?.since, since)
-    const metrics = createMetrics({ build: { version: '1', node: 'v24' } })
-    metrics.update(watch.store.snapshot(clock.now()))
-    const text = metrics.drift().toString()
-    t.notMatch(text, 'two')
-    t.match(text, `driftwatch_discovered_stacks{project="${project}",region="${region}"} 1\n`)
-    t.match(text, `driftwatch_discovery_unknown{project="${project}",region="${region}"} 0\n`)
-    t.match(
-      log().filter(({ message }) => message === 'the discovered stacks have changed'),
-      [{ found: ['one'] }, { found: ['two'], left: [] }, { found: [], left: ['two'] }],
-    )
-  },
-)
+  become([{ name: 'one' }])
+  t.strictSame(
+    await cycle(),
+    { ListServices: 1, ListJobs: 1, GetService: 1, GetJob: 1 },
+    'a get confirms that it is gone',
+  )
+  t.strictSame(stacks(), { one: 'in_sync' })
+  t.equal(report().stacks[0]?.checks[0]?.since, since)
+  const metrics = createMetrics({ build: { version: '1', node: 'v24' } })
+  metrics.update(watch.store.snapshot(clock.now()))
+  const text = metrics.drift().toString()
+  t.notMatch(text, 'two')
+  t.match(text, `driftwatch_discovered_stacks{project="${project}",region="${region}"} 1\n`)
+  t.match(text, `driftwatch_discovery_unknown{project="${project}",region="${region}"} 0\n`)
+  t.match(
+    log().filter(({ message }) => message === 'discovered stacks changed'),
+    [{ found: ['one'] }, { found: ['two'], removed: [] }, { found: [], removed: ['two'] }],
+  )
+})
 
-t.test('an API that could not be listed never makes stacks vanish', async t => {
+t.test('a failed list never removes stacks', async t => {
   const both = [{ name: 'one' }, { name: 'two' }]
   const cases: Record<string, { fault: object; code: string }> = {
     denied: { fault: { method: 'List*', code: 'PERMISSION_DENIED' }, code: 'PERMISSION_DENIED' },
     unreachable: { fault: { method: 'List*', code: 'UNAVAILABLE' }, code: 'UNAVAILABLE' },
     'one of the two lists': { fault: { method: 'ListJobs', code: 'INTERNAL' }, code: 'INTERNAL' },
-    'a list that is not whole': { fault: { method: 'ListServices', unreachable: [region] }, code: 'UNAVAILABLE' },
-    'a page token that never ends': { fault: { method: 'ListServices', endless: true }, code: 'MALFORMED_RESPONSE' },
-    'a hanging list': { fault: { method: 'ListServices', hang: true }, code: 'DEADLINE_EXCEEDED' },
+    'an incomplete list': { fault: { method: 'ListServices', unreachable: [region] }, code: 'UNAVAILABLE' },
+    'never-ending pages': { fault: { method: 'ListServices', endless: true }, code: 'MALFORMED_RESPONSE' },
+    'a list that does not respond': { fault: { method: 'ListServices', hang: true }, code: 'DEADLINE_EXCEEDED' },
   }
   for (const [title, { fault, code }] of Object.entries(cases)) {
     const config = buildConfig({ timeout: '2s', staleAfter: '5m' })
@@ -175,7 +172,7 @@ t.test('an API that could not be listed never makes stacks vanish', async t => {
   }
 })
 
-t.test('a service that cannot be read hides its own stack alone, which is not gone', async t => {
+t.test('an unreadable service makes only its own stack unknown, and does not remove it', async t => {
   const both = [{ name: 'one' }, { name: 'two' }]
   const config = buildConfig({ staleAfter: '5m' })
   const { cycle, stacks, report, clock, proxy } = await build(t, both, { config, proxied: true })
@@ -192,7 +189,7 @@ t.test('a service that cannot be read hides its own stack alone, which is not go
   t.match(report().discovery, [{ status: 'in_sync', error: null }])
 })
 
-t.test('a place that cannot be listed is as long believed as ever when the wall clock is set', async t => {
+t.test('a place that cannot be listed becomes stale after the same time when the wall clock is set', async t => {
   const both = [{ name: 'one' }, { name: 'two' }]
   for (const ms of [3_600_000, -3_600_000]) {
     const config = buildConfig({ timeout: '2s', staleAfter: '5m' })
@@ -209,7 +206,7 @@ t.test('a place that cannot be listed is as long believed as ever when the wall 
   }
 })
 
-t.test('an empty answer empties nothing: a get says whether a stack is gone', async t => {
+t.test('an empty list removes nothing: a get decides whether a stack is gone', async t => {
   const { cycle, stacks, become } = await build(t, [{ name: 'one' }])
   await cycle()
   become([{ name: 'one' }], { faults: [{ method: 'List*', empty: true }] })
@@ -217,7 +214,7 @@ t.test('an empty answer empties nothing: a get says whether a stack is gone', as
   t.strictSame(stacks(), { one: 'in_sync' })
 })
 
-t.test('a place that was never listed is unknown, and the others are watched', async t => {
+t.test('a place that was never listed is unknown, and the others are still watched', async t => {
   const config = buildConfig({ timeout: '2s', discover: [{ projects: [project], regions: [region, 'europe-west1'] }] })
   for (const fault of [{ code: 'UNAVAILABLE' as const }, { hang: true }]) {
     const faults = [{ ...fault, resource: '*europe-west1*' }]
@@ -247,20 +244,20 @@ t.test('a place that was never listed is unknown, and the others are watched', a
   }
 })
 
-t.test('a deleted service leaves its stack there as long as its job is', async t => {
+t.test('a stack whose service was deleted stays while its job exists', async t => {
   const { cycle, report, become } = await build(t, [{ name: 'one' }])
   await cycle()
   become([{ name: 'one', hasService: false }])
   await cycle()
   t.equal(statusOf(report(), 'one', 'service-image'), 'drifted')
   t.equal(report().status, 'drifted')
-  t.match(problemsOf(report()), [{ stack: 'one', message: /job one-migrate carries it, and no service does/ }])
+  t.match(problemsOf(report()), [{ stack: 'one', message: /job one-migrate has this label, but no service has it/ }])
   become([])
   await cycle()
   t.match(report(), { status: 'in_sync', stacks: [] })
 })
 
-t.test('what labels leave open is named, nothing is picked, and what was known stays', async t => {
+t.test('ambiguous labels are reported, nothing is guessed, and known stacks stay', async t => {
   const labelled = (name: string, stack: string): FleetStack => ({
     name,
     serviceLabels: labelsOf(stack, 'service'),
@@ -269,45 +266,45 @@ t.test('what labels leave open is named, nothing is picked, and what was known s
   const cases: Record<string, { stacks: FleetStack[]; problem: RegExp; watched: string[]; known?: boolean }> = {
     'two services with one label': {
       stacks: [labelled('one', 'one'), { ...labelled('two', 'one'), hasJob: false }],
-      problem: /^driftwatch-stack=one: services one and two carry it, and one is meant$/,
+      problem: /^driftwatch-stack=one: services one and two have this label; only one is allowed$/,
       watched: [],
       known: true,
     },
     'two jobs with one label': {
       stacks: [labelled('one', 'one'), { ...labelled('two', 'one'), hasService: false }],
-      problem: /^driftwatch-stack=one: jobs one-migrate and two-migrate carry it, and one is meant$/,
+      problem: /^driftwatch-stack=one: jobs one-migrate and two-migrate have this label; only one is allowed$/,
       watched: ['one'],
       known: true,
     },
     'a service without its job': {
       stacks: [{ name: 'one', hasJob: false }],
-      problem: /^driftwatch-stack=one: service one carries it, and no job does$/,
+      problem: /^driftwatch-stack=one: service one has this label, but no job has it$/,
       watched: ['one'],
     },
     'a job without its service': {
       stacks: [{ name: 'one', hasService: false }],
-      problem: /^driftwatch-stack=one: job one-migrate carries it, and no service does$/,
+      problem: /^driftwatch-stack=one: job one-migrate has this label, but no service has it$/,
       watched: [],
     },
-    'a name that is none': {
+    'a reserved name': {
       stacks: [labelled('one', 'gate')],
-      problem: /^(service one|job one-migrate) carries driftwatch-stack=gate, which is no name of a stack/,
+      problem: /^(service one|job one-migrate) has the label driftwatch-stack=gate, which is not a valid stack name/,
       watched: [],
     },
-    'a name of other letters': {
+    'a name with invalid characters': {
       stacks: [labelled('one', '1_st')],
-      problem: /carries driftwatch-stack=1_st, which is no name of a stack/,
+      problem: /has the label driftwatch-stack=1_st, which is not a valid stack name/,
       watched: [],
     },
     'no role': {
       stacks: [{ name: 'one', serviceLabels: { 'driftwatch-stack': 'one' }, hasJob: false }],
       problem:
-        /^service one carries driftwatch-stack=one and no driftwatch-role: a service needs driftwatch-role=service$/,
+        /^service one has the label driftwatch-stack=one but no driftwatch-role: a service needs driftwatch-role=service$/,
       watched: [],
     },
     'a role of another kind': {
       stacks: [{ name: 'one', jobLabels: labelsOf('one', 'service') }],
-      problem: /^job one-migrate carries .* and driftwatch-role=service: a job needs driftwatch-role=migrate$/,
+      problem: /^job one-migrate has the labels .* and driftwatch-role=service: a job needs driftwatch-role=migrate$/,
       watched: ['one'],
     },
   }
@@ -318,10 +315,10 @@ t.test('what labels leave open is named, nothing is picked, and what was known s
     t.match(report(), { status: 'unknown', discovery: [{ status: 'unknown', error: null }] }, title)
     t.match(problemsOf(report())[0]?.message, problem, title)
     t.strictSame(Object.keys(stacks()).toSorted(), ['other', ...watched].toSorted(), title)
-    t.equal(stacks().other, 'in_sync', `${title}: the rest goes on`)
+    t.equal(stacks().other, 'in_sync', `${title}: the other stacks are watched`)
     become([other])
     await cycle()
-    t.match(report(), { status: 'in_sync', discovery: [{ problems: [] }] }, `${title}, and mended`)
+    t.match(report(), { status: 'in_sync', discovery: [{ problems: [] }] }, `${title}, and fixed`)
     if (!known) continue
     become([other, labelled('one', 'one')])
     await cycle()
@@ -332,7 +329,7 @@ t.test('what labels leave open is named, nothing is picked, and what was known s
   }
 })
 
-t.test('where jobs are optional a service without one is whole', async t => {
+t.test('if jobs are optional, a service without a job is complete', async t => {
   const config = buildConfig({ discover: [{ projects: [project], regions: [region], jobs: 'optional' }] })
   const { cycle, report, become } = await build(t, [{ name: 'one', hasJob: false }], { config })
   await cycle()
@@ -344,8 +341,8 @@ t.test('where jobs are optional a service without one is whole', async t => {
   const since = report().stacks[0]?.checks[0]?.since
   become([{ name: 'one' }])
   await cycle()
-  t.equal(report().stacks[0]?.checks.length, 3, 'a job that comes is watched')
-  t.equal(report().stacks[0]?.checks[0]?.since, since, 'and the service is the one that it was')
+  t.equal(report().stacks[0]?.checks.length, 3, 'a new job is watched')
+  t.equal(report().stacks[0]?.checks[0]?.since, since, 'and the state of the service is kept')
   become([{ name: 'one', hasJob: false }])
   await cycle()
   t.equal(report().stacks[0]?.checks.length, 1)
@@ -359,7 +356,7 @@ t.test('two stacks with one name: neither of two new ones is watched, and the kn
   await cycle()
   t.strictSame(stacks(), {})
   t.match(report(), { status: 'unknown', discovery: [{ status: 'unknown' }, { status: 'unknown' }] })
-  t.match(problemsOf(report())[0]?.message, /a stack of that name is labelled in openagentsgemini, europe-west1 too/)
+  t.match(problemsOf(report())[0]?.message, /a stack with this name is also labelled in openagentsgemini, europe-west1/)
   become([there])
   await cycle()
   t.match(report(), { status: 'in_sync', stacks: [{ name: 'same', region: 'europe-west1' }] })
@@ -369,7 +366,7 @@ t.test('two stacks with one name: neither of two new ones is watched, and the kn
   t.strictSame([...new Set(report().stacks[0]?.checks.map(({ status }) => status))], ['in_sync'])
 })
 
-t.test('a listed stack is filled in from the labels of its service, and its own keys win', async t => {
+t.test('a listed stack is completed from the labels of its service, and its own keys take precedence', async t => {
   const listed = (parts: object) => ({ name: 'mine', project, region, service: { name: 'one' }, ...parts })
   const seen = async (stack: object, fleet: FleetStack[]) => {
     const context = await build(t, fleet, {
@@ -393,14 +390,17 @@ t.test('a listed stack is filled in from the labels of its service, and its own 
     ],
   )
   const byJob = await seen(listed({}), [{ name: 'one', serviceLabels: null, jobLabels: labelsOf('mine', 'migrate') }])
-  t.equal(byJob.stacks[0]?.job?.name, 'one-migrate', 'by its name alone')
+  t.equal(byJob.stacks[0]?.job?.name, 'one-migrate', 'matched by name only')
   const taken = await seen(listed({ job: { name: 'one-migrate' } }), [
     { name: 'one', serviceLabels: null, jobLabels: null },
     { name: 'two', serviceLabels: labelsOf('mine', 'service'), jobLabels: labelsOf('mine', 'migrate') },
   ])
   t.match(taken.stacks, [{ name: 'mine', service: { name: 'one' } }])
   t.match(taken.report().status, 'unknown')
-  t.match(problemsOf(taken.report())[0]?.message, /the config lists a stack of that name, service one in/)
+  t.match(
+    problemsOf(taken.report())[0]?.message,
+    /the configuration lists another stack with this name \(service one in/,
+  )
 })
 
 t.test('the commands find a stack by its labels', async t => {
@@ -421,7 +421,7 @@ t.test('the commands find a stack by its labels', async t => {
     return { code, stdout: stdout.join(''), stderr: stderr.join('') }
   }
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
-  t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two carries it, and no job does/ })
+  t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two has this label, but no job has it/ })
   t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one +service-image/ })
   t.match(await run('check', '--stack', 'three'), { code: 1, stderr: /no stack "three": no labels name it/ })
   t.match(await run('config'), { code: 0, stdout: /^discover:\n {2}- projects: \[openagentsgemini\]/m })
@@ -433,7 +433,7 @@ t.test('the commands find a stack by its labels', async t => {
   })
 })
 
-t.test('over HTTP all that is wrong is named, closes the gates that it concerns, and the rest goes on', async t => {
+t.test('over HTTP each problem is reported and closes only the gates that it concerns', async t => {
   const [here, there, closed, endless] = [region, 'europe-west1', 'asia-east1', 'europe-north1'] as const
   const fleet: FleetStack[] = [
     { name: 'fine' },
@@ -478,9 +478,9 @@ t.test('over HTTP all that is wrong is named, closes the gates that it concerns,
   t.match(places[there], { status: 'unknown', error: null, problems: [{ stack: 'same' }] })
   const problems = Object.fromEntries((places[here]?.problems ?? []).map(({ stack, message }) => [stack, message]))
   t.match(problems, {
-    alone: /service alone carries it, and no job does/,
-    twice: /services one and other carry it, and one is meant/,
-    same: /a stack of that name is labelled in openagentsgemini, europe-west1 too/,
+    alone: /service alone has this label, but no job has it/,
+    twice: /services one and other have this label; only one is allowed/,
+    same: /a stack with this name is also labelled in openagentsgemini, europe-west1/,
   })
 
   const gates = { '': 503, fine: 200, abroad: 200, alone: 503, twice: 404, same: 404 }
@@ -489,7 +489,7 @@ t.test('over HTTP all that is wrong is named, closes the gates that it concerns,
     t.equal(answer.status, code, `the gate of ${stack || 'all'}`)
     await answer.body?.cancel()
   }
-  t.match(await (await get('/drift/alone?format=text')).text(), /^UNKNOWN[^\n]*\n {2}problem .*no\s+job does/)
+  t.match(await (await get('/drift/alone?format=text')).text(), /^UNKNOWN[^\n]*\n {2}problem .*no\s+job\s+has/)
   const text = await (await get('/drift?format=text')).text()
   for (const [place, word] of [
     [here, 'problem'],

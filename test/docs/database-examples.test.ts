@@ -88,7 +88,7 @@ t.test('the pages of the database checks', async t => {
     await server.sql('runtime', `SET ROLE oa_runtime_owner; ${create}`)
     t.match(
       await run('grants', 'plan'),
-      { code: 2, stdout: /oa_spacetime_ro: SELECT on 3 tables/ },
+      { code: 2, stdout: /oa_spacetime_ro has SELECT on 3 tables/ },
       'a pattern has no defaults, as the page says',
     )
     t.match(await run('grants', 'apply', '--yes'), { code: 0 })

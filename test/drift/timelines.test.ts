@@ -65,7 +65,7 @@ const drifted = (...paths: string[]) => finding('drifted', paths, paths)
 /** Some of the differences a rollout would explain. */
 const partlyDrifted = (proven: string, explained: string) => finding('drifted', [proven, explained], [proven])
 /** The look succeeded and proves nothing. */
-const unproven: Finding = {
+const cannotJudge: Finding = {
   ...finding('unknown', [], []),
   doubt: { code: 'CONDITION_ABSENT', message: 'no condition' },
 }
@@ -113,7 +113,7 @@ t.test('first findings', async t => {
   t.test('nothing was looked at: unknown', async t => {
     follow(t, [[0, 'nothing', 'unknown', 0, { error: 'NOT_OBSERVED' }]])
   })
-  for (const first of [inSync, pending('job.image'), drifted('job.image'), unproven]) {
+  for (const first of [inSync, pending('job.image'), drifted('job.image'), cannotJudge]) {
     t.test(`a first finding is no transition: ${first.status}`, async t => {
       const store = buildStore()
       const transition = store.record('runtime', kind, outcomeOf(first, start + minute))
@@ -237,7 +237,7 @@ t.test('no hiding', async t => {
       t,
       [
         [0, pending('job.image'), 'pending', 0],
-        [4, unproven, 'unknown', 4, { error: 'CONDITION_ABSENT' }],
+        [4, cannotJudge, 'unknown', 4, { error: 'CONDITION_ABSENT' }],
         [21, pending('job.image'), 'pending', 21, { error: null }],
         [25, 'PERMISSION_DENIED', 'pending', 21],
         [26, 'PERMISSION_DENIED', 'unknown', 26],
@@ -255,7 +255,7 @@ t.test('no hiding', async t => {
       t,
       [
         [0, drifted('job.image'), 'drifted', 0],
-        [1, unproven, 'unknown', 1],
+        [1, cannotJudge, 'unknown', 1],
         [2, pending('job.image'), 'drifted', 2],
         [3, 'UNAVAILABLE', 'drifted', 2],
         [7, 'UNAVAILABLE', 'unknown', 7],
@@ -268,7 +268,7 @@ t.test('no hiding', async t => {
   t.test('not knowing in between does not keep a drift that is seen mended', async t => {
     follow(t, [
       [0, drifted('job.image'), 'drifted', 0],
-      [1, unproven, 'unknown', 1],
+      [1, cannotJudge, 'unknown', 1],
       [2, inSync, 'in_sync', 2],
       [3, pending('job.image'), 'pending', 3],
     ])
@@ -443,7 +443,7 @@ t.test('losing sight', async t => {
       t,
       [
         [0, inSync, 'in_sync', 0],
-        [1, unproven, 'unknown', 1, { error: 'CONDITION_ABSENT' }],
+        [1, cannotJudge, 'unknown', 1, { error: 'CONDITION_ABSENT' }],
         [2, 'UNAVAILABLE', 'unknown', 1, { error: 'UNAVAILABLE' }],
         [20, 'nothing', 'unknown', 1, { error: 'UNAVAILABLE' }],
       ],

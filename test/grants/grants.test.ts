@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { mostObjects, roleGrants } from '../../src/checks/role-grants.ts'
+import { maxObjects, roleGrants } from '../../src/checks/role-grants.ts'
 import { schema as schemaCheck } from '../../src/checks/schema.ts'
 import { createTimeSlices } from '../../src/concurrency/time-slices.ts'
 import type { Config, DatabaseConfig, Stack } from '../../src/config/config.ts'
@@ -10,17 +10,17 @@ import type { Catalog, CatalogObject, CatalogRole } from '../../src/grants/model
 import { quoteArguments, quoteIdentifier, showIdentifier } from '../../src/grants/model/identifiers.ts'
 import { type DatabaseIdentity, isSameDatabase } from '../../src/grants/model/identity.ts'
 import { compilePattern, literalName, patternOf } from '../../src/grants/model/name-pattern.ts'
-import { type GrantsPolicy, policyProblems } from '../../src/grants/model/policy.ts'
+import { findPolicyProblems, type GrantsPolicy } from '../../src/grants/model/policy.ts'
 import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../../src/grants/model/privileges.ts'
 import { renderPlan } from '../../src/grants/plan/plan.ts'
 import { printable } from '../../src/printable.ts'
 import type { LedgerAnswer } from '../../src/probes/probe.ts'
 
-/** As PostgreSQL writes a role in an aclitem, and an item in an array. */
+/** The form of a role in an aclitem, and of an item in an array. */
 const inAcl = (name: string) => (/^\w+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
 const inArray = (item: string) => (/[",\\{}\s]/.test(item) ? `"${item.replace(/["\\]/g, '\\$&')}"` : item)
 
-t.test('an ACL is read whatever its roles are called', async t => {
+t.test('an ACL is parsed with any role names', async t => {
   const name = fc.oneof(
     fc.constantFrom('a', 'a=b', '"', 'x/y', 'A b', '\\', '{,}', 'PUBLIC', '12', '*'),
     fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }).filter(text => !text.includes('\0')),
@@ -48,7 +48,7 @@ t.test('an ACL is read whatever its roles are called', async t => {
   )
 })
 
-t.test('a pattern matches whole names, and a name can be made a pattern', async t => {
+t.test('a pattern matches whole names, and a name can be escaped as a pattern', async t => {
   t.ok(compilePattern('sync_*')('sync_events'))
   t.notOk(compilePattern('sync_*')('xsync_events'))
   t.notOk(compilePattern('a?c')('abbc'))
@@ -64,11 +64,11 @@ t.test('a pattern matches whole names, and a name can be made a pattern', async 
   t.ok(compilePattern('*'.repeat(60))('x'.repeat(63)), 'many stars cost no time')
 })
 
-t.test('a privilege that is newer than Driftwatch is not taken for none', async t => {
+t.test('an unrecognized privilege is an error', async t => {
   const error = { code: 'UNRECOGNIZED_VALUE', message: /privilege "q"/ }
   t.throws(() => parseAcl('{me=rq/me}', () => 1), error)
   t.throws(() => parseAcl('{me=q*/me}', () => 1), error)
-  // Those of PostgreSQL 14 to 18 on what is read; `s` and `A` are of parameters alone.
+  // The privileges of PostgreSQL 14 to 18; `s` and `A` apply only to parameters.
   t.equal(parseAcl('{me=arwdDxtmUCXcT/me}', () => 1).length, 1)
 })
 
@@ -82,63 +82,63 @@ t.test('identifiers are shown on one line and quoted for SQL', async t => {
   t.equal(printable('\u001b[31m\u202e'), '\\u{1b}[31m\\u{202e}')
 })
 
-t.test('privileges are those of the server', async t => {
+t.test('the known privileges depend on the server version', async t => {
   t.same(wordsOf(everyRight('tables', 160000)).includes('MAINTAIN'), false)
   t.same(wordsOf(everyRight('tables', 170000)).includes('MAINTAIN'), true)
   t.equal(describeRights(withOptions(rightsOf(['SELECT'])) | rightsOf(['INSERT'])), 'INSERT, SELECT with grant option')
 })
 
-t.test('a policy that makes no sense is told of, with the place', async t => {
+t.test('an invalid policy is rejected with the path of the problem', async t => {
   const cases: [GrantsPolicy, string, RegExp][] = [
     [
       { roles: { a: {} }, schemas: { s: { grants: { a: { tables: ['SELCT'] } } } } },
       'schemas.s.grants.a.tables.0',
-      /SELCT is no privilege: use SELECT/,
+      /SELCT is not a privilege: use SELECT/,
     ],
     [
       { roles: { a: {} }, schemas: { s: { grants: { a: { sequences: ['INSERT'] } } } } },
       'schemas.s.grants.a.sequences.0',
-      /no INSERT on sequences/,
+      /INSERT does not apply to sequences/,
     ],
     [
       { roles: { a: {} }, schemas: { s: { grants: { a: { tables: { 'x*': ['USAGE'] } } } } } },
       'schemas.s.grants.a.tables.x*.0',
-      /no USAGE on tables/,
+      /USAGE does not apply to tables/,
     ],
     [
       { roles: { a: {} }, schemas: { s: { owner: 'a', defaults: { a: { functions: ['SELECT'] } } } } },
       'schemas.s.defaults.a.functions.0',
-      /no SELECT on functions/,
+      /SELECT does not apply to functions/,
     ],
     [{ schemas: { s: { grants: { b: { schema: ['USAGE'] } } } } }, 'schemas.s.grants.b', /role b is not listed/],
-    [{ trustedRoles: ['b'], schemas: { s: { grants: { b: {} } } } }, 'schemas.s.grants.b', /role b is trusted/],
+    [{ trustedRoles: ['b'], schemas: { s: { grants: { b: {} } } } }, 'schemas.s.grants.b', /role b is in trustedRoles/],
     [{ schemas: { '': {} } }, 'schemas.', /must not be empty/],
-    [{ schemas: { pg_catalog: {} } }, 'schemas.pg_catalog', /PostgreSQL's own schema/],
-    [{ roles: { PUBLIC: {} } }, 'roles.PUBLIC', /everybody and no role/],
-    [{ roles: { pg_monitor: {} } }, 'roles.pg_monitor', /PostgreSQL's own role/],
+    [{ schemas: { pg_catalog: {} } }, 'schemas.pg_catalog', /system schema of PostgreSQL/],
+    [{ roles: { PUBLIC: {} } }, 'roles.PUBLIC', /PUBLIC is not a role/],
+    [{ roles: { pg_monitor: {} } }, 'roles.pg_monitor', /predefined role of PostgreSQL/],
     [{ roles: { a: {} }, trustedRoles: ['a'] }, 'roles.a', /also in trustedRoles/],
-    [{ trustedRoles: ['a', 'a'] }, 'trustedRoles.1', /named twice/],
-    [{ roles: { a: { members: ['b', 'b'] } } }, 'roles.a.members.1', /named twice/],
+    [{ trustedRoles: ['a', 'a'] }, 'trustedRoles.1', /listed twice/],
+    [{ roles: { a: { members: ['b', 'b'] } } }, 'roles.a.members.1', /listed twice/],
     [{ roles: { a: { members: ['a'] } } }, 'roles.a.members', /member of itself/],
     [
       { roles: { a: { members: ['b'] }, b: { members: ['x', 'a'] } } },
       'roles.b.members.1',
-      /goes in a circle: a is a member of b, b of a/,
+      /circular membership: a is a member of b, b of a/,
     ],
     [
       { roles: { top: { members: ['a'] }, a: { members: ['b'] }, b: { members: ['c'] }, c: { members: ['a'] } } },
       'roles.c.members.0',
-      /goes in a circle: a is a member of c, c of b, b of a/,
+      /circular membership: a is a member of c, c of b, b of a/,
     ],
-    [{ roles: { a: { database: ['SELECT'] } } }, 'roles.a.database.0', /no SELECT on a database/],
+    [{ roles: { a: { database: ['SELECT'] } } }, 'roles.a.database.0', /SELECT does not apply to a database/],
     [{ roles: { ['ü'.repeat(32)]: {} } }, `roles.${'ü'.repeat(32)}`, /63 bytes/],
     [{ schemas: { s: { owner: 'PUBLIC' } } }, 'schemas.s.owner', /cannot own/],
-    [{ roles: { a: {} }, schemas: { s: { defaults: { a: {} } } } }, 'schemas.s.defaults', /say who is the `owner`/],
-    [{ roles: { a: { members: ['PUBLIC'] } } }, 'roles.a.members.0', /everybody and no role/],
+    [{ roles: { a: {} }, schemas: { s: { defaults: { a: {} } } } }, 'schemas.s.defaults', /set `owner`/],
+    [{ roles: { a: { members: ['PUBLIC'] } } }, 'roles.a.members.0', /PUBLIC is not a role/],
     [{ schemas: { s: { relations: ['fine', 'n'.repeat(64)] } } }, 'schemas.s.relations.1', /63 bytes/],
   ]
   for (const [policy, path, message] of cases) {
-    const problems = policyProblems(policy)
+    const problems = findPolicyProblems(policy)
     t.match(
       problems.map(problem => ({ ...problem, path: problem.path.join('.') })),
       [{ path, message }],
@@ -146,7 +146,10 @@ t.test('a policy that makes no sense is told of, with the place', async t => {
     )
     t.equal(problems.length, 1, `${path}: and nothing else`)
   }
-  t.same(policyProblems({ roles: { a: {} }, schemas: { s: { grants: { PUBLIC: { schema: ['USAGE'] }, a: {} } } } }), [])
+  t.same(
+    findPolicyProblems({ roles: { a: {} }, schemas: { s: { grants: { PUBLIC: { schema: ['USAGE'] }, a: {} } } } }),
+    [],
+  )
 })
 
 const role = (oid: number, name: string, change: Partial<CatalogRole> = {}): CatalogRole => ({
@@ -225,7 +228,7 @@ const ownerRole = {
 
 function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
-    'postgres-catalog': { catalog, rightsDoubt: null, ledger },
+    'postgres-catalog': { catalog, rightsUnknown: null, ledger },
     service: null,
     job: null,
     execution: null,
@@ -243,13 +246,13 @@ function judge(
   return check.judge(inputOf(stack, catalog, ledger))
 }
 
-t.test('role-grants tells thousands of equal differences as one, and names them up to a bound', async t => {
+t.test('role-grants reports equal differences as one, and lists a limited number of objects', async t => {
   const acl = [...builtInAcl('tables', 20, 180000), { grantee: 21, grantor: 20, rights: rightsOf(['SELECT']) }]
   const tables = Array.from({ length: 2140 }, (_, index) => object(100 + index, 'table', `t${index}`, { acl }))
   const finding = judge(roleGrants, buildStack({}), buildCatalog(tables))
   t.match(finding, {
     status: 'drifted',
-    summary: 'unexpected: mallory: SELECT on 2140 tables in runtime (via direct grant)',
+    summary: 'Unexpected: mallory has SELECT on 2140 tables in runtime (via direct grant).',
     doubt: null,
   })
   t.equal(finding.differences.length, 1)
@@ -259,13 +262,13 @@ t.test('role-grants tells thousands of equal differences as one, and names them 
     expected: null,
     via: 'direct grant',
   })
-  t.equal(finding.differences[0]?.objects?.length, mostObjects.aDifference)
-  t.match(finding.notes, [/at most 1000 objects/])
+  t.equal(finding.differences[0]?.objects?.length, maxObjects.perDifference)
+  t.match(finding.notes, [/^At most 1000 objects/])
   t.equal(finding.fix, 'driftwatch grants apply --stack runtime')
   t.same(finding.proven, ['schemas.runtime.grants.mallory.tables'])
 })
 
-t.test('what several grantors gave one grantee is one difference, in whatever order it is listed', async t => {
+t.test('the grants of several grantors to one grantee are one difference, in any order', async t => {
   const given = [
     { grantee: 21, grantor: 20, rights: rightsOf(['SELECT', 'DELETE']) },
     { grantee: 21, grantor: 10, rights: rightsOf(['SELECT', 'INSERT']) },
@@ -275,7 +278,7 @@ t.test('what several grantors gave one grantee is one difference, in whatever or
     const finding = judge(roleGrants, buildStack({}), buildCatalog([object(100, 'table', 'accounts', { acl })]))
     t.same(
       finding.differences.map(({ actual }) => actual),
-      ['mallory: SELECT, INSERT, DELETE on table runtime.accounts'],
+      ['mallory has SELECT, INSERT, DELETE on table runtime.accounts'],
     )
   }
   const oids: Readonly<Record<string, number>> = { postgres: 10, owner: 20, mallory: 21 }
@@ -287,7 +290,7 @@ t.test('what several grantors gave one grantee is one difference, in whatever or
   t.equal(read(one ?? '', 'tables', 20), read(other ?? '', 'tables', 20), 'one ACL, and so objects are judged once')
 })
 
-t.test('of two routes that are as short, the same one is told in whatever order memberships are listed', async t => {
+t.test('of two equally short routes, the same one is reported for any order of memberships', async t => {
   const { roles, ...catalog } = buildCatalog([])
   const groups = [role(30, 'one'), role(31, 'two')]
   const edge = { grantor: 10, inherit: true, set: true, admin: false }
@@ -299,12 +302,12 @@ t.test('of two routes that are as short, the same one is told in whatever order 
     const finding = judge(roleGrants, buildStack({}), { ...catalog, roles: [...groups, ...roles], memberships })
     return finding.differences.map(({ actual, via }) => ({ actual, via }))
   }
-  const told = viaOf(memberships, groups)
-  t.match(told, [{ actual: 'mallory is a member of owner', via: 'member of one → owner' }, {}, {}])
-  t.same(viaOf(memberships.toReversed(), groups.toReversed()), told)
+  const reported = viaOf(memberships, groups)
+  t.match(reported, [{ actual: 'mallory is a member of owner', via: 'member of one → owner' }, {}, {}])
+  t.same(viaOf(memberships.toReversed(), groups.toReversed()), reported)
 })
 
-t.test('what one difference stands for is told by name, whatever ACLs it is part of', async t => {
+t.test('a difference lists all of its objects, whatever their ACLs', async t => {
   const mallory = { grantee: 21, grantor: 20, rights: rightsOf(['SELECT']) }
   const [one, other] = [[mallory], [mallory, ...builtInAcl('tables', 20, 180000)]]
   const tables = ['a', 'b', 'c', 'd'].map((name, index) =>
@@ -325,7 +328,7 @@ t.test('what one difference stands for is told by name, whatever ACLs it is part
   t.same(first, second, 'and a routine may have the OID and the name of a relation')
 })
 
-t.test('role-grants judges much in many steps, which come to the same', async t => {
+t.test('role-grants judges a large catalog in time slices, with the same result', async t => {
   const tables = Array.from({ length: 2000 }, (_, index) => {
     const rights = rightsOf([wordsOf((1 << 7) - 1)[index % 7] ?? 'SELECT'])
     const acl = [...builtInAcl('tables', 20, 180000), { grantee: 21, grantor: 20, rights }]
@@ -340,7 +343,7 @@ t.test('role-grants judges much in many steps, which come to the same', async t 
   t.equal(step?.done && step.value.differences.length, 7)
 })
 
-t.test('whoever paces judging lets others go first, and drives one work after another', async t => {
+t.test('sliced judging yields to other work, and runs one task after another', async t => {
   let now = 0
   const timeSlices = createTimeSlices({ monotonic: () => now })
   const done: string[] = []
@@ -372,10 +375,10 @@ t.test('whoever paces judging lets others go first, and drives one work after an
     })(),
   )
   await t.rejects(failing, { message: 'cannot judge' })
-  t.equal(await timeSlices(work('c', 1)), 'c', 'and one that failed stops nobody')
+  t.equal(await timeSlices(work('c', 1)), 'c', 'a failure does not stop the others')
 })
 
-t.test('role-grants is in sync with a note where a name of the policy matches nothing', async t => {
+t.test('role-grants is in sync, with a note, if a name of the policy matches nothing', async t => {
   const grants = { owner: { tables: { 'sync_*': ['SELECT'] as const } } }
   const stack = buildStack({ schemas: { runtime: { owner: 'owner', relations: [], grants, defaults: {} } } } as never)
   t.match(judge(roleGrants, stack, buildCatalog([object(100, 'table', 'accounts')])), {
@@ -385,42 +388,45 @@ t.test('role-grants is in sync with a note where a name of the policy matches no
   })
 })
 
-t.test('the checks are there only where the config asks for them', async t => {
+t.test('the checks apply only if configured', async t => {
   t.ok(roleGrants.appliesTo(buildStack({})))
   t.notOk(roleGrants.appliesTo(buildStack({ roles: {}, schemas: {} })))
   t.notOk(roleGrants.appliesTo({ ...buildStack({}), database: null }))
   t.notOk(schemaCheck.appliesTo(buildStack({})))
 })
 
-t.test('schema finds the relations that the release needs', async t => {
+t.test('schema requires the configured relations', async t => {
   const relations = ['sync_stream_events', 'accounts']
   const stack = buildStack({ schemas: { runtime: { owner: 'owner', relations, grants: {}, defaults: {} } } })
   const finding = judge(schemaCheck, stack, buildCatalog([object(100, 'table', 'accounts')]))
-  t.match(finding, { status: 'drifted', summary: 'relation runtime.sync_stream_events is missing', fix: null })
+  t.match(finding, { status: 'drifted', summary: 'Relation runtime.sync_stream_events is missing.', fix: null })
   t.match(finding.differences, [{ path: 'schemas.runtime.relations.sync_stream_events', kind: 'missing' }])
   t.match(judge(schemaCheck, stack, { ...buildCatalog([]), schemas: new Map() }), {
     status: 'drifted',
-    summary: 'schema runtime is missing',
+    summary: 'Schema runtime is missing.',
   })
   const complete = buildCatalog(relations.map((name, index) => object(100 + index, 'view', name)))
   t.match(judge(schemaCheck, stack, complete), { status: 'in_sync', differences: [] })
 })
 
-t.test('schema holds the ledger against the versions that are expected', async t => {
+t.test('schema compares the ledger with the expected versions', async t => {
   const ledger = { table: 'runtime.migrations', versionColumn: 'version', expected: ['1', '2'] }
   const stack = buildStack({ ledger })
-  const look = (answer: LedgerAnswer) => judge(schemaCheck, stack, buildCatalog([]), answer)
-  t.match(look({ outcome: 'read', versions: ['2', '1'] }), { status: 'in_sync' })
-  t.match(look({ outcome: 'read', versions: ['2', '3'] }).differences, [
+  const judgeLedger = (answer: LedgerAnswer) => judge(schemaCheck, stack, buildCatalog([]), answer)
+  t.match(judgeLedger({ outcome: 'read', versions: ['2', '1'] }), { status: 'in_sync' })
+  t.match(judgeLedger({ outcome: 'read', versions: ['2', '3'] }).differences, [
     { path: 'ledger."1"', kind: 'missing', expected: '1' },
     { path: 'ledger."3"', kind: 'unexpected', actual: '3' },
   ])
-  t.match(look({ outcome: 'missing' }), { status: 'drifted', differences: [{ path: 'ledger', kind: 'missing' }] })
+  t.match(judgeLedger({ outcome: 'missing' }), {
+    status: 'drifted',
+    differences: [{ path: 'ledger', kind: 'missing' }],
+  })
   const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
-  t.match(look({ outcome: 'failed', doubt }), { status: 'unknown', doubt, differences: [] })
+  t.match(judgeLedger({ outcome: 'failed', reason: doubt }), { status: 'unknown', doubt, differences: [] })
 })
 
-t.test('two connections lead to the same database, or not', async t => {
+t.test('isSameDatabase tells whether two connections lead to the same database', async t => {
   const base: DatabaseIdentity = {
     ...{ oid: 16384, name: 'app', systemIdentifier: '7', startedAt: '1.000001', isReplica: false },
   }
@@ -447,7 +453,7 @@ t.test('two connections lead to the same database, or not', async t => {
   }
 })
 
-t.test('nothing that a name holds leaves the comment of a plan', async t => {
+t.test('hostile names cannot leave the comments of a plan', async t => {
   const hostile = 'its owner x\nDROP TABLE important;\u2028-- is missing'
   const sql = renderPlan({
     steps: [{ comment: hostile, statements: ['SELECT 1'] }],

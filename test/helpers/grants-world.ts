@@ -8,7 +8,7 @@ import { planGrants, renderPlan } from '../../src/grants/plan/plan.ts'
 import { readCatalog, scopeOf } from '../../src/probes/read-catalog.ts'
 import type { PostgresServer } from './postgres-server.ts'
 
-/** The runbook's policy, with members, and with a kind of every object in its schemas. */
+/** The policy of the runbook, with members and with every kind of object. */
 export const policy: GrantsPolicy = {
   roles: {
     oa_runtime_owner: { members: ['deploy'] },
@@ -50,7 +50,7 @@ export const policy: GrantsPolicy = {
   },
 }
 
-/** The roles of the cluster. `monitor` may log in, and nothing else. */
+/** The roles of the cluster. `monitor` can only log in. */
 export const rolesSql = `
   CREATE ROLE monitor LOGIN;
   CREATE ROLE oa_runtime_owner; CREATE ROLE oa_runtime_rw; CREATE ROLE oa_spacetime_ro; CREATE ROLE oa_control_rw;
@@ -58,7 +58,7 @@ export const rolesSql = `
   CREATE ROLE app LOGIN; GRANT oa_runtime_rw TO app;
   CREATE ROLE platform_admin; CREATE ROLE mallory LOGIN; CREATE ROLE team; CREATE ROLE team2; CREATE ROLE team3;`
 
-/** A database that is what the policy says. */
+/** A database that matches the policy. */
 export const schemasSql = `
   CREATE SCHEMA runtime AUTHORIZATION oa_runtime_owner; CREATE SCHEMA control; CREATE SCHEMA other;
   GRANT ALL ON SCHEMA other TO PUBLIC;
@@ -96,23 +96,23 @@ export const schemasSql = `
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO oa_runtime_rw;
   ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA runtime GRANT USAGE, SELECT ON SEQUENCES TO oa_runtime_rw;`
 
-/** What one look at a database under a policy shows. */
+/** The result of judging a database by a policy. */
 export interface Judgement {
-  /** Every difference, each on a line. */
+  /** The differences, one line each. */
   readonly drift: readonly string[]
-  /** The plan's script; empty when there is nothing to do. */
+  /** The script of the plan; empty if there is nothing to do. */
   readonly plan: string
   readonly impossible: readonly string[]
 }
 
 export interface GovernedDatabase {
   catalog(): Promise<Catalog>
-  /** Judges by a policy, and plans for one operator or for some superuser. */
+  /** Judges by a policy, and plans for an operator or a superuser. */
   judge(by?: GrantsPolicy, operator?: string | null): Promise<Judgement>
   close(): Promise<void>
 }
 
-/** Looks as the monitor, who holds nothing but CONNECT. */
+/** Connects as the monitor, which has only the CONNECT privilege. */
 export function govern(server: PostgresServer, database: string, standard: GrantsPolicy = policy): GovernedDatabase {
   const url = server.url('monitor', database)
   const reader = createPostgresReader({ url, statementTimeoutMs: 10_000, lockTimeoutMs: 2000 })

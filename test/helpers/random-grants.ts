@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** One random change to who may do what, as SQL; what the server refuses did not happen. */
+/** A random change of privileges, as SQL. Rejected statements have no effect. */
 export type RandomChange = fc.Arbitrary<readonly string[]>
 
 const tables = ['runtime.sync_events', 'runtime.sync_topics', 'runtime.accounts', 'control.leases']
@@ -27,7 +27,7 @@ const something = fc.oneof(
   onFunction,
 )
 
-/** By the owner or, where it has a grant option, by anybody: so that chains of grantors come about. */
+/** By the owner, or by any role with the grant option: this builds chains of grantors. */
 const grant = fc
   .tuple(something, pick('', '', ...strangers, 'oa_runtime_rw'), pick('PUBLIC', ...anybody), withOption)
   .map(([[rights, object], grantor, grantee, option]) => {
@@ -71,7 +71,7 @@ const attribute = pick('LOGIN', 'NOLOGIN', 'CREATEDB', 'CREATEROLE').chain(word 
   pick(...listed, 'team').map(role => [`ALTER ROLE ${role} ${word}`]),
 )
 
-/** Changes to ACLs and owners: as the owner, who else may have made them does not show. */
+/** Changes of ACLs and owners, made as the owner: ACLs do not show who else could have made them. */
 export const aclChange: RandomChange = fc.oneof(
   { weight: 10, arbitrary: grant },
   { weight: 3, arbitrary: revoke },
@@ -79,7 +79,7 @@ export const aclChange: RandomChange = fc.oneof(
   { weight: 2, arbitrary: defaults },
 )
 
-/** Changes to roles: from 16 on they are the affair of whoever made them. */
+/** Changes of roles: from 16 on, only their creator can make them. */
 export const roleChange: RandomChange = fc.oneof(
   { weight: 6, arbitrary: membership },
   { weight: 1, arbitrary: leave },

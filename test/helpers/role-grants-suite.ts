@@ -7,7 +7,7 @@ import { type GovernedDatabase, govern, rolesSql, schemasSql, policy as standard
 import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'
 import { aclChange, roleChange } from './random-grants.ts'
 
-/** Every route of drift, and random ones, on one version of the server; each is mended by its plan alone. */
+/** Every kind of drift, and random changes, on one version of the server. The plan fixes each of them. */
 export function testRoleGrants(t: Test, major: number): void {
   if (!installedMajors.includes(major)) {
     t.pass(`PostgreSQL ${major} is not installed`, { skip: true })
@@ -22,16 +22,16 @@ export function testRoleGrants(t: Test, major: number): void {
     const database = govern(server, 'base')
     t.teardown(() => database.close())
 
-    t.test('is in sync as it was made', async t => {
+    t.test('is in sync at first', async t => {
       t.same(await database.judge(), { drift: [], plan: '', impossible: [] })
     })
 
-    for (const { title, sql, told, cleanup, since = 14, until = major, policy } of drifts) {
+    for (const { title, sql, lines, cleanup, since = 14, until = major, policy } of drifts) {
       if (major < since || major > until) continue
-      t.test(`notices and mends ${title}`, async t => {
+      t.test(`finds and fixes ${title}`, async t => {
         await server.sql('base', sql)
         const drifted = await database.judge(policy)
-        for (const line of told)
+        for (const line of lines)
           t.ok(
             drifted.drift.some(difference => line.test(difference)),
             `${line}`,
@@ -43,23 +43,23 @@ export function testRoleGrants(t: Test, major: number): void {
           plan: drifted.plan,
         })
         if (cleanup) await server.sql('base', cleanup)
-        if (policy || cleanup) t.same((await database.judge()).drift, [], 'the case leaves nothing behind')
+        if (policy || cleanup) t.same((await database.judge()).drift, [], 'no drift remains')
       })
     }
 
     for (const { title, sql, cleanup, since = 14 } of benign) {
       if (major < since) continue
-      t.test(`takes ${title} for no drift`, async t => {
+      t.test(`ignores ${title}`, async t => {
         await server.sql('base', sql)
         t.same(await database.judge(), { drift: [], plan: '', impossible: [] })
         await server.sql('base', cleanup)
       })
     }
 
-    t.test('mends whatever a superuser may have done', async t => {
+    t.test('fixes any changes of a superuser', async t => {
       const changes = fc.array(fc.oneof({ weight: 3, arbitrary: aclChange }, roleChange), { maxLength: 14 })
       const apply = (statements: readonly string[][]) => attempt(server, 'base', 'postgres', statements)
-      await mends(t, changes, async list => {
+      await assertFixed(t, changes, async list => {
         await apply(list.map(one => [...one]))
         const { plan, impossible, drift } = await database.judge()
         if (impossible.length > 0) throw new Error(`impossible: ${impossible.join()}`)
@@ -69,7 +69,7 @@ export function testRoleGrants(t: Test, major: number): void {
     })
   })
 
-  t.test(`grants on a managed PostgreSQL ${major}, for an admin that is no superuser`, async t => {
+  t.test(`grants on a managed PostgreSQL ${major}, for an admin without SUPERUSER`, async t => {
     const server = await startPostgres(major)
     t.teardown(() => server.stop())
     await server.sql('postgres', 'CREATE ROLE admin LOGIN CREATEROLE CREATEDB; CREATE ROLE monitor LOGIN')
@@ -83,7 +83,7 @@ export function testRoleGrants(t: Test, major: number): void {
     t.teardown(() => database.close())
     const asAdmin = (sql: string) => server.sql('managed', sql, 'admin')
 
-    t.test('makes everything from nothing', async t => {
+    t.test('creates everything from nothing', async t => {
       await asAdmin(
         'CREATE ROLE app LOGIN; CREATE ROLE mallory; CREATE ROLE platform_admin; CREATE ROLE team; CREATE ROLE team2; CREATE ROLE team3',
       )
@@ -91,13 +91,13 @@ export function testRoleGrants(t: Test, major: number): void {
       t.same(impossible, [])
       await asAdmin(plan)
       t.same(await database.judge(policy, 'admin'), { drift: [], plan: '', impossible: [] })
-      t.same(await server.sql('managed', heldByAdmin(major)), [], 'what was taken has been given back')
+      t.same(await server.sql('managed', heldByAdmin(major)), [], 'temporary memberships have ended')
       await server.sql('managed', managedObjects)
     })
 
-    t.test('mends whatever such an admin may have done', async t => {
+    t.test('fixes any changes of such an admin', async t => {
       const changes = fc.tuple(fc.array(aclChange, { maxLength: 10 }), fc.array(roleChange, { maxLength: 5 }))
-      await mends(t, changes, async ([acls, roles]) => {
+      await assertFixed(t, changes, async ([acls, roles]) => {
         await attempt(
           server,
           'managed',
@@ -115,10 +115,10 @@ export function testRoleGrants(t: Test, major: number): void {
         await asAdmin(plan)
         return { before: drift, plan, after: await database.judge(policy, 'admin') }
       })
-      t.same(await server.sql('managed', heldByAdmin(major)), [], 'what was taken has been given back')
+      t.same(await server.sql('managed', heldByAdmin(major)), [], 'temporary memberships have ended')
     })
 
-    t.test('takes the database from a role that must not own it', async t => {
+    t.test('changes the owner of the database', async t => {
       for (const owner of ['oa_control_rw', 'mallory']) {
         await server.sql('managed', `ALTER DATABASE managed OWNER TO ${owner}; ALTER SCHEMA runtime OWNER TO team`)
         const { plan, impossible } = await database.judge(policy, 'admin')
@@ -131,14 +131,14 @@ export function testRoleGrants(t: Test, major: number): void {
       await server.sql('managed', 'ALTER DATABASE managed OWNER TO admin; ALTER ROLE admin CREATEDB')
     })
 
-    t.test('gives nothing to an owner that may not create in the schema', async t => {
+    t.test('refuses to move an object to an owner without CREATE on the schema', async t => {
       await server.sql('managed', 'ALTER SCHEMA runtime OWNER TO postgres; GRANT USAGE ON SCHEMA runtime TO admin')
       await server.sql('managed', 'ALTER TABLE runtime.accounts OWNER TO team')
       const { plan, impossible } = await database.judge(policy, 'admin')
       const reason = /team owns table runtime\.accounts: oa_runtime_owner has no CREATE on schema runtime$/
       t.ok(
         impossible.some(line => reason.test(line)),
-        'and says so',
+        'with the reason',
         { impossible },
       )
       await asAdmin(plan)
@@ -147,7 +147,7 @@ export function testRoleGrants(t: Test, major: number): void {
       t.same(await database.judge(policy, 'admin'), { drift: [], plan: '', impossible: [] })
     })
 
-    t.test('says what such an admin cannot do, and does the rest', async t => {
+    t.test('reports what such an admin cannot do, and does the rest', async t => {
       await server.sql('managed', 'CREATE TABLE runtime.stray (id int); GRANT SELECT ON runtime.accounts TO mallory')
       await server.sql('managed', 'ALTER ROLE oa_control_rw SUPERUSER; GRANT oa_runtime_rw TO postgres')
       const { plan, impossible } = await database.judge(policy, 'admin')
@@ -174,12 +174,12 @@ const managedObjects = `
   CREATE FUNCTION runtime.area(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
   SET ROLE oa_control_rw; CREATE TABLE control.leases (id int)`
 
-/** From 16 on whoever makes a role administers it, which is all that may stay. */
+/** From 16 on, the creator of a role keeps the ADMIN option on it, and nothing else. */
 const heldByAdmin = (major: number) =>
   `SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'admin'::regrole
    AND ${major >= 16 ? '(inherit_option OR set_option)' : 'true'}`
 
-/** Runs changes as a user, each on its own; what the server refuses does not count. */
+/** Runs each change as a user. Errors are ignored. */
 async function attempt(
   server: PostgresServer,
   database: string,
@@ -194,12 +194,12 @@ async function attempt(
   await client.end()
 }
 
-type Mended = { before: readonly string[]; plan: string; after: Awaited<ReturnType<GovernedDatabase['judge']>> }
+type Fixed = { before: readonly string[]; plan: string; after: Awaited<ReturnType<GovernedDatabase['judge']>> }
 
-async function mends<Change>(
+async function assertFixed<Change>(
   t: Test,
   changes: fc.Arbitrary<Change>,
-  run: (change: Change) => Promise<Mended>,
+  run: (change: Change) => Promise<Fixed>,
 ): Promise<void> {
   let drifted = 0
   const property = fc.asyncProperty(changes, async change => {
@@ -209,5 +209,5 @@ async function mends<Change>(
       throw new Error(`still drifted: ${JSON.stringify(after, null, 1)} after ${plan}`)
   })
   await t.resolves(fc.assert(property, { numRuns: 12, endOnFailure: true }))
-  t.ok(drifted > 0, 'some of it was drift')
+  t.ok(drifted > 0, 'some changes were drift')
 }

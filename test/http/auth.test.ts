@@ -16,7 +16,6 @@ import { type Auth, acceptCallers, acceptTokens, openAuth } from '../../src/http
 import { defaultLimits } from '../../src/http/limits.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { createRenderer } from '../../src/report/rendered.ts'
-import { createRefresh } from '../../src/schedule/refresh.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
 import { buildSnapshot, noon } from '../helpers/states.ts'
 import { unhurriedLimits } from '../helpers/unhurried-limits.ts'
@@ -452,81 +451,4 @@ t.test('a door that nobody could pass is an error of the config', async t => {
       t.notMatch(String(error), 'canary', 'no token is shown')
     }
   }
-})
-
-t.test('a refresh', async t => {
-  /** Runs that end when they are told to. */
-  function build() {
-    const runs: { end(completes?: boolean): void }[] = []
-    let [running, now, lastTick, completed]: [Promise<void> | null, number, number, number] = [null, 0, -1, 0]
-    const runNow = (): Promise<void> => {
-      if (running) return running
-      lastTick = now
-      const { promise, resolve } = Promise.withResolvers<void>()
-      running = promise
-      runs.push({
-        end(completes = true) {
-          if (completes) completed += 1
-          running = null
-          resolve()
-        },
-      })
-      return promise
-    }
-    const refresh = createRefresh({
-      scheduler: { runNow, sinceLastTick: () => now - lastTick },
-      clock: { monotonic: () => now },
-      lastCycle: () => (completed === 0 ? null : { id: completed, startedAt: noon, durationMs: 5 }),
-    })
-    const later = () => {
-      now += 1000
-    }
-    return { refresh, runNow, runs, later }
-  }
-  const settled = () => new Promise(resolve => setImmediate(resolve))
-
-  t.test('runs a cycle, which who asks with it shares', async t => {
-    const { refresh, runs } = build()
-    const answers = [refresh(), refresh()]
-    t.equal(runs.length, 1)
-    runs[0]?.end()
-    t.same(
-      (await Promise.all(answers)).map(({ id }) => id),
-      [1, 1],
-    )
-    t.equal(runs.length, 1)
-  })
-
-  t.test('waits for the next one where one was under way, once for all', async t => {
-    const { refresh, runNow, runs, later } = build()
-    void runNow()
-    later()
-    const answers = [refresh(), refresh()]
-    later()
-    answers.push(refresh())
-    runs[0]?.end()
-    await settled()
-    t.equal(runs.length, 2)
-    later()
-    runs[1]?.end()
-    t.same(
-      (await Promise.all(answers)).map(({ id }) => id),
-      [2, 2, 2],
-    )
-    t.equal(runs.length, 2)
-  })
-
-  t.test('says so when no cycle completes', async t => {
-    const { refresh, runNow, runs, later } = build()
-    const failed = refresh()
-    runs[0]?.end(false)
-    await t.rejects(failed, { code: 'CYCLE_FAILED' })
-    void runNow()
-    later()
-    const after = refresh()
-    runs[1]?.end()
-    await settled()
-    runs[2]?.end(false)
-    await t.rejects(after, { code: 'CYCLE_FAILED' }, 'the one before it is no answer')
-  })
 })

@@ -119,7 +119,7 @@ t.test('what cannot be judged yet does not shut the gate, and is waited for wher
   t.match(early, { code: 0, stdout: /PENDING +runtime +after-rollout/ })
   t.match(
     early.stderr,
-    /gate: open: all that can be judged by now is in sync; after-rollout is pending: the rollout is .* old: .*; then: driftwatch check --stack runtime --wait 10m/,
+    /gate: open: all that can be judged by now is in sync; after-rollout is pending: The rollout is .* old and .*; then: driftwatch check --stack runtime --wait 10m/,
   )
   const waited = await run([...argv, '--wait', '1s'], { config: watched, variables })
   t.match(waited, { code: 3, stderr: /check: waits up to 1s/ }, 'in vain')

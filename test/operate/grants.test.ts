@@ -98,7 +98,7 @@ t.test('the grants of a database', async t => {
       stdout,
       /^BEGIN;\n.*\n-- unexpected: team is a member of oa_runtime_rw.*\nREVOKE "oa_runtime_rw" FROM "team"/s,
     )
-    t.match(stdout, '-- unexpected: mallory: SELECT on table runtime.accounts (via direct grant)\nREVOKE SELECT')
+    t.match(stdout, '-- unexpected: mallory has SELECT on table runtime.accounts (via direct grant)\nREVOKE SELECT')
     t.match(stdout, /COMMIT;\n$/)
     const { stdout: report, code: gate } = await run(config, ['check', '--only', 'role-grants'])
     t.equal(gate, 2)
@@ -233,14 +233,14 @@ t.test('the grants of a database', async t => {
        CREATE EVENT TRIGGER hook ON ddl_command_end WHEN TAG IN ('REVOKE') EXECUTE FUNCTION other.hook()`,
     )
     const surprised = await apply()
-    t.match(surprised, { code: 2, stderr: /rolled back; left would be:\n {2}unexpected: mallory: UPDATE on table/ })
+    t.match(surprised, { code: 2, stderr: /rolled back; left would be:\n {2}unexpected: mallory has UPDATE on table/ })
     t.notMatch(surprised.stderr, /left would be:\n.*oa_control_rw\.superuser/s, 'that was said')
     await server.sql('app', unhook)
     await isUndone(t)
 
     const known = await apply()
-    t.match(known, { code: 2, stdout: 'left: roles.oa_control_rw.superuser: expected false, actual true\n' })
-    t.match(known.stderr, /cannot be done: roles\.oa_control_rw\.superuser.*: only a superuser/)
+    t.match(known, { code: 2, stdout: 'left: changed: roles.oa_control_rw.superuser: expected false, actual true\n' })
+    t.match(known.stderr, /cannot be done: changed: roles\.oa_control_rw\.superuser.*: only a superuser/)
     t.match(known.stderr, /apply: \d+ statements, committed\ncheck: 1 difference left\n/)
     t.strictSame(
       await server.sql('app', `SELECT has_table_privilege('mallory', 'runtime.accounts', 'SELECT')`),
@@ -290,7 +290,7 @@ t.test('the grants of a database', async t => {
     await server.sql('app', hook('ddl_command_end', 'REVOKE', 'GRANT UPDATE ON runtime.accounts TO mallory'))
     t.match(await apply(), {
       code: 2,
-      stderr: /rolled back; left would be:\n.*mallory: UPDATE on table runtime\.accounts/,
+      stderr: /rolled back; left would be:\n.*mallory has UPDATE on table runtime\.accounts/,
     })
     await server.sql('app', unhook)
     await isUndone(t)
@@ -405,8 +405,8 @@ t.test('the grants of a database', async t => {
     )
     const { taken } = await roundTrip(t, 'app', 'runtime')
     t.match(taken.stdout, /^# cannot be said in a policy, and is drift by it: unexpected: .*\n/)
-    t.match(taken.stdout, 'mallory: SELECT (secret) on table runtime.accounts')
-    t.match(taken.stdout, 'app: grant option for SELECT on table runtime.accounts')
+    t.match(taken.stdout, 'mallory has SELECT (secret) on table runtime.accounts')
+    t.match(taken.stdout, 'app has grant option for SELECT on table runtime.accounts')
     t.equal(taken.stderr, 'runtime: 2 things cannot be said in a policy\n')
     await heal()
     t.match(await run(config, ['grants', 'snapshot', '--schema', 'nowhere']), {

@@ -7,7 +7,7 @@ import { questionKey, type RegistryAnswer } from '../../src/release/registry-ans
 const repository = 'europe-docker.pkg.dev/acme/app/runtime'
 const [a, b] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]
 
-t.test('what a reference says', async t => {
+t.test('an image reference is parsed into repository, tag and digest', async t => {
   const cases: [string, ReturnType<typeof parseImage>][] = [
     [repository, { repository, tag: 'latest', digest: null }],
     [`${repository}:v1`, { repository, tag: 'v1', digest: null }],
@@ -31,7 +31,7 @@ t.test('what a reference says', async t => {
   for (const [text, image] of cases) t.strictSame(parseImage(text), image, JSON.stringify(text.slice(0, 80)))
 })
 
-t.test('a reference is written as it was read', async t => {
+t.test('a parsed reference is formatted unchanged', async t => {
   const part = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,10}$/)
   const image = fc.record({
     repository: fc.array(part, { minLength: 1, maxLength: 4 }).map(parts => parts.join('/')),
@@ -53,20 +53,24 @@ t.test('a reference is written as it was read', async t => {
   t.equal(shortImage({ repository, tag: null, digest: a }), 'runtime@aaaaaaaaaaaa')
 })
 
-const side = (text: string, tagMeans: ImageSide['resolvedAt'] = 'then', standsFor: string | null = null): ImageSide => {
+const side = (
+  text: string,
+  resolvedAt: ImageSide['resolvedAt'] = 'deployment',
+  resolvedDigest: string | null = null,
+): ImageSide => {
   const image = parseImage(text)
-  if (!image) throw new Error(`${text} is no image`)
-  return { image, resolvedAt: tagMeans, resolvedDigest: standsFor }
+  if (!image) throw new Error(`${text} is not an image`)
+  return { image, resolvedAt, resolvedDigest }
 }
-const answers = (told: Record<string, RegistryAnswer>) => new Map(Object.entries(told))
+const answers = (known: Record<string, RegistryAnswer>) => new Map(Object.entries(known))
 const digest = (value: string): RegistryAnswer => ({ kind: 'digest', digest: value })
 
-t.test('what decides whether two images are the same', async t => {
+t.test('images are compared by digest, then by tag', async t => {
   const cases: [string, ImageSide, ImageSide, Record<string, RegistryAnswer>, string][] = [
-    ['equal digests, whatever the tags', side(`${repository}:v1@${a}`), side(`${repository}:v2@${a}`), {}, 'equal'],
-    ['equal digests, whatever the repositories', side(`${repository}@${a}`), side(`other@${a}`), {}, 'equal'],
+    ['equal digests with different tags', side(`${repository}:v1@${a}`), side(`${repository}:v2@${a}`), {}, 'equal'],
+    ['equal digests in different repositories', side(`${repository}@${a}`), side(`other@${a}`), {}, 'equal'],
     [
-      'different digests, whatever the tags',
+      'different digests with equal tags',
       side(`${repository}:v1@${a}`),
       side(`${repository}:v1@${b}`),
       {},
@@ -74,71 +78,83 @@ t.test('what decides whether two images are the same', async t => {
     ],
     ['equal tags', side(`${repository}:v1`), side(`${repository}:v1`, 'now'), {}, 'equal'],
     ['different tags', side(`${repository}:v1`), side(`${repository}:v2`, 'now'), {}, 'different'],
-    ['neither tag nor digest is latest', side(repository), side(`${repository}:latest`), {}, 'equal'],
-    [
-      'a repository is never compared by prefix',
-      side(`${repository}:v1`),
-      side(`${repository}-canary:v1`),
-      {},
-      'different',
-    ],
+    ['a reference without tag and digest is latest', side(repository), side(`${repository}:latest`), {}, 'equal'],
+    ['repositories with a common prefix', side(`${repository}:v1`), side(`${repository}-canary:v1`), {}, 'different'],
     ['a tag and a digest', side(`${repository}@${a}`), side(`${repository}:v1`, 'now'), {}, 'unresolved'],
-    ['a tag that stands for the digest', side(`${repository}@${a}`), side(`${repository}:v1`, 'now', a), {}, 'equal'],
     [
-      'the registry before what a tag stood for',
+      'a tag that was resolved to the digest',
+      side(`${repository}@${a}`),
+      side(`${repository}:v1`, 'now', a),
+      {},
+      'equal',
+    ],
+    [
+      'the current digest takes precedence over the resolved one for the next run',
       side(`${repository}@${a}`),
       side(`${repository}:v1`, 'now', a),
       { [`${repository}:v1`]: digest(b) },
       'different',
     ],
     [
-      'what a tag stood for then before the registry',
+      'the resolved digest takes precedence over the current one after a deployment',
       side(`${repository}@${a}`),
-      side(`${repository}:v1`, 'then', a),
+      side(`${repository}:v1`, 'deployment', a),
       { [`${repository}:v1`]: digest(b) },
       'equal',
     ],
     [
-      'two tags of the same bytes',
+      'two tags of one digest',
       side(`${repository}:v1`),
       side(`${repository}:v2`, 'now'),
       { [`${repository}:v1`]: digest(a), [`${repository}:v2`]: digest(a) },
       'equal',
     ],
     [
-      'an index that holds the other',
+      'an index that contains the other digest',
       side(`${repository}@${a}`),
       side(`${repository}@${b}`),
       { [`${repository}@${b}`]: { kind: 'holds', digests: [a] } },
       'equal',
     ],
     [
-      'an index that holds another',
+      'an index that does not contain the other digest',
       side(`${repository}@${a}`),
       side(`${repository}@${b}`),
       { [`${repository}@${b}`]: { kind: 'holds', digests: [] } },
       'different',
     ],
-    ['an equal tag of long ago', side(`${repository}:v1`), side(`${repository}:v1`, 'long-ago'), {}, 'unresolved'],
-    ['another tag of long ago', side(`${repository}:v1`), side(`${repository}:v0`, 'long-ago'), {}, 'different'],
     [
-      'a registry that speaks of now says nothing of long ago',
+      'an equal tag of an old execution',
+      side(`${repository}:v1`),
+      side(`${repository}:v1`, 'old-execution'),
+      {},
+      'unresolved',
+    ],
+    [
+      'a different tag of an old execution',
+      side(`${repository}:v1`),
+      side(`${repository}:v0`, 'old-execution'),
+      {},
+      'different',
+    ],
+    [
+      'the current digest proves nothing about an old execution',
       side(`${repository}@${a}`),
-      side(`${repository}:v1`, 'long-ago'),
+      side(`${repository}:v1`, 'old-execution'),
       { [`${repository}:v1`]: digest(a) },
       'unresolved',
     ],
   ]
-  for (const [title, x, y, told, result] of cases) {
-    t.equal(compareImages(x, y, answers(told)).result, result, title)
-    t.equal(compareImages(y, x, answers(told)).result, result, `${title}, the other way round`)
+  for (const [title, x, y, known, result] of cases) {
+    t.equal(compareImages(x, y, answers(known)).result, result, title)
+    t.equal(compareImages(y, x, answers(known)).result, result, `${title}, in reverse`)
   }
 })
 
-t.test('a note says where only tags were compared, and why', async t => {
-  const note = (told: Record<string, RegistryAnswer>) =>
-    compareImages(side(`${repository}@${a}`), side(`${repository}:v1`, 'now', a), answers(told)).note
-  t.match(note({}), /by tag only: no registry was asked/)
+t.test('a note reports that only tags were compared, and why', async t => {
+  const note = (known: Record<string, RegistryAnswer>) =>
+    compareImages(side(`${repository}@${a}`), side(`${repository}:v1`, 'now', a), answers(known)).note
+  t.match(note({}), /by tag only: the registry was not asked/)
   t.match(
     note({ [`${repository}:v1`]: { kind: 'failed', code: 'PERMISSION_DENIED', message: 'no' } }),
     /by tag only: .*PERMISSION_DENIED/,
@@ -146,14 +162,18 @@ t.test('a note says where only tags were compared, and why', async t => {
   t.equal(note({ [`${repository}:v1`]: digest(a) }), null)
 })
 
-t.test('registries are asked only what digests leave open', async t => {
-  const asked = (x: ImageSide, y: ImageSide, told: Record<string, RegistryAnswer> = {}) =>
-    openQuestions(x, y, answers(told)).map(questionKey)
+t.test('registries are asked only if digests do not decide', async t => {
+  const asked = (x: ImageSide, y: ImageSide, known: Record<string, RegistryAnswer> = {}) =>
+    openQuestions(x, y, answers(known)).map(questionKey)
   t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1@${a}`)), [])
-  t.strictSame(asked(side(`${repository}:v1`), side(`${repository}:v1`, 'now')), [], 'equal references resolve alike')
+  t.strictSame(
+    asked(side(`${repository}:v1`), side(`${repository}:v1`, 'now')),
+    [],
+    'equal references have equal digests',
+  )
   t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'now')), [`${repository}:v1`])
-  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'then', a)), [])
-  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'long-ago')), [])
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'deployment', a)), [])
+  t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'old-execution')), [])
   t.strictSame(
     asked(side(`${repository}@${a}`), side(`${repository}:v1`, 'now'), { [`${repository}:v1`]: digest(b) }),
     [`${repository}@${a}`, `${repository}@${b}`],

@@ -380,8 +380,8 @@ t.test('npm run scenario lists, injects, and says in a sentence what is wrong', 
 
 t.test("the service's log is readable, and says what lasts only once", async t => {
   const line = (time: string, ms: number) =>
-    JSON.stringify({ severity: 'WARNING', time, message: 'a look failed', code: 'UNAVAILABLE', ms })
-  t.equal(readableLogLine(line('2026-11-23T12:34:56.789Z', 7)), '12:34:56 WARNING a look failed code=UNAVAILABLE ms=7')
+    JSON.stringify({ severity: 'WARNING', time, message: 'probe failed', code: 'UNAVAILABLE', ms })
+  t.equal(readableLogLine(line('2026-11-23T12:34:56.789Z', 7)), '12:34:56 WARNING probe failed code=UNAVAILABLE ms=7')
   t.equal(readableLogLine('plain words'), 'plain words')
 
   const shown: string[] = []

@@ -1,4 +1,4 @@
-import { commandLine, shellQuote } from '../../checks/fix.ts'
+import { formatCommand, shellQuote } from '../../checks/fix.ts'
 import type { WantedPolicy } from '../../clients/monitoring/alert-policy.ts'
 import type { Config } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
@@ -87,7 +87,7 @@ function curlCommand(baseUrl: string | null, path: string): string | null {
 function logsCommand(project: string, monitor: string): string {
   const filter = `resource.type="cloud_run_revision" AND resource.labels.service_name="${monitor}"`
   const format = 'value(timestamp,severity,jsonPayload.message,textPayload)'
-  return commandLine('gcloud', 'logging', 'read', filter, '--project', project, '--limit', '50', '--format', format)
+  return formatCommand('gcloud', 'logging', 'read', filter, '--project', project, '--limit', '50', '--format', format)
 }
 
 function commands(heading: string, text: string, ...lines: readonly (string | null)[]): string {

@@ -3,35 +3,36 @@ import { type EpochMs, formatTime } from '../../clock.ts'
 import { maskWords } from '../../config/mask.ts'
 import { type Authorship, type Condition, isUnrecognized } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../../release/compare-images.ts'
-import type { Doubt } from '../../release/doubt.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
-import { isYoung, type Sighting } from '../../release/release.ts'
-import { differs, inSync, type Part, unproven } from './part.ts'
+import { type ContainerImage, isYoung } from '../../release/release.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
+import { toSentence } from '../finding.ts'
+import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
-/** What decides whether a rollout explains a difference: when it was looked at, and how long one may take. */
+/** Decides whether a rollout explains a difference: the time of the observation, and how long a rollout may take. */
 export interface Grace {
   readonly observedAt: EpochMs
   readonly rolloutGraceMs: number
 }
 
-/** Who changed it last and when, as far as Cloud Run tells. */
-export function changedBy({ lastModifier, client, updateTime }: Authorship): string | null {
+/** Who changed it last and when, as far as Cloud Run reports it. */
+export function describeLastChange({ lastModifier, client, updateTime }: Authorship): string | null {
   const words = [
     lastModifier && `by ${lastModifier}`,
     client && `with ${client}`,
     updateTime !== null && `at ${formatTime(updateTime)}`,
   ]
   const known = words.filter(word => word)
-  return known.length > 0 ? `last changed ${known.join(' ')}` : null
+  return known.length > 0 ? `changed ${known.join(' ')}` : null
 }
 
-/** A difference that a rollout explains for a while, counted from the younger of its two sides. */
-export function explainable(changedAt: EpochMs | null, { observedAt, rolloutGraceMs }: Grace): 'pending' | 'drifted' {
+/** `pending` during the grace period, which starts when the younger of the two sides changed. */
+export function applyGrace(changedAt: EpochMs | null, { observedAt, rolloutGraceMs }: Grace): 'pending' | 'drifted' {
   return isYoung(changedAt, observedAt, rolloutGraceMs) ? 'pending' : 'drifted'
 }
 
-/** Whether Cloud Run has carried out the last change of a service or job. */
+/** Whether Cloud Run has applied the last change of a service or job. */
 export function judgeLastChange(
   resource: Authorship & { readonly reconciling: boolean; readonly terminalCondition: Condition | null },
   words: {
@@ -43,56 +44,57 @@ export function judgeLastChange(
   grace: Grace,
 ): Part {
   const { terminalCondition: condition, reconciling } = resource
-  const via = changedBy(resource)
+  const via = describeLastChange(resource)
   if (condition && isUnrecognized(condition.state)) {
-    return unproven(unrecognizedState(`${words.subject} is in state`, condition.state.unrecognized))
+    return cannotJudge(reportUnrecognizedState(words.subject, condition.state.unrecognized))
   }
   if (reconciling || condition?.state === 'reconciling' || condition?.state === 'pending') {
-    const status = explainable(resource.updateTime, grace)
-    const summary = `Cloud Run is still carrying out the last ${words.change} of ${words.subject}`
+    const status = applyGrace(resource.updateTime, grace)
+    const summary = `Cloud Run is still applying the last ${words.change} of ${words.subject}.`
     return differs(status, summary, {
       path: words.reconcilingPath,
       kind: 'changed',
-      expected: 'settled',
+      expected: 'reconciled',
       actual: 'reconciling',
       via,
     })
   }
   if (condition?.state === 'succeeded') return inSync
   if (condition?.state === 'failed') {
-    const actual = failure(condition)
-    const summary = `the last ${words.change} of ${words.subject} failed: ${actual}`
+    const actual = describeFailure(condition)
+    const summary = toSentence(`the last ${words.change} of ${words.subject} failed: ${actual}`)
     return differs('drifted', summary, { path: words.failedPath, kind: 'changed', expected: 'succeeded', actual, via })
   }
-  const message = `${words.subject} does not say whether its last ${words.change} succeeded`
-  return unproven({ code: 'CONDITION_ABSENT', message })
+  const message = `${words.subject} does not report whether its last ${words.change} succeeded`
+  return cannotJudge({ code: 'CONDITION_ABSENT', message })
 }
 
-/** A failed condition in the vendor's words. */
-export function failure({ reason, message }: Condition): string {
+/** A failed condition in Cloud Run's own words. */
+export function describeFailure({ reason, message }: Condition): string {
   return [reason, message].filter(text => text).join(': ') || 'Cloud Run gives no reason'
 }
 
-export function unrecognizedState(where: string, value: string): Doubt {
-  return { code: 'UNRECOGNIZED_VALUE', message: `${where} ${value}, which this Driftwatch does not know` }
+export function reportUnrecognizedState(subject: string, value: string): UnknownReason {
+  const message = `${subject} is in state ${value}, which this version of Driftwatch does not recognize`
+  return { code: 'UNRECOGNIZED_VALUE', message }
 }
 
-/** A container that the config names and that is not among several: a difference from the config. */
-export function judgeContainer(sighting: Sighting, wanted: string | null, path: string, subject: string): Part {
-  switch (sighting.kind) {
-    case 'seen':
+/** Drifted if there are several containers, and none has the configured name. */
+export function judgeContainer(image: ContainerImage, wanted: string | null, path: string, subject: string): Part {
+  switch (image.kind) {
+    case 'found':
       return inSync
-    case 'doubt':
-      return unproven(sighting.doubt)
-    case 'not-there': {
-      const actual = sighting.names.join(', ')
-      const summary = `${subject} has no container ${wanted}, only ${actual}`
+    case 'unknown':
+      return cannotJudge(image.reason)
+    case 'missing': {
+      const actual = image.names.join(', ')
+      const summary = toSentence(`${subject} has no container ${wanted}; it has ${actual}`)
       return differs('drifted', summary, { path, kind: 'missing', expected: wanted, actual })
     }
   }
 }
 
-/** Holds two images against each other; `changedAt` is when the younger of the two sides came to be. */
+/** Compares two images; `status` is that of a difference. */
 export function judgeImages(
   pair: { readonly expected: ImageSide; readonly actual: ImageSide; readonly answers: RegistryAnswers },
   words: {
@@ -120,13 +122,13 @@ export function judgeImages(
       )
     }
     case 'unresolved': {
-      const message = `cannot tell whether ${ofActual} is ${ofExpected}: ${comparison.note ?? 'no registry told what the tag stands for'}`
-      return unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+      const message = `cannot compare ${ofActual} with ${ofExpected}: no registry resolved the tag`
+      return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
     }
   }
 }
 
-/** A command or its args as one exact list. They are shown as they are, but for what is written as a secret. */
+/** Compares a command or its args as an exact list. Secrets are masked in the texts. */
 export function judgeWords(
   lists: { readonly expected: readonly string[]; readonly actual: readonly string[] },
   words: {
@@ -141,6 +143,6 @@ export function judgeWords(
   const show = (list: readonly string[]) => JSON.stringify(maskWords(list))
   const [expected, actual] = [show(lists.expected), show(lists.actual)]
   const has = `${words.subject} has the ${words.what} ${actual}`
-  const summary = expected === actual ? `${has}, of which what is masked differs` : `${has} instead of ${expected}`
+  const summary = toSentence(expected === actual ? `${has}; a masked value differs` : `${has} instead of ${expected}`)
   return differs(status, summary, { path: words.path, kind: 'changed', expected, actual, via: words.via })
 }

@@ -1,20 +1,20 @@
-import type { Doubt } from '../../release/doubt.ts'
-import type { Difference, Finding } from '../finding.ts'
+import type { UnknownReason } from '../../release/unknown-reason.ts'
+import { type Difference, type Finding, toSentence } from '../finding.ts'
 import { worstStatus } from '../status.ts'
 
-/** One thing that a check looked at, and what came of it. */
+/** One thing that a check judged, with the result. */
 export type Part =
   | { readonly status: 'in_sync'; readonly notes: readonly string[] }
-  /** A difference: proven, or explained by a rollout. */
+  /** A difference: proven (`drifted`), or explained by a rollout (`pending`). */
   | {
       readonly status: 'drifted' | 'pending'
-      /** What an on-call person needs to know of it: a clause without a full stop. */
+      /** A full sentence for the on-call person. */
       readonly summary: string
       readonly difference: Difference
       readonly notes: readonly string[]
     }
-  /** Nothing proven; during a rollout that is no reason to worry. */
-  | { readonly status: 'unknown' | 'pending'; readonly doubt: Doubt; readonly difference?: never }
+  /** Could not be judged; `pending` during a rollout. */
+  | { readonly status: 'unknown' | 'pending'; readonly doubt: UnknownReason; readonly difference?: never }
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
@@ -27,17 +27,17 @@ export function differs(
   return { status, summary, difference: { via: null, ...difference }, notes }
 }
 
-export function unproven(doubt: Doubt, status: 'unknown' | 'pending' = 'unknown'): Part {
+export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' = 'unknown'): Part {
   return { status, doubt }
 }
 
-/** Joins the parts of a check into its finding: the worst part wins. */
+/** Joins the parts of a check into its finding. The worst part decides the status. */
 export function conclude(
   parts: readonly Part[],
   outcome: {
-    /** The sentence when every part is in sync. */
+    /** The summary when every part is in sync. */
     readonly inSync: string
-    /** The command that mends the differences; not asked where nothing differs. */
+    /** The command that fixes the differences. Called only if there are any. */
     readonly fix: (differences: readonly Difference[]) => string | null
   },
 ): Finding {
@@ -55,15 +55,22 @@ export function conclude(
   }
 }
 
-/** What the worst parts say: a difference before a doubt, since it is the more concrete. */
-function summarise(parts: readonly Part[], status: Finding['status']): string {
-  const worst = parts.filter(part => part.status === status)
-  const sentences = worst.map(part => ('doubt' in part ? part.doubt.message : 'summary' in part ? part.summary : ''))
-  return [...new Set(sentences)].join('; ')
+/** The finding of a check with a single part, which is not in sync, and without a fix. */
+export function concludePart(part: Part): Finding {
+  return conclude([part], { inSync: '', fix: () => null })
 }
 
-/** A dependence on another check is the lesser doubt: that check says what is wrong. */
-function worstDoubt(parts: readonly Part[]): Doubt | null {
+/** The sentences of the parts that decide the status. */
+function summarise(parts: readonly Part[], status: Finding['status']): string {
+  const worst = parts.filter(part => part.status === status)
+  const sentences = worst.map(part =>
+    'doubt' in part ? toSentence(part.doubt.message) : 'summary' in part ? part.summary : '',
+  )
+  return [...new Set(sentences)].join(' ')
+}
+
+/** `DEPENDS_ON` comes last, because the other check reports the cause. */
+function worstDoubt(parts: readonly Part[]): UnknownReason | null {
   const doubts = parts.flatMap(part => ('doubt' in part ? [part] : []))
   const order = [
     ...doubts.filter(part => part.status === 'unknown'),

@@ -3,38 +3,45 @@ import { compareImages, type ImageSide } from '../../release/compare-images.ts'
 import { formatImage, shortImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
 import { type Release, type ServingRevision, serviceChangedAt } from '../../release/release.ts'
-import { changedBy, explainable, failure, type Grace, unrecognizedState } from './cloud-run-parts.ts'
-import { differs, inSync, type Part, unproven } from './part.ts'
+import { toSentence } from '../finding.ts'
+import {
+  applyGrace,
+  describeFailure,
+  describeLastChange,
+  type Grace,
+  reportUnrecognizedState,
+} from './cloud-run-parts.ts'
+import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
-/** That nobody serves is proven only once Cloud Run is done. */
-export function judgeTraffic({ service, serving, servingDoubt }: Release, grace: Grace): Part {
-  if (servingDoubt) return unproven(servingDoubt)
+/** Drifted if no revision receives traffic; `pending` while Cloud Run is reconciling. */
+export function judgeTraffic({ service, serving, servingUnknown }: Release, grace: Grace): Part {
+  if (servingUnknown) return cannotJudge(servingUnknown)
   if (serving.length > 0) return inSync
-  const status = service.reconciling ? explainable(service.updateTime, grace) : 'drifted'
+  const status = service.reconciling ? applyGrace(service.updateTime, grace) : 'drifted'
   const difference = {
     path: 'service.traffic',
     kind: 'missing',
-    expected: 'a revision that serves',
+    expected: 'a revision that receives traffic',
     actual: null,
-    via: changedBy(service),
+    via: describeLastChange(service),
   } as const
-  return differs(status, `no revision of service ${service.name} takes traffic`, difference)
+  return differs(status, `No revision of service ${service.name} receives traffic.`, difference)
 }
 
 export function judgeReadiness({ name, revision }: ServingRevision): Part {
-  if (!revision) return inSync // The sighting's doubt says that it is no longer kept.
+  if (!revision) return inSync // Its image already reports that it is no longer available.
   const ready = revision.conditions.find(condition => condition.type === 'Ready')
   if (!ready || ready.state === 'unspecified') {
-    return unproven({
+    return cannotJudge({
       code: 'CONDITION_ABSENT',
-      message: `revision ${name} takes traffic and does not say whether it is ready`,
+      message: `revision ${name} receives traffic but does not report whether it is ready`,
     })
   }
   if (isUnrecognized(ready.state))
-    return unproven(unrecognizedState(`revision ${name} is in state`, ready.state.unrecognized))
+    return cannotJudge(reportUnrecognizedState(`revision ${name}`, ready.state.unrecognized))
   if (ready.state === 'succeeded') return inSync
-  const actual = ready.state === 'failed' ? failure(ready) : ready.state
-  return differs('drifted', `revision ${name} takes traffic and is not ready: ${actual}`, {
+  const actual = ready.state === 'failed' ? describeFailure(ready) : ready.state
+  return differs('drifted', toSentence(`revision ${name} receives traffic but is not ready: ${actual}`), {
     path: 'service.revision',
     kind: 'changed',
     expected: `${name} ready`,
@@ -42,40 +49,40 @@ export function judgeReadiness({ name, revision }: ServingRevision): Part {
   })
 }
 
-interface SeenRevision {
+interface RevisionImage {
   readonly name: string
   readonly side: ImageSide
 }
 
-/** All that takes traffic serves the same image; the newest revision is what the others are held against. */
+/** Whether all revisions that receive traffic run the same image. They are compared with the newest. */
 export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Grace): Part {
-  const [newest, ...others] = release.serving.flatMap(({ name, sighting }) =>
-    sighting.kind === 'seen' ? [{ name, side: sighting.side }] : [],
+  const [newest, ...others] = release.serving.flatMap(({ name, image }) =>
+    image.kind === 'found' ? [{ name, side: image.side }] : [],
   )
   if (!newest) return inSync
   const comparisons = others.map(other => compareImages(newest.side, other.side, answers))
   const notes = comparisons.flatMap(({ note }) => note ?? [])
-  const status = explainable(serviceChangedAt(release, release.serving[0]?.revision ?? null), grace)
+  const status = applyGrace(serviceChangedAt(release, release.serving[0]?.revision ?? null), grace)
   if (comparisons.some(({ result }) => result === 'different')) {
-    return split(status, newest, others, notes, changedBy(release.service))
+    return reportSplit(status, newest, others, notes, describeLastChange(release.service))
   }
   if (comparisons.every(({ result }) => result === 'equal')) return { status: 'in_sync', notes }
   const names = [newest, ...others].map(each => each.name).join(', ')
-  const message = `cannot tell whether the revisions that take traffic (${names}) run the same image`
-  return unproven({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+  const message = `cannot tell whether the revisions that receive traffic (${names}) run the same image`
+  return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
 }
 
-function split(
+function reportSplit(
   status: 'pending' | 'drifted',
-  newest: SeenRevision,
-  others: readonly SeenRevision[],
+  newest: RevisionImage,
+  others: readonly RevisionImage[],
   notes: readonly string[],
   via: string | null,
 ): Part {
   const all = [newest, ...others]
   const images = [...new Set(all.map(each => formatImage(each.side.image)))]
-  const who = all.map(each => `${each.name} (${shortImage(each.side.image)})`).join(', ')
+  const revisions = all.map(each => `${each.name} (${shortImage(each.side.image)})`).join(', ')
   const [expected, actual] = [formatImage(newest.side.image), images.join(' and ')]
   const difference = { path: 'service.traffic', kind: 'changed', expected, actual, via } as const
-  return differs(status, `traffic is split between ${images.length} images: ${who}`, difference, notes)
+  return differs(status, `Traffic is split between ${images.length} images: ${revisions}.`, difference, notes)
 }

@@ -1,6 +1,6 @@
 import { exactDuration, parseDuration } from '../../duration.ts'
 import { asDriftwatchError } from '../../errors.ts'
-import { isPublic, type PolicyProblem, policyProblems } from '../../grants/model/policy.ts'
+import { findPolicyProblems, isPublic, type PolicyProblem } from '../../grants/model/policy.ts'
 import { maskText } from '../mask.ts'
 import { parsePostgresUrl } from '../postgres-url.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from '../problem.ts'
@@ -123,7 +123,7 @@ function brokenUrl(url: string, path: ConfigPath): Problem[] {
 function brokenPolicy(database: DatabaseFile, path: ConfigPath): Problem[] {
   const unlisted = unlistedRoles(database)
   const isTold = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
-  const others = policyProblems(database).filter(problem => !isTold(problem.path))
+  const others = findPolicyProblems(database).filter(problem => !isTold(problem.path))
   return [...unlisted, ...others].map(problem => ({
     path: [...path, ...problem.path],
     at: problem.at,

@@ -1,7 +1,7 @@
 import { runAtOnce, type SlicedWork } from '../../concurrency/time-slices.ts'
 import type { Catalog } from '../model/catalog.ts'
-import { inOrder } from '../model/in-order.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
+import { sortCatalog } from '../model/sort-catalog.ts'
 import type { Discrepancy } from './discrepancy.ts'
 import { computeEffectiveRoles } from './effective-roles.ts'
 import { judgeDefaults } from './judge-defaults.ts'
@@ -14,20 +14,20 @@ import { resolvePolicy } from './resolved-policy.ts'
 export interface GrantsComparison {
   readonly context: JudgementContext
   readonly discrepancies: readonly Discrepancy[]
-  /** Names and patterns of the policy that nothing in the database has. */
+  /** Names and patterns of the policy that match no object. */
   readonly unmatched: readonly { readonly schema: string; readonly pattern: string }[]
 }
 
 /**
- * Every way in which a database differs from a policy, in the order of the policy and, whatever order the catalog was listed
- * in, in one order. Pure, and the policy is valid.
+ * All differences between a database and a valid policy, in the order of the policy. The result does not depend on the order
+ * of the catalog. Pure.
  */
 export function compareGrants(policy: GrantsPolicy, catalog: Catalog): GrantsComparison {
   return runAtOnce(compareGrantsInSteps(policy, catalog))
 }
 
 export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): SlicedWork<GrantsComparison> {
-  const context = createBench(policy, catalog)
+  const context = createContext(policy, catalog)
   const unmatched: { schema: string; pattern: string }[] = []
   const discrepancies = judgeRoles(context)
   for (const [name, wanted] of Object.entries(policy.schemas ?? {})) {
@@ -42,11 +42,11 @@ export function* compareGrantsInSteps(policy: GrantsPolicy, catalog: Catalog): S
     for (const one of judgeDefaults(subject, context)) discrepancies.push(one)
   }
   for (const found of judgeDoors(context)) discrepancies.push(found)
-  return { context: context, discrepancies, unmatched }
+  return { context, discrepancies, unmatched }
 }
 
-function createBench(policy: GrantsPolicy, listed: Catalog): JudgementContext {
-  const catalog = inOrder(listed)
+function createContext(policy: GrantsPolicy, listed: Catalog): JudgementContext {
+  const catalog = sortCatalog(listed)
   const resolved = resolvePolicy(policy, catalog)
   return {
     catalog,

@@ -8,26 +8,26 @@ import type { Route, Unbounded } from './effective-roles.ts'
 import { classOf } from './expectation.ts'
 import type { JudgementContext } from './judge-rights.ts'
 
-/** A discrepancy in words. The path is that of the policy's part that it is about. */
+/** A discrepancy as text. `path` is the part of the policy that it concerns. */
 export interface Description {
   readonly path: string
   readonly kind: 'missing' | 'unexpected' | 'changed'
   readonly expected: string | null
   readonly actual: string | null
-  /** How the right came to be: `PUBLIC`, `member of a → b`, `owner`. */
+  /** How the role got the privilege: `PUBLIC`, `member of a → b`, `owner`. */
   readonly via: string | null
-  /** What a folded description stands for; empty when it names its one object itself. */
+  /** The objects of a description of several; empty if it names its only object. */
   readonly objects: readonly CatalogObject[]
   readonly count: number
 }
 
-type Words = Pick<Description, 'path' | 'kind' | 'expected' | 'actual' | 'via'> & Partial<Description>
+type Fields = Pick<Description, 'path' | 'kind' | 'expected' | 'actual' | 'via'> & Partial<Description>
 
 export function describeDiscrepancy(found: Discrepancy, context: JudgementContext): Description {
-  return { objects: [], count: 1, ...wordsFor(found, context) }
+  return { objects: [], count: 1, ...describeFields(found, context) }
 }
 
-function wordsFor(found: Discrepancy, context: JudgementContext): Words {
+function describeFields(found: Discrepancy, context: JudgementContext): Fields {
   const name = (role: Oid) => showRole(role, context)
   switch (found.type) {
     case 'role-missing':
@@ -46,11 +46,11 @@ function wordsFor(found: Discrepancy, context: JudgementContext): Words {
       return unexpected(`roles.${name(found.role)}.members`, actual, showRoute(found.route, name))
     }
     case 'member-admin': {
-      const actual = `${name(found.member)} may make others members of ${name(found.role)}`
+      const actual = `${name(found.member)} can grant membership in ${name(found.role)}`
       return unexpected(`roles.${name(found.role)}.members`, actual, 'ADMIN option')
     }
     case 'unbounded': {
-      const actual = `${name(found.role)}: every privilege on every object`
+      const actual = `${name(found.role)} has every privilege on every object`
       return unexpected(`roles.${name(found.role)}.${found.as}`, actual, showUnbounded(found, name))
     }
     case 'schema-missing':
@@ -62,33 +62,33 @@ function wordsFor(found: Discrepancy, context: JudgementContext): Words {
         expected: name(found.expected),
         actual: `${name(found.actual)} owns ${showTargets(found.objects, found.schema, [found.targets])}`,
         via: 'owner',
-        ...listed([found.targets]),
+        ...listObjects([found.targets]),
       }
     case 'right':
-      return wordsForRight(found, context)
+      return describeRight(found, context)
     case 'default':
-      return wordsForDefault(found, context)
+      return describeDefault(found, context)
   }
 }
 
-function missing(path: string, expected: string): Words {
+function missing(path: string, expected: string): Fields {
   return { path, kind: 'missing', expected, actual: null, via: null }
 }
 
-function unexpected(path: string, actual: string, via: string | null): Words {
+function unexpected(path: string, actual: string, via: string | null): Fields {
   return { path, kind: 'unexpected', expected: null, actual, via }
 }
 
-function wordsForRight(found: RightDiscrepancy, context: JudgementContext): Words {
+function describeRight(found: RightDiscrepancy, context: JudgementContext): Fields {
   const name = (role: Oid) => showRole(role, context)
   const columns = found.columns ? ` (${found.columns.map(showIdentifier).join(', ')})` : ''
   const on = showTargets(found.objects, found.schema, found.targets)
   const door = found.door ? `, which ${found.door}` : ''
-  const text = `${name(found.holder)}: ${describeRights(found.rights)}${columns} on ${on}${door}`
+  const text = `${name(found.holder)} has ${describeRights(found.rights)}${columns} on ${on}${door}`
   const path = rightPath(found, name(found.holder))
-  const folded = listed(found.targets)
-  if (found.kind === 'missing') return { ...missing(path, text), ...folded }
-  return { ...unexpected(path, text, showVia(found, name)), ...folded }
+  const objects = listObjects(found.targets)
+  if (found.kind === 'missing') return { ...missing(path, text), ...objects }
+  return { ...unexpected(path, text, showVia(found, name)), ...objects }
 }
 
 function rightPath({ objects, schema, door }: RightDiscrepancy, holder: string): string {
@@ -119,17 +119,17 @@ function showUnbounded({ as, route }: Omit<Unbounded, 'role'>, name: (role: Oid)
   return route.path.length === 0 ? `CREATEROLE, ${how}` : `${showRoute(route, name)}, which has CREATEROLE`
 }
 
-function wordsForDefault(found: DefaultDiscrepancy, context: JudgementContext): Words {
+function describeDefault(found: DefaultDiscrepancy, context: JudgementContext): Fields {
   const name = (role: Oid) => showRole(role, context)
   const where = found.everywhere ? 'in every schema' : `in ${showIdentifier(found.schema)}`
-  const text = `${name(found.holder)}: ${describeRights(found.rights)} on ${found.objects} that ${name(found.role)} will create ${where}`
+  const text = `${name(found.holder)} has ${describeRights(found.rights)} on ${found.objects} that ${name(found.role)} will create ${where}`
   const path = `schemas.${showIdentifier(found.schema)}.defaults.${name(found.holder)}.${found.objects}`
   if (found.kind === 'missing') return missing(path, text)
   const by = found.route && found.route.path.length > 0 ? `, ${showRoute(found.route, name)}` : ''
   return unexpected(path, text, `default privileges of ${name(found.role)}${by}`)
 }
 
-function listed(targets: readonly (readonly CatalogObject[])[]): Pick<Description, 'objects' | 'count'> {
+function listObjects(targets: readonly (readonly CatalogObject[])[]): Pick<Description, 'objects' | 'count'> {
   const count = targets.reduce((sum, list) => sum + list.length, 0)
   return { count, objects: count > 1 ? targets.flat() : [] }
 }
@@ -149,15 +149,15 @@ export function showObject(object: CatalogObject): string {
   return `${showIdentifier(object.schema)}.${showIdentifier(object.name)}${args}`
 }
 
-/** PUBLIC bare, so that no role can be taken for it: a role of that name is quoted. */
+/** PUBLIC without quotes; a role of that name is quoted. */
 export function showRole(role: Oid, { policy }: JudgementContext): string {
   return role === PUBLIC ? 'PUBLIC' : showIdentifier(policy.roleOf(role)?.name ?? String(role))
 }
 
-/** One line of a description. */
+/** A description as one line: `missing: role a`. */
 export function describeInLine({ kind, expected, actual, via, path }: Description): string {
   const route = via === null ? '' : ` (via ${via})`
   if (kind === 'missing') return `missing: ${expected}`
   if (kind === 'unexpected') return `unexpected: ${actual}${route}`
-  return `${path}: expected ${expected}, actual ${actual}`
+  return `changed: ${path}: expected ${expected}, actual ${actual}`
 }

@@ -3,10 +3,10 @@ import type { Oid } from '../model/oid.ts'
 import type { ObjectClass, Rights } from '../model/privileges.ts'
 import type { Route, Unbounded } from './effective-roles.ts'
 
-/** Where a right comes from, at the end of its route. */
+/** The origin of a right, at the end of its route. */
 export type Source = 'grant' | 'owner' | 'predefined' | 'public'
 
-/** A right that is missing, or that the policy does not give, on objects that are alike in it. */
+/** A missing or unexpected right on objects that share it. */
 export interface RightDiscrepancy {
   readonly type: 'right'
   readonly kind: 'missing' | 'unexpected'
@@ -16,33 +16,33 @@ export interface RightDiscrepancy {
   readonly objects: ObjectClass
   /** The schema; empty for the database. */
   readonly schema: string
-  /** Lists of objects rather than one list, so that they can be shared. */
+  /** A list of lists, so that the lists can be shared. */
   readonly targets: readonly (readonly CatalogObject[])[]
-  /** The columns of the one target, where the right is on columns. */
+  /** The columns of the only target, for a right on columns. */
   readonly columns: readonly string[] | null
   readonly source: Source | null
   readonly route: Route | null
-  /** Of a door beside the governed schemas: what it leads to. */
+  /** For a door outside the governed schemas: what it gives access to. */
   readonly door: string | null
 }
 
-/** A default privilege of one role's new objects. */
+/** A default privilege on the new objects of one role. */
 export interface DefaultDiscrepancy {
   readonly type: 'default'
   readonly kind: 'missing' | 'unexpected'
   readonly holder: Oid
   readonly rights: Rights
   readonly objects: 'tables' | 'sequences' | 'functions'
-  /** Whose objects. */
+  /** The role that creates the objects. */
   readonly role: Oid
-  /** The governed schema that it counts in. */
+  /** The governed schema in which it applies. */
   readonly schema: string
-  /** Whether the entry is the one without a schema. */
+  /** Whether the entry has no schema, and so applies to all. */
   readonly everywhere: boolean
   readonly route: Route | null
 }
 
-/** One way in which a database differs from its policy. */
+/** One difference between a database and its policy. */
 export type Discrepancy =
   | { readonly type: 'role-missing'; readonly name: string }
   | {

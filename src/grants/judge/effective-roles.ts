@@ -2,11 +2,11 @@ import type { Catalog, CatalogRole, Membership } from '../model/catalog.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
-/** How one role comes to hold what another one holds. */
+/** How one role gets the rights of another. */
 export interface Route {
-  /** The roles on the way, the one that holds it last; empty when that is the role itself. */
+  /** The roles on the way, ending with the one that has the rights; empty for the role itself. */
   readonly path: readonly Oid[]
-  /** `inherit`: as it is; `set`: by SET ROLE; `admin`: by granting itself the membership that it administers. */
+  /** `inherit`: without any action; `set`: by SET ROLE; `admin`: by granting itself a membership with its ADMIN option. */
   readonly by: 'inherit' | 'set' | 'admin'
 }
 
@@ -15,32 +15,32 @@ export interface Holder {
   readonly route: Route
 }
 
-/** Who can do what others can do, in one database. */
+/** Which roles can use the rights of which others, in one database. */
 export interface EffectiveRoles {
   /**
-   * The judged roles that can do what a role can do, itself first. Left out is what a role holds through a listed role
-   * that it may use: that is judged there.
+   * The judged roles that can use the rights of a role, itself first. Routes through a listed role that the policy allows are
+   * omitted: the listed role is judged instead.
    */
   holders(of: Oid): readonly Holder[]
-  /** What a role holds without saying SET ROLE: itself, and all that it inherits from. */
+  /** The role itself and all roles that it inherits from. */
   inherited(by: Oid): ReadonlySet<Oid>
-  /** The judged roles that nothing holds back. */
+  /** The judged roles that can do everything. */
   readonly unbounded: readonly Unbounded[]
 }
 
-/** Who can do everything: as a superuser or, before 16, by CREATEROLE, with which one joins whatever role one likes. */
+/** A role that can do everything: a superuser or, before 16, a role with CREATEROLE, which can join any role. */
 export interface Unbounded extends Holder {
   readonly as: 'superuser' | 'createRole'
 }
 
 export function computeEffectiveRoles(catalog: Catalog, policy: ResolvedPolicy): EffectiveRoles {
   const edges = [...catalog.memberships, ...implicitMemberships(catalog)]
-  const world = { policy, byMember: Map.groupBy(edges, edge => edge.member), isModern: catalog.serverVersion >= 160000 }
+  const graph = { policy, byMember: Map.groupBy(edges, edge => edge.member), isModern: catalog.serverVersion >= 160000 }
   const holders = new Map<Oid, Holder[]>()
   const unbounded: Unbounded[] = []
   for (const role of catalog.roles) {
     if (!policy.isJudged(role.oid)) continue
-    const found = explore(role, world)
+    const found = explore(role, graph)
     if (found.unbounded) unbounded.push({ role: role.oid, ...found.unbounded })
     for (const [oid, route] of found.routes) {
       const list = holders.get(oid)
@@ -51,15 +51,15 @@ export function computeEffectiveRoles(catalog: Catalog, policy: ResolvedPolicy):
   const inherited = new Map<Oid, ReadonlySet<Oid>>()
   return {
     holders: of => holders.get(of) ?? [],
-    inherited: by => inherited.get(by) ?? rememberInherited(by, world.byMember, inherited),
+    inherited: by => inherited.get(by) ?? computeInherited(by, graph.byMember, inherited),
     unbounded,
   }
 }
 
-/** The role of PostgreSQL's own whose only member is the owner of the database. */
+/** The predefined role whose only member is the owner of the database. */
 export const databaseOwnerRole = 'pg_database_owner'
 
-/** That membership, which the catalog does not say. */
+/** The membership in that role, which the catalog does not show. */
 export function implicitMemberships({ roles, database }: Pick<Catalog, 'roles' | 'database'>): Membership[] {
   const owners = roles.find(({ name }) => name === databaseOwnerRole)
   if (!owners) return []
@@ -67,27 +67,27 @@ export function implicitMemberships({ roles, database }: Pick<Catalog, 'roles' |
   return [{ ...edge, inherit: true, set: true, admin: false }]
 }
 
-interface World {
+interface Graph {
   readonly policy: ResolvedPolicy
   readonly byMember: ReadonlyMap<Oid, readonly Membership[]>
-  /** Whether CREATEROLE is limited to the roles that one administers: 16 and later. */
+  /** 16 and later: CREATEROLE is limited to roles on which one has the ADMIN option. */
   readonly isModern: boolean
 }
 
-interface Found {
+interface Exploration {
   readonly routes: Map<Oid, Route>
   readonly unbounded: Omit<Unbounded, 'role'> | null
 }
 
-/** Breadth first, so that the shortest route is the one that is told. */
-function explore(start: CatalogRole, { policy, byMember, isModern }: World): Found {
+/** Breadth first, so that the shortest route is reported. */
+function explore(start: CatalogRole, { policy, byMember, isModern }: Graph): Exploration {
   const itself: Route = { path: [], by: 'inherit' }
   const routes = new Map<Oid, Route>([[start.oid, itself]])
   if (start.superuser) return { routes, unbounded: { as: 'superuser', route: itself } }
   const becomes = new Set<Oid>([start.oid])
-  const waiting: { at: Oid; route: Route; canBecome: boolean }[] = [{ at: start.oid, route: itself, canBecome: true }]
+  const queue: { at: Oid; route: Route; canBecome: boolean }[] = [{ at: start.oid, route: itself, canBecome: true }]
   let [superuser, createRole]: (Route | null)[] = [null, start.createRole ? itself : null]
-  for (let next = waiting.shift(); next; next = waiting.shift()) {
+  for (let next = queue.shift(); next; next = queue.shift()) {
     for (const edge of byMember.get(next.at) ?? []) {
       if (next.at === start.oid && policy.mayUse(start.oid).has(edge.role)) continue
       const step = stepOver(edge, next, policy)
@@ -98,7 +98,7 @@ function explore(start: CatalogRole, { policy, byMember, isModern }: World): Fou
       if (step.canBecome) becomes.add(edge.role)
       if (become?.createRole) createRole ??= step.route
       if (become?.superuser) superuser ??= step.route
-      else waiting.push({ at: edge.role, route: known ?? step.route, canBecome: step.canBecome })
+      else queue.push({ at: edge.role, route: known ?? step.route, canBecome: step.canBecome })
     }
   }
   if (superuser) return { routes, unbounded: { as: 'superuser', route: superuser } }
@@ -106,8 +106,8 @@ function explore(start: CatalogRole, { policy, byMember, isModern }: World): Fou
 }
 
 /**
- * From a role that one can become every use of a membership is open; from one that is only inherited, inheriting, and
- * ADMIN, with which one grants oneself the rest. Who may be a superuser is only a superuser's to say.
+ * A role that one can become gives every option of its memberships. A role that is only inherited gives inheritance and the
+ * ADMIN option. Only a superuser can grant membership in a superuser.
  */
 function stepOver(edge: Membership, from: { route: Route; canBecome: boolean }, policy: ResolvedPolicy) {
   const path = [...from.route.path, edge.role]
@@ -123,18 +123,18 @@ function worse(one: Route['by'], other: Route['by']): Route['by'] {
   return one === 'admin' || other === 'admin' ? 'admin' : other
 }
 
-function rememberInherited(
+function computeInherited(
   by: Oid,
   byMember: ReadonlyMap<Oid, readonly Membership[]>,
   known: Map<Oid, ReadonlySet<Oid>>,
 ): ReadonlySet<Oid> {
   const reached = new Set<Oid>([by])
-  const waiting = [by]
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+  const queue = [by]
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     for (const edge of byMember.get(next) ?? []) {
       if (!edge.inherit || reached.has(edge.role)) continue
       reached.add(edge.role)
-      waiting.push(edge.role)
+      queue.push(edge.role)
     }
   }
   known.set(by, reached)

@@ -5,16 +5,16 @@ import { isList, isPublic, type PrivilegesByName, type SchemaPolicy } from '../m
 import { everyRight, type ObjectClass, optionShift, type Rights, rightsOf, withOptions } from '../model/privileges.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
-/** What a policy gives on an object: by role, and to everybody. Objects of which it says the same share one. */
+/** The rights that a policy gives on an object. Objects with equal rights share one expectation. */
 export interface Expectation {
   readonly id: number
   readonly direct: ReadonlyMap<Oid, Rights>
-  readonly everybody: Rights
+  readonly toPublic: Rights
 }
 
-export const nothingExpected: Expectation = { id: -1, direct: new Map(), everybody: 0 }
+export const nothingExpected: Expectation = { id: -1, direct: new Map(), toPublic: 0 }
 
-/** The class of objects that a policy counts a kind to. */
+/** The class of objects in a policy to which a kind belongs. */
 export function classOf(kind: CatalogObject['kind']): ObjectClass {
   switch (kind) {
     case 'database':
@@ -32,19 +32,19 @@ export function classOf(kind: CatalogObject['kind']): ObjectClass {
   }
 }
 
-/** A routine is also known by its name with its arguments: `area(integer, integer)`. */
-export function namesOf(object: CatalogObject): string[] {
+/** The names by which a policy can refer to an object; for a routine also with arguments: `area(integer, integer)`. */
+export function listNames(object: CatalogObject): string[] {
   return object.args === null ? [object.name] : [object.name, `${object.name}(${object.args})`]
 }
 
-/** What one grantee gets by one pattern. */
+/** The rights that one pattern gives to one grantee. */
 interface Rule {
   readonly grantee: Oid
   readonly rights: Rights
   readonly pattern: string
 }
 
-/** Finds what a schema's policy gives on each object of a class. A pattern that nothing has matched is kept in `unmatched`. */
+/** The expectations of a schema for the objects of a class, and the patterns that have matched no object so far. */
 export interface Expectations {
   of(object: CatalogObject): Expectation
   readonly unmatched: ReadonlySet<string>
@@ -76,47 +76,47 @@ export function granteeOf(name: string, policy: ResolvedPolicy): Oid | undefined
 }
 
 function matchRules(onAll: readonly Rule[], byName: readonly Rule[]): Expectations {
-  const common = { ...gather(onAll), id: 0 }
-  const kept = new Map<string, Expectation>([['', common]])
+  const common = { ...sumRules(onAll), id: 0 }
+  const byRules = new Map<string, Expectation>([['', common]])
   const unmatched = new Set(byName.map(rule => rule.pattern))
   const literal = Map.groupBy(byName, rule => literalName(rule.pattern))
   const patterns = (literal.get(null) ?? []).map(rule => ({ rule, matches: compilePattern(rule.pattern) }))
   const of = (object: CatalogObject): Expectation => {
     if (byName.length === 0) return common
-    const names = namesOf(object)
+    const names = listNames(object)
     const rules: Rule[] = []
     for (const name of names) for (const rule of literal.get(name) ?? []) rules.push(rule)
     for (const { rule, matches } of patterns) if (names.some(matches)) rules.push(rule)
     if (rules.length === 0) return common
     for (const { pattern } of rules) unmatched.delete(pattern)
     const key = rules.map(({ grantee, rights }) => `${grantee}:${rights}`).join()
-    const known = kept.get(key)
+    const known = byRules.get(key)
     if (known) return known
-    const made = { ...gather([...onAll, ...rules]), id: kept.size }
-    kept.set(key, made)
+    const made = { ...sumRules([...onAll, ...rules]), id: byRules.size }
+    byRules.set(key, made)
     return made
   }
   return { of, unmatched }
 }
 
-function gather(rules: readonly Rule[]): Omit<Expectation, 'id'> {
+function sumRules(rules: readonly Rule[]): Omit<Expectation, 'id'> {
   const direct = new Map<Oid, Rights>()
-  let everybody = 0
+  let toPublic = 0
   for (const { grantee, rights } of rules) {
-    if (grantee === PUBLIC) everybody |= rights
+    if (grantee === PUBLIC) toPublic |= rights
     else direct.set(grantee, (direct.get(grantee) ?? 0) | rights)
   }
-  return { direct, everybody }
+  return { direct, toPublic }
 }
 
-const anything: Rights = withOptions((1 << optionShift) - 1)
+const everything: Rights = withOptions((1 << optionShift) - 1)
 
-/** Everything that a role may hold on an object of that owner: its own, everybody's, and that of roles that it may use. */
+/** All rights that a role may have on an object: its own, those of PUBLIC, and those of roles that it may use. */
 export function allowedRights(role: Oid, expected: Expectation, owner: Oid | null, policy: ResolvedPolicy): Rights {
   const usable = policy.mayUse(role)
-  if (owner !== null && (role === owner || usable.has(owner))) return anything
-  if (policy.mayActAs(role, 'superuser')) return anything
-  let rights = expected.everybody | (expected.direct.get(role) ?? 0)
+  if (owner !== null && (role === owner || usable.has(owner))) return everything
+  if (policy.mayActAs(role, 'superuser')) return everything
+  let rights = expected.toPublic | (expected.direct.get(role) ?? 0)
   for (const used of usable) rights |= expected.direct.get(used) ?? 0
   return rights
 }

@@ -1,19 +1,19 @@
 import type { CatalogObject, Door } from '../model/catalog.ts'
 import { showIdentifier } from '../model/identifiers.ts'
-import { columnsInOrder } from '../model/in-order.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
+import { sortColumns } from '../model/sort-catalog.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'
-import { createAssessor, heldRights, type JudgementContext } from './judge-rights.ts'
+import { computeHeldRights, createAssessor, type JudgementContext } from './judge-rights.ts'
 import { createFold } from './judge-schema.ts'
 
-/** What a view can lend of the rights of its owner. */
+/** The rights of its owner that a view can pass on. */
 const lendable = rightsOf(['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
 
 /**
- * What beside the governed schemas, of listed roles and those who may use them, lets others reach into them: views,
- * functions, parents of tables.
+ * Doors: objects outside the governed schemas, owned by listed roles or roles that may use them, that give others access to
+ * governed objects. Views, functions, and parents of tables.
  */
 export function judgeDoors(context: JudgementContext): RightDiscrepancy[] {
   const doors = context.catalog.doors.filter(({ object }) => actedAs(object.owner, context).length > 0)
@@ -25,7 +25,7 @@ export function judgeDoors(context: JudgementContext): RightDiscrepancy[] {
   })
 }
 
-/** The listed roles whose rights an owner of a door has by the policy, itself among them. Trusted ones are not judged. */
+/** The listed roles whose rights the owner of a door has by the policy, including itself. Trusted owners have none. */
 function actedAs(owner: Oid, { policy }: JudgementContext): readonly Oid[] {
   if (policy.isTrusted(owner)) return []
   return policy.listedByOid.has(owner) ? [owner, ...policy.mayUse(owner)] : [...policy.mayUse(owner)]
@@ -42,7 +42,7 @@ function indexGoverned({ catalog, policy }: JudgementContext): Map<Oid, Governed
     for (const objects of ['tables', 'sequences', 'functions'] as const) {
       const expectations = expectGrants(wanted, objects, policy, catalog.serverVersion)
       for (const object of catalog.schemas.get(name)?.objects ?? []) {
-        // OIDs of routines are numbered apart from those of relations.
+        // Routines and relations have separate OID sequences.
         const key = objects === 'functions' ? -object.oid : object.oid
         if (classOf(object.kind) === objects) index.set(key, { object, expected: expectations.of(object) })
       }
@@ -51,7 +51,7 @@ function indexGoverned({ catalog, policy }: JudgementContext): Map<Oid, Governed
   return index
 }
 
-/** A view lends on each governed relation that it reads what its owner holds there, a parent whatever there is. */
+/** A view passes on the rights of its owner on the relations that it reads; a parent passes on all of them. */
 function judgeRelation(
   { object, reads }: Door,
   governed: ReadonlyMap<Oid, Governed>,
@@ -70,34 +70,34 @@ function judgeRelation(
     .sort()
     .join(', ')
   const isView = object.kind === 'view' || object.kind === 'materialized view'
-  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `holds the rows of ${through}`
+  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `contains the rows of ${through}`
   return judgeDoor(object, beyond, door, context)
 }
 
 function allowedBehind(role: Oid, { object, expected }: Governed, { policy }: JudgementContext): Rights {
-  return role === PUBLIC ? expected.everybody : allowedRights(role, expected, object.owner, policy)
+  return role === PUBLIC ? expected.toPublic : allowedRights(role, expected, object.owner, policy)
 }
 
-/** A function does not say what it reaches: it counts when its owner holds anything in a governed schema that others do not. */
+/** The accesses of a function are unknown, so it counts if its owner has any own right in a governed schema. */
 function judgeFunction(
   { object }: Door,
   governed: ReadonlyMap<Oid, Governed>,
   context: JudgementContext,
 ): RightDiscrepancy[] {
-  const leadsIn = [...governed.values()].some(
+  const hasAccess = [...governed.values()].some(
     ({ object: reached }) => reached.owner === object.owner || ownRights(object.owner, reached, context) !== 0,
   )
-  if (!leadsIn) return []
+  if (!hasAccess) return []
   const acted = actedAs(object.owner, context)
   const gainsNothing = (role: Oid) => acted.every(used => used === role || context.policy.mayUse(role).has(used))
   const beyond = (role: Oid, rights: Rights) => (gainsNothing(role) ? 0 : rights)
-  return judgeDoor(object, beyond, `acts as ${nameOf(object.owner, context)}`, context)
+  return judgeDoor(object, beyond, `runs as ${nameOf(object.owner, context)}`, context)
 }
 
-/** What a role holds that not everybody holds. */
+/** The rights of a role without those of PUBLIC. */
 function ownRights(role: Oid, object: CatalogObject, context: JudgementContext): Rights {
   const acl = object.acl.filter(({ grantee }) => grantee !== PUBLIC)
-  return heldRights(role, { objects: classOf(object.kind), acl }, context)
+  return computeHeldRights(role, { objects: classOf(object.kind), acl }, context)
 }
 
 function judgeDoor(
@@ -112,7 +112,7 @@ function judgeDoor(
   const fold = createFold(object.schema)
   const assessor = createAssessor({ objects, owner: object.owner, expected: nothingExpected }, context)
   const judge = (acl: CatalogObject['acl'], column: string | null) => {
-    for (const claim of assessor.excess(acl)) {
+    for (const claim of assessor.findUnexpected(acl)) {
       const rights = withOptions(beyond(claim.holder, claim.rights & usable)) & claim.rights
       if (rights === 0 || (column !== null && claim.source !== 'grant' && claim.source !== 'public')) continue
       if (column === null) fold.add({ ...claim, rights }, [object])
@@ -120,7 +120,7 @@ function judgeDoor(
     }
   }
   judge(object.acl, null)
-  for (const [column, acl] of columnsInOrder(object)) judge(acl, column)
+  for (const [column, acl] of sortColumns(object)) judge(acl, column)
   return fold.discrepancies().map(discrepancy => ({ ...discrepancy, door }))
 }
 

@@ -15,7 +15,7 @@ import type { EffectiveRoles, Route } from './effective-roles.ts'
 import { allowedRights, type Expectation } from './expectation.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
-/** What everything is judged against. */
+/** The catalog and the policy that it is compared with. */
 export interface JudgementContext {
   readonly catalog: Catalog
   readonly policy: ResolvedPolicy
@@ -23,7 +23,7 @@ export interface JudgementContext {
   readonly predefined: readonly PredefinedRole[]
 }
 
-/** A role that PostgreSQL itself gives a right on everything. */
+/** A predefined role of PostgreSQL with privileges on all objects. */
 export interface PredefinedRole {
   readonly oid: Oid
   readonly rights: Readonly<Record<ObjectClass, Rights>>
@@ -37,7 +37,7 @@ const writes = {
 }
 
 const nothing = { database: 0, schema: 0, tables: 0, sequences: 0, functions: 0 }
-/** Who reads files of the server reads its tables; who writes them or runs programs there does as it likes. */
+/** Reading files of the server gives access to its tables. Writing them, or running programs, gives access to everything. */
 const powers: Readonly<Record<string, (serverVersion: number) => Partial<Record<ObjectClass, Rights>>>> = {
   pg_read_all_data: () => reads,
   pg_write_all_data: () => writes,
@@ -59,7 +59,7 @@ export function predefinedRoles(catalog: Catalog): PredefinedRole[] {
   })
 }
 
-/** That a role, or PUBLIC, holds rights which the policy does not give it, or lacks some that it gives. */
+/** A role, or PUBLIC, has rights that the policy does not give it, or lacks rights that the policy gives it. */
 export interface Claim {
   readonly kind: 'missing' | 'unexpected'
   readonly holder: Oid
@@ -69,13 +69,13 @@ export interface Claim {
   readonly objects: ObjectClass
 }
 
-export interface Excess extends Claim {
+export interface UnexpectedClaim extends Claim {
   readonly kind: 'unexpected'
   readonly source: Source
   readonly route: Route
 }
 
-export interface Lack extends Claim {
+export interface MissingClaim extends Claim {
   readonly kind: 'missing'
   readonly source: null
   readonly route: null
@@ -83,71 +83,73 @@ export interface Lack extends Claim {
 
 const itself: Route = { path: [], by: 'inherit' }
 
-/** What is judged of objects that are alike in all but their ACLs. */
+/** The common properties of objects that differ only in their ACLs. */
 export interface Setting {
   readonly objects: ObjectClass
-  /** Null where owning gives nothing, as with a default privilege. */
+  /** Null if the owner has no implicit rights, as with default privileges. */
   readonly owner: Oid | null
   readonly expected: Expectation
 }
 
-/** Judges ACLs in one setting. What equal entries of them come to is worked out once, and is one and the same object. */
+/** Judges ACLs in one setting. Equal ACL entries give the identical claim object, which is computed once. */
 export interface Assessor {
-  /** What judged roles and PUBLIC hold beyond what the policy gives, each right once, by its shortest route. */
-  excess(acl: Acl): readonly Excess[]
-  /** What roles, and PUBLIC, lack of what the policy gives them. */
-  lack(acl: Acl): readonly Lack[]
+  /** The rights of judged roles and PUBLIC beyond the policy, each once, by its shortest route. */
+  findUnexpected(acl: Acl): readonly UnexpectedClaim[]
+  /** The rights that the policy gives to roles and PUBLIC, and that they do not have. */
+  findMissing(acl: Acl): readonly MissingClaim[]
 }
 
-/** Only roles that are asked for are judged, beside PUBLIC. */
+/** Judges only the selected roles and PUBLIC. */
 export function createAssessor(
   setting: Setting,
   context: JudgementContext,
-  isAsked: (role: Oid) => boolean = () => true,
+  isSelected: (role: Oid) => boolean = () => true,
 ): Assessor {
   const { objects, owner, expected } = setting
-  const excessOf = pairMemo((holder, rights): readonly Excess[] => [
+  const unexpectedOf = memoizePair((holder, rights): readonly UnexpectedClaim[] => [
     { kind: 'unexpected', holder, rights, source: 'public', route: itself, objects },
   ])
-  const lackOf = pairMemo(
-    (holder, rights): Lack => ({ kind: 'missing', holder, rights, source: null, route: null, objects }),
+  const missingOf = memoizePair(
+    (holder, rights): MissingClaim => ({ kind: 'missing', holder, rights, source: null, route: null, objects }),
   )
-  const allowed = pairMemo(role => allowedRights(role, expected, owner, context.policy))
-  const claimsBy = (of: Oid, rights: Rights, source: Source): readonly Excess[] =>
+  const allowed = memoizePair(role => allowedRights(role, expected, owner, context.policy))
+  const claimsBy = (of: Oid, rights: Rights, source: Source): readonly UnexpectedClaim[] =>
     context.effectiveRoles.holders(of).flatMap(({ role, route }) => {
-      const excess = isAsked(role) ? rights & ~allowed(role, 0) : 0
-      return excess === 0 ? [] : [{ kind: 'unexpected', holder: role, rights: excess, source, route, objects } as const]
+      const unexpected = isSelected(role) ? rights & ~allowed(role, 0) : 0
+      return unexpected === 0
+        ? []
+        : [{ kind: 'unexpected', holder: role, rights: unexpected, source, route, objects } as const]
     })
-  const granted = pairMemo((grantee, rights) => claimsBy(grantee, rights, 'grant'))
-  const standing = withoutRepetition(standingSources(setting, context).flatMap(one => claimsBy(...one)))
+  const granted = memoizePair((grantee, rights) => claimsBy(grantee, rights, 'grant'))
+  const implicit = removeDuplicates(implicitSources(setting, context).flatMap(one => claimsBy(...one)))
   return {
-    excess(acl) {
-      const lists: (readonly Excess[])[] = []
-      const add = (list: readonly Excess[]) => list.length > 0 && lists.push(list)
+    findUnexpected(acl) {
+      const lists: (readonly UnexpectedClaim[])[] = []
+      const add = (list: readonly UnexpectedClaim[]) => list.length > 0 && lists.push(list)
       for (const { grantee, rights } of grantsIn(acl)) {
         if (grantee !== PUBLIC && grantee !== owner) add(granted(grantee, rights))
       }
-      add(standing)
-      const everybody = rightsIn(acl, PUBLIC) & ~expected.everybody
-      if (everybody !== 0) add(excessOf(PUBLIC, everybody))
-      return lists.length > 1 ? withoutRepetition(lists.flat()) : (lists[0] ?? [])
+      add(implicit)
+      const toPublic = rightsIn(acl, PUBLIC) & ~expected.toPublic
+      if (toPublic !== 0) add(unexpectedOf(PUBLIC, toPublic))
+      return lists.length > 1 ? removeDuplicates(lists.flat()) : (lists[0] ?? [])
     },
-    lack(acl) {
-      const found: Lack[] = []
-      const everybody = expected.everybody & ~rightsIn(acl, PUBLIC)
-      if (everybody !== 0) found.push(lackOf(PUBLIC, everybody))
+    findMissing(acl) {
+      const found: MissingClaim[] = []
+      const toPublic = expected.toPublic & ~rightsIn(acl, PUBLIC)
+      if (toPublic !== 0) found.push(missingOf(PUBLIC, toPublic))
       for (const [role, wanted] of expected.direct) {
         const isGranted = (wanted & ~rightsIn(acl, role)) === 0
-        const lack = isGranted ? 0 : wanted & ~heldRights(role, { objects, acl }, context)
-        if (lack !== 0) found.push(lackOf(role, lack))
+        const missing = isGranted ? 0 : wanted & ~computeHeldRights(role, { objects, acl }, context)
+        if (missing !== 0) found.push(missingOf(role, missing))
       }
       return found
     },
   }
 }
 
-/** Remembers what comes of a role and rights. */
-function pairMemo<Value>(make: (role: Oid, rights: Rights) => Value): (role: Oid, rights: Rights) => Value {
+/** Caches the result for each pair of a role and rights. */
+function memoizePair<Value>(make: (role: Oid, rights: Rights) => Value): (role: Oid, rights: Rights) => Value {
   const known = new Map<Oid, Map<Rights, Value>>()
   return (role, rights) => {
     const ofRole = known.get(role)
@@ -160,10 +162,10 @@ function pairMemo<Value>(make: (role: Oid, rights: Rights) => Value): (role: Oid
   }
 }
 
-type StandingSource = readonly [of: Oid, rights: Rights, source: Source]
+type ImplicitSource = readonly [of: Oid, rights: Rights, source: Source]
 
-/** Who holds rights on the objects whatever their ACLs say. */
-function standingSources({ owner, objects }: Setting, { catalog, predefined }: JudgementContext): StandingSource[] {
+/** The roles with rights on the objects that no ACL shows: the owner and predefined roles. */
+function implicitSources({ owner, objects }: Setting, { catalog, predefined }: JudgementContext): ImplicitSource[] {
   if (owner === null) return []
   return [
     [owner, withOptions(everyRight(objects, catalog.serverVersion)), 'owner'],
@@ -173,22 +175,22 @@ function standingSources({ owner, objects }: Setting, { catalog, predefined }: J
   ]
 }
 
-/** Of most ACLs everybody holds something by one route only, and then nothing needs to be made. */
-function withoutRepetition(claims: readonly Excess[]): readonly Excess[] {
+/** Most ACLs give each role rights by a single route, so nothing needs to be copied. */
+function removeDuplicates(claims: readonly UnexpectedClaim[]): readonly UnexpectedClaim[] {
   if (claims.every((claim, at) => claims.findIndex(({ holder }) => holder === claim.holder) === at)) return claims
-  const told = new Map<Oid, Rights>()
+  const seen = new Map<Oid, Rights>()
   const shortestFirst = claims.toSorted((one, other) => one.route.path.length - other.route.path.length)
   return shortestFirst.flatMap(claim => {
-    const before = told.get(claim.holder) ?? 0
+    const before = seen.get(claim.holder) ?? 0
     const rights = claim.rights & ~before
-    told.set(claim.holder, before | rights)
+    seen.set(claim.holder, before | rights)
     if (rights === claim.rights) return claim
     return rights === 0 ? [] : [{ ...claim, rights }]
   })
 }
 
-/** What a role can do on such objects as it is, without SET ROLE. */
-export function heldRights(
+/** The rights of a role on such objects without SET ROLE. */
+export function computeHeldRights(
   role: Oid,
   { acl, objects }: { objects: ObjectClass; acl: Acl },
   context: JudgementContext,

@@ -7,7 +7,7 @@ import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { createAssessor, type JudgementContext } from './judge-rights.ts'
 import type { ListedRole, ResolvedPolicy } from './resolved-policy.ts'
 
-/** Roles that are missing, have other attributes, are used by others than their members, or may do things to the database. */
+/** Missing roles, and wrong attributes, members and database privileges of roles. */
 export function judgeRoles(context: JudgementContext): Discrepancy[] {
   const { policy } = context
   const missing = policy.listed.filter(({ role }) => !role)
@@ -30,7 +30,7 @@ function judgeAttributes({ policy }: JudgementContext): Discrepancy[] {
   })
 }
 
-/** A listed role that is a superuser itself, or has CREATEROLE, is told of as an attribute. */
+/** A listed role with SUPERUSER or CREATEROLE itself is reported as an attribute instead. */
 function judgeUnbounded({ policy, effectiveRoles }: JudgementContext): Discrepancy[] {
   return effectiveRoles.unbounded
     .filter(
@@ -65,7 +65,7 @@ function missingMembers(
   })
 }
 
-/** Everybody who can use the role, and whoever else the catalog has as its member. */
+/** All roles that can use the role, and all other members in the catalog. */
 function unexpectedMembers(
   oid: Oid,
   edges: readonly Membership[],
@@ -80,32 +80,32 @@ function unexpectedMembers(
     .map(([member, route]) => ({ type: 'member-unexpected', role: oid, member, route }) as const)
 }
 
-/** Members that may use the role and, by their ADMIN option, let others use it. */
+/** Members that the policy allows, but which also have the ADMIN option. */
 function administrators(oid: Oid, edges: readonly Membership[], { policy }: JudgementContext): Discrepancy[] {
   const members = edges.filter(
     edge =>
       edge.admin &&
       !policy.isTrusted(edge.member) &&
       policy.mayUse(edge.member).has(oid) &&
-      !comesOfCreating(edge, policy),
+      !isCreatorMembership(edge, policy),
   )
   return [...new Set(members.map(({ member }) => member))].map(
     member => ({ type: 'member-admin', role: oid, member }) as const,
   )
 }
 
-/** From 16 on whoever makes a role administers it by this grant, and cannot be without it: the policy lets it make roles. */
-function comesOfCreating({ member, grantor, inherit, set }: Membership, policy: ResolvedPolicy): boolean {
+/** From 16 on, the creator of a role has this ADMIN option and cannot lose it. The policy allows it to create roles. */
+function isCreatorMembership({ member, grantor, inherit, set }: Membership, policy: ResolvedPolicy): boolean {
   return grantor === bootstrapSuperuser && !inherit && !set && policy.mayActAs(member, 'createRole')
 }
 
-/** Rights on the database are judged of listed roles only, beyond those of PUBLIC. */
+/** Only the rights of listed roles on the database are judged, beyond those of PUBLIC. */
 function judgeDatabase(context: JudgementContext): RightDiscrepancy[] {
   const { catalog, policy } = context
   const { database, serverVersion } = catalog
   const direct = new Map<Oid, Rights>()
   for (const [oid, { policy: wanted }] of policy.listedByOid) direct.set(oid, rightsOf(wanted.database ?? []))
-  const expected = { id: 0, direct, everybody: rightsIn(database.acl, PUBLIC) }
+  const expected = { id: 0, direct, toPublic: rightsIn(database.acl, PUBLIC) }
   const ownerHolds = { grantee: database.owner, grantor: database.owner, rights: everyRight('database', serverVersion) }
   const setting = { objects: 'database', owner: null, expected } as const
   const assessor = createAssessor(setting, context, role => policy.listedByOid.has(role))
@@ -118,26 +118,14 @@ function judgeDatabase(context: JudgementContext): RightDiscrepancy[] {
     columns: null,
     door: null,
   } as const
+  const unexpected = assessor.findUnexpected(acl).map(claim => {
+    const source = sourceOf(claim.route.path.at(-1) ?? claim.holder, database)
+    return { ...about, ...claim, source } as const
+  })
+  const missing = assessor.findMissing(acl).filter(({ holder }) => holder !== PUBLIC)
   return [
-    ...assessor.excess(acl).map(
-      excess =>
-        ({
-          ...about,
-          ...excess,
-          source: sourceOf(excess.route.path.at(-1) ?? excess.holder, database),
-        }) as const,
-    ),
-    ...assessor
-      .lack(acl)
-      .filter(({ holder }) => holder !== PUBLIC)
-      .map(
-        lack =>
-          ({
-            ...about,
-            ...lack,
-            rights: withoutOptions(lack.rights),
-          }) as const,
-      ),
+    ...unexpected,
+    ...missing.map(claim => ({ ...about, ...claim, rights: withoutOptions(claim.rights) }) as const),
   ]
 }
 

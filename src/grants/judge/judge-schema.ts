@@ -1,27 +1,27 @@
 import type { SlicedWork } from '../../concurrency/time-slices.ts'
 import type { Acl } from '../model/acl.ts'
 import type { Catalog, CatalogObject, GovernedSchema } from '../model/catalog.ts'
-import { columnsInOrder } from '../model/in-order.ts'
 import type { Oid } from '../model/oid.ts'
 import type { SchemaPolicy } from '../model/policy.ts'
 import { everyRight, type ObjectClass, objectClasses } from '../model/privileges.ts'
+import { sortColumns } from '../model/sort-catalog.ts'
 import type { Discrepancy, RightDiscrepancy } from './discrepancy.ts'
 import { classOf, type Expectation, type Expectations, expectGrants } from './expectation.ts'
 import { type Assessor, type Claim, createAssessor, type JudgementContext, type Setting } from './judge-rights.ts'
 
-/** A schema as the policy wants it and as it is. */
-export interface SchemaUnderJudgement {
+/** A schema in the policy and in the catalog. */
+export interface JudgedSchema {
   readonly name: string
   readonly wanted: SchemaPolicy
   readonly actual: GovernedSchema
 }
 
-/** After so many objects or ACLs others may go first: a millisecond or less. */
-const aStep = 128
+/** The objects or ACLs per time slice: a millisecond or less. */
+const sliceSize = 128
 
-/** Everything about one schema but its default privileges. Names in the policy that nothing has go to `unmatched`. */
+/** Judges a schema except its default privileges. Calls `unmatched` for names in the policy without an object. */
 export function* judgeSchema(
-  subject: SchemaUnderJudgement,
+  subject: JudgedSchema,
   context: JudgementContext,
   unmatched: (pattern: string) => void,
 ): SlicedWork<Discrepancy[]> {
@@ -41,8 +41,8 @@ export function* judgeSchema(
 }
 
 function judgeOwners(schema: string, everything: readonly CatalogObject[], expected: Oid): Discrepancy[] {
-  const strangers = everything.filter(object => object.owner !== expected)
-  const alike = Map.groupBy(strangers, object => `${classOf(object.kind)} ${object.owner}`)
+  const foreign = everything.filter(object => object.owner !== expected)
+  const alike = Map.groupBy(foreign, object => `${classOf(object.kind)} ${object.owner}`)
   return [...alike.values()].flatMap(targets => {
     const first = targets[0]
     if (!first) return []
@@ -50,13 +50,13 @@ function judgeOwners(schema: string, everything: readonly CatalogObject[], expec
   })
 }
 
-/** Objects that are alike in all that is judged but their ACLs, and those by which ACL they have. */
+/** Objects that differ only in their ACLs, by ACL. */
 interface Group extends Setting {
   readonly owner: Oid
   readonly byAcl: Map<Acl, CatalogObject[]>
 }
 
-/** Equal ACLs are the same array, so this costs three look-ups an object. */
+/** Equal ACLs are the identical array, so this costs three look-ups per object. */
 function* groupAlike(
   objects: readonly CatalogObject[],
   ofClass: ObjectClass,
@@ -78,7 +78,7 @@ function* groupAlike(
     if (alike) alike.push(object)
     else group.byAcl.set(acl, [object])
     sorted += 1
-    if (sorted % aStep === 0) yield
+    if (sorted % sliceSize === 0) yield
   }
   return groups
 }
@@ -89,24 +89,24 @@ function* judgeGroup(group: Group, owner: Oid | undefined, context: JudgementCon
   const owning = group.owner === owner ? createAssessor(withOwner(group, owner, context.catalog), context) : assessor
   let judged = 0
   for (const [acl, members] of byAcl) {
-    for (const excess of assessor.excess(acl)) fold.add(excess, members)
-    for (const lack of owning.lack(acl)) fold.add(lack, members)
+    for (const claim of assessor.findUnexpected(acl)) fold.add(claim, members)
+    for (const claim of owning.findMissing(acl)) fold.add(claim, members)
     for (const object of members) judgeColumns(object, assessor, fold)
     judged += 1
-    if (judged % aStep === 0) yield
+    if (judged % sliceSize === 0) yield
   }
 }
 
-/** An owner that took rights from itself lacks them, although it can give them back to itself. */
+/** An owner that revoked rights from itself lacks them, although it can grant them to itself again. */
 function withOwner({ expected, objects }: Group, owner: Oid, catalog: Catalog): Setting {
   const direct = new Map(expected.direct).set(owner, everyRight(objects, catalog.serverVersion))
   return { objects, owner, expected: { ...expected, direct } }
 }
 
 function judgeColumns(object: CatalogObject, assessor: Assessor, fold: Fold): void {
-  for (const [column, acl] of columnsInOrder(object)) {
-    for (const excess of assessor.excess(acl)) {
-      if (excess.source === 'grant' || excess.source === 'public') fold.addColumn(excess, object, column)
+  for (const [column, acl] of sortColumns(object)) {
+    for (const claim of assessor.findUnexpected(acl)) {
+      if (claim.source === 'grant' || claim.source === 'public') fold.addColumn(claim, object, column)
     }
   }
 }
@@ -123,7 +123,7 @@ interface Folded {
   readonly columns: string[] | null
 }
 
-/** Gathers claims that differ in nothing but the object. Most of them are one and the same, which is found out first. */
+/** Merges claims that differ only in the object. Most are the identical claim, which is checked first. */
 export function createFold(schema: string): Fold {
   const byClaim = new Map<Claim, Folded>()
   const byKey = new Map<string, Folded>()

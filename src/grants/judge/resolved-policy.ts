@@ -9,24 +9,24 @@ export interface ListedRole {
   readonly role: CatalogRole | null
 }
 
-/** A policy, and who its names are in one database. */
+/** A policy with its names resolved to the roles of one database. */
 export interface ResolvedPolicy {
   readonly policy: GrantsPolicy
   readonly listed: readonly ListedRole[]
-  /** Those of the listed roles that there are. */
+  /** The listed roles that exist. */
   readonly listedByOid: ReadonlyMap<Oid, ListedRole>
   roleOf(oid: Oid): CatalogRole | undefined
   oidOf(name: string): Oid | undefined
   isTrusted(oid: Oid): boolean
-  /** Whether what a role holds must be what the policy gives: of every role but trusted ones and PostgreSQL's own. */
+  /** Whether the rights of a role must match the policy: all roles except trusted and predefined ones. */
   isJudged(oid: Oid): boolean
-  /** The listed roles that the policy lets a role use, itself left out. */
+  /** The other listed roles that the policy lets a role use. */
   mayUse(oid: Oid): ReadonlySet<Oid>
-  /** Whether the policy makes a role, or one that it may use, a superuser, or lets it make roles. */
+  /** Whether the policy gives the attribute to a role, or to one that it may use. */
   mayActAs(oid: Oid, as: 'superuser' | 'createRole'): boolean
 }
 
-const nobody: ReadonlySet<Oid> = new Set()
+const noRoles: ReadonlySet<Oid> = new Set()
 
 export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedPolicy {
   const byOid = new Map(catalog.roles.map(role => [role.oid, role]))
@@ -39,7 +39,7 @@ export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedP
   }))
   const listedByOid = new Map(listed.flatMap(entry => (entry.role ? [[entry.role.oid, entry] as const] : [])))
   const usable = usableRoles(listed, byName)
-  const mayUse = (oid: Oid) => usable.get(oid) ?? nobody
+  const mayUse = (oid: Oid) => usable.get(oid) ?? noRoles
   const allowing = (attribute: RoleAttribute) => {
     const has = (oid: Oid) => attributesOf(listedByOid.get(oid)?.policy ?? {})[attribute]
     return new Set(catalog.roles.map(({ oid }) => oid).filter(oid => has(oid) || [...mayUse(oid)].some(has)))
@@ -62,7 +62,7 @@ export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedP
   }
 }
 
-/** By user: the listed roles that it is a member of, directly or through members that are listed themselves. */
+/** By role: the listed roles of which it is a member, directly or through other listed roles. */
 function usableRoles(listed: readonly ListedRole[], byName: ReadonlyMap<string, CatalogRole>): Map<Oid, Set<Oid>> {
   const direct = new Map<Oid, Oid[]>()
   for (const { policy, role } of listed) {
@@ -76,11 +76,11 @@ function usableRoles(listed: readonly ListedRole[], byName: ReadonlyMap<string, 
 
 function closure(user: Oid, direct: ReadonlyMap<Oid, readonly Oid[]>): Set<Oid> {
   const reached = new Set<Oid>()
-  const waiting = [...(direct.get(user) ?? [])]
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+  const queue = [...(direct.get(user) ?? [])]
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     if (next === user || reached.has(next)) continue
     reached.add(next)
-    waiting.push(...(direct.get(next) ?? []))
+    queue.push(...(direct.get(next) ?? []))
   }
   return reached
 }

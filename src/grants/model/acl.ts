@@ -19,27 +19,27 @@ export interface AclEntry {
 }
 
 /**
- * Who granted what to whom on one object. PostgreSQL lists that as it was granted; here it is in the order of the grantees.
- * Equal ACLs of one catalog are one and the same array.
+ * The grants on one object, sorted by grantee (PostgreSQL lists them in the order of granting). Equal ACLs of one catalog are
+ * the identical array.
  */
 export type Acl = readonly AclEntry[]
 
-/** Makes equal ACLs the same array, so that objects can be grouped by it. */
+/** Makes equal ACLs the identical array, so that objects can be grouped by it. */
 export interface AclPool {
-  /** The ACL of `aclitem[]`'s text. Null: the built-in default of that class of objects and owner. */
+  /** Parses the text of an `aclitem[]`. Null: the built-in default of that class of objects and owner. */
   read(text: string | null, objects: ObjectClass, owner: Oid): Acl
-  /** The pool's own array for these entries; entries without rights are left out. */
+  /** The pool's array for these entries. Entries without rights are omitted. */
   intern(entries: readonly AclEntry[]): Acl
 }
 
-/** An ACL that holds a privilege newer than this Driftwatch is told to `onUnknown`, which throws or makes it one without entries. */
-export function createAclPool(serverVersion: number, oidOf: OidOf, onUnknown: OnUnknown = refuse): AclPool {
+/** `onUnknown` is called for an ACL with an unrecognized privilege. It throws, or the ACL becomes empty. */
+export function createAclPool(serverVersion: number, oidOf: OidOf, onUnknown: OnUnknown = rejectUnknown): AclPool {
   const byText = new Map<string, Acl>()
   const byEntries = new Map<string, Acl>()
   const intern = (entries: readonly AclEntry[]): Acl => {
     const held = entries.filter(entry => entry.rights !== 0).sort(compareEntries)
     const key = held.map(({ grantee, grantor, rights }) => `${grantee}/${grantor}/${rights}`).join()
-    return keep(byEntries, key, () => held)
+    return getOrCreate(byEntries, key, () => held)
   }
   const parseKnown = (text: string): readonly AclEntry[] => {
     try {
@@ -54,28 +54,28 @@ export function createAclPool(serverVersion: number, oidOf: OidOf, onUnknown: On
     intern,
     read: (text, objects, owner) =>
       text === null
-        ? keep(byText, `${objects} ${owner}`, () => intern(builtInAcl(objects, owner, serverVersion)))
-        : keep(byText, text, () => intern(parseKnown(text))),
+        ? getOrCreate(byText, `${objects} ${owner}`, () => intern(builtInAcl(objects, owner, serverVersion)))
+        : getOrCreate(byText, text, () => intern(parseKnown(text))),
   }
 }
 
-function keep<Value>(kept: Map<string, Value>, key: string, make: () => Value): Value {
-  let value = kept.get(key)
+function getOrCreate<Value>(cache: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = cache.get(key)
   if (value === undefined) {
     value = make()
-    kept.set(key, value)
+    cache.set(key, value)
   }
   return value
 }
 
-/** What a NULL acl stands for (PostgreSQL's `acldefault`). */
+/** The meaning of a NULL acl (`acldefault` in PostgreSQL). */
 export function builtInAcl(objects: ObjectClass, owner: Oid, serverVersion: number): AclEntry[] {
   const everything = { grantee: owner, grantor: owner, rights: everyRight(objects, serverVersion) }
-  const forEverybody = builtInPublic[objects]
-  return forEverybody ? [{ grantee: 0, grantor: owner, rights: forEverybody }, everything] : [everything]
+  const toPublic = builtInPublic[objects]
+  return toPublic ? [{ grantee: 0, grantor: owner, rights: toPublic }, everything] : [everything]
 }
 
-/** What PUBLIC has on objects with a NULL acl. */
+/** The rights of PUBLIC on objects with a NULL acl. */
 export const builtInPublic: Readonly<Record<ObjectClass, Rights>> = {
   database: rightOf('CONNECT') | rightOf('TEMPORARY'),
   schema: 0,
@@ -86,18 +86,17 @@ export const builtInPublic: Readonly<Record<ObjectClass, Rights>> = {
 
 type OidOf = (roleName: string) => Oid | undefined
 
-/** Told of a privilege that is newer than this Driftwatch. */
+/** Called for a privilege that this version of Driftwatch does not recognize. */
 export type OnUnknown = (error: DriftwatchError) => void
 
-function refuse(error: DriftwatchError): never {
+function rejectUnknown(error: DriftwatchError): never {
   throw error
 }
 
 /**
- * The entries of the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten
- * thousand of them, so the common case takes no copy of an item: an item is quoted only where it holds anything special.
- * Throws MALFORMED_RESPONSE for what is no such text, and UNRECOGNIZED_VALUE for a privilege that is newer than this
- * Driftwatch: whoever holds it holds more than can be judged.
+ * Parses the text of an `aclitem[]`: `{owner=arwd/owner,"\"odd role\"=r/owner",=U/owner}`. A large catalog has ten thousand
+ * of them, so only quoted items are copied. Throws MALFORMED_RESPONSE for other text, and UNRECOGNIZED_VALUE for an
+ * unrecognized privilege, whose holder cannot be judged.
  */
 export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
   const entries: AclEntry[] = []
@@ -118,7 +117,7 @@ export function parseAcl(text: string, oidOf: OidOf): AclEntry[] {
   return entries
 }
 
-/** Where the quoted item that begins at `start` ends. */
+/** The end of the quoted item that begins at `start`. */
 function endOfQuoted(text: string, start: number): number {
   let at = start + 1
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
@@ -126,7 +125,7 @@ function endOfQuoted(text: string, start: number): number {
   return at
 }
 
-/** `grantee=rights/grantor`, between two places of a text. */
+/** Parses `grantee=rights/grantor` between two positions of a text. */
 function parseItem(text: string, start: number, end: number, oidOf: OidOf): AclEntry {
   const equals = endOfName(text, start)
   const slash = text.indexOf('/', equals)
@@ -138,7 +137,7 @@ function parseItem(text: string, start: number, end: number, oidOf: OidOf): AclE
   }
 }
 
-/** A name is quoted like an identifier where it holds anything special. */
+/** A name with special characters is quoted like an identifier. */
 function endOfName(text: string, start: number): number {
   if (text[start] !== '"') return text.indexOf('=', start)
   let at = start + 1
@@ -151,15 +150,18 @@ function nameIn(text: string, start: number, end: number): string {
 }
 
 function malformed(): DriftwatchError {
-  return new DriftwatchError('MALFORMED_RESPONSE', 'the database shows privileges in a form that is none of PostgreSQL')
+  return new DriftwatchError(
+    'MALFORMED_RESPONSE',
+    'the catalog has privileges that are not in the format of PostgreSQL',
+  )
 }
 
 function unrecognized(letter: string): DriftwatchError {
-  const message = `the database shows a privilege ${JSON.stringify(letter)}, which this Driftwatch does not know`
+  const message = `the catalog has the privilege ${JSON.stringify(letter)}, which this version of Driftwatch does not recognize`
   return new DriftwatchError('UNRECOGNIZED_VALUE', message)
 }
 
-/** A role that was dropped without its grants shows as its OID. */
+/** A dropped role with remaining grants appears as its OID. */
 function resolve(name: string, oidOf: OidOf): Oid {
   return oidOf(name) ?? (/^\d+$/.test(name) ? Number(name) : -1)
 }
@@ -180,27 +182,27 @@ function compareEntries(one: AclEntry, other: AclEntry): number {
   return one.grantee - other.grantee || one.grantor - other.grantor
 }
 
-/** What an ACL gives to each grantee, by whatever grantors, in the order of the grantees. */
+/** The rights of each grantee from all grantors, sorted by grantee. */
 export function grantsIn(acl: Acl): readonly Pick<AclEntry, 'grantee' | 'rights'>[] {
-  // Most ACLs are so already, and then nothing needs to be made.
+  // Most ACLs have this form already, and are not copied.
   if (acl.every(({ grantee }, at) => at === 0 || (acl[at - 1] as AclEntry).grantee < grantee)) return acl
   const grantees = [...new Set(acl.map(({ grantee }) => grantee))].sort((one, other) => one - other)
   return grantees.map(grantee => ({ grantee, rights: rightsIn(acl, grantee) }))
 }
 
-/** What an ACL gives to a grantee, by whatever grantor. */
+/** The rights of a grantee from all grantors. */
 export function rightsIn(acl: Acl, grantee: Oid): Rights {
   let rights = 0
   for (const entry of acl) if (entry.grantee === grantee) rights |= entry.rights
   return rights
 }
 
-/** The roles whose rights a role has without SET ROLE, itself among them; null for a superuser, who has everything. */
+/** The roles whose rights a role has without SET ROLE, including itself; null for a superuser. */
 export type Inherited = (role: Oid) => ReadonlySet<Oid> | null
 
 /**
- * The entries after a grantor took rights from a grantee (`REVOKE ... CASCADE`): what the grantee granted on by a grant
- * option goes too, unless it has that option in another way: by another grantor, a membership, or as the owner.
+ * The entries after `REVOKE ... CASCADE`. The grants that depend on the grantee's grant option go too, unless it has the option
+ * from another grantor, by a membership, or as the owner.
  */
 export function revokeRights(
   acl: Acl,
@@ -221,7 +223,7 @@ export function revokeRights(
   return after
 }
 
-/** What a role may grant on, in whatever way it has the option. */
+/** The rights that a role can grant to others, from any source. */
 export function heldOptions(acl: Acl, role: Oid, { owner, inherited }: { owner: Oid; inherited: Inherited }): Rights {
   const roles = inherited(role)
   if (roles === null || roles.has(owner)) return withoutOptions(-1)
@@ -237,7 +239,7 @@ export function grantRights(acl: Acl, to: { grantee: Oid; grantor: Oid }, rights
   return acl.map((entry, index) => (index === at ? { ...entry, rights: entry.rights | rights } : entry))
 }
 
-/** The entries after a change of owner: the new one takes the old one's place on both sides. */
+/** The entries after a change of owner: the new owner replaces the old one as grantee and grantor. */
 export function changeOwner(acl: Acl, from: Oid, to: Oid): AclEntry[] {
   let after: AclEntry[] = []
   for (const { grantee, grantor, rights } of acl) {

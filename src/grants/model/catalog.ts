@@ -7,15 +7,14 @@ export type RoleAttribute = (typeof roleAttributes)[number]
 export interface CatalogRole extends Readonly<Record<RoleAttribute, boolean>> {
   readonly oid: Oid
   readonly name: string
-  /** Whether it inherits from what it is a member of, where the membership does not say (before 16). */
+  /** Whether it inherits by its memberships. Used before 16, where memberships have no option for it. */
   readonly inherit: boolean
 }
 
-/** That one role is a member of another, by one grantor. */
+/** A membership by one grantor. */
 export interface Membership {
-  /** The role that is used. */
+  /** The role that the member can use. */
   readonly role: Oid
-  /** Who may use it. */
   readonly member: Oid
   readonly grantor: Oid
   readonly inherit: boolean
@@ -38,29 +37,29 @@ export type RoutineKind = (typeof routineKinds)[keyof typeof routineKinds]
 
 export type ObjectKind = 'database' | 'schema' | RelationKind | RoutineKind
 
-/** Anything that has an owner and an ACL. */
+/** An object with an owner and an ACL. */
 export interface CatalogObject {
   readonly oid: Oid
   readonly kind: ObjectKind
-  /** The schema that holds it; its own name for a schema, empty for a database. */
+  /** Its schema; for a schema its own name, for a database empty. */
   readonly schema: string
   /** For a routine without its arguments. */
   readonly name: string
-  /** The types of a routine's arguments as SQL, without parentheses; null for what is no routine. */
+  /** The argument types of a routine as SQL, without parentheses; null for other objects. */
   readonly args: string | null
   readonly owner: Oid
   readonly acl: Acl
-  /** The ACLs of those columns that have one, by the column's name. */
+  /** The ACLs of columns, by name, for those that have one. */
   readonly columns: ReadonlyMap<string, Acl> | null
-  /** The table that a sequence belongs to, and whose owner it follows. */
+  /** The table that owns a sequence. Both have the same owner. */
   readonly ownedBy: Oid | null
 }
 
 /** An entry of `pg_default_acl`. */
 export interface DefaultAcl {
-  /** Whose new objects it is for. */
+  /** The role whose new objects it applies to. */
   readonly role: Oid
-  /** Null: every schema; then it replaces the built-in default, else it adds to it. */
+  /** Null: all schemas, and the entry replaces the built-in default. Otherwise it adds to the default. */
   readonly schema: string | null
   readonly objects: 'tables' | 'sequences' | 'functions'
   readonly acl: Acl
@@ -68,7 +67,7 @@ export interface DefaultAcl {
 
 export interface GovernedSchema {
   readonly self: CatalogObject
-  /** Relations, sequences and routines, those of extensions left out. */
+  /** Relations, sequences and routines, except those of extensions. */
   readonly objects: readonly CatalogObject[]
 }
 
@@ -76,22 +75,22 @@ export interface GovernedSchema {
 export interface Door {
   readonly object: CatalogObject
   /**
-   * The governed relations that a view reads, or that are below a parent, and with whose rights they are read; empty for a
-   * function, which does not say.
+   * The governed relations that a view reads, or that are children of a parent, and the role whose rights are used. Empty for
+   * a function, where they are unknown.
    */
   readonly reads: readonly { readonly relation: Oid; readonly as: Oid }[]
 }
 
-/** What one look at the catalog of one database saw. */
+/** One observation of the catalog of a database. */
 export interface Catalog {
   /** `server_version_num`: 160014. */
   readonly serverVersion: number
   readonly database: CatalogObject
-  /** Who looked. */
+  /** The role of the connection. */
   readonly currentRole: Oid
   readonly roles: readonly CatalogRole[]
   readonly memberships: readonly Membership[]
-  /** By name: of the schemas that were asked for those that there are. */
+  /** The requested schemas that exist, by name. */
   readonly schemas: ReadonlyMap<string, GovernedSchema>
   readonly defaultAcls: readonly DefaultAcl[]
   readonly doors: readonly Door[]

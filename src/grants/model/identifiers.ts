@@ -2,18 +2,18 @@ import { isPrintable, printable } from '../../printable.ts'
 
 const plain = /^[a-z_][a-z0-9_$]*$/
 
-/** An identifier as SQL takes it, whatever is in it; what a terminal would obey is escaped as PostgreSQL reads it. */
+/** Any identifier quoted for SQL. Control characters are escaped in a form that PostgreSQL understands. */
 export function quoteIdentifier(name: string): string {
   return isPrintable(name) ? inQuotes(name) : `U&${inQuotes(escapeForSql(name))}`
 }
 
-/** The types of a routine's arguments as PostgreSQL writes them, with no identifier in them that a terminal would obey. */
+/** Argument types in the form of PostgreSQL, with control characters in identifiers escaped. */
 export function quoteArguments(args: string): string {
   if (isPrintable(args)) return args
   return args.replaceAll(/"((?:[^"]|"")*)"/g, (_, name: string) => quoteIdentifier(name.replaceAll('""', '"')))
 }
 
-/** An identifier as a person reads it, on one line: quoted only where needed, unprintable characters escaped. */
+/** An identifier for people, on one line: quoted only if needed, unprintable characters escaped. */
 export function showIdentifier(name: string): string {
   return plain.test(name) ? name : printable(inQuotes(name))
 }

@@ -1,20 +1,20 @@
 import type { Oid } from './oid.ts'
 
-/** Which database of which server a connection leads to. */
+/** Identifies the database and the server of a connection. */
 export interface DatabaseIdentity {
   readonly oid: Oid
   readonly name: string
-  /** What `initdb` gave the server, and its copies and replicas have too; null where it may not be read. */
+  /** Created by `initdb`; copies and replicas of the server share it. Null without permission to read it. */
   readonly systemIdentifier: string | null
-  /** When the server was started, in seconds with six digits: no two servers share it. */
+  /** The start time of the server in seconds, with six digits: unique in practice. */
   readonly startedAt: string
   /** Whether it is a replica. */
   readonly isReplica: boolean
 }
 
 /**
- * Whether two connections lead to the same database. Names and OIDs are alike on servers that were set up alike, and a copy
- * of a server has its system identifier too; so it must be one server, or a server and a replica of it.
+ * Whether two connections lead to the same database, on one server or on a server and its replica. Names and OIDs alone can be
+ * equal on different servers, and the system identifier on copies.
  */
 export function isSameDatabase(one: DatabaseIdentity, other: DatabaseIdentity): boolean {
   if (one.oid !== other.oid || one.name !== other.name) return false

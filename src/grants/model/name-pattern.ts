@@ -1,4 +1,4 @@
-/** Whether a pattern is nothing but a name; then the name. `\` takes the meaning from what follows. */
+/** The name that a pattern without wildcards means, else null. `\` escapes the next character. */
 export function literalName(pattern: string): string | null {
   let name = ''
   for (let at = 0; at < pattern.length; at++) {
@@ -10,17 +10,17 @@ export function literalName(pattern: string): string | null {
   return name
 }
 
-/** The pattern that means exactly this name. */
+/** The pattern that matches exactly this name. */
 export function patternOf(name: string): string {
   return name.replace(/[\\*?]/g, '\\$&')
 }
 
-/** One character, or `*` for anything and `?` for any one. */
+/** A character, or a wildcard: `*` for any text, `?` for any character. */
 type Token = { readonly character: string } | '*' | '?'
 
 /**
- * Whether a whole name matches a pattern in which `*` stands for anything and `?` for one character. Takes time in
- * proportion to the two lengths multiplied at most: only the last `*` is ever tried again.
+ * Compiles a pattern that must match the whole name. Takes time proportional to the product of both lengths at most: only the
+ * last `*` is retried.
  */
 export function compilePattern(pattern: string): (name: string) => boolean {
   const tokens = readTokens(pattern)
@@ -36,7 +36,7 @@ function readTokens(pattern: string): Token[] {
 
 function matches(tokens: readonly Token[], name: readonly string[]): boolean {
   let [token, at] = [0, 0]
-  // Where to go on when what follows the last star does not fit: behind the star, one character later each time.
+  // Where to continue after a mismatch: behind the last star, one character later each time.
   let retry: { readonly token: number; readonly at: number } | null = null
   while (at < name.length) {
     const wanted = tokens[token]

@@ -1,8 +1,8 @@
-/** The identity of a thing in PostgreSQL's catalog. */
+/** An object identifier of PostgreSQL. */
 export type Oid = number
 
-/** The grantee that stands for everybody. */
+/** The grantee PUBLIC in an ACL. */
 export const PUBLIC: Oid = 0
 
-/** The superuser that `initdb` made. */
+/** The superuser created by `initdb`. */
 export const bootstrapSuperuser: Oid = 10

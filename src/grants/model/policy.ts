@@ -3,14 +3,14 @@ import { type RoleAttribute, roleAttributes } from './catalog.ts'
 import { showIdentifier } from './identifiers.ts'
 import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
 
-/** What a listed role is: the attributes and rights on the database that are not named are not allowed. */
+/** The attributes and database privileges of a role. Those that are not listed are not allowed. */
 export interface RolePolicy extends Readonly<Partial<Record<RoleAttribute, boolean>>> {
-  /** The whole list of who may use the role. */
+  /** The complete list of roles that may use the role. */
   readonly members?: readonly string[] | undefined
   readonly database?: readonly string[] | undefined
 }
 
-/** Privileges on every object of a kind, or by patterns of their names (`*`, `?`, and `\` before what is meant as it is). */
+/** Privileges on every object of a kind, or by name pattern (wildcards `*` and `?`, escape `\`). */
 export type PrivilegesByName = readonly string[] | { readonly [pattern: string]: readonly string[] }
 
 export interface GrantsOnSchema {
@@ -27,32 +27,32 @@ export interface DefaultGrants {
 }
 
 export interface SchemaPolicy {
-  /** Of the schema and of every object in it; left out, ownership is not judged. */
+  /** The owner of the schema and all objects in it. If omitted, ownership is not judged. */
   readonly owner?: string | undefined
   /** The relations that must exist. */
   readonly relations?: readonly string[] | undefined
   /** By role, or `PUBLIC`. */
   readonly grants?: { readonly [role: string]: GrantsOnSchema } | undefined
-  /** By role, or `PUBLIC`: what it gets on the objects that the owner is yet to make. */
+  /** By role, or `PUBLIC`: the privileges on objects that the owner will create. */
   readonly defaults?: { readonly [role: string]: DefaultGrants } | undefined
 }
 
-/** Who may do what in one database. Exact on the schemas and roles that it names. */
+/** The privileges in one database. Exact for the schemas and roles that it lists. */
 export interface GrantsPolicy {
   readonly roles?: { readonly [role: string]: RolePolicy } | undefined
   readonly trustedRoles?: readonly string[] | undefined
   readonly schemas?: { readonly [schema: string]: SchemaPolicy } | undefined
 }
 
-/** Something wrong with a policy, and where: `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
+/** An error in a policy with its path, such as `schemas.runtime.grants.oa_runtime_rw.tables[1]`. */
 export interface PolicyProblem {
   readonly path: readonly (string | number)[]
-  /** Whether it is about the name at the end of the path rather than about what stands there. */
+  /** Whether it concerns the key or the value at the path. */
   readonly at: 'key' | 'value'
   readonly message: string
 }
 
-/** Whether a name in a policy stands for everybody; PostgreSQL lets no role be called `public`. */
+/** Whether a name in a policy means PUBLIC. PostgreSQL does not allow a role named `public`. */
 export function isPublic(name: string): boolean {
   return name === 'PUBLIC' || name === 'public'
 }
@@ -60,8 +60,8 @@ export function isPublic(name: string): boolean {
 type Path = readonly (string | number)[]
 type Report = (path: Path, at: PolicyProblem['at'], message: string) => void
 
-/** Everything in a policy that makes no sense whatever the database looks like. */
-export function policyProblems(policy: GrantsPolicy): PolicyProblem[] {
+/** Finds the errors in a policy that do not depend on the database. */
+export function findPolicyProblems(policy: GrantsPolicy): PolicyProblem[] {
   const problems: PolicyProblem[] = []
   const report: Report = (path, at, message) => problems.push({ path, at, message })
   for (const [name, role] of Object.entries(policy.roles ?? {})) checkRole(name, role, policy, report)
@@ -75,15 +75,15 @@ function checkRole(name: string, role: RolePolicy, policy: GrantsPolicy, report:
   const path = ['roles', name]
   const shown = showIdentifier(name)
   checkRoleName(name, path, 'key', report)
-  if (name.startsWith('pg_')) report(path, 'key', `${shown} is PostgreSQL's own role and cannot be governed`)
+  if (name.startsWith('pg_')) report(path, 'key', `${shown} is a predefined role of PostgreSQL and cannot be listed`)
   if (policy.trustedRoles?.includes(name))
-    report(path, 'key', `role ${shown} is also in trustedRoles: it can be only one of them`)
+    report(path, 'key', `role ${shown} is also in trustedRoles: list it in only one of them`)
   checkNames(role.members ?? [], [...path, 'members'], report)
   if (role.members?.includes(name)) report([...path, 'members'], 'value', `role ${shown} cannot be a member of itself`)
   checkWords('database', role.database ?? [], [...path, 'database'], report)
 }
 
-/** PostgreSQL has no circles of memberships, so a policy with one could never be met. Each is told of once, where it closes. */
+/** PostgreSQL does not allow circular memberships. Each circle is reported once, where it closes. */
 function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Report): void {
   const done = new Set<string>()
   const visit = (role: string, above: readonly string[]) => {
@@ -92,7 +92,7 @@ function checkCircles(roles: Readonly<Record<string, RolePolicy>>, report: Repor
     for (const [index, member] of membersOf(role, roles).entries()) {
       if (member === role) continue
       if (way.includes(member))
-        report(['roles', role, 'members', index], 'value', circle(way.slice(way.indexOf(member))))
+        report(['roles', role, 'members', index], 'value', describeCircle(way.slice(way.indexOf(member))))
       else visit(member, way)
     }
     done.add(role)
@@ -104,19 +104,19 @@ function membersOf(role: string, roles: Readonly<Record<string, RolePolicy>>): r
   return (Object.hasOwn(roles, role) ? roles[role]?.members : undefined) ?? []
 }
 
-/** `way`: each role is followed by a member of it, and the last one by the first. */
-function circle(way: readonly string[]): string {
+/** In `way`, each role is followed by one of its members, and the last by the first. */
+function describeCircle(way: readonly string[]): string {
   const [first = '', ...others] = way.map(showIdentifier)
   const [nearest, ...further] = [...others.toReversed(), first]
   const rest = further.map((role, index) => `, ${index === 0 ? nearest : further[index - 1]} of ${role}`).join('')
-  return `membership goes in a circle: ${first} is a member of ${nearest}${rest}`
+  return `circular membership: ${first} is a member of ${nearest}${rest}`
 }
 
 function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, report: Report): void {
   const path = ['schemas', name]
   checkName(name, path, 'key', 'schema', report)
   if (/^pg_|^information_schema$/.test(name))
-    report(path, 'key', `${showIdentifier(name)} is PostgreSQL's own schema and cannot be governed`)
+    report(path, 'key', `${showIdentifier(name)} is a system schema of PostgreSQL and cannot be listed`)
   checkOwner(schema, path, report)
   for (const [index, relation] of (schema.relations ?? []).entries())
     checkName(relation, [...path, 'relations', index], 'value', 'relation', report)
@@ -136,7 +136,7 @@ function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, r
 function checkOwner({ owner, defaults }: SchemaPolicy, path: Path, report: Report): void {
   if (owner === undefined) {
     if (Object.keys(defaults ?? {}).length > 0)
-      report([...path, 'defaults'], 'key', 'defaults are for what the owner creates: say who is the `owner`')
+      report([...path, 'defaults'], 'key', '`defaults` apply to objects that the owner creates: set `owner`')
     return
   }
   if (isPublic(owner)) report([...path, 'owner'], 'value', 'PUBLIC cannot own anything')
@@ -147,7 +147,7 @@ function checkGrantee(name: string, path: Path, policy: GrantsPolicy, report: Re
   if (isPublic(name) || Object.hasOwn(policy.roles ?? {}, name)) return
   const shown = showIdentifier(name)
   const isTrusted = policy.trustedRoles?.includes(name)
-  const problem = isTrusted ? 'is trusted: what it holds is not judged' : 'is not listed in roles'
+  const problem = isTrusted ? 'is in trustedRoles: its privileges are not checked' : 'is not listed in roles'
   report(path, 'key', `role ${shown} ${problem}`)
 }
 
@@ -166,7 +166,7 @@ function checkWords(kind: ObjectClass, words: readonly string[], path: Path, rep
   for (const [index, word] of words.entries()) {
     if (isPrivilegeOf(kind, word)) continue
     const known = (privilegeWords as readonly string[]).includes(word)
-    const problem = known ? `there is no ${word} on ${nounOf[kind]}` : `${printable(word)} is no privilege`
+    const problem = known ? `${word} does not apply to ${nounOf[kind]}` : `${printable(word)} is not a privilege`
     report([...path, index], 'value', `${problem}: use ${privilegesOf[kind].join(', ')}`)
   }
 }
@@ -182,27 +182,27 @@ const nounOf: Readonly<Record<ObjectClass, string>> = {
 function checkNames(names: readonly string[], path: Path, report: Report): void {
   for (const [index, name] of names.entries()) {
     checkRoleName(name, [...path, index], 'value', report)
-    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is named twice`)
+    if (names.indexOf(name) !== index) report([...path, index], 'value', `role ${showIdentifier(name)} is listed twice`)
   }
 }
 
 function checkRoleName(name: string, path: Path, at: PolicyProblem['at'], report: Report): void {
-  if (isPublic(name)) report(path, at, 'PUBLIC is everybody and no role: name it in grants only')
+  if (isPublic(name)) report(path, at, 'PUBLIC is not a role: use it only in `grants` and `defaults`')
   else checkName(name, path, at, 'role', report)
 }
 
 function checkName(name: string, path: Path, at: PolicyProblem['at'], what: string, report: Report): void {
   if (name === '') report(path, at, `the name of a ${what} must not be empty`)
-  if (name.includes('\0')) report(path, at, `the name of a ${what} must not hold a NUL`)
+  if (name.includes('\0')) report(path, at, `the name of a ${what} must not contain a NUL`)
   if (Buffer.byteLength(name) > 63)
-    report(path, at, `the name of a ${what} has more than the 63 bytes that PostgreSQL keeps`)
+    report(path, at, `the name of a ${what} is longer than 63 bytes, the limit of PostgreSQL`)
 }
 
 export function isList(privileges: PrivilegesByName): privileges is readonly string[] {
   return Array.isArray(privileges)
 }
 
-/** The attributes that a listed role must have, those that are not said among them. */
+/** The attributes that a listed role must have. Those that are not set are false. */
 export function attributesOf(role: RolePolicy): Record<RoleAttribute, boolean> {
   const entries = roleAttributes.map(attribute => [attribute, role[attribute] ?? false] as const)
   return Object.fromEntries(entries) as Record<RoleAttribute, boolean>

@@ -1,4 +1,4 @@
-/** PostgreSQL's words for privileges. The place in this list is the bit in a mask of rights. */
+/** The privileges of PostgreSQL. The position in this list is the bit in `Rights`. */
 export const privilegeWords = [
   'SELECT',
   'INSERT',
@@ -16,11 +16,11 @@ export const privilegeWords = [
 ] as const
 export type PrivilegeWord = (typeof privilegeWords)[number]
 
-/** What a policy speaks of. */
+/** The classes of objects in a policy. */
 export const objectClasses = ['database', 'schema', 'tables', 'sequences', 'functions'] as const
 export type ObjectClass = (typeof objectClasses)[number]
 
-/** The privileges that there are on each class of objects, in the newest version of the server. */
+/** The privileges on each class of objects, in the newest PostgreSQL. */
 export const privilegesOf = {
   database: ['CREATE', 'CONNECT', 'TEMPORARY'],
   schema: ['USAGE', 'CREATE'],
@@ -29,15 +29,12 @@ export const privilegesOf = {
   functions: ['EXECUTE'],
 } as const satisfies Record<ObjectClass, readonly PrivilegeWord[]>
 
-/**
- * A set of privileges, one bit each, in the order of the words; the same bits shifted by `optionShift` are the right to
- * grant them on.
- */
+/** A set of privileges, one bit each. The bits shifted by `optionShift` are the grant options. */
 export type Rights = number
 
 export const optionShift = privilegeWords.length
 
-/** What the letters of PostgreSQL's ACLs stand for. */
+/** The letters of privileges in ACLs. */
 const letters: Readonly<Record<string, PrivilegeWord>> = {
   r: 'SELECT',
   a: 'INSERT',
@@ -58,14 +55,16 @@ export function rightOf(word: PrivilegeWord): Rights {
   return 1 << privilegeWords.indexOf(word)
 }
 
-const bitOfLetter = new Map(Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]))
+const bitOfLetter: ReadonlyMap<string, Rights> = new Map(
+  Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]),
+)
 
-/** The bit of a letter in an ACL; undefined for one that is newer than this list. */
+/** The bit of a letter in an ACL; undefined for an unknown letter. */
 export function rightOfLetter(letter: string): Rights | undefined {
   return bitOfLetter.get(letter)
 }
 
-/** The set that the words name; a word that is no privilege adds nothing. */
+/** The set of the given privileges. Unknown words are ignored. */
 export function rightsOf(words: Iterable<string>): Rights {
   let rights = 0
   for (const word of words) {
@@ -79,7 +78,7 @@ export const withOptions = (rights: Rights): Rights => rights | (rights << optio
 export const optionsOf = (rights: Rights): Rights => rights >> optionShift
 export const withoutOptions = (rights: Rights): Rights => rights & ((1 << optionShift) - 1)
 
-/** The words of a set, options left aside. */
+/** The privileges in a set, without the grant options. */
 export function wordsOf(rights: Rights): PrivilegeWord[] {
   return privilegeWords.filter((_, bit) => (rights & (1 << bit)) !== 0)
 }
@@ -101,7 +100,7 @@ export function describeRights(rights: Rights): string {
     .join(', ')
 }
 
-/** Everything that there is to hold on a class of objects, in a version of the server (as `server_version_num`). */
+/** All rights on a class of objects in a version of the server (`server_version_num`). */
 export function everyRight(objects: ObjectClass, serverVersion: number): Rights {
   const all = rightsOf(privilegesOf[objects])
   return serverVersion >= 170000 ? all : all & ~rightOf('MAINTAIN')

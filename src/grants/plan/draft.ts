@@ -5,9 +5,9 @@ import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, GovernedSchema, M
 import type { Oid } from '../model/oid.ts'
 import { everyRight } from '../model/privileges.ts'
 
-/** A catalog that a plan changes as its statements will change the database. */
+/** A catalog that a plan changes in the same way as its statements will change the database. */
 export interface Draft {
-  /** The whole of it, as it is by now: for a comparison. What is asked for one thing at a time has a word of its own here. */
+  /** A copy of the current state for a comparison. The other members are cheaper for a single object. */
   catalog(): Catalog
   readonly memberships: readonly Membership[]
   role(oid: Oid): CatalogRole | undefined
@@ -15,13 +15,13 @@ export interface Draft {
   database(): CatalogObject
   schema(name: string): CatalogObject | undefined
   object(like: CatalogObject): CatalogObject
-  /** The table that a sequence belongs to. */
+  /** The table that owns a sequence. */
   tableOf(sequence: CatalogObject): CatalogObject | undefined
   defaultAcl(like: Omit<DefaultAcl, 'acl'>): DefaultAcl
   readonly inherited: Inherited
   setAcl(object: CatalogObject, entries: readonly AclEntry[]): void
   setColumnAcl(object: CatalogObject, column: string, entries: readonly AclEntry[]): void
-  /** Sequences that belong to a table follow it. */
+  /** Also changes the sequences that belong to a table. */
   setOwner(object: CatalogObject, owner: Oid): void
   addRole(role: Omit<CatalogRole, 'oid'>): CatalogRole
   setRole(role: CatalogRole): void
@@ -30,7 +30,7 @@ export interface Draft {
   setDefaultAcl(entry: DefaultAcl): void
 }
 
-/** OIDs of routines are numbered apart from those of relations and schemas. */
+/** Routines have an OID sequence of their own. */
 const keyOf = ({ kind, oid }: CatalogObject): string => `${classOf(kind)} ${oid}`
 
 export function createDraft(start: Catalog): Draft {
@@ -38,8 +38,8 @@ export function createDraft(start: Catalog): Draft {
   const changed = new Map<string, CatalogObject>()
   const roles = new Map(start.roles.map(role => [role.oid, role]))
   const schemas = new Map(start.schemas)
-  const reached = new Map<Oid, ReadonlySet<Oid>>()
-  const family = indexFamilies(start)
+  const inheritedBy = new Map<Oid, ReadonlySet<Oid>>()
+  const index = indexOwnedSequences(start)
   let { memberships, defaultAcls } = start
   let nextOid = -2
   const current = (object: CatalogObject): CatalogObject => changed.get(keyOf(object)) ?? object
@@ -51,7 +51,7 @@ export function createDraft(start: Catalog): Draft {
       memberships,
       defaultAcls,
       database: current(start.database),
-      schemas: new Map([...schemas].map(([name, schema]) => [name, renew(schema, current)])),
+      schemas: new Map([...schemas].map(([name, schema]) => [name, applyChanges(schema, current)])),
       doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
     }),
     get memberships() {
@@ -65,14 +65,14 @@ export function createDraft(start: Catalog): Draft {
       return known && current(known)
     },
     object: current,
-    tableOf: ({ ownedBy }) => (ownedBy === null ? undefined : family.tables.get(ownedBy)),
+    tableOf: ({ ownedBy }) => (ownedBy === null ? undefined : index.tables.get(ownedBy)),
     defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
     inherited(role) {
       if (roles.get(role)?.superuser) return null
       const known =
-        reached.get(role) ??
+        inheritedBy.get(role) ??
         closureOf(role, [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })])
-      reached.set(role, known)
+      inheritedBy.set(role, known)
       return known
     },
     setAcl: (object, entries) => put({ ...current(object), acl: pool.intern(entries) }),
@@ -81,19 +81,19 @@ export function createDraft(start: Catalog): Draft {
       put({ ...now, columns: new Map(now.columns).set(column, pool.intern(entries)) })
     },
     setOwner(object, owner) {
-      put(owned(current(object), owner, pool))
-      if (object.kind === 'database') reached.clear()
+      put(changeOwnerOf(current(object), owner, pool))
+      if (object.kind === 'database') inheritedBy.clear()
       if (classOf(object.kind) !== 'tables') return
-      for (const other of family.sequences.get(object.oid) ?? []) put(owned(current(other), owner, pool))
+      for (const other of index.sequences.get(object.oid) ?? []) put(changeOwnerOf(current(other), owner, pool))
     },
     addRole(role) {
-      const made = { ...role, oid: nextOid-- }
-      roles.set(made.oid, made)
-      return made
+      const created = { ...role, oid: nextOid-- }
+      roles.set(created.oid, created)
+      return created
     },
     setRole: role => roles.set(role.oid, role),
     setMemberships(next) {
-      reached.clear()
+      inheritedBy.clear()
       memberships = next
     },
     addSchema(name, owner) {
@@ -110,8 +110,8 @@ export function createDraft(start: Catalog): Draft {
   }
 }
 
-/** Sequences by the table that they belong to, and those tables. */
-function indexFamilies({ schemas }: Catalog) {
+/** The sequences by the table that owns them, and these tables. */
+function indexOwnedSequences({ schemas }: Catalog) {
   const objects = [...schemas.values()].flatMap(schema => schema.objects)
   const sequences = Map.groupBy(
     objects.filter(({ ownedBy }) => ownedBy !== null),
@@ -133,11 +133,14 @@ function isSameEntry(one: DefaultAcl, other: Omit<DefaultAcl, 'acl'>): boolean {
   return one.role === other.role && one.schema === other.schema && one.objects === other.objects
 }
 
-function renew({ self, objects }: GovernedSchema, current: (object: CatalogObject) => CatalogObject): GovernedSchema {
+function applyChanges(
+  { self, objects }: GovernedSchema,
+  current: (object: CatalogObject) => CatalogObject,
+): GovernedSchema {
   return { self: current(self), objects: objects.map(current) }
 }
 
-function owned(object: CatalogObject, owner: Oid, pool: AclPool): CatalogObject {
+function changeOwnerOf(object: CatalogObject, owner: Oid, pool: AclPool): CatalogObject {
   const inherit = (acl: Acl) => pool.intern(changeOwner(acl, object.owner, owner))
   const columns = object.columns && new Map([...object.columns].map(([name, acl]) => [name, inherit(acl)]))
   return { ...object, owner, acl: inherit(object.acl), columns }

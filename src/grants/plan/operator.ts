@@ -4,49 +4,46 @@ import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { type Rights, rightOf } from '../model/privileges.ts'
 import type { Draft } from './draft.ts'
 
-/** Who will run a plan: a superuser, or a managed server's admin that has to take the roles that it acts as. */
+/** The role that runs a plan: a superuser, or the admin of a managed server, which joins the roles that it acts as. */
 export interface Operator {
   readonly isSuperuser: boolean
   /**
-   * Why statements that need the rights of these roles, each as if by itself, cannot be run; null when they can. What
-   * has to be taken for them is taken.
+   * The reason why the operator cannot run statements that need the rights of each of these roles; null if it can. Adds the
+   * temporary memberships that it needs for them.
    */
   actAs(roles: readonly Oid[]): string | null
-  /** Why a role's attribute cannot be changed. */
+  /** These return the reason why something is not possible, or null. */
   alterRole(role: CatalogRole, attribute: RoleAttribute): string | null
   createRole(attributes: readonly RoleAttribute[]): string | null
-  /** Why a role cannot be given to, or taken from, members. */
   manageMembers(role: Oid): string | null
   createInDatabase(): string | null
-  /** Why the database cannot get another owner, whoever that is. */
   moveDatabase(): string | null
-  /** Why the objects of a schema cannot be named. */
+  /** Referring to the objects of a schema. */
   useSchema(name: string): string | null
-  /** Why an object of a schema cannot be given to a role: that needs its own CREATE there, except from a superuser. */
-  giveTo(role: Oid, schema: string): string | null
-  /** The memberships that were taken and are to be given back. */
+  /** Making a role the owner of an object in a schema, for which it needs CREATE there unless the operator is a superuser. */
+  transferTo(role: Oid, schema: string): string | null
+  /** The memberships to end after the plan. */
   readonly temporaryMemberships: readonly TemporaryMembership[]
-  /** Notes that the runner made the role, and thereby administers it (16 and later). */
-  madeRole(role: Oid): Membership | null
+  /** The membership that the operator gets in a role that it creates (16 and later). */
+  membershipOfCreator(role: Oid): Membership | null
 }
 
 export interface TemporaryMembership {
   readonly role: Oid
-  /** What the runner had by its own grant before; null: nothing. */
+  /** The membership that the operator had granted to itself before, or null. */
   readonly before: Membership | null
 }
 
-interface RunnerInput {
-  /** The state of things by now. */
+interface OperatorInput {
+  /** The state after the statements so far. */
   readonly draft: Draft
   readonly role: Oid
   /** 16 and later. */
   readonly isModern: boolean
   /** Called before the first statement that needs it. */
-  readonly onTake: (taken: TemporaryMembership) => void
+  readonly onTemporaryMembership: (membership: TemporaryMembership) => void
 }
 
-/** Roles as numbers do not read well, so reasons name them by this. */
 type NameOf = (role: Oid) => string
 
 export function superuserOperator(): Operator {
@@ -60,44 +57,44 @@ export function superuserOperator(): Operator {
     createInDatabase: can,
     moveDatabase: can,
     useSchema: can,
-    giveTo: can,
+    transferTo: can,
     temporaryMemberships: [],
-    madeRole: () => null,
+    membershipOfCreator: () => null,
   }
 }
 
-export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
+export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
   const { draft, isModern } = input
   const self = draft.role(input.role)
   if (self?.superuser) return superuserOperator()
-  const taken: TemporaryMembership[] = []
+  const temporary: TemporaryMembership[] = []
   const who = self ? nameOf(self.oid) : 'the operator'
-  const memberships = () => [...draft.memberships, ...taken.map(({ role }) => asMember(role, input.role))]
+  const memberships = () => [...draft.memberships, ...temporary.map(({ role }) => asMember(role, input.role))]
   const inherited = () => closure(input.role, memberships(), edge => edge.inherit)
   const administers = (role: Oid) => {
     const through = inherited()
     return memberships().some(edge => edge.role === role && edge.admin && through.has(edge.member))
   }
   const manageMembers = (role: Oid): string | null => {
-    if (draft.role(role)?.superuser) return `only a superuser manages the members of superuser ${nameOf(role)}`
+    if (draft.role(role)?.superuser) return `only a superuser can manage the members of superuser ${nameOf(role)}`
     if (administers(role) || (!isModern && self?.createRole)) return null
     return isModern ? `${who} has no ADMIN option on ${nameOf(role)}` : `${who} has no CREATEROLE`
   }
-  const take = (role: Oid): string | null => {
+  const join = (role: Oid): string | null => {
     const problem = manageMembers(role)
-    if (problem) return `it needs the rights of ${nameOf(role)}, and ${problem}`
+    if (problem) return `it needs the privileges of ${nameOf(role)}, but ${problem}`
     if (!isModern && !self?.inherit) return `${who} is NOINHERIT and cannot act as ${nameOf(role)}`
-    if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is itself a member of ${who}`
+    if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
     const own = draft.memberships.find(edge => isOwn(edge, role, input.role))
-    const step = { role, before: own ?? null }
-    taken.push(step)
-    input.onTake(step)
+    const membership = { role, before: own ?? null }
+    temporary.push(membership)
+    input.onTemporaryMembership(membership)
     return null
   }
   const actAs = (roles: readonly Oid[]): string | null => {
     for (const role of roles) {
       const can = inherited().has(role) && closure(input.role, memberships(), edge => edge.set).has(role)
-      const problem = can ? null : take(role)
+      const problem = can ? null : join(role)
       if (problem) return problem
     }
     return null
@@ -108,14 +105,14 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
   }
   return {
     isSuperuser: false,
-    temporaryMemberships: taken,
+    temporaryMemberships: temporary,
     manageMembers,
     actAs,
     useSchema(name) {
       const schema = draft.schema(name)
       return !schema || holds(schema, rightOf('USAGE')) ? null : actAs([schema.owner])
     },
-    giveTo(role, name) {
+    transferTo(role, name) {
       const problem = actAs([role])
       const schema = draft.schema(name)
       if (problem || !schema || holds(schema, rightOf('CREATE'), draft.inherited(role))) return problem
@@ -123,7 +120,7 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
     },
     alterRole(role, attribute) {
       if (role.superuser || attribute === 'superuser')
-        return `only a superuser changes ${attribute} of ${nameOf(role.oid)}`
+        return `only a superuser can change ${attribute} of ${nameOf(role.oid)}`
       if (!self?.createRole) return `${who} has no CREATEROLE`
       if (isModern && !administers(role.oid)) return `${who} has no ADMIN option on ${nameOf(role.oid)}`
       return lacksAttribute(self, attribute, isModern, who)
@@ -140,19 +137,19 @@ export function createOperator(input: RunnerInput, nameOf: NameOf): Operator {
       return can ? null : `${who} has no CREATE on the database`
     },
     moveDatabase: () => (self?.createDb ? null : `${who} has no CREATEDB`),
-    madeRole(role) {
+    membershipOfCreator(role) {
       if (!isModern) return null
       return { role, member: input.role, grantor: bootstrapSuperuser, inherit: false, set: false, admin: true }
     },
   }
 }
 
-/** From 16 on one gives only what one has; before, replication and bypassing row security are a superuser's to give. */
+/** From 16 on, one can only give attributes that one has. Before, only a superuser can give REPLICATION and BYPASSRLS. */
 function lacksAttribute(self: CatalogRole, attribute: RoleAttribute, isModern: boolean, who: string): string | null {
-  if (attribute === 'superuser') return 'only a superuser makes superusers'
+  if (attribute === 'superuser') return 'only a superuser can create superusers'
   if (attribute === 'login' || attribute === 'createRole') return null
-  if (isModern) return self[attribute] ? null : `${who} has no ${attribute} itself`
-  return attribute === 'createDb' ? null : `only a superuser changes ${attribute}`
+  if (isModern) return self[attribute] ? null : `${who} does not have ${attribute} itself`
+  return attribute === 'createDb' ? null : `only a superuser can change ${attribute}`
 }
 
 function asMember(role: Oid, member: Oid): Membership {

@@ -11,27 +11,27 @@ import { createOperator, superuserOperator, type TemporaryMembership } from './o
 import { createPrivilegePlanner } from './privilege-steps.ts'
 import { remediate } from './remediate.ts'
 
-/** Statements that follow from one reason. */
+/** Statements with a common reason. */
 export interface PlanStep {
-  /** Why, on one line. */
+  /** The reason, on one line. */
   readonly comment: string
   /** Without their semicolons. */
   readonly statements: readonly string[]
 }
 
-/** What makes a database what its policy says. */
+/** The statements that make a database match its policy. */
 export interface GrantsPlan {
-  /** In the order in which they must run, in one transaction. Nothing when the database is in sync. */
+  /** To run in this order in one transaction. Empty if the database is in sync. */
   readonly steps: readonly PlanStep[]
-  /** What whoever runs it cannot do, or nobody can, and why: one line each. */
+  /** What the operator cannot do, with the reason: one line each. */
   readonly impossible: readonly string[]
-  /** What will differ from the policy once it has run, one line each: nothing where nothing is impossible. */
+  /** The differences that remain after the plan, one line each. Empty if nothing is impossible. */
   readonly left: readonly string[]
 }
 
 /**
- * Works the statements out on a draft of the catalog, comparing it with the policy again after each round, so that what
- * rested on a right that has to go is granted anew. `operatorRole` is who will run it; null: some superuser.
+ * Plans the statements on a draft of the catalog, and compares it with the policy after each round: revoking one right can
+ * make another grant necessary. `operatorRole` runs the plan; null: a superuser.
  */
 export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole: Oid | null): GrantsPlan {
   const draft = createDraft(catalog)
@@ -40,18 +40,18 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole:
   const isModern = catalog.serverVersion >= 160000
   const nameOf = (role: Oid) => draft.role(role)?.name ?? String(role)
   const show = (role: Oid) => showIdentifier(nameOf(role))
-  const take = (taken: TemporaryMembership) => steps.push(takeStep(taken, { nameOf, isModern }))
+  const join = (membership: TemporaryMembership) => steps.push(startMembership(membership, { nameOf, isModern }))
   const operator =
     operatorRole === null
       ? superuserOperator()
-      : createOperator({ draft, role: operatorRole, isModern, onTake: take }, show)
+      : createOperator({ draft, role: operatorRole, isModern, onTemporaryMembership: join }, show)
   const refused = new Set<string>()
-  const settleOne = (found: Discrepancy, comparison: GrantsComparison): boolean => {
+  const remediateOne = (found: Discrepancy, comparison: GrantsComparison): boolean => {
     const line = describeInLine(describeDiscrepancy(found, comparison.context))
     const privileges = createPrivilegePlanner({
       draft,
       isJudged: role => comparison.context.policy.isJudged(role),
-      mayGiveTo: (role, schema) => operator.giveTo(role, schema) === null,
+      canTransferTo: (role, schema) => operator.transferTo(role, schema) === null,
     })
     const before = steps.length
     const reason = remediate(found, {
@@ -65,20 +65,20 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole:
     return steps.length > before
   }
   const isRefused = (found: Discrepancy) => refused.has(identityOf(found))
-  const { discrepancies, context } = settleAll(() => compareGrants(policy, draft.catalog()), settleOne, isRefused)
+  const { discrepancies, context } = remediateAll(() => compareGrants(policy, draft.catalog()), remediateOne, isRefused)
   const lineOf = (found: Discrepancy) => describeInLine(describeDiscrepancy(found, context))
   for (const found of discrepancies.filter(one => !isRefused(one)))
-    impossible.push(`${lineOf(found)}: no statement is known that mends it`)
-  const giveBack = operator.temporaryMemberships.toReversed().map(taken => giveBackStep(taken, nameOf))
-  return { steps: [...steps, ...giveBack], impossible, left: discrepancies.map(lineOf) }
+    impossible.push(`${lineOf(found)}: no statement fixes it`)
+  const ending = operator.temporaryMemberships.toReversed().map(membership => endMembership(membership, nameOf))
+  return { steps: [...steps, ...ending], impossible, left: discrepancies.map(lineOf) }
 }
 
-const roundsAtMost = 100
+const maxRounds = 100
 
-/** Settles the discrepancies of the lowest rank that can be settled, compares again, and so on. Returns what it came to. */
-function settleAll(
+/** Repeats: remediate the discrepancies of the lowest possible rank, then compare again. Returns the last comparison. */
+function remediateAll(
   compare: () => GrantsComparison,
-  settleOne: (found: Discrepancy, comparison: GrantsComparison) => boolean,
+  remediateOne: (found: Discrepancy, comparison: GrantsComparison) => boolean,
   isRefused: (found: Discrepancy) => boolean,
 ): GrantsComparison {
   for (let round = 0; ; round++) {
@@ -86,15 +86,17 @@ function settleAll(
     const open = comparison.discrepancies.filter(found => !isRefused(found))
     const byRank = Map.groupBy(open, rankOf)
     const ranks = [...byRank.keys()].sort((one, other) => one - other)
-    // Not `some` over the discrepancies: all of one rank are settled before the next comparison.
-    const moved = ranks.some(rank => (byRank.get(rank) ?? []).filter(found => settleOne(found, comparison)).length > 0)
-    if (!moved || round >= roundsAtMost) return comparison
+    // Not `some` over the discrepancies: all of one rank are remediated before the next comparison.
+    const moved = ranks.some(
+      rank => (byRank.get(rank) ?? []).filter(found => remediateOne(found, comparison)).length > 0,
+    )
+    if (!moved || round >= maxRounds) return comparison
   }
 }
 
 /**
- * Roles before what they hold, ownership before rights, what has to go before what is missing; and a schema before what is
- * in it, since who may not use the schema cannot name its objects.
+ * Roles before their rights, ownership before rights, unexpected before missing, and a schema before its objects, because
+ * referring to them needs USAGE on the schema.
  */
 function rankOf(found: Discrepancy): number {
   switch (found.type) {
@@ -105,7 +107,7 @@ function rankOf(found: Discrepancy): number {
     case 'member-unexpected':
     case 'member-admin':
       return 2
-    // Whoever is a member of one loses nothing but that, once it is bound.
+    // Members of an unbounded role come after the role itself: limiting it may be enough.
     case 'unbounded':
       return found.route.path.length === 0 ? 3 : 4
     case 'schema-missing':
@@ -121,33 +123,33 @@ function rankOf(found: Discrepancy): number {
   }
 }
 
-/** The same discrepancy in a later comparison has the same identity, whatever objects it still is about. */
+/** Identifies a discrepancy across comparisons, whatever objects it still concerns. */
 function identityOf(found: Discrepancy): string {
   const { targets, ...rest } = { targets: null, ...found }
   return JSON.stringify(rest)
 }
 
-function takeStep(
+function startMembership(
   { role }: TemporaryMembership,
   { nameOf, isModern }: { nameOf: (role: Oid) => string; isModern: boolean },
 ): PlanStep {
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   return {
-    comment: `take what follows of the rights of ${showIdentifier(nameOf(role))}; given back at the end`,
+    comment: `temporary membership in ${showIdentifier(nameOf(role))}, ended below`,
     statements: [`GRANT ${quoteIdentifier(nameOf(role))} TO CURRENT_USER${options}`],
   }
 }
 
-function giveBackStep({ role, before }: TemporaryMembership, nameOf: (role: Oid) => string): PlanStep {
+function endMembership({ role, before }: TemporaryMembership, nameOf: (role: Oid) => string): PlanStep {
   const name = quoteIdentifier(nameOf(role))
-  const comment = `give ${showIdentifier(nameOf(role))} back`
+  const comment = `end of the temporary membership in ${showIdentifier(nameOf(role))}`
   if (!before) return { comment, statements: [`REVOKE ${name} FROM CURRENT_USER`] }
   const { inherit, set } = before
   const word = (value: boolean) => (value ? 'TRUE' : 'FALSE')
   return { comment, statements: [`GRANT ${name} TO CURRENT_USER WITH INHERIT ${word(inherit)}, SET ${word(set)}`] }
 }
 
-/** The plan as a script that psql runs in one transaction; empty when there is nothing to do. */
+/** The plan as a script for psql, in one transaction; empty if there is nothing to do. */
 export function renderPlan({ steps, impossible }: GrantsPlan): string {
   const cannot = impossible.map(reason => `-- cannot be done: ${printable(reason)}\n`).join('')
   if (steps.length === 0) return cannot

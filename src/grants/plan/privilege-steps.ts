@@ -7,27 +7,27 @@ import { optionShift, optionsOf, type Rights, withOptions, withoutOptions, words
 import type { Draft } from './draft.ts'
 import { alterWord, grantWord, objectName, privilegeList } from './statements.ts'
 
-/** One GRANT or REVOKE on one object, as its owner, or a change of its owner. */
+/** A GRANT or REVOKE on one object, run as its owner, or a change of owner. */
 export interface PrivilegeStep {
   readonly verb: 'GRANT' | 'REVOKE' | 'OWNER TO'
   readonly rights: Rights
-  /** Of the grant option alone, or together with it. */
+  /** Only the grant option, or the privilege with or without it. */
   readonly option: 'only' | 'with' | 'without'
-  /** The new owner, where it is one. */
+  /** For a change of owner, the new owner. */
   readonly grantee: Oid
   readonly cascade: boolean
   readonly object: CatalogObject
   readonly columns: readonly string[] | null
 }
 
-/** The ACL that the steps are about: the object's, or a column's. */
+/** Identifies an ACL: that of the object, or of a column. */
 interface Place {
   readonly object: CatalogObject
   readonly column: string | null
 }
 
 export interface PrivilegePlanner {
-  /** Takes rights from a grantee, by whomever they were granted; what trusted roles lose by that they get back. */
+  /** Revokes rights from a grantee, whoever granted them. Trusted roles get back what they lose by that. */
   revoke(object: CatalogObject, grantee: Oid, rights: Rights, columns: readonly string[] | null): PrivilegeStep[]
   grant(object: CatalogObject, grantee: Oid, rights: Rights): PrivilegeStep[]
 }
@@ -35,8 +35,8 @@ export interface PrivilegePlanner {
 interface PlannerInput {
   readonly draft: Draft
   isJudged(role: Oid): boolean
-  /** Whether an object of a schema may be given to a role for a moment. */
-  mayGiveTo(role: Oid, schema: string): boolean
+  /** Whether a role can temporarily own an object of a schema. */
+  canTransferTo(role: Oid, schema: string): boolean
 }
 
 export function createPrivilegePlanner(input: PlannerInput): PrivilegePlanner {
@@ -44,11 +44,11 @@ export function createPrivilegePlanner(input: PlannerInput): PrivilegePlanner {
   return {
     revoke(object, grantee, rights, columns) {
       const places = columns === null ? [{ object, column: null }] : columns.map(column => ({ object, column }))
-      const keeps = (role: Oid) => role !== grantee && role !== PUBLIC && !input.isJudged(role)
+      const keepsRights = (role: Oid) => role !== grantee && role !== PUBLIC && !input.isJudged(role)
       return places.flatMap(place => {
         const before = aclAt(draft, place)
         const steps = revokeAt(input, place, grantee, rights)
-        return [...steps, ...restore(draft, place, before, keeps)]
+        return [...steps, ...grantAgain(draft, place, before, keepsRights)]
       })
     },
     grant: (object, grantee, rights) => [grantAt(draft, { object, column: null }, grantee, rights)],
@@ -66,8 +66,8 @@ function setAcl(draft: Draft, { object, column }: Place, entries: readonly AclEn
 }
 
 /**
- * The owner can only take back what it granted itself. What somebody else granted goes with that one's grant option, by
- * CASCADE: so the true grantor is deprived first, and gets back what it may have.
+ * The owner can only revoke its own grants. To revoke those of another grantor, it revokes that grantor's grant option with
+ * CASCADE, and then grants again what the grantor may have.
  */
 function revokeAt(input: PlannerInput, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
   const { draft } = input
@@ -80,15 +80,15 @@ function revokeAt(input: PlannerInput, place: Place, grantee: Oid, rights: Right
     const affected = entry.rights & rights
     const isOwn = entry.grantor === owner
     const next = isOwn
-      ? takeBack(draft, place, grantee, affected)
-      : depriveGrantor(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
+      ? revokeOwn(draft, place, grantee, affected)
+      : revokeGrantOption(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
     if (next.length === 0) return steps
     steps.push(...next)
   }
 }
 
-/** Revokes what the owner granted: privileges with their options, and options alone. */
-function takeBack(draft: Draft, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
+/** Revokes the owner's own grants: privileges with their options, and options alone. */
+function revokeOwn(draft: Draft, place: Place, grantee: Oid, rights: Rights): PrivilegeStep[] {
   const full = withoutOptions(rights)
   const optionsOnly = optionsOf(rights) & ~full
   return [
@@ -114,7 +114,7 @@ function revokeStep(
   return step('REVOKE', place, { grantee, rights, option, cascade })
 }
 
-/** A REVOKE on a table takes the same privilege on its columns too. */
+/** A REVOKE on a table also revokes the privilege on its columns. */
 function revokeOnColumns(draft: Draft, object: CatalogObject, grantee: Oid, rights: Rights): void {
   const { columns, owner } = draft.object(object)
   const context = { owner, inherited: draft.inherited }
@@ -122,8 +122,8 @@ function revokeOnColumns(draft: Draft, object: CatalogObject, grantee: Oid, righ
     draft.setColumnAcl(object, column, revokeRights(acl, { grantee, grantor: owner }, rights, context))
 }
 
-/** Takes the grant option for these privileges from a grantor, and with it all that it granted by it. */
-function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights: Rights): PrivilegeStep[] {
+/** Revokes a grantor's grant option, and with it all grants that depend on it. */
+function revokeGrantOption(input: PlannerInput, place: Place, grantor: Oid, rights: Rights): PrivilegeStep[] {
   const { draft } = input
   const { owner } = draft.object(place.object)
   const acl = aclAt(draft, place)
@@ -133,10 +133,10 @@ function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights:
   const steps: PrivilegeStep[] = []
   for (const entry of acl.filter(one => one.grantee === grantor && one.grantor !== owner)) {
     const options = optionsOf(entry.rights) & rights
-    if (options !== 0) steps.push(...depriveGrantor(input, place, entry.grantor, options))
+    if (options !== 0) steps.push(...revokeGrantOption(input, place, entry.grantor, options))
   }
   const own = aclAt(draft, place).find(one => one.grantee === grantor && one.grantor === owner)?.rights ?? 0
-  // A grantor that lost its option in some other way first gets it again, or there would be nothing to cascade from.
+  // A grantor without the option gets it first: without it, a REVOKE has nothing to cascade from.
   const lacking = rights & ~optionsOf(own)
   const added = lacking & ~own
   if (lacking !== 0) steps.push(grantAt(draft, place, grantor, withOptions(lacking)))
@@ -146,13 +146,13 @@ function depriveGrantor(input: PlannerInput, place: Place, grantor: Oid, rights:
 }
 
 /**
- * A grantor that has the option by a membership too keeps it, and no REVOKE reaches what it granted. A change of owner
- * to the grantor and back makes its grants the owner's own.
+ * A grantor that also has the option by a membership keeps it, so no REVOKE reaches its grants. Changing the owner to the
+ * grantor and back turns them into grants of the owner.
  */
-function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
+function adoptGrants({ draft, canTransferTo }: PlannerInput, { object }: Place, grantor: Oid): PrivilegeStep[] {
   const movable = object.ownedBy === null ? object : draft.tableOf(object)
   const { owner } = draft.object(object)
-  if (!movable || ![grantor, owner].every(role => mayGiveTo(role, object.schema))) return []
+  if (!movable || ![grantor, owner].every(role => canTransferTo(role, object.schema))) return []
   return [grantor, owner].map(next => {
     draft.setOwner(movable, next)
     return step(
@@ -163,9 +163,9 @@ function adoptGrants({ draft, mayGiveTo }: PlannerInput, { object }: Place, gran
   })
 }
 
-/** Grants again what roles lost that may hold anything. */
-function restore(draft: Draft, place: Place, before: Acl, keeps: (role: Oid) => boolean): PrivilegeStep[] {
-  const roles = new Set(before.map(({ grantee }) => grantee).filter(keeps))
+/** Grants again what unjudged roles have lost. */
+function grantAgain(draft: Draft, place: Place, before: Acl, keepsRights: (role: Oid) => boolean): PrivilegeStep[] {
+  const roles = new Set(before.map(({ grantee }) => grantee).filter(keepsRights))
   return [...roles].flatMap(role => {
     const lost = rightsIn(before, role) & ~rightsIn(aclAt(draft, place), role)
     const withOption = optionsOf(lost)
@@ -192,9 +192,9 @@ function step(
   return { verb, object, columns: column === null ? null : [column], ...what }
 }
 
-const objectsAStatement = 100
+const objectsPerStatement = 100
 
-/** The fewest statements that take each object's steps in their order: equal steps on several objects become one. */
+/** As few statements as possible: equal steps on several objects become one. The order per object stays. */
 export function renderSteps(
   stepsOfObjects: readonly (readonly PrivilegeStep[])[],
   nameOf: (role: Oid) => string,
@@ -210,8 +210,8 @@ export function renderSteps(
           : `${verb} ${rights} ${option} ${grantee} ${cascade} ${classOf(object.kind)} ${JSON.stringify(columns)}`,
     )
     for (const steps of alike.values()) {
-      for (let at = 0; at < steps.length; at += objectsAStatement)
-        statements.push(renderAlike(steps.slice(at, at + objectsAStatement), nameOf))
+      for (let at = 0; at < steps.length; at += objectsPerStatement)
+        statements.push(renderAlike(steps.slice(at, at + objectsPerStatement), nameOf))
     }
   }
   return statements

@@ -14,25 +14,25 @@ import {
   withoutOptions,
   wordsOf,
 } from '../model/privileges.ts'
-import { moveDatabase, type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { joinRefusals, moveDatabase, type PlanContext, type Refusal } from './plan-context.ts'
 import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
-import { cutRoute } from './revoke-membership.ts'
+import { revokeRoute } from './revoke-membership.ts'
 import { alterWord, defaultsWord, objectName } from './statements.ts'
 
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
 
-/** Sequences that belong to a table are left to follow it. */
+/** Skips sequences that belong to a table, because they follow it. */
 export function remediateOwner(found: OwnerDiscrepancy, context: PlanContext): Refusal {
   const { objects, schema, targets, expected, actual } = found
   const { draft, operator, emit, nameOf } = context
   const movable = targets.filter(object => object.ownedBy === null && draft.object(object).owner !== expected)
   const problem = operator.actAs([actual, expected])
   if (problem || movable.length === 0) return problem
-  const lacks =
+  const refusal =
     objects === 'schema'
       ? operator.createInDatabase()
-      : (operator.useSchema(schema) ?? operator.giveTo(expected, schema))
-  if (lacks) return lacks
+      : (operator.useSchema(schema) ?? operator.transferTo(expected, schema))
+  if (refusal) return refusal
   for (const object of movable) draft.setOwner(object, expected)
   const owner = quoteIdentifier(nameOf(expected))
   emit(movable.map(object => `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${owner}`))
@@ -50,7 +50,7 @@ export function remediateRight(found: RightDiscrepancy, context: PlanContext): R
   if (isOwnGrant && (source === 'grant' || source === 'public'))
     return changeAll(found, context, object => context.privileges.revoke(object, holder, found.rights, found.columns))
   if (policy.isJudged(holder) && !isEntitled(holder, found, context)) return null
-  return cutRoute(found.holder, path, role => isEntitled(role, found, context), context)
+  return revokeRoute(found.holder, path, role => isEntitled(role, found, context), context)
 }
 
 function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject, { privileges }: PlanContext) {
@@ -72,12 +72,12 @@ function changeAll(
     else statements.push(...asOwner(owner, objects[0], objects.map(change), context))
   }
   if (statements.length > 0) emit(statements)
-  return refusalOf(problems)
+  return joinRefusals(problems)
 }
 
 /**
- * Who has the owner's rights and others' besides, and is no superuser, would grant and revoke as any one of them; so it
- * becomes the owner. To name an object the owner needs USAGE on its schema.
+ * Runs statements under SET ROLE as the owner: an operator with the rights of several roles could otherwise grant as any of
+ * them. Skipped if the owner has no USAGE on the schema, and for a superuser.
  */
 function asOwner(
   owner: Oid,
@@ -87,14 +87,14 @@ function asOwner(
 ): string[] {
   const statements = renderSteps(changes, nameOf)
   const schema = object && draft.schema(object.schema)
-  const isNamed = !schema || object.kind === 'schema' || mayUse(owner, schema, draft)
-  if (operator.isSuperuser || !isNamed || statements.length === 0) return statements
+  const hasUsage = !schema || object.kind === 'schema' || hasUsageOn(owner, schema, draft)
+  if (operator.isSuperuser || !hasUsage || statements.length === 0) return statements
   const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
   const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
   return [become, ...inTurn, cease]
 }
 
-function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
+function hasUsageOn(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
   const held = inherited(role)
   const usage = rightOf('USAGE')
   return schema.acl.some(
@@ -102,7 +102,7 @@ function mayUse(role: Oid, schema: CatalogObject, { inherited }: PlanContext['dr
   )
 }
 
-/** Whether a role on a route may have the right that the route leads to, or is not judged. */
+/** Whether a role on a route may have the right, or is not judged. */
 function isEntitled(role: Oid, found: RightDiscrepancy, { comparison, policy }: PlanContext): boolean {
   const { context } = comparison
   const object = found.targets.find(list => list.length > 0)?.[0]

@@ -4,11 +4,11 @@ import { type Membership, type RoleAttribute, roleAttributes } from '../model/ca
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import { attributesOf } from '../model/policy.ts'
-import { type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { joinRefusals, type PlanContext, type Refusal } from './plan-context.ts'
 import { remediateDefault, remediateOwner, remediateRight } from './remediate-rights.ts'
-import { cutRoute, revokeEdge } from './revoke-membership.ts'
+import { revokeEdge, revokeRoute } from './revoke-membership.ts'
 
-/** Emits the statements that mend one discrepancy, refuses to, or leaves it to what mends another one. */
+/** Emits the statements that fix a discrepancy, or refuses. Emits nothing if fixing another one also fixes it. */
 export function remediate(found: Discrepancy, context: PlanContext): Refusal {
   switch (found.type) {
     case 'role-missing':
@@ -22,7 +22,7 @@ export function remediate(found: Discrepancy, context: PlanContext): Refusal {
     case 'member-admin':
       return removeAdmin(found.role, found.member, context)
     case 'unbounded':
-      return bind(found, context)
+      return limitRole(found, context)
     case 'schema-missing':
       return createSchema(found.name, found.owner, context)
     case 'owner':
@@ -55,7 +55,7 @@ function createRole(name: string, { policy, draft, operator, emit }: PlanContext
   const words = wanted.map(attribute => ` ${attributeWord(attribute, true)}`).join('')
   emit([`CREATE ROLE ${quoteIdentifier(name)}${words}`])
   const made = draft.addRole({ name, ...attributes, inherit: true })
-  const administration = operator.madeRole(made.oid)
+  const administration = operator.membershipOfCreator(made.oid)
   if (administration) draft.setMemberships([...draft.memberships, administration])
   return null
 }
@@ -65,13 +65,13 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
   const role = draft.role(oid)
   if (!role) return null
   if (!value && attribute === 'superuser' && oid === bootstrapSuperuser)
-    return 'the superuser that initdb made stays one: name it in trustedRoles'
+    return 'the initial superuser cannot lose SUPERUSER: add it to `trustedRoles`'
   if (
     !value &&
     oid === operatorRole &&
     (attribute === 'superuser' || (attribute === 'createRole' && !operator.isSuperuser))
   )
-    return 'it runs the plan itself: run it as another role, or name it in trustedRoles'
+    return 'this role runs the plan: run it as another role, or add this one to `trustedRoles`'
   const problem = operator.alterRole(role, attribute)
   if (problem) return problem
   emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${attributeWord(attribute, value)}`])
@@ -79,23 +79,23 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
   return null
 }
 
-/** Ends what lets a role do everything. */
-function bind({ role, as, route }: Extract<Discrepancy, { type: 'unbounded' }>, context: PlanContext): Refusal {
+/** Removes what gives a role unlimited rights. */
+function limitRole({ role, as, route }: Extract<Discrepancy, { type: 'unbounded' }>, context: PlanContext): Refusal {
   if (route.path.length === 0) return alterRole(role, as, false, context)
   const { policy } = context.comparison.context
-  return cutRoute(role, route.path, user => policy.mayActAs(user, as) || !policy.isJudged(user), context)
+  return revokeRoute(role, route.path, user => policy.mayActAs(user, as) || !policy.isJudged(user), context)
 }
 
 function addMember(role: Oid, member: string, context: PlanContext): Refusal {
   const { draft, operator, emit, nameOf, operatorRole, isModern } = context
   const known = draft.roleNamed(member)
-  if (!known) return 'there is no role of that name, and `roles` does not say what it is'
+  if (!known) return 'that role does not exist, and `roles` does not define it'
   const problem = operator.manageMembers(role)
   if (problem) return problem
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   emit([`GRANT ${quoteIdentifier(nameOf(role))} TO ${quoteIdentifier(member)}${options}`])
   const grantor = operator.isSuperuser ? bootstrapSuperuser : (operatorRole ?? bootstrapSuperuser)
-  // What the same grantor gave before is the same grant, which keeps its ADMIN option.
+  // An earlier grant by the same grantor is the same grant, and keeps its ADMIN option.
   const isSame = (edge: Membership) => edge.role === role && edge.member === known.oid && edge.grantor === grantor
   const admin = draft.memberships.some(edge => isSame(edge) && edge.admin)
   const edge = { role, member: known.oid, grantor, inherit: true, set: true, admin }
@@ -105,18 +105,18 @@ function addMember(role: Oid, member: string, context: PlanContext): Refusal {
 
 function removeMember(role: Oid, member: Oid, route: Route, context: PlanContext): Refusal {
   const { policy } = context.comparison.context
-  return cutRoute(member, route.path, user => policy.isTrusted(user) || policy.mayUse(user).has(role), context)
+  return revokeRoute(member, route.path, user => policy.isTrusted(user) || policy.mayUse(user).has(role), context)
 }
 
 function removeAdmin(role: Oid, member: Oid, context: PlanContext): Refusal {
   const edges = context.draft.memberships.filter(edge => edge.role === role && edge.member === member && edge.admin)
-  return refusalOf(edges.map(edge => revokeEdge(edge, 'ADMIN OPTION FOR ', context)))
+  return joinRefusals(edges.map(edge => revokeEdge(edge, 'ADMIN OPTION FOR ', context)))
 }
 
 function createSchema(name: string, owner: string | null, { draft, operator, emit }: PlanContext): Refusal {
   const role = owner === null ? undefined : draft.roleNamed(owner)
-  if (owner === null) return 'the policy does not say who is to own it'
-  if (!role) return `its owner ${owner} is missing`
+  if (owner === null) return 'the policy does not define its owner'
+  if (!role) return `its owner ${owner} does not exist`
   const problem = operator.createInDatabase() ?? operator.actAs([role.oid])
   if (problem) return problem
   emit([`CREATE SCHEMA ${quoteIdentifier(name)} AUTHORIZATION ${quoteIdentifier(owner)}`])

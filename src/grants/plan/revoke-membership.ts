@@ -2,21 +2,21 @@ import { databaseOwnerRole } from '../judge/effective-roles.ts'
 import type { Membership } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
-import { moveDatabase, type PlanContext, type Refusal, refusalOf } from './plan-context.ts'
+import { joinRefusals, moveDatabase, type PlanContext, type Refusal } from './plan-context.ts'
 
 /**
- * Ends one step of a route: the last one that starts at a role which may not have what the route leads to. What comes
- * after it is entitled, or not judged.
+ * Revokes one membership of a route: the last one whose member may not have the rights at the end of the route. The members
+ * after it may have them, or are not judged.
  */
-export function cutRoute(
+export function revokeRoute(
   start: Oid,
   path: readonly Oid[],
   isEntitled: (role: Oid) => boolean,
   context: PlanContext,
 ): Refusal {
-  const stations = [start, ...path]
-  for (let at = stations.length - 2; at >= 0; at--) {
-    const [member, role] = [stations[at], stations[at + 1]]
+  const roles = [start, ...path]
+  for (let at = roles.length - 2; at >= 0; at--) {
+    const [member, role] = [roles[at], roles[at + 1]]
     if (member === undefined || role === undefined || isEntitled(member)) continue
     return revokeMembership(role, member, context)
   }
@@ -26,10 +26,10 @@ export function cutRoute(
 function revokeMembership(role: Oid, member: Oid, context: PlanContext): Refusal {
   if (context.draft.role(role)?.name === databaseOwnerRole) return moveDatabase(member, context)
   const edges = context.draft.memberships.filter(edge => edge.role === role && edge.member === member)
-  return refusalOf(edges.map(edge => revokeEdge(edge, '', context)))
+  return joinRefusals(edges.map(edge => revokeEdge(edge, '', context)))
 }
 
-/** From 16 on a membership is taken back by its grantor, and what the member granted by its ADMIN option goes with it. */
+/** From 16 on, only the grantor can revoke a membership, and the memberships that depend on its ADMIN option go with it. */
 export function revokeEdge(edge: Membership, what: '' | 'ADMIN OPTION FOR ', context: PlanContext): Refusal {
   const { draft, operator, emit, nameOf, isModern } = context
   const { memberships } = draft
@@ -39,19 +39,19 @@ export function revokeEdge(edge: Membership, what: '' | 'ADMIN OPTION FOR ', con
   if (problem) return problem
   const by = isModern ? ` GRANTED BY ${quoteIdentifier(nameOf(edge.grantor))} CASCADE` : ''
   emit([`REVOKE ${what}${quoteIdentifier(nameOf(edge.role))} FROM ${quoteIdentifier(nameOf(edge.member))}${by}`])
-  const kept = memberships.flatMap(known => {
+  const remaining = memberships.flatMap(known => {
     if (known !== edge) return [known]
     return what === '' ? [] : [{ ...edge, admin: false }]
   })
-  draft.setMemberships(isModern ? withoutDependents(edge, kept) : kept)
+  draft.setMemberships(isModern ? withoutDependents(edge, remaining) : remaining)
   return null
 }
 
-function withoutDependents({ role, member }: Membership, left: readonly Membership[]): readonly Membership[] {
-  const stillAdministers = left.some(edge => edge.role === role && edge.member === member && edge.admin)
-  if (stillAdministers || member === bootstrapSuperuser) return left
-  const dependents = left.filter(edge => edge.role === role && edge.grantor === member)
-  let kept = left.filter(edge => !dependents.includes(edge))
-  for (const dependent of dependents) kept = [...withoutDependents(dependent, kept)]
-  return kept
+function withoutDependents({ role, member }: Membership, edges: readonly Membership[]): readonly Membership[] {
+  const stillAdministers = edges.some(edge => edge.role === role && edge.member === member && edge.admin)
+  if (stillAdministers || member === bootstrapSuperuser) return edges
+  const dependents = edges.filter(edge => edge.role === role && edge.grantor === member)
+  let remaining = edges.filter(edge => !dependents.includes(edge))
+  for (const dependent of dependents) remaining = [...withoutDependents(dependent, remaining)]
+  return remaining
 }

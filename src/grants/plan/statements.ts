@@ -3,14 +3,14 @@ import type { CatalogObject } from '../model/catalog.ts'
 import { quoteArguments, quoteIdentifier } from '../model/identifiers.ts'
 import type { ObjectClass } from '../model/privileges.ts'
 
-/** An object as SQL names it, after the word for its kind. */
+/** The name of an object in SQL, without the keyword for its kind. */
 export function objectName(object: CatalogObject): string {
   if (object.kind === 'schema' || object.kind === 'database') return quoteIdentifier(object.name)
   const name = `${quoteIdentifier(object.schema)}.${quoteIdentifier(object.name)}`
   return object.args === null ? name : `${name}(${quoteArguments(object.args)})`
 }
 
-/** The word for a class of objects in GRANT and REVOKE. */
+/** The keyword for a class of objects in GRANT and REVOKE. */
 export const grantWord: Readonly<Record<ObjectClass, string>> = {
   database: 'DATABASE',
   schema: 'SCHEMA',
@@ -19,10 +19,10 @@ export const grantWord: Readonly<Record<ObjectClass, string>> = {
   functions: 'ROUTINE',
 }
 
-/** The word for a class of objects in ALTER DEFAULT PRIVILEGES. */
+/** The keyword for a class of objects in ALTER DEFAULT PRIVILEGES. */
 export const defaultsWord = { tables: 'TABLES', sequences: 'SEQUENCES', functions: 'ROUTINES' } as const
 
-/** The word for a kind of object in ALTER ... OWNER TO. */
+/** The keyword for a kind of object in ALTER ... OWNER TO. */
 export function alterWord({ kind }: CatalogObject): string {
   switch (kind) {
     case 'partitioned table':
@@ -40,7 +40,7 @@ export function alterWord({ kind }: CatalogObject): string {
   }
 }
 
-/** A list of privileges, each on the same columns where there are any. */
+/** A list of privileges, each with the same columns, if any. */
 export function privilegeList(words: readonly string[], columns: readonly string[] | null): string {
   const on = columns === null ? '' : ` (${columns.map(quoteIdentifier).join(', ')})`
   return words.map(word => `${word}${on}`).join(', ')

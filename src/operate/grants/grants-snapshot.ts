@@ -27,8 +27,10 @@ export function snapshotStackGrants(job: GrantsJob, schemas: readonly string[]):
 }
 
 /** The policy as it stands under `database` in a config. */
-export function renderSnapshot({ policy, unsayable }: GrantsSnapshot): string {
-  const notes = unsayable.map(line => `# cannot be said in a policy, and is drift by it: ${printable(line)}\n`).join('')
+export function renderSnapshot({ policy, inexpressible }: GrantsSnapshot): string {
+  const notes = inexpressible
+    .map(line => `# cannot be said in a policy, and is drift by it: ${printable(line)}\n`)
+    .join('')
   return notes + printYaml(escapeValues(policy))
 }
 

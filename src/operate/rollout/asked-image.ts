@@ -1,10 +1,10 @@
 import { openRegistryReader } from '../../clients/registry/registry-reader.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
+import { openRegistryClient } from '../../probes/probe-clients.ts'
 import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
 import { parseImage } from '../../release/image.ts'
 import { expectedSide } from '../../release/release.ts'
-import { openRegistryClient } from '../../watch.ts'
 import type { MigrationPlan } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
 import { refused } from './planned-step.ts'
@@ -22,8 +22,8 @@ export async function assertServes(
 ): Promise<void> {
   if (!parseImage(asked)) throw refused(`IMAGE is ${JSON.stringify(asked)}, which is no image`)
   const wish = release && expectedSide(asked, release)
-  const serving = release?.serving.find(({ name }) => name === revision)?.sighting
-  if (!wish || serving?.kind !== 'seen')
+  const serving = release?.serving.find(({ name }) => name === revision)?.image
+  if (!wish || serving?.kind !== 'found')
     throw refused(`IMAGE is ${asked}, and it cannot be told what ${revision} serves`)
   const registry = openRegistryClient(environment, clock)
   const deadline = startDeadline(clock, config.timeoutMs)

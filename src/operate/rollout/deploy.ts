@@ -9,7 +9,8 @@ import {
   sendTrafficToLatest,
   updateService,
 } from '../../checks/fix.ts'
-import { failure } from '../../checks/parts/cloud-run-parts.ts'
+import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
+import { exitCodes } from '../../checks/status.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
@@ -18,7 +19,7 @@ import { sharesOf } from '../../release/serving.ts'
 import type { Report } from '../../report/report.ts'
 import { type DeployPlan, describeDeploy, describeShares, planDeploy } from './deploy-plan.ts'
 import { type GateVerdict, judgeDatabase, judgeGate, type Verdict } from './gate.ts'
-import { carryOut, checkAgain, exitCodes, failed, lookBefore } from './migrate.ts'
+import { carryOut, checkAgain, failed, lookBefore } from './migrate.ts'
 import { type JobStack, planMigration, usableJob } from './migration-plan.ts'
 import { interrupted, type Operation } from './operation.ts'
 import type { PlannedStep } from './planned-step.ts'
@@ -171,7 +172,7 @@ function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: St
       see: made === null ? describeService(stack) : describeRevision(stack, made),
       back: wayBack(stack, { ...plan, noTraffic: true }),
     }
-    throw failed(`revision ${made} did not become ready: ${failure(service.terminalCondition)}`)
+    throw failed(`revision ${made} did not become ready: ${describeFailure(service.terminalCondition)}`)
   }
   const ours = service.containers.some(each => each.image === plan.image)
   if (made === null || made === plan.service.latestCreatedRevision || !ours)

@@ -6,8 +6,8 @@ import {
   migrateStack,
   restoreJob,
 } from '../../checks/fix.ts'
-import { failure } from '../../checks/parts/cloud-run-parts.ts'
-import type { Status } from '../../checks/status.ts'
+import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
+import { exitCodes } from '../../checks/status.ts'
 import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
@@ -23,9 +23,6 @@ import { interrupted, type Operation } from './operation.ts'
 import { refused, words } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
-
-/** What a status found at the end means to whoever started the command; the same as in `check`. */
-export const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
 
 /** How long Cloud Run may take to accept an update of a job: it only looks whether the image is there. */
 const longestJobUpdateMs = 5 * 60_000
@@ -104,7 +101,7 @@ async function verifyLock(operation: Operation, stack: JobStack, plan: Migration
   if (kind === 'too-long' || !job)
     throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`)
   if (job.terminalCondition?.state !== 'succeeded') {
-    const why = job.terminalCondition ? failure(job.terminalCondition) : 'it says nothing of its state'
+    const why = job.terminalCondition ? describeFailure(job.terminalCondition) : 'it says nothing of its state'
     throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`)
   }
   assertLocked(stack, plan, job)

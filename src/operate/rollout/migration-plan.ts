@@ -5,7 +5,7 @@ import {
   describeService,
   sendTrafficToLatest,
 } from '../../checks/fix.ts'
-import { isAllowedImage } from '../../checks/parts/what-serves.ts'
+import { isAllowedImage } from '../../checks/parts/serving-image.ts'
 import { formatTime } from '../../clock.ts'
 import type { JobConfig, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
@@ -15,7 +15,7 @@ import { compareImages, type ImageSide } from '../../release/compare-images.ts'
 import { pickContainer } from '../../release/container.ts'
 import { type ExecutionStage, executionStage } from '../../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
-import { sightExecution } from '../../release/release.ts'
+import { readExecutionImage } from '../../release/release.ts'
 import { type PlannedStep, refused, words } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 
@@ -145,12 +145,12 @@ function isMoving({ reconciling, terminalCondition }: Pick<Job, 'reconciling' | 
 export function servingRevision(stack: Stack, { release }: StackSnapshot): Revision {
   const serving = release?.serving ?? []
   const [newest] = serving
-  if (release?.servingDoubt) throw refused(release.servingDoubt.message)
+  if (release?.servingUnknown) throw refused(release.servingUnknown.message)
   if (!newest) throw refused(`no revision of service ${stack.service.name} takes traffic: there is no image to lock to`)
   const gone = serving.find(each => each.revision === null)
   if (gone || !newest.revision)
     throw refused(`revision ${gone?.name} takes traffic and is no longer kept: deploy again`)
-  const sides = serving.flatMap(({ sighting }) => (sighting.kind === 'seen' ? [sighting.side] : []))
+  const sides = serving.flatMap(({ image }) => (image.kind === 'found' ? [image.side] : []))
   const split = sides.some(side => compareImages(side, sides[0] as ImageSide, new Map()).result !== 'equal')
   if (split)
     throw refused(
@@ -218,9 +218,9 @@ function executionToFollow(stack: JobStack, snapshot: StackSnapshot, target: Ima
 
 function runs(stack: JobStack, { release }: StackSnapshot, execution: Execution, target: Image): boolean {
   const containers = { job: stack.job.container, service: stack.service.container }
-  const sighting = sightExecution(execution, release, null, containers)
-  if (sighting.kind !== 'seen') return false
-  const wanted: ImageSide = { image: target, resolvedAt: 'then', resolvedDigest: null }
-  const same = (what: 'command' | 'args') => sameWords(sighting.container[what], stack.job[what])
-  return compareImages(sighting.side, wanted, new Map()).result === 'equal' && same('command') && same('args')
+  const image = readExecutionImage(execution, release, null, containers)
+  if (image.kind !== 'found') return false
+  const wanted: ImageSide = { image: target, resolvedAt: 'deployment', resolvedDigest: null }
+  const same = (what: 'command' | 'args') => sameWords(image.container[what], stack.job[what])
+  return compareImages(image.side, wanted, new Map()).result === 'equal' && same('command') && same('args')
 }

@@ -1,4 +1,4 @@
-import { commandLine } from '../../checks/fix.ts'
+import { formatCommand } from '../../checks/fix.ts'
 import { splitWords } from '../../config/mask.ts'
 import { DriftwatchError } from '../../errors.ts'
 
@@ -17,5 +17,5 @@ export function refused(why: string, remedy: string | null = null): DriftwatchEr
 
 /** A command as a sentence shows it: `["runtime-migrate"]`. */
 export function words(list: readonly string[]): string {
-  return list.length === 0 ? "the image's own entrypoint" : commandLine(...splitWords(list))
+  return list.length === 0 ? "the image's own entrypoint" : formatCommand(...splitWords(list))
 }

@@ -5,10 +5,9 @@ import { startDeadline } from '../../concurrency/deadline.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import type { Environment } from '../../config/environment.ts'
 import { DriftwatchError } from '../../errors.ts'
-import { observeJob } from '../../probes/job.ts'
-import { observeService } from '../../probes/service.ts'
+import { createStackReaders } from '../../probes/stack-reader.ts'
 import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
-import { type Release, readRelease } from '../../release/release.ts'
+import type { Release } from '../../release/release.ts'
 
 /** What Cloud Run holds of a stack at one moment. Null: it positively has no such thing. */
 export interface StackSnapshot {
@@ -30,9 +29,9 @@ export function createStackSnapshots(client: CloudRunClient, clock: Clock, timeo
     const deadline = startDeadline(clock, timeoutMs)
     // What a reader keeps is for a fleet that is looked at for days: here nothing may be older than the look.
     const reader = createCloudRunReaders({ client, clock }).open(deadline)
+    const stackReader = createStackReaders().open(reader)
     try {
-      const [observed, job] = await Promise.all([observeService(reader, stack), observeJob(reader, stack)])
-      const [service, revisions] = [observed?.service ?? null, observed?.revisions ?? new Map()]
+      const [observed, job] = await Promise.all([stackReader.service(stack), stackReader.job(stack)])
       const list = async (name: string) => {
         const parent = `projects/${stack.project}/locations/${stack.region}/jobs/${name}`
         const { items } = await client.executions.list(parent, '', deadline)
@@ -40,9 +39,9 @@ export function createStackSnapshots(client: CloudRunClient, clock: Clock, timeo
       }
       return {
         seenAt: clock.now(),
-        service,
-        revisions,
-        release: service && readRelease(service, revisions, stack.service.container),
+        service: observed?.service ?? null,
+        revisions: observed?.revisions ?? new Map(),
+        release: observed?.release ?? null,
         job,
         executions: job
           ? await orLatestOnly(list(job.name), () => latestOf(job, name => reader.execution(stack, job.name, name)))

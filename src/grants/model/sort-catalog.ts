@@ -3,11 +3,11 @@ import type { Catalog, CatalogObject, DefaultAcl, Door, GovernedSchema, Membersh
 type Compare<Item> = (one: Item, other: Item) => number
 
 /**
- * The same catalog in one order, however it was listed: which of two routes is told, and what where not all can be told,
- * must not hang on that. What is in order, as it is read, is left as it is. ACLs are put in order where they are made.
+ * The catalog in a fixed order, so that the reported routes and the limited lists do not depend on the order of reading. Sorted
+ * lists are not copied. ACLs are sorted when they are created.
  */
-export function inOrder(catalog: Catalog): Catalog {
-  const schemas = [...catalog.schemas].map(([name, schema]) => [name, schemaInOrder(schema)] as const)
+export function sortCatalog(catalog: Catalog): Catalog {
+  const schemas = [...catalog.schemas].map(([name, schema]) => [name, sortSchema(schema)] as const)
   return {
     ...catalog,
     roles: sorted(catalog.roles, (one, other) => one.oid - other.oid),
@@ -18,17 +18,17 @@ export function inOrder(catalog: Catalog): Catalog {
   }
 }
 
-function schemaInOrder({ self, objects }: GovernedSchema): GovernedSchema {
-  return { self, objects: objectsInOrder(objects) }
+function sortSchema({ self, objects }: GovernedSchema): GovernedSchema {
+  return { self, objects: sortObjects(objects) }
 }
 
-/** By name, as they are read. */
-export function objectsInOrder(objects: readonly CatalogObject[]): readonly CatalogObject[] {
+/** Sorts by name, the order of reading. */
+export function sortObjects(objects: readonly CatalogObject[]): readonly CatalogObject[] {
   return sorted(objects, compareObjects)
 }
 
-/** The columns of an object that have ACLs of their own. */
-export function columnsInOrder({ columns }: CatalogObject) {
+/** The columns with ACLs of their own. */
+export function sortColumns({ columns }: CatalogObject) {
   return columns === null ? [] : sorted([...columns], ([one], [other]) => compareTexts(one, other))
 }
 
@@ -41,7 +41,7 @@ function compareMemberships(one: Membership, other: Membership): number {
   return one.role - other.role || one.member - other.member || one.grantor - other.grantor
 }
 
-/** Those of every schema first. */
+/** Entries without a schema come first. */
 function compareDefaults(one: DefaultAcl, other: DefaultAcl): number {
   return (
     one.role - other.role ||
@@ -54,7 +54,7 @@ function compareDoors(one: Door, other: Door): number {
   return compareTexts(one.object.schema, other.object.schema) || compareObjects(one.object, other.object)
 }
 
-/** OIDs of routines are numbered apart from those of relations. */
+/** Routines and relations have separate OID sequences. */
 function compareObjects(one: CatalogObject, other: CatalogObject): number {
   return compareTexts(one.name, other.name) || one.oid - other.oid || compareTexts(one.kind, other.kind)
 }
