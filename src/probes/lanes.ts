@@ -45,7 +45,7 @@ async function observeTag(registry: RegistryReader, lane: LaneConfig, tag: strin
   const presences = await Promise.all(
     digests.flatMap(digest => lane.excludes.map(other => presenceIn(registry, other, digest))),
   )
-  const isElsewhere = presences.some(image => image.answer.kind === 'digest')
+  const isElsewhere = presences.some(presence => presence.answer.kind === 'digest')
   const origin = isElsewhere ? await originOf(registry, repository, answer.digest) : null
   return { ...unchecked, presences, unknowns: [...problems, ...unknowns], origin }
 }
