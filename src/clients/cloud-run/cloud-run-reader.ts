@@ -8,7 +8,7 @@ import { asDriftwatchError } from '../../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createListOrGet, type ListOrGet } from './list-or-get.ts'
-import { wholePagesOf } from './list-pages.ts'
+import { completePagesOf } from './resource-pages.ts'
 
 /** A project and region: what one list of services or jobs covers. */
 export interface Place {
@@ -229,7 +229,7 @@ async function readNewestRevisionAt(
   const before = memory.moments.get(key)
   if (before) return before.revision
   let newest: Revision | null = null
-  for await (const { items } of wholePagesOf(client.revisions, service, deadline))
+  for await (const { items } of completePagesOf(client.revisions, service, deadline))
     for (const revision of items.values()) if (isNewer(revision, newest, moment)) newest = revision
   memory.moments.set(key, { revision: newest })
   return newest

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError, type DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { ResourceReader } from './cloud-run.ts'
-import { pagesOf, wholePagesOf } from './list-pages.ts'
+import { completePagesOf, pagesOf } from './resource-pages.ts'
 
 /** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
 export interface ListOrGet<T> {
@@ -130,7 +130,7 @@ async function listInto<T>(
 
 async function listAll<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): Promise<Map<string, T>> {
   const all = new Map<string, T>()
-  for await (const { items } of wholePagesOf(reader, parent, deadline))
+  for await (const { items } of completePagesOf(reader, parent, deadline))
     for (const [name, item] of items) all.set(name, item)
   return all
 }

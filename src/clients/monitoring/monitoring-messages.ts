@@ -8,7 +8,7 @@ import type {
   WantedPolicy,
   WantedUptimeCheck,
 } from './alert-policy.ts'
-import type { MetricDescriptor, ReadSeries, SeriesPoint, SeriesResource } from './time-series.ts'
+import type { MetricDescriptor, ReadPoint, SeriesPoint, SeriesResource } from './time-series.ts'
 
 type VendorPolicy = protos.google.monitoring.v3.IAlertPolicy
 type VendorCondition = protos.google.monitoring.v3.AlertPolicy.ICondition
@@ -31,15 +31,13 @@ export function fromPoints(points: readonly SeriesPoint[], resource: SeriesResou
   }))
 }
 
-/** The latest point of a series: Cloud Monitoring gives the newest first. */
-export function toReadSeries({ metric, resource, points }: VendorSeries): ReadSeries {
-  const { interval, value } = points?.[0] ?? {}
-  return {
+export function toReadPoints({ metric, resource, points }: VendorSeries): ReadPoint[] {
+  return (points ?? []).map(({ interval, value }) => ({
     metricLabels: metric?.labels ?? {},
     resourceLabels: resource?.labels ?? {},
     value: Number(value?.int64Value ?? value?.doubleValue ?? 0),
     at: toTime(interval?.endTime),
-  }
+  }))
 }
 
 export function fromDescriptor(descriptor: MetricDescriptor): VendorDescriptor {

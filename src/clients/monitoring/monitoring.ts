@@ -8,6 +8,7 @@ import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { type Caller, clientOptions, createCaller } from '../google/google-client.ts'
 import { createGoogleCredentials } from '../google/google-credentials.ts'
+import { listPages } from '../google/list-pages.ts'
 import { createReconnectingClient, type ReconnectingClient } from '../google/reconnecting-client.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import {
@@ -17,18 +18,21 @@ import {
   fromTime,
   toDescriptor,
   toPolicy,
-  toReadSeries,
+  toReadPoints,
   toUptimeCheck,
 } from './monitoring-messages.ts'
-import type { MetricDescriptor, ReadSeries, SeriesPoint, SeriesResource } from './time-series.ts'
+import type { MetricDescriptor, ReadPoint, SeriesPoint, SeriesResource } from './time-series.ts'
 
-/** Which series to read, over which time. The answer holds the largest value of each group. */
+/** Which series to read, over which time. */
 export interface SeriesQuery {
+  /** In Cloud Monitoring's filter language. */
   readonly filter: string
   readonly from: EpochMs
   readonly to: EpochMs
   /** As `metric.label.stack`. */
   readonly groupBy: readonly string[]
+  /** What each group is reduced to: its maximum over the whole time, or its sum in each minute. Default: `max`. */
+  readonly reduce?: 'max' | 'sum-per-minute'
 }
 
 /** Points of one moment. */
@@ -49,7 +53,7 @@ export interface MonitoringClient {
   createDescriptor(project: string, descriptor: MetricDescriptor, deadline: Deadline): Promise<void>
   /** Null where there is none. */
   getDescriptor(project: string, type: string, deadline: Deadline): Promise<MetricDescriptor | null>
-  readSeries(project: string, query: SeriesQuery, deadline: Deadline): Promise<ReadSeries[]>
+  readPoints(project: string, query: SeriesQuery, deadline: Deadline): Promise<ReadPoint[]>
   listPolicies(project: string, deadline: Deadline): Promise<AlertPolicy[]>
   /** Whether there is a notification channel of that full resource name. */
   hasNotificationChannel(name: string, deadline: Deadline): Promise<boolean>
@@ -70,6 +74,8 @@ export interface MonitoringOptions {
 export const longestBatch = 200
 
 const pageSize = 1000
+const seriesPageSize = 10_000
+const uptimePageSize = 100
 
 const longestAnswerBytes = 16 * 1024 * 1024
 
@@ -98,7 +104,7 @@ export function createMonitoringClient({
 function metricRequests(
   metrics: ReconnectingClient<MetricServiceClient>,
   caller: Caller,
-): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readSeries'> {
+): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readPoints'> {
   return {
     async writePoints(project, { points, resource, at }, deadline) {
       const timeSeries = fromPoints(points, resource, at)
@@ -130,19 +136,18 @@ function metricRequests(
         return toDescriptor(message)
       })
     },
-    readSeries: (project, query, deadline) =>
-      readPages(async pageToken => {
-        const name = `projects/${project}`
-        const [messages, , response] = await caller('ListTimeSeries', name, deadline, callOptions =>
+    async readPoints(project, query, deadline) {
+      const name = `projects/${project}`
+      const request = { name, ...seriesRequest(query), pageSize: seriesPageSize }
+      const series = await readAll(`time series of ${name}`, pageToken =>
+        caller('ListTimeSeries', name, deadline, callOptions =>
           metrics.call(client =>
-            client.listTimeSeries(
-              { name, ...seriesRequest(query), pageSize, pageToken },
-              { ...callOptions, autoPaginate: false },
-            ),
+            client.listTimeSeries({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
           ),
-        )
-        return { items: messages.map(toReadSeries), next: response.nextPageToken }
-      }),
+        ),
+      )
+      return series.flatMap(toReadPoints)
+    },
   }
 }
 
@@ -157,16 +162,17 @@ function alertingRequests(
   caller: Caller,
 ): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
   return {
-    listPolicies: (project, deadline) =>
-      readPages(async pageToken => {
-        const name = `projects/${project}`
-        const [messages, , response] = await caller('ListAlertPolicies', name, deadline, callOptions =>
+    async listPolicies(project, deadline) {
+      const name = `projects/${project}`
+      const messages = await readAll(`alert policies of ${name}`, pageToken =>
+        caller('ListAlertPolicies', name, deadline, callOptions =>
           policies.call(client =>
             client.listAlertPolicies({ name, pageSize, pageToken }, { ...callOptions, autoPaginate: false }),
           ),
-        )
-        return { items: messages.map(toPolicy), next: response.nextPageToken }
-      }),
+        ),
+      )
+      return messages.map(toPolicy)
+    },
     async hasNotificationChannel(name, deadline) {
       const found = await orNull(() =>
         caller('GetNotificationChannel', name, deadline, callOptions =>
@@ -175,19 +181,18 @@ function alertingRequests(
       )
       return found !== null
     },
-    listUptimeChecks: (project, deadline) =>
-      readPages(async pageToken => {
-        const parent = `projects/${project}`
-        const [messages, , response] = await caller('ListUptimeCheckConfigs', parent, deadline, callOptions =>
+    async listUptimeChecks(project, deadline) {
+      const parent = `projects/${project}`
+      const request = { parent, pageSize: uptimePageSize }
+      const messages = await readAll(`uptime checks of ${parent}`, pageToken =>
+        caller('ListUptimeCheckConfigs', parent, deadline, callOptions =>
           uptime.call(client =>
-            client.listUptimeCheckConfigs(
-              { parent, pageSize: 100, pageToken },
-              { ...callOptions, autoPaginate: false },
-            ),
+            client.listUptimeCheckConfigs({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
           ),
-        )
-        return { items: messages.map(toUptimeCheck), next: response.nextPageToken }
-      }),
+        ),
+      )
+      return messages.map(toUptimeCheck)
+    },
   }
 }
 
@@ -196,14 +201,15 @@ function isWrittenAlready(thrown: unknown): boolean {
   return thrown instanceof Error && /written in order|more frequently than/i.test(thrown.message)
 }
 
-function seriesRequest({ filter, from, to, groupBy }: SeriesQuery) {
+function seriesRequest({ filter, from, to, groupBy, reduce = 'max' }: SeriesQuery) {
+  const [alignmentMs, operation] = reduce === 'max' ? ([to - from, 'MAX'] as const) : ([0, 'SUM'] as const)
   return {
     filter,
     interval: { startTime: fromTime(from), endTime: fromTime(to) },
     aggregation: {
-      alignmentPeriod: fromDuration(Math.max(60_000, to - from)),
-      perSeriesAligner: 'ALIGN_MAX' as const,
-      crossSeriesReducer: 'REDUCE_MAX' as const,
+      alignmentPeriod: fromDuration(Math.max(60_000, alignmentMs)),
+      perSeriesAligner: `ALIGN_${operation}` as const,
+      crossSeriesReducer: `REDUCE_${operation}` as const,
       groupByFields: [...groupBy],
     },
     view: 'FULL' as const,
@@ -219,14 +225,18 @@ async function orNull<T>(ask: () => Promise<T>): Promise<T | null> {
   }
 }
 
-async function readPages<T>(
-  read: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next?: string | null | undefined }>,
-): Promise<T[]> {
-  const all: T[] = []
-  for (let pageToken = ''; ; ) {
-    const { items, next } = await read(pageToken)
-    all.push(...items)
-    if (!next) return all
-    pageToken = next
+/** What a list method of Google's clients resolves with. */
+type VendorPage<Message> = readonly [readonly Message[], unknown, { readonly nextPageToken?: string | null }]
+
+async function readAll<Message>(
+  list: string,
+  read: (pageToken: string) => Promise<VendorPage<Message>>,
+): Promise<Message[]> {
+  const readPage = async (pageToken: string) => {
+    const [messages, , { nextPageToken }] = await read(pageToken)
+    return { messages, nextPageToken: nextPageToken ?? '' }
   }
+  const all: Message[] = []
+  for await (const { messages } of listPages(list, readPage, page => page.messages.length)) all.push(...messages)
+  return all
 }

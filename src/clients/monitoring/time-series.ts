@@ -26,8 +26,8 @@ export interface MetricDescriptor {
   readonly labels: readonly { readonly key: string; readonly description: string }[]
 }
 
-/** One series that was read, with its latest point. */
-export interface ReadSeries {
+/** One point of a series that was read. */
+export interface ReadPoint {
   readonly metricLabels: Readonly<Record<string, string>>
   readonly resourceLabels: Readonly<Record<string, string>>
   readonly value: number
