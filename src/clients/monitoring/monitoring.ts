@@ -2,12 +2,9 @@ import { AlertPolicyServiceClient } from '@google-cloud/monitoring/build/src/v3/
 import { MetricServiceClient } from '@google-cloud/monitoring/build/src/v3/metric_service_client.js'
 import { NotificationChannelServiceClient } from '@google-cloud/monitoring/build/src/v3/notification_channel_service_client.js'
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
-import type { grpc } from 'google-gax'
-import type { Clock, EpochMs } from '../../clock.ts'
+import type { EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
-import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { type Caller, clientOptions, createCaller } from '../google/google-client.ts'
-import { createGoogleCredentials } from '../google/google-credentials.ts'
+import { type GoogleCall, type GoogleOptions, nullIfNotFound, openGoogleApi } from '../google/google-client.ts'
 import { listPages } from '../google/list-pages.ts'
 import { createReconnectingClient, type ReconnectingClient } from '../google/reconnecting-client.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
@@ -35,7 +32,7 @@ export interface SeriesQuery {
   readonly reduce?: 'max' | 'sum-per-minute'
 }
 
-/** Points of one moment. */
+/** Points that have the same time. */
 export interface PointsToWrite {
   readonly points: readonly SeriesPoint[]
   readonly resource: SeriesResource
@@ -43,58 +40,41 @@ export interface PointsToWrite {
 }
 
 /**
- * Cloud Monitoring, as far as the service uses it: it writes its own series and their descriptors, and reads the rest.
- * Every method rejects with a coded error.
+ * Cloud Monitoring without the writes of `MonitoringWriter`: writes Driftwatch's own series and their descriptors, and
+ * reads everything else. Every method rejects with a coded error.
  */
 export interface MonitoringClient {
-  /** At most `longestBatch` points. The cause of an INVALID_ARGUMENT names those that were refused. */
+  /** At most `maxPointsPerWrite` points. The cause of an INVALID_ARGUMENT names the rejected points. */
   writePoints(project: string, batch: PointsToWrite, deadline: Deadline): Promise<void>
-  /** Makes it, or adds what it lacks; refuses to make another kind of what is there. */
+  /** Creates a descriptor, or adds labels to it. Rejects if the metric has another kind or type. */
   createDescriptor(project: string, descriptor: MetricDescriptor, deadline: Deadline): Promise<void>
-  /** Null where there is none. */
+  /** Null if the metric has no descriptor. */
   getDescriptor(project: string, type: string, deadline: Deadline): Promise<MetricDescriptor | null>
+  /** The newest point of a series comes first. */
   readPoints(project: string, query: SeriesQuery, deadline: Deadline): Promise<ReadPoint[]>
   listPolicies(project: string, deadline: Deadline): Promise<AlertPolicy[]>
-  /** Whether there is a notification channel of that full resource name. */
+  /** `name` is a full resource name. */
   hasNotificationChannel(name: string, deadline: Deadline): Promise<boolean>
   listUptimeChecks(project: string, deadline: Deadline): Promise<UptimeCheck[]>
   close(): Promise<void>
 }
 
-export interface MonitoringOptions {
-  readonly clock: Clock
-  /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
-  readonly emulatorHost: string | null
-  /** How the emulator is reached, in place of that. */
-  readonly channel?: grpc.ChannelCredentials
-  readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
-}
+/** The limit of Cloud Monitoring. */
+export const maxPointsPerWrite = 200
 
-/** So many points Cloud Monitoring takes in one request. */
-export const longestBatch = 200
+const pageSizes = { policies: 1000, series: 10_000, uptimeChecks: 100 } as const
 
-const pageSize = 1000
-const seriesPageSize = 10_000
-const uptimePageSize = 100
+const maxResponseBytes = 16 * 1024 * 1024
 
-const longestAnswerBytes = 16 * 1024 * 1024
-
-export function createMonitoringClient({
-  clock,
-  emulatorHost,
-  channel,
-  onRequest,
-}: MonitoringOptions): MonitoringClient {
-  const credentials = emulatorHost === null ? createGoogleCredentials() : null
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
-  const metrics = createReconnectingClient(() => new MetricServiceClient(options()))
-  const policies = createReconnectingClient(() => new AlertPolicyServiceClient(options()))
-  const channels = createReconnectingClient(() => new NotificationChannelServiceClient(options()))
-  const uptime = createReconnectingClient(() => new UptimeCheckServiceClient(options()))
-  const caller = createCaller({ system: 'Cloud Monitoring', clock, credentials, onRequest })
+export function createMonitoringClient(options: GoogleOptions): MonitoringClient {
+  const { clientOptions, call } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
+  const metrics = createReconnectingClient(() => new MetricServiceClient(clientOptions()))
+  const policies = createReconnectingClient(() => new AlertPolicyServiceClient(clientOptions()))
+  const channels = createReconnectingClient(() => new NotificationChannelServiceClient(clientOptions()))
+  const uptime = createReconnectingClient(() => new UptimeCheckServiceClient(clientOptions()))
   return {
-    ...metricRequests(metrics, caller),
-    ...alertingRequests({ policies, channels, uptime }, caller),
+    ...metricRequests(metrics, call),
+    ...alertingRequests({ policies, channels, uptime }, call),
     async close() {
       await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
     },
@@ -103,34 +83,34 @@ export function createMonitoringClient({
 
 function metricRequests(
   metrics: ReconnectingClient<MetricServiceClient>,
-  caller: Caller,
+  call: GoogleCall,
 ): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readPoints'> {
   return {
     async writePoints(project, { points, resource, at }, deadline) {
       const timeSeries = fromPoints(points, resource, at)
       const name = `projects/${project}`
-      let unsure = false
-      await caller('CreateTimeSeries', name, deadline, async callOptions => {
+      let mayBeWritten = false
+      await call('CreateTimeSeries', name, deadline, async callOptions => {
         try {
           await metrics.call(client => client.createTimeSeries({ name, timeSeries }, callOptions))
         } catch (thrown) {
-          // The attempt before may have been heard although its answer was lost: then the points are there.
-          if (unsure && isWrittenAlready(thrown)) return
-          unsure = true
+          // The previous attempt may have written the points although its response was lost.
+          if (mayBeWritten && isWrittenAlready(thrown)) return
+          mayBeWritten = true
           throw thrown
         }
       })
     },
     async createDescriptor(project, descriptor, deadline) {
       const request = { name: `projects/${project}`, metricDescriptor: fromDescriptor(descriptor) }
-      await caller('CreateMetricDescriptor', `projects/${project} ${descriptor.type}`, deadline, callOptions =>
+      await call('CreateMetricDescriptor', `projects/${project} ${descriptor.type}`, deadline, callOptions =>
         metrics.call(client => client.createMetricDescriptor(request, callOptions)),
       )
     },
     getDescriptor(project, type, deadline) {
       const name = `projects/${project}/metricDescriptors/${type}`
-      return orNull(async () => {
-        const [message] = await caller('GetMetricDescriptor', name, deadline, callOptions =>
+      return nullIfNotFound(async () => {
+        const [message] = await call('GetMetricDescriptor', name, deadline, callOptions =>
           metrics.call(client => client.getMetricDescriptor({ name }, callOptions)),
         )
         return toDescriptor(message)
@@ -138,9 +118,9 @@ function metricRequests(
     },
     async readPoints(project, query, deadline) {
       const name = `projects/${project}`
-      const request = { name, ...seriesRequest(query), pageSize: seriesPageSize }
+      const request = { name, ...seriesRequest(query), pageSize: pageSizes.series }
       const series = await readAll(`time series of ${name}`, pageToken =>
-        caller('ListTimeSeries', name, deadline, callOptions =>
+        call('ListTimeSeries', name, deadline, callOptions =>
           metrics.call(client =>
             client.listTimeSeries({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
           ),
@@ -159,23 +139,26 @@ interface AlertingClients {
 
 function alertingRequests(
   { policies, channels, uptime }: AlertingClients,
-  caller: Caller,
+  call: GoogleCall,
 ): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
   return {
     async listPolicies(project, deadline) {
       const name = `projects/${project}`
       const messages = await readAll(`alert policies of ${name}`, pageToken =>
-        caller('ListAlertPolicies', name, deadline, callOptions =>
+        call('ListAlertPolicies', name, deadline, callOptions =>
           policies.call(client =>
-            client.listAlertPolicies({ name, pageSize, pageToken }, { ...callOptions, autoPaginate: false }),
+            client.listAlertPolicies(
+              { name, pageSize: pageSizes.policies, pageToken },
+              { ...callOptions, autoPaginate: false },
+            ),
           ),
         ),
       )
       return messages.map(toPolicy)
     },
     async hasNotificationChannel(name, deadline) {
-      const found = await orNull(() =>
-        caller('GetNotificationChannel', name, deadline, callOptions =>
+      const found = await nullIfNotFound(() =>
+        call('GetNotificationChannel', name, deadline, callOptions =>
           channels.call(client => client.getNotificationChannel({ name }, callOptions)),
         ),
       )
@@ -183,9 +166,9 @@ function alertingRequests(
     },
     async listUptimeChecks(project, deadline) {
       const parent = `projects/${project}`
-      const request = { parent, pageSize: uptimePageSize }
+      const request = { parent, pageSize: pageSizes.uptimeChecks }
       const messages = await readAll(`uptime checks of ${parent}`, pageToken =>
-        caller('ListUptimeCheckConfigs', parent, deadline, callOptions =>
+        call('ListUptimeCheckConfigs', parent, deadline, callOptions =>
           uptime.call(client =>
             client.listUptimeCheckConfigs({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
           ),
@@ -196,7 +179,7 @@ function alertingRequests(
   }
 }
 
-/** Points that are there with the same time are refused in these words. */
+/** Cloud Monitoring rejects points with these words if it has points of the same time. */
 function isWrittenAlready(thrown: unknown): boolean {
   return thrown instanceof Error && /written in order|more frequently than/i.test(thrown.message)
 }
@@ -213,15 +196,6 @@ function seriesRequest({ filter, from, to, groupBy, reduce = 'max' }: SeriesQuer
       groupByFields: [...groupBy],
     },
     view: 'FULL' as const,
-  }
-}
-
-async function orNull<T>(ask: () => Promise<T>): Promise<T | null> {
-  try {
-    return await ask()
-  } catch (error) {
-    if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
-    throw error
   }
 }
 

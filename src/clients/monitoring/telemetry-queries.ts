@@ -2,7 +2,8 @@ import type { EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import type { Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
-import type { MonitoringClient, MonitoringOptions } from './monitoring.ts'
+import type { GoogleOptions } from '../google/google-client.ts'
+import type { MonitoringClient } from './monitoring.ts'
 import type { ReadPoint } from './time-series.ts'
 
 /** Which services of a place to count, and over which time. */
@@ -40,7 +41,7 @@ export const telemetryMethods = ['ListTimeSeries'] as const
 const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
 /** Loads Google's library only at the first request: most stacks never need it. */
-export function createTelemetryClient(options: MonitoringOptions): TelemetryClient {
+export function createTelemetryClient(options: GoogleOptions): TelemetryClient {
   let client: Promise<MonitoringClient> | null = null
 
   function open(): Promise<MonitoringClient> {
