@@ -10,6 +10,7 @@ import type { Finding } from '../src/checks/finding.ts'
 import { roleGrants } from '../src/checks/role-grants.ts'
 import { createPostgresReader, type PostgresReader } from '../src/clients/postgres/postgres.ts'
 import { systemClock } from '../src/clock.ts'
+import { startDeadline } from '../src/concurrency/deadline.ts'
 import type { SlicedWork } from '../src/concurrency/time-slices.ts'
 import { createTimeSlices } from '../src/concurrency/time-slices.ts'
 import type { Config, Stack } from '../src/config/config.ts'
@@ -115,7 +116,7 @@ type Statement = readonly [sql: string, values: readonly unknown[] | undefined]
 /** What the probe asks, in its order. */
 async function recordStatements(reader: PostgresReader): Promise<Statement[]> {
   const statements: Statement[] = []
-  await reader.read(AbortSignal.timeout(60_000), session =>
+  await reader.read(startDeadline(systemClock, 60_000), session =>
     readCatalog(
       {
         ...session,
@@ -135,7 +136,7 @@ async function recordStatements(reader: PostgresReader): Promise<Statement[]> {
 }
 
 function replay(reader: PostgresReader, statements: readonly Statement[]): Promise<unknown[][][]> {
-  return reader.read(AbortSignal.timeout(60_000), async session => {
+  return reader.read(startDeadline(systemClock, 60_000), async session => {
     const answers: unknown[][][] = []
     for (const [sql, values] of statements) answers.push(await session.rows(sql, values))
     return answers
@@ -176,7 +177,7 @@ function createCheck() {
 }
 
 function read(reader: PostgresReader): Promise<Catalog> {
-  return reader.read(AbortSignal.timeout(60_000), session => readCatalog(session, scope))
+  return reader.read(startDeadline(systemClock, 60_000), session => readCatalog(session, scope))
 }
 
 /** As a cycle does, and what was the longest that anything else had to wait for it. */
@@ -217,7 +218,7 @@ async function runMemory(url: string, ...flags: string[]): Promise<Growth> {
 async function measureMemory(url: string): Promise<Growth> {
   const reader = openReader(url)
   const check = createCheck()
-  await reader.read(AbortSignal.timeout(60_000), session => session.rows('SELECT 1'))
+  await reader.read(startDeadline(systemClock, 60_000), session => session.rows('SELECT 1'))
   globalThis.gc?.()
   const [before, used] = [process.resourceUsage().maxRSS * 1024, process.memoryUsage().heapUsed]
   for (let round = 0; round < memoryRounds; round++) await check(reader)

@@ -20,9 +20,9 @@ export function createPostgresCatalogProbe(
   return {
     kind: 'postgres-catalog',
     turns: fairQueue,
-    async observe({ database }, { signal }) {
+    async observe({ database }, deadline) {
       if (!database) return null
-      return readers.of(database.url.reveal()).read(signal, async session => {
+      return readers.of(database.url.reveal()).read(deadline, async session => {
         let rightsDoubt: Doubt | null = null
         const catalog = await readCatalog(session, scopeOf(database), ({ code, message }) => {
           rightsDoubt ??= { code, message }

@@ -1,3 +1,4 @@
+import type { Deadline } from '../concurrency/deadline.ts'
 import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/config.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
@@ -62,15 +63,10 @@ export const probeKinds = [
 ] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
 
-export interface ProbeContext {
-  /** Aborts when the time allowed for this look is over. */
-  readonly signal: AbortSignal
-}
-
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
   /** Where each stack is asked at an address of its own: a few are at once, and the time for a look begins with its turn. */
   readonly turns?: FairQueue
   /** Looks at one stack. What is positively not there is an answer; rejects when it could not look. Never judges. */
-  observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
+  observe(stack: Stack, deadline: Deadline): Promise<Observed[K]>
 }

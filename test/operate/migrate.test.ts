@@ -327,7 +327,10 @@ t.test('an answer that is lost is looked after: what was made is not made twice'
   t.match(await tryWith(lost('RunJob', { afterwards: true })), { code: 0 })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was started: not again')
   const uncertain = await tryWith(lost('RunJob'))
-  t.match(uncertain, { code: 1, stderr: /may or may not have been applied.*\. Check the current state before you try again\./ })
+  t.match(uncertain, {
+    code: 1,
+    stderr: /may or may not have been applied.*\. Check the current state before you try again\./,
+  })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it may have been started: not again')
   const denied = await tryWith(lost('UpdateJob', { code: 'PERMISSION_DENIED' }))
   t.match(denied, { code: 1, stderr: /Permission 'run\.jobs\.update' denied/ })
