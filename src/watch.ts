@@ -187,7 +187,7 @@ export function createWatch(options: WatchOptions): Watch {
         onLook,
         publish: onChange,
       })
-      leftOut = budget.roundOver()
+      leftOut = budget.endCycle()
       return summary
     },
     use(next) {

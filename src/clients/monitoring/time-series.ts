@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../clock.ts'
 
-/** One point of one series of a metric of Driftwatch's own: a gauge that holds a whole number. */
+/** One point of a series to write: the series is an integer gauge. */
 export interface SeriesPoint {
   /** `custom.googleapis.com/...` */
   readonly metric: string
@@ -8,19 +8,19 @@ export interface SeriesPoint {
   readonly value: number
 }
 
-/** The monitored resource that series are written on. */
+/** The monitored resource of a series. */
 export interface SeriesResource {
   readonly type: string
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** What a metric is. */
 export interface MetricDescriptor {
   readonly type: string
   readonly displayName: string
   readonly description: string
-  /** The vendor's words: `GAUGE` and `INT64`. */
+  /** `GAUGE` */
   readonly metricKind: string
+  /** `INT64` */
   readonly valueType: string
   readonly unit: string
   readonly labels: readonly { readonly key: string; readonly description: string }[]
