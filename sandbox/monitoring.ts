@@ -12,10 +12,11 @@ import { fromJSON } from '@grpc/proto-loader'
 import { type CallLog, createCallLog } from './cloud-run/calls.ts'
 import { type Fault, faultPicker, refusalOf } from './cloud-run/faults.ts'
 import { codeName, isRefusal, refusal, usualDetails } from './cloud-run/refusal.ts'
+import type { Series } from './monitoring/aggregate.ts'
 import { createIncidents, type Incident } from './monitoring/incidents.ts'
 import { createPolicyStore, type Policy, type PolicyStore } from './monitoring/policies.ts'
 import { assertAllowed, type Role } from './monitoring/roles.ts'
-import { createSeriesStore, projectOf, type Series, type SeriesStore } from './monitoring/series.ts'
+import { createSeriesStore, projectOf, type SeriesStore } from './monitoring/series.ts'
 import { createTelemetry, type Telemetry, type TelemetryWorld } from './monitoring/telemetry.ts'
 
 type Message = Record<string, unknown>

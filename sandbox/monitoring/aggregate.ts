@@ -1,6 +1,15 @@
 import { refusal } from '../cloud-run/refusal.ts'
-import { fieldValue, plainField } from './filter.ts'
-import type { Series } from './series.ts'
+import { type Filtered, fieldValue, plainField } from './filter.ts'
+
+export interface Point {
+  /** Epoch ms, whole seconds. */
+  readonly at: number
+  readonly value: number
+}
+
+export interface Series extends Filtered {
+  readonly points: Point[]
+}
 
 export interface Aggregation {
   readonly alignmentMs: number

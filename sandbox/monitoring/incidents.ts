@@ -1,6 +1,6 @@
-import { type Aggregation, type Group, groupLabels, groupsAt, toAggregation } from './aggregate.ts'
+import { type Aggregation, type Group, groupLabels, groupsAt, type Series, toAggregation } from './aggregate.ts'
 import { type Condition, type Policy, type PolicyStore, seconds, type Watched } from './policies.ts'
-import { projectOf, type Series, type SeriesStore } from './series.ts'
+import { projectOf, type SeriesStore } from './series.ts'
 
 /** What a policy opened for one group of series. */
 export interface Incident {

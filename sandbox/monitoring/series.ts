@@ -1,18 +1,8 @@
 import { refusal } from '../cloud-run/refusal.ts'
-import { type Aggregation, assertAggregation, groupsAt, toAggregation } from './aggregate.ts'
+import { type Aggregation, assertAggregation, groupsAt, type Point, type Series, toAggregation } from './aggregate.ts'
 import { type Filtered, parseFilter } from './filter.ts'
 
 type Message = Record<string, unknown>
-
-export interface Point {
-  /** Epoch ms, whole seconds. */
-  readonly at: number
-  readonly value: number
-}
-
-export interface Series extends Filtered {
-  readonly points: Point[]
-}
 
 /** A metric, and since when it is there. */
 interface Metric {
