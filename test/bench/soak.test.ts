@@ -16,13 +16,13 @@ async function soak(...options: readonly string[]): Promise<{ code: number; text
   )
 }
 
-t.test('twice as many cycles hold no more bytes and handles', async t => {
+t.test('twice as many cycles use no more memory and handles', async t => {
   const { code, text } = await soak()
   t.comment(text)
   t.equal(code, 0, text)
 })
 
-t.test('a leak is noticed, of memory as of handles', async t => {
+t.test('a leak of memory or handles is detected', async t => {
   const { code, text } = await soak('--plant', 'memory', '--plant', 'handles')
   t.equal(code, 1, text)
   t.match(text, /not held: heap, handles/)

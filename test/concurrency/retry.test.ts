@@ -3,7 +3,7 @@ import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { retry } from '../../src/concurrency/retry.ts'
 import { createVirtualClock } from '../helpers/virtual-clock.ts'
 
-t.test('a call that hears no signal is given up at its deadline, and when Driftwatch ends', async t => {
+t.test('a call that ignores its signal is abandoned at the deadline and on shutdown', async t => {
   const clock = createVirtualClock(0)
   const deaf = () => new Promise<never>(() => {})
   const late = retry(clock, startDeadline(clock, 1000), deaf)

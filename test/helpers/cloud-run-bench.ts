@@ -12,11 +12,11 @@ export const place = { project: 'openagentsgemini', region: 'us-central1' }
 
 export interface CloudRunBench {
   readonly emulator: CloudRun
-  /** Between the two, where it is asked for. */
+  /** Between client and emulator, if `proxied`. */
   readonly proxy: GrpcProxy
-  /** A reader of the next cycle. */
+  /** Opens the reader of the next cycle. */
   open(timeoutMs?: number): CloudRunReader
-  /** The requests since the last time. */
+  /** The requests since the last call. */
   counts(): Record<string, number>
 }
 
@@ -47,7 +47,7 @@ export async function buildCloudRun(
   }
 }
 
-/** So many services with their jobs, all like the healthy one. */
+/** Services with their jobs, all copies of the healthy ones. */
 export function fleet(size: number): { patch: WorldPatch; names: string[] } {
   const names = Array.from({ length: size }, (_, index) => `app-${index}`)
   const healthy = loadWorld()

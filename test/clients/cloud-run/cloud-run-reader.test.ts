@@ -5,7 +5,7 @@ import { buildCloudRun, place } from '../../helpers/cloud-run-bench.ts'
 
 const serving = 'runtime-00042-kxb'
 
-t.test('equal reads of one cycle are one request, and a new cycle looks again', async t => {
+t.test('equal reads in one cycle are one request, and a new cycle reads again', async t => {
   const { open, counts } = await buildCloudRun(t)
   const reader = open()
   const [first, second] = await Promise.all([reader.service(place, 'runtime'), reader.service(place, 'runtime')])
@@ -16,7 +16,7 @@ t.test('equal reads of one cycle are one request, and a new cycle looks again', 
   t.strictSame(counts(), { GetService: 1 })
 })
 
-t.test('one that may not be read does not keep the others from being read', async t => {
+t.test('a denied resource does not affect the others', async t => {
   const { open } = await buildCloudRun(t, { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] })
   const reader = open()
   const [service, job] = await Promise.allSettled([
@@ -30,7 +30,7 @@ t.test('one that may not be read does not keep the others from being read', asyn
   })
 })
 
-t.test('a revision is kept while its service stays as it is', async t => {
+t.test('a ready revision is cached while its service is unchanged', async t => {
   const { open, counts, emulator } = await buildCloudRun(t)
   const readRevision = async () => {
     const reader = open()
@@ -57,7 +57,7 @@ t.test('a revision is kept while its service stays as it is', async t => {
     again?.conditions.find(condition => condition.type === 'Ready'),
     { state: 'failed' },
   )
-  t.strictSame(counts(), { GetService: 2, GetRevision: 2 }, 'one that is not ready may become so unseen')
+  t.strictSame(counts(), { GetService: 2, GetRevision: 2 }, 'a revision that is not ready is read again')
 })
 
 t.test('a completed execution is read once, a running one in each cycle', async t => {
@@ -76,7 +76,7 @@ t.test('a completed execution is read once, a running one in each cycle', async 
   t.strictSame(counts(), { GetExecution: 2 })
 })
 
-t.test('the newest revision of a moment is found in any order, and asked for once', async t => {
+t.test('the newest revision of a moment is found in any order, and read once', async t => {
   const { open, counts } = await buildCloudRun(t, {}, { order: 'shuffled', maxPageSize: 1 })
   const tenDaysAgo = Date.now() - 10 * 86_400_000
   const found = await open().newestRevisionAt(place, 'runtime', tenDaysAgo)
@@ -84,10 +84,10 @@ t.test('the newest revision of a moment is found in any order, and asked for onc
   t.equal(counts().ListRevisions, 4)
   t.equal(await open().newestRevisionAt(place, 'runtime', tenDaysAgo), found)
   t.strictSame(counts(), {})
-  t.equal(await open().newestRevisionAt(place, 'runtime', 0), null, 'before there was any')
+  t.equal(await open().newestRevisionAt(place, 'runtime', 0), null, 'before the first revision')
 })
 
-t.test('revisions whose pages have no end are given up, long before the quota of their place is spent', async t => {
+t.test('a list of revisions that never ends is abandoned long before the quota of its place is used up', async t => {
   const { open, counts } = await buildCloudRun(t, { faults: [{ method: 'ListRevisions', endless: true }] })
   await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
   t.ok((counts().ListRevisions ?? 0) <= 25)

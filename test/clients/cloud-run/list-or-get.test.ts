@@ -3,7 +3,7 @@ import { buildCloudRun, fleet, place, readAll } from '../../helpers/cloud-run-be
 
 const serving = 'runtime-00042-kxb'
 
-t.test('a fleet is read by pages: the calls grow with pages, not with services', async t => {
+t.test('a fleet is read by pages: the number of calls grows with pages, not with services', async t => {
   const { patch, names } = fleet(100)
   const { open, counts } = await buildCloudRun(t, patch)
   for (const cycle of [1, 2]) {
@@ -16,12 +16,12 @@ t.test('a fleet is read by pages: the calls grow with pages, not with services',
     t.strictSame(
       counts(),
       { ListServices: 1, ListJobs: 1, GetService: 1, GetJob: 1 },
-      'a page each, and the one that is on the next',
+      'a page each, and a get for the one on the next page',
     )
   }
 })
 
-t.test('a few of many are read one by one, since that costs less than their list', async t => {
+t.test('a few services of many are read by get, because that costs less than a list', async t => {
   const { patch, names } = fleet(60)
   const { open, counts } = await buildCloudRun(t, patch, { maxPageSize: 5 })
   const wanted = names.slice(0, 4)
@@ -29,12 +29,12 @@ t.test('a few of many are read one by one, since that costs less than their list
   const { GetService = 0, ListServices = 0 } = counts()
   t.ok(GetService + ListServices <= 2 * wanted.length, `at most twice the gets: ${GetService} + ${ListServices}`)
   await readAll(open(), wanted)
-  t.strictSame(counts(), { GetService: 4 }, 'and then it is known')
+  t.strictSame(counts(), { GetService: 4 }, 'and then the cost is known')
   await readAll(open(), names)
-  t.strictSame(counts(), { ListServices: 12, GetService: 1 }, 'more of them are worth a list again')
+  t.strictSame(counts(), { ListServices: 12, GetService: 1 }, 'for more of them a list costs less')
 })
 
-t.test('what a list does not hold is absent only when a get says so', async t => {
+t.test('a resource that a list lacks is absent only if a get returns NOT_FOUND', async t => {
   const { patch, names } = fleet(3)
   const { open, counts } = await buildCloudRun(t, patch)
   const found = await readAll(open(), [...names, 'nobody'])
@@ -42,7 +42,7 @@ t.test('what a list does not hold is absent only when a get says so', async t =>
   t.strictSame(counts(), { ListServices: 1, GetService: 1 })
 })
 
-t.test('lists in any order give the same', async t => {
+t.test('the order of a list does not matter', async t => {
   const { patch, names } = fleet(30)
   const { open } = await buildCloudRun(t, patch, { order: 'shuffled', maxPageSize: 7 })
   const found = await readAll(open(), names)
@@ -52,7 +52,7 @@ t.test('lists in any order give the same', async t => {
   )
 })
 
-t.test('who may not list still gets, and is not asked to list in every cycle', async t => {
+t.test('if lists are denied, resources are read by get, and the list is not retried in every cycle', async t => {
   const { patch, names } = fleet(3)
   const { open, counts } = await buildCloudRun(t, {
     ...patch,
@@ -64,47 +64,40 @@ t.test('who may not list still gets, and is not asked to list in every cycle', a
   t.strictSame(counts(), { GetService: 3 })
 })
 
-t.test('a list that fails is no reason to believe that its services are gone', async t => {
+t.test('a failed list does not make its services absent', async t => {
   const { patch, names } = fleet(3)
   const { open, counts } = await buildCloudRun(t, { ...patch, faults: [{ method: 'List*', code: 'UNAVAILABLE' }] })
   const reader = open()
   await Promise.all(names.map(name => t.rejects(reader.service(place, name), { code: 'UNAVAILABLE' })))
-  t.notOk(counts().GetService, 'nor to ask for each of them')
+  t.notOk(counts().GetService, 'and they are not read by get')
 })
 
-t.test(
-  'one that cannot be read on its page costs no other, and is neither gone nor left out of a whole list',
-  async t => {
-    const { patch, names } = fleet(30)
-    const { open, counts, proxy } = await buildCloudRun(t, patch, { maxPageSize: 10, proxied: true })
-    const location = `projects/${place.project}/locations/${place.region}`
-    for (const cycle of ['new', 'known']) {
-      proxy.spoil([`${location}/services/app-3`])
-      const reader = open()
-      const [third, ...others] = await Promise.allSettled(
-        ['app-3', ...names.filter(name => name !== 'app-3')].map(name => reader.service(place, name)),
-      )
-      t.match(
-        third,
-        { status: 'rejected', reason: { code: 'MALFORMED_RESPONSE', message: /GetService .*app-3/ } },
-        cycle,
-      )
-      t.ok(others.every(other => other.status === 'fulfilled' && other.value !== null))
-      t.ok((counts().GetService ?? 0) <= 2)
-      await t.rejects(open().services(place), {
-        code: 'MALFORMED_RESPONSE',
-        message: /services\/app-3: .*invalid wire type/,
-      })
-      proxy.spoil([])
-      t.ok((await open().services(place)).has('app-3'), 'mended')
-      counts()
-    }
-    proxy.spoil([`${location}/services/runtime/revisions/${serving}`])
-    await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
-  },
-)
+t.test('an unparseable resource does not affect the others, is not absent, and makes a complete list fail', async t => {
+  const { patch, names } = fleet(30)
+  const { open, counts, proxy } = await buildCloudRun(t, patch, { maxPageSize: 10, proxied: true })
+  const location = `projects/${place.project}/locations/${place.region}`
+  for (const cycle of ['new', 'known']) {
+    proxy.spoil([`${location}/services/app-3`])
+    const reader = open()
+    const [third, ...others] = await Promise.allSettled(
+      ['app-3', ...names.filter(name => name !== 'app-3')].map(name => reader.service(place, name)),
+    )
+    t.match(third, { status: 'rejected', reason: { code: 'MALFORMED_RESPONSE', message: /GetService .*app-3/ } }, cycle)
+    t.ok(others.every(other => other.status === 'fulfilled' && other.value !== null))
+    t.ok((counts().GetService ?? 0) <= 2)
+    await t.rejects(open().services(place), {
+      code: 'MALFORMED_RESPONSE',
+      message: /services\/app-3: .*invalid wire type/,
+    })
+    proxy.spoil([])
+    t.ok((await open().services(place)).has('app-3'), 'parsed again')
+    counts()
+  }
+  proxy.spoil([`${location}/services/runtime/revisions/${serving}`])
+  await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
+})
 
-t.test('where a list cannot be read at all each is read by itself, and the list again in the next cycle', async t => {
+t.test('after an unparseable list each resource is read by get, and the next cycle lists again', async t => {
   const { patch, names } = fleet(5)
   const { open, counts, proxy } = await buildCloudRun(t, patch, { proxied: true })
   for (const fault of ['garbage', 'cut'] as const) {

@@ -9,24 +9,27 @@ import { noOpenssl } from '../../helpers/certificate.ts'
 import { buildCloudRun, place } from '../../helpers/cloud-run-bench.ts'
 import { startTlsEndpoint } from '../../helpers/tls-endpoint.ts'
 
-t.test('a passing failure is tried again within the deadline', async t => {
+t.test('a retryable error is retried within the deadline', async t => {
   const { open, counts } = await buildCloudRun(t, { faults: [{ method: 'GetService', code: 'UNAVAILABLE', times: 2 }] })
   t.equal((await open().service(place, 'runtime'))?.name, 'runtime')
   t.strictSame(counts(), { GetService: 3 })
 })
 
-t.test('a refusal is not tried again', async t => {
+t.test('a denied request is not retried', async t => {
   const { open, counts } = await buildCloudRun(t, { faults: [{ method: 'GetService', code: 'PERMISSION_DENIED' }] })
   await t.rejects(open().service(place, 'runtime'), { code: 'PERMISSION_DENIED' })
   t.strictSame(counts(), { GetService: 1 })
 })
 
-t.test('an API that hangs is given up at the deadline', async t => {
+t.test('a request without a response is abandoned at the deadline, and the error names it', async t => {
   const { open } = await buildCloudRun(t, { faults: [{ method: 'GetService', hang: true }] })
-  await t.rejects(open(200).service(place, 'runtime'), { code: 'DEADLINE_EXCEEDED' })
+  await t.rejects(open(200).service(place, 'runtime'), {
+    code: 'DEADLINE_EXCEEDED',
+    message: /^Cloud Run did not respond to GetService for "runtime" \(openagentsgemini, us-central1\) within \d+ ms$/,
+  })
 })
 
-t.test('nobody listens: unavailable, with the request that failed', async t => {
+t.test('without a server a request fails in time', async t => {
   const { open, emulator } = await buildCloudRun(t)
   await emulator.close()
   const error = await open(500)
@@ -36,7 +39,7 @@ t.test('nobody listens: unavailable, with the request that failed', async t => {
   t.match(error, { code: /^(UNAVAILABLE|DEADLINE_EXCEEDED)$/ })
 })
 
-t.test('an API that nobody vouches for is UNAVAILABLE, and told nothing', { skip: noOpenssl }, async t => {
+t.test('a server with an untrusted certificate is UNAVAILABLE and receives nothing', { skip: noOpenssl }, async t => {
   const emulator = await startCloudRun()
   t.teardown(() => emulator.close())
   const { host: emulatorHost, untrusted, trusted } = await startTlsEndpoint(t, emulator.host)

@@ -9,7 +9,7 @@ import { systemClock } from '../../../src/clock.ts'
 import { startDeadline } from '../../../src/concurrency/deadline.ts'
 import { buildCloudRun, fleet, place } from '../../helpers/cloud-run-bench.ts'
 
-t.test('what comes in the same bytes as before is the very object of before, by list and by get', async t => {
+t.test('a resource whose bytes have not changed is the same object, by list and by get', async t => {
   const { patch, names } = fleet(30)
   const { emulator, open } = await buildCloudRun(t, patch, { maxPageSize: 10, order: 'shuffled' })
   const readBoth = async () => {
@@ -37,11 +37,11 @@ t.test('what comes in the same bytes as before is the very object of before, by 
   t.strictSame(
     sorted(after.services),
     sorted(await anew.services(place)),
-    'and all is what a client sees that keeps nothing',
+    'equal to what a client without a cache reads',
   )
 })
 
-t.test('a label may be called as objects call what they have', async t => {
+t.test('labels may have the names of object properties', async t => {
   const { patch } = fleet(3)
   const services = patch.services as Record<string, object>
   const world = (uid: string) => {
@@ -49,7 +49,7 @@ t.test('a label may be called as objects call what they have', async t => {
     return loadWorld({ services: { ...services, 'app-1': { ...services['app-1'], uid, labels } } } as WorldPatch)
   }
   const { emulator, open } = await buildCloudRun(t)
-  // Other bytes, in which nothing differs that is read: then it is compared.
+  // The bytes differ only in a field that Driftwatch does not read, so that the objects are compared.
   for (const uid of ['1', '2']) {
     emulator.setWorld(world(uid))
     const found = (await open().services(place)).get('app-1')
@@ -57,7 +57,7 @@ t.test('a label may be called as objects call what they have', async t => {
   }
 })
 
-t.test('what is known is not translated again, whatever else is on its page', async t => {
+t.test('a cached resource is not translated again, even if others on its page change', async t => {
   const { patch, names } = fleet(12)
   const services: Record<string, object | null> = { ...(patch.services as Record<string, object>), runtime: null }
   const { emulator } = await buildCloudRun(t, { services } as WorldPatch)
