@@ -238,13 +238,13 @@ t.test('every scenario has a file, a valid world and an expected status of every
   for (const name of scenarioNames) {
     const { description, expect, error, patch } = readScenario(name)
     t.doesNotThrow(() => loadWorld(patch, now), name)
-    t.match(description, /^.{10,95}[^.]$/, `${name} is described in one clause`)
-    t.strictSame(Object.keys(expect).sort(), checks, `${name} speaks of every check`)
+    t.match(description, /^.{10,95}[^.]$/, `${name} has a description of one clause`)
+    t.strictSame(Object.keys(expect).sort(), checks, `${name} covers every check`)
     t.ok(
       Object.values(expect).every(status => statuses.includes(status)),
       `${name} expects statuses`,
     )
-    t.equal(Object.values(expect).includes('unknown'), error !== null, `${name} says why something is unknown`)
+    t.equal(Object.values(expect).includes('unknown'), error !== null, `${name} has an error if a check is unknown`)
   }
 })
 
@@ -279,7 +279,7 @@ t.test('a database on an existing server is created, reset and removed', async t
     postgres.url,
     "SELECT has_schema_privilege('runtime', 'USAGE'), rolsuper FROM pg_roles WHERE rolname = current_user",
   )
-  t.strictSame(rights, [[false, false]], 'Driftwatch holds nothing there')
+  t.strictSame(rights, [[false, false]], 'Driftwatch has no privileges')
 
   const granted = "SELECT has_table_privilege('reporting', 'runtime.runs', 'SELECT')"
   await postgres.reset({ sql: 'GRANT SELECT ON runtime.runs TO reporting; DROP TABLE control.api_keys' })
@@ -304,7 +304,7 @@ t.test('a database on an existing server is created, reset and removed', async t
 
   await runSql(root, 'CREATE ROLE oa_runtime_rw')
   await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not make/ })
-  t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'which it leaves alone')
+  t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'the existing role is not dropped')
 })
 
 t.test('a broken template is recreated, and the first start reports progress', async t => {
@@ -334,7 +334,11 @@ t.test('a broken template is recreated, and the first start reports progress', a
   t.strictSame(readdirSync(temporary), [cache], 'servers leave nothing behind')
   if (process.getuid) {
     chmodSync(join(temporary, cache), 0o777)
-    await t.rejects(start(), { message: /can be written by others/ }, 'programs of others are not run')
+    await t.rejects(
+      start(),
+      { message: /can be written by others/ },
+      'programs that others may have written are not run',
+    )
   }
 })
 
@@ -355,9 +359,9 @@ t.test('npm run scenario lists and injects scenarios, and explains errors', asyn
   t.strictSame(await runScenario(tmpdir, 'helthy'), {
     code: 1,
     stdout: '',
-    stderr: 'There is no scenario "helthy": did you mean healthy?\n',
+    stderr: 'Unknown scenario "helthy". Did you mean healthy?\n',
   })
-  t.match(await runScenario(tmpdir, 'a', 'b'), { code: 1, stderr: /^Name one scenario, not 2/ })
+  t.match(await runScenario(tmpdir, 'a', 'b'), { code: 1, stderr: /^Expected one scenario, got 2/ })
   t.match(await runScenario(tmpdir, 'healthy'), { code: 1, stderr: /^No sandbox is running on port 8080/ })
 
   const before = process.env.TMPDIR
