@@ -4,48 +4,48 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Image } from './images.ts'
-import { befall, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
+import { applyFault, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
 import { createRequestLog, type RegistryCall, type RegistryRequests } from './registry/requests.ts'
 import { answer, errorReply, jsonReply, type Reply, type Request, routeOf } from './registry/routes.ts'
 import { createRegistryStore, type RepositoryContent } from './registry/store.ts'
 import { createTokenDesk, type TokenRules } from './registry/tokens.ts'
 
-/** What a registry holds and how it fails, as data. */
+/** The content of a registry, and its fault. */
 export interface RegistryWorld {
-  /** With or without their host, which is left out: the emulator stands for every registry host. */
+  /** With or without a host, which is ignored: the emulator serves all registry hosts. */
   readonly repositories: Readonly<Record<string, RepositoryContent>>
   readonly fault?: RegistryFaultKind
 }
 
-/** A running OCI registry: plain HTTP on 127.0.0.1, kept in memory. */
+/** An OCI registry in memory: HTTP on 127.0.0.1. */
 export interface Registry {
   /** `127.0.0.1:PORT`, for ARTIFACT_REGISTRY_EMULATOR_HOST. */
   readonly host: string
   readonly port: number
-  /** Every request that came, those that a fault befell too. */
+  /** All requests, including those with a fault. */
   readonly requests: RegistryRequests
-  /** Resolves with the next request that comes, before it is answered. */
+  /** Resolves with the next request, before its response. */
   nextRequest(): Promise<RegistryCall>
-  /** Resolves with the next request whose client left before the answer was whole. */
+  /** Resolves with the next request whose client disconnects before the end of the response. */
   nextBroken(): Promise<RegistryCall>
-  /** Adds an image with all that it holds, and moves the tag to it unless that is null. */
+  /** Adds an image with its content, and points the tag at it unless the tag is null. */
   put(repository: string, tag: string | null, image: Image): void
   /** Removes a tag, or a digest with the tags that point at it. */
   remove(repository: string, reference: string): void
-  /** From now on it holds this, and fails so. */
+  /** Replaces the content and the fault. */
   setWorld(world: RegistryWorld): void
   setFault(fault: RegistryFault | RegistryFaultKind | null): void
-  /** Asks for tokens, by these rules; null asks for none. */
+  /** Requires tokens according to these rules; null: no tokens. */
   setTokens(rules: TokenRules | null): void
-  /** Forgets every token that was given. */
+  /** Revokes all tokens. */
   revokeTokens(): void
-  /** Answers nothing until what is returned is called. */
+  /** Sends no responses until the returned function is called. */
   hold(): () => void
-  /** Breaks the requests in flight and frees the port. */
+  /** Aborts the requests in progress and frees the port. */
   close(): Promise<void>
 }
 
-/** What the answer to a request depends on. */
+/** What the response to a request depends on. */
 interface Desk {
   readonly requests: ReturnType<typeof createRequestLog>
   readonly faults: ReturnType<typeof createFaultBox>
@@ -57,7 +57,7 @@ interface Desk {
   held: Promise<void>
 }
 
-/** Starts an emulator. Rejects where the port is taken. */
+/** Starts an emulator. Rejects if the port is in use. */
 export async function startRegistry(options: { port?: number; world?: RegistryWorld } = {}): Promise<Registry> {
   const desk: Desk = {
     requests: createRequestLog(),
@@ -125,7 +125,7 @@ async function serve(desk: Desk, incoming: IncomingMessage, response: ServerResp
   const right = rightReply(desk, request, incoming)
   const fault = desk.faults.pick(call.about)
   if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: desk.closing.signal })
-  const reply = fault === null ? right : befall(fault, request.method, right)
+  const reply = fault === null ? right : applyFault(fault, request.method, right)
   if (reply === 'wait') return
   if (reply === 'close') return void response.destroy()
   if (reply === 'cut') return cut(response, right)
@@ -164,7 +164,7 @@ function send(response: ServerResponse, method: string, { status, headers = {}, 
   response.end(method === 'HEAD' ? undefined : body)
 }
 
-/** Half of the body, and then the connection is gone. */
+/** Sends half of the body, then closes the connection. */
 function cut(response: ServerResponse, { status, body = Buffer.alloc(2) }: Reply): void {
   response.writeHead(status, { 'content-length': body.byteLength })
   response.write(body.subarray(0, body.byteLength / 2), () => response.destroy())

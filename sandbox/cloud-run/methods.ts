@@ -3,7 +3,7 @@ import { pageOf } from './pages.ts'
 import type { ListOrder, Message, Store } from './store.ts'
 import type { WriteDesk } from './writes.ts'
 
-/** A request as it comes off the wire, defaults filled in: a `name` to get or run, a `parent` to list, a resource to write. */
+/** A decoded request: a `name` to get or run, a `parent` to list, or a resource to write. */
 export interface Request {
   readonly name?: string
   readonly parent?: string
@@ -22,7 +22,7 @@ export interface MethodContext {
   readonly order: ListOrder
 }
 
-/** Answers a request with a message, or throws a refusal. */
+/** Returns the response, or throws a refusal. */
 export type Method = (request: Request, context: MethodContext) => Record<string, unknown>
 
 function get(collection: Collection): Method {
@@ -41,7 +41,7 @@ function list(method: string, collection: Collection): Method {
   }
 }
 
-/** What the emulator answers; every other method of these services is UNIMPLEMENTED. */
+/** The implemented methods; all others are UNIMPLEMENTED. */
 export const methods: Record<string, Record<string, Method>> = {
   Services: {
     GetService: get('services'),

@@ -7,7 +7,7 @@ import { refusal } from './refusal.ts'
 import type { Message, Store } from './store.ts'
 import { usual, type WriteBehaviour } from './write-behaviour.ts'
 
-/** The methods that change the world, with Google's refusals; each answers with a long-running operation. */
+/** The methods that change resources, with the validation of Cloud Run; each returns a long-running operation. */
 export interface WriteDesk {
   updateJob(job: Message): Message
   runJob(name: string, etag: string): Message
@@ -20,7 +20,7 @@ interface Desk {
   readonly store: Store
   readonly behaviour: WriteBehaviour
   readonly registry: RegistryStore
-  /** What each operation is about; it is done when that says so. */
+  /** The resource of each operation, which determines whether the operation is done. */
   readonly operations: Map<string, { readonly kind: Kind; readonly name: string }>
 }
 
@@ -28,7 +28,7 @@ type Kind = 'Service' | 'Job' | 'Execution'
 
 const collectionOf = { Service: 'services', Job: 'jobs', Execution: 'executions' } as const
 
-/** Who writes, as the resources then say. */
+/** The `lastModifier` of the resources. */
 const writer = 'operator@openagentsgemini.iam.gserviceaccount.com'
 
 export function createWriteDesk(world: World, store: Store): WriteDesk {
@@ -162,7 +162,7 @@ function completeExecution(desk: Desk, jobName: string, name: string, succeeds: 
   endExecution(desk, jobName, name, { completed, count, status })
 }
 
-/** Ends it, unless it has ended otherwise. */
+/** Ends an execution that has not ended yet. */
 function endExecution(
   { store }: Desk,
   jobName: string,
@@ -219,7 +219,7 @@ function updateService(desk: Desk, wish: Message): Message {
   return startOperation(desk, 'Service', name)
 }
 
-/** Every percent goes somewhere, to a revision that is there, and is said once. */
+/** Percentages must sum to 100, and each target must be an existing revision that is listed once. */
 function assertTraffic(store: Store, service: string, traffic: readonly Message[]): void {
   const refuse = (why: string) =>
     refusal('INVALID_ARGUMENT', `Violation in UpdateServiceRequest.service.traffic: ${why}`)
@@ -233,7 +233,7 @@ function assertTraffic(store: Store, service: string, traffic: readonly Message[
   if (new Set(untagged).size < untagged.length) throw refuse('a target without a tag is given twice.')
 }
 
-/** A revision of the template: the digest that a tag has now is what it will always run. */
+/** Creates a revision of the template, with the current digest of its tag. */
 function createRevision(desk: Desk, service: string, template: Message): string {
   const { store, behaviour } = desk
   const earlier = store.list('revisions', service, { order: 'newest-first', showDeleted: true })
@@ -327,7 +327,7 @@ function readOperation({ store, operations }: Desk, name: string): Message {
     : { name, done: true, metadata: any, response: any }
 }
 
-/** What every update does to a resource. */
+/** The fields that every update changes. */
 function changed(wish: Message, before: Message): Message {
   return {
     labels: wish.labels,
@@ -368,7 +368,7 @@ function sameTemplate(wish: Message, before: Message): boolean {
   return one !== undefined && other !== undefined && one.equals(other)
 }
 
-/** What an image runs as on linux/amd64, or null where the registry has none. */
+/** The digest of an image for linux/amd64; null if the registry does not have it. */
 function digestOf({ registry }: Desk, image: string): string | null {
   const at = image.indexOf('@')
   const colon = image.lastIndexOf(':')
@@ -409,7 +409,7 @@ function newEtag(): string {
   return `"${randomBytes(16).toString('base64url')}"`
 }
 
-/** As Cloud Run makes names: letters and digits, the first a letter. */
+/** Like the names of Cloud Run: letters and digits, starting with a letter. */
 function suffix(length: number): string {
   const letters = 'bcdfghjklmnpqrstvwxz'
   return [...randomBytes(length)].map(byte => letters[byte % letters.length]).join('')

@@ -4,19 +4,19 @@ import { type Filtered, parseFilter } from './filter.ts'
 
 type Message = Record<string, unknown>
 
-/** A metric, and since when it is there. */
+/** A metric with its creation time. */
 interface Metric {
   readonly descriptor: Message & { readonly metricKind: string; readonly valueType: string }
   readonly since: number
 }
 
-/** Points of one series must not be closer. */
+/** The minimum interval between two points of a series. */
 const shortestGapMs = 10_000
 const mostSeries = 200
-/** So long points are kept: longer than any window. */
+/** The retention of points: longer than any window. */
 const keptMs = 8 * 86_400_000
 
-/** Resources that custom metrics may be written on, with the labels that each needs. */
+/** The monitored resources for custom metrics, with their required labels. */
 const writable: Readonly<Record<string, readonly string[]>> = {
   global: ['project_id'],
   generic_task: ['project_id', 'location', 'namespace', 'job', 'task_id'],
@@ -32,7 +32,7 @@ export interface SeriesStore {
   createDescriptor(request: Message): Message
   getDescriptor(name: string): Message
   listTimeSeries(request: Message): Message
-  /** Whether policies know a metric by now. */
+  /** Whether policies can use a metric yet. */
   knows(project: string, type: string): boolean
   matching(project: string, filter: string): Series[]
 }
@@ -59,7 +59,7 @@ export function createSeriesStore(now: () => number, knownAfterMs: () => number)
     return {}
   }
 
-  /** Writes a point; returns why it cannot be. */
+  /** Writes a point; returns the reason if it is rejected. */
   function writeOne(project: string, series: Filtered, point: Point, valueType: string): string | null {
     const metricKey = `${project} ${series.metricType}`
     const metric = metrics.get(metricKey) ?? { descriptor: described(series, valueType), since: now() }
@@ -199,7 +199,7 @@ function told({ index, why, series }: { index: number; why: string; series: Filt
   return `timeSeries[${index}]: write for resource=${series.resourceType}{${labels.join(',')}} failed with: ${why}`
 }
 
-/** Google makes the descriptor of what is written before it is described. */
+/** Google creates missing descriptors when points are written. */
 function described(series: Filtered, valueType: string): Metric['descriptor'] {
   const labels = Object.keys(series.metricLabels).map(key => ({ key, valueType: 'STRING', description: '' }))
   return { type: series.metricType, metricKind: 'GAUGE', valueType, labels }

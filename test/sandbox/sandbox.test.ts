@@ -64,9 +64,9 @@ t.test('a field that the API does not have is rejected with its path', async t =
   wrong({ services: { runtime: { updateTime: 'soon' } } }, /updateTime: "soon" is no time/)
   wrong({ services: { runtime: { template: { timeout: '5m' } } } }, /timeout: "5m" is no duration/)
   wrong({ services: { runtime: { generation: {} } } }, /generation: expected a int64/)
-  wrong({ executions: { lost: { taskCount: 1 } } }, /^executions\.lost: says no job/)
-  wrong({ revisions: { lost: { generation: 1 } } }, /^revisions\.lost: says no service/)
-  wrong({ serivces: {} }, /^a world has no serivces/)
+  wrong({ executions: { lost: { taskCount: 1 } } }, /^executions\.lost: missing job/)
+  wrong({ revisions: { lost: { generation: 1 } } }, /^revisions\.lost: missing service/)
+  wrong({ serivces: {} }, /^unknown key serivces/)
 })
 
 interface GoogleClients {
@@ -303,7 +303,7 @@ t.test('a database on an existing server is created, reset and removed', async t
   t.strictSame(await runSql(root, databases), [['postgres']])
 
   await runSql(root, 'CREATE ROLE oa_runtime_rw')
-  await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not make/ })
+  await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not create/ })
   t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'the existing role is not dropped')
 })
 
@@ -336,7 +336,7 @@ t.test('a broken template is recreated, and the first start reports progress', a
     chmodSync(join(temporary, cache), 0o777)
     await t.rejects(
       start(),
-      { message: /can be written by others/ },
+      { message: /is writable by other users/ },
       'programs that others may have written are not run',
     )
   }
