@@ -11,7 +11,7 @@ import { definitions } from './cloud-run/message.ts'
 import { type Method, type MethodContext, methods, type Request } from './cloud-run/methods.ts'
 import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
 import { createStore, type ListOrder } from './cloud-run/store.ts'
-import { createWriteDesk } from './cloud-run/writes.ts'
+import { createWriteMethods } from './cloud-run/writes.ts'
 import { loadWorld, type World } from './world.ts'
 
 export interface CloudRunOptions {
@@ -51,7 +51,7 @@ export async function startCloudRun(options: CloudRunOptions = {}): Promise<Clou
   const { maxPageSize = 100, order = 'newest-first' } = options
   const deskOf = (world: World): Desk => {
     const store = createStore(world)
-    const writes = createWriteDesk(world, store)
+    const writes = createWriteMethods(world, store)
     return { store, writes, pickFault: faultPicker(world.faults), maxPageSize, order }
   }
   const calls = createCallLog()

@@ -1,7 +1,7 @@
 import { assertName, assertParent, type Collection } from './names.ts'
 import { pageOf } from './pages.ts'
 import type { ListOrder, Message, Store } from './store.ts'
-import type { WriteDesk } from './writes.ts'
+import type { WriteMethods } from './writes.ts'
 
 /** A decoded request: a `name` to get or run, a `parent` to list, or a resource to write. */
 export interface Request {
@@ -17,7 +17,7 @@ export interface Request {
 
 export interface MethodContext {
   readonly store: Store
-  readonly writes: WriteDesk
+  readonly writes: WriteMethods
   readonly maxPageSize: number
   readonly order: ListOrder
 }

@@ -55,7 +55,7 @@ export function createSeriesStore(now: () => number, knownAfterMs: () => number)
       return why === null ? [] : [{ index, why, series }]
     })
     if (refused.length > 0)
-      throw invalid(`One or more TimeSeries could not be written: ${refused.map(told).join('; ')}`)
+      throw invalid(`One or more TimeSeries could not be written: ${refused.map(describeRejection).join('; ')}`)
     return {}
   }
 
@@ -194,7 +194,7 @@ function refuseOtherKind(known: Metric['descriptor'], wanted: Metric['descriptor
   }
 }
 
-function told({ index, why, series }: { index: number; why: string; series: Filtered }): string {
+function describeRejection({ index, why, series }: { index: number; why: string; series: Filtered }): string {
   const labels = Object.entries(series.resourceLabels).map(([key, value]) => `${key}:${value}`)
   return `timeSeries[${index}]: write for resource=${series.resourceType}{${labels.join(',')}} failed with: ${why}`
 }

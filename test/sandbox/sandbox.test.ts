@@ -58,11 +58,14 @@ t.test('a world fills in names, digests and etags as Cloud Run shows them', asyn
 t.test('a field that the API does not have is rejected with its path', async t => {
   const wrong = (patch: unknown, message: RegExp) => t.throws(() => loadWorld(patch as WorldPatch, now), { message })
   wrong({ jobs: { 'runtime-migrate': { bogus: 1 } } }, /^jobs\.runtime-migrate\.bogus: .*Job has no such field/)
-  wrong({ services: { runtime: { terminalCondition: { state: 'NOPE' } } } }, /state: "NOPE" is no .*Condition\.State/)
+  wrong(
+    { services: { runtime: { terminalCondition: { state: 'NOPE' } } } },
+    /state: "NOPE" is not a .*Condition\.State/,
+  )
   wrong({ services: { runtime: { traffic: {} } } }, /traffic: expected a list/)
   wrong({ services: { runtime: { template: 'x' } } }, /template: expected a .*RevisionTemplate/)
-  wrong({ services: { runtime: { updateTime: 'soon' } } }, /updateTime: "soon" is no time/)
-  wrong({ services: { runtime: { template: { timeout: '5m' } } } }, /timeout: "5m" is no duration/)
+  wrong({ services: { runtime: { updateTime: 'soon' } } }, /updateTime: "soon" is not a time/)
+  wrong({ services: { runtime: { template: { timeout: '5m' } } } }, /timeout: "5m" is not a duration/)
   wrong({ services: { runtime: { generation: {} } } }, /generation: expected a int64/)
   wrong({ executions: { lost: { taskCount: 1 } } }, /^executions\.lost: missing job/)
   wrong({ revisions: { lost: { generation: 1 } } }, /^revisions\.lost: missing service/)
