@@ -46,7 +46,7 @@ export interface Registry {
 }
 
 /** What the response to a request depends on. */
-interface Desk {
+interface RegistryContext {
   readonly requests: ReturnType<typeof createRequestLog>
   readonly faults: ReturnType<typeof createFaultBox>
   readonly tokens: ReturnType<typeof createTokenDesk>
@@ -59,7 +59,7 @@ interface Desk {
 
 /** Starts an emulator. Rejects if the port is in use. */
 export async function startRegistry(options: { port?: number; world?: RegistryWorld } = {}): Promise<Registry> {
-  const desk: Desk = {
+  const context: RegistryContext = {
     requests: createRequestLog(),
     faults: createFaultBox(),
     tokens: createTokenDesk(),
@@ -69,41 +69,42 @@ export async function startRegistry(options: { port?: number; world?: RegistryWo
     held: Promise.resolve(),
   }
   const server = createServer((request, response) => {
-    serve(desk, request, response).catch(() => response.destroy())
+    serve(context, request, response).catch(() => response.destroy())
   })
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
-  const registry = registryAt(desk, server)
+  const registry = registryAt(context, server)
   if (options.world) registry.setWorld(options.world)
   return registry
 }
 
-function registryAt(desk: Desk, server: Server): Registry {
+function registryAt(context: RegistryContext, server: Server): Registry {
   const { port } = server.address() as AddressInfo
-  const next = async (event: string): Promise<RegistryCall> => (await once(desk.events, event))[0]
-  const setFault: Registry['setFault'] = fault => desk.faults.set(typeof fault === 'string' ? { kind: fault } : fault)
+  const next = async (event: string): Promise<RegistryCall> => (await once(context.events, event))[0]
+  const setFault: Registry['setFault'] = fault =>
+    context.faults.set(typeof fault === 'string' ? { kind: fault } : fault)
   return {
     host: `127.0.0.1:${port}`,
     port,
-    requests: desk.requests,
+    requests: context.requests,
     nextRequest: () => next('request'),
     nextBroken: () => next('broken'),
-    put: (repository, tag, image) => desk.store.put(repository, tag, image),
-    remove: (repository, reference) => void desk.store.remove(repository, reference),
+    put: (repository, tag, image) => context.store.put(repository, tag, image),
+    remove: (repository, reference) => void context.store.remove(repository, reference),
     setWorld(world) {
-      desk.store = createRegistryStore(world.repositories)
+      context.store = createRegistryStore(world.repositories)
       setFault(world.fault ?? null)
     },
     setFault,
-    setTokens: rules => desk.tokens.rule(rules),
-    revokeTokens: () => desk.tokens.revoke(),
+    setTokens: rules => context.tokens.rule(rules),
+    revokeTokens: () => context.tokens.revoke(),
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
-      desk.held = promise
+      context.held = promise
       return resolve
     },
     async close() {
-      desk.closing.abort()
+      context.closing.abort()
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()
@@ -112,19 +113,19 @@ function registryAt(desk: Desk, server: Server): Registry {
   }
 }
 
-async function serve(desk: Desk, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(context: RegistryContext, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const { request, call } = await received(incoming)
   response.once('close', () => {
     call.broken = !response.writableFinished
-    if (call.broken) desk.events.emit('broken', call)
+    if (call.broken) context.events.emit('broken', call)
   })
-  desk.requests.record(call)
-  desk.events.emit('request', call)
-  await desk.held
+  context.requests.record(call)
+  context.events.emit('request', call)
+  await context.held
 
-  const right = rightReply(desk, request, incoming)
-  const fault = desk.faults.pick(call.about)
-  if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: desk.closing.signal })
+  const right = rightReply(context, request, incoming)
+  const fault = context.faults.pick(call.about)
+  if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: context.closing.signal })
   const reply = fault === null ? right : applyFault(fault, request.method, right)
   if (reply === 'wait') return
   if (reply === 'close') return void response.destroy()
@@ -143,14 +144,14 @@ async function received(incoming: IncomingMessage): Promise<{ request: Request; 
   return { request: { ...route, method, query, accept, contentType, body: await buffer(incoming) }, call }
 }
 
-function rightReply(desk: Desk, request: Request, { headers }: IncomingMessage): Reply {
+function rightReply(context: RegistryContext, request: Request, { headers }: IncomingMessage): Reply {
   if (request.about === 'nothing') return errorReply(404, 'NOT_FOUND', 'no such path')
   if (request.about === 'token') {
-    const given = desk.tokens.give(request.query, headers.authorization)
+    const given = context.tokens.give(request.query, headers.authorization)
     return given ? jsonReply(given) : errorReply(401, 'UNAUTHORIZED', 'invalid credentials')
   }
-  const challenge = desk.tokens.challenge(request.repository, headers.authorization, headers.host ?? '')
-  if (challenge === null) return answer(desk.store, request)
+  const challenge = context.tokens.challenge(request.repository, headers.authorization, headers.host ?? '')
+  if (challenge === null) return answer(context.store, request)
   return errorReply(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge })
 }
 
