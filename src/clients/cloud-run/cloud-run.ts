@@ -9,12 +9,11 @@ import type { Execution, Job, Revision, Service } from '../../release/cloud-run.
 import type { CallBudget } from '../google/call-budget.ts'
 import {
   type CallOptions,
-  type GoogleCall,
+  type GoogleClient,
   type GoogleOptions,
   nullIfNotFound,
   openGoogleApi,
 } from '../google/google-client.ts'
-import { createReconnectingClient } from '../google/reconnecting-client.ts'
 import { type CachedResource, createResponseCache } from '../google/response-cache.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 
@@ -69,9 +68,10 @@ interface VendorPage {
 }
 
 /** The two requests of a vendor's client that read one kind of resource. They resolve with `CachedResource`s. */
-interface VendorReads {
-  get(request: { name: string }, options: CallOptions): Promise<readonly unknown[]>
+interface VendorReads<Client> {
+  get(client: Client, request: { name: string }, options: CallOptions): Promise<readonly unknown[]>
   list(
+    client: Client,
     request: { parent: string; pageToken: string; pageSize: number },
     options: CallOptions & { readonly autoPaginate: false },
   ): Promise<readonly [readonly unknown[], unknown, VendorPage]>
@@ -81,27 +81,27 @@ interface VendorReads {
 const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
 
 export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
-  const { clientOptions, call } = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
-  const services = createReconnectingClient(() => new ServicesClient(clientOptions()))
-  const revisions = createReconnectingClient(() => new RevisionsClient(clientOptions()))
-  const jobs = createReconnectingClient(() => new JobsClient(clientOptions()))
-  const executions = createReconnectingClient(() => new ExecutionsClient(clientOptions()))
+  const { connect } = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
+  const services = connect(options => new ServicesClient(options))
+  const revisions = connect(options => new RevisionsClient(options))
+  const jobs = connect(options => new JobsClient(options))
+  const executions = connect(options => new ExecutionsClient(options))
   return {
-    services: createReader('Service', toService, cacheBytes.current, call, {
-      get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),
-      list: (request, callOptions) => services.call(client => client.listServices(request, callOptions)),
+    services: createReader('Service', toService, cacheBytes.current, services, {
+      get: (client, request, options) => client.getService(request, options),
+      list: (client, request, options) => client.listServices(request, options),
     }),
-    revisions: createReader('Revision', toRevision, cacheBytes.past, call, {
-      get: (request, callOptions) => revisions.call(client => client.getRevision(request, callOptions)),
-      list: (request, callOptions) => revisions.call(client => client.listRevisions(request, callOptions)),
+    revisions: createReader('Revision', toRevision, cacheBytes.past, revisions, {
+      get: (client, request, options) => client.getRevision(request, options),
+      list: (client, request, options) => client.listRevisions(request, options),
     }),
-    jobs: createReader('Job', toJob, cacheBytes.current, call, {
-      get: (request, callOptions) => jobs.call(client => client.getJob(request, callOptions)),
-      list: (request, callOptions) => jobs.call(client => client.listJobs(request, callOptions)),
+    jobs: createReader('Job', toJob, cacheBytes.current, jobs, {
+      get: (client, request, options) => client.getJob(request, options),
+      list: (client, request, options) => client.listJobs(request, options),
     }),
-    executions: createReader('Execution', toExecution, cacheBytes.past, call, {
-      get: (request, callOptions) => executions.call(client => client.getExecution(request, callOptions)),
-      list: (request, callOptions) => executions.call(client => client.listExecutions(request, callOptions)),
+    executions: createReader('Execution', toExecution, cacheBytes.past, executions, {
+      get: (client, request, options) => client.getExecution(request, options),
+      list: (client, request, options) => client.listExecutions(request, options),
     }),
     async close() {
       await Promise.all([services, revisions, jobs, executions].map(client => client.close()))
@@ -109,27 +109,27 @@ export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
   }
 }
 
-function createReader<M extends { name?: string | null }, T extends object>(
+function createReader<Client, M extends { name?: string | null }, T extends object>(
   noun: string,
   translate: (message: M) => T,
   maxBytes: number,
-  call: GoogleCall,
-  reads: VendorReads,
+  vendor: GoogleClient<Client>,
+  reads: VendorReads<Client>,
 ): ResourceReader<T> {
   const cache = createResponseCache({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
   return {
     get: (name, deadline) =>
       nullIfNotFound(() =>
-        call(`Get${noun}`, name, deadline, async options => {
-          const [resource] = await reads.get({ name }, { ...options, ...cache.one() })
+        vendor.call(`Get${noun}`, name, deadline, async (client, options) => {
+          const [resource] = await reads.get(client, { name }, { ...options, ...cache.one() })
           return (resource as CachedResource<T>).decode()
         }),
       ),
     list: (parent, pageToken, deadline) =>
-      call(`List${noun}s`, parent, deadline, async options => {
+      vendor.call(`List${noun}s`, parent, deadline, async (client, options) => {
         const request = { parent, pageToken, pageSize }
         const callOptions = { ...options, ...cache.page(), autoPaginate: false as const }
-        const [resources, , response] = await reads.list(request, callOptions)
+        const [resources, , response] = await reads.list(client, request, callOptions)
         const { nextPageToken, unreachable } = response
         return {
           ...decodeAll(resources as CachedResource<T>[]),

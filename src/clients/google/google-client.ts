@@ -6,6 +6,7 @@ import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors
 import type { CallBudget } from './call-budget.ts'
 import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
 import { timeoutError, translateGrpcError } from './grpc-errors.ts'
+import { createReconnectingClient } from './reconnecting-client.ts'
 
 /** Options for each call of Google's clients. Their own retries are off, because they overrun the deadline. */
 export interface CallOptions {
@@ -17,8 +18,8 @@ export interface CallOptions {
 export interface GoogleApi {
   /** New options for each client, because a client changes the options that it is given. */
   clientOptions(): ClientOptions
-  /** Sends a request until it succeeds, fails for good, or the deadline is reached. Rejects with a coded error. */
-  call: GoogleCall
+  /** A client that is reconnected if needed, and whose requests are retried. */
+  connect<Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client): GoogleClient<Client>
   /** Sends a request once, and waits `timeoutMs` for the response. Rejects with a coded error. */
   callOnce<T>(
     method: string,
@@ -28,13 +29,19 @@ export interface GoogleApi {
   ): Promise<T>
 }
 
-/** `method` as in `GetService`; `resource` is a resource name. */
-export type GoogleCall = <T>(
-  method: string,
-  resource: string,
-  deadline: Deadline,
-  send: (options: CallOptions) => Promise<T>,
-) => Promise<T>
+export interface GoogleClient<Client> {
+  /**
+   * Sends a request until it succeeds, fails for good, or the deadline is reached. `method` as in `GetService`; `resource`
+   * is a resource name. Rejects with a coded error.
+   */
+  call<T>(
+    method: string,
+    resource: string,
+    deadline: Deadline,
+    send: (client: Client, options: CallOptions) => Promise<T>,
+  ): Promise<T>
+  close(): Promise<void>
+}
 
 /** What the clients of all APIs have in common. */
 export interface GoogleOptions {
@@ -73,22 +80,37 @@ export function openGoogleApi(options: GoogleApiOptions): GoogleApi {
     }
   }
 
+  async function call<T>(
+    method: string,
+    resource: string,
+    deadline: Deadline,
+    send: (options: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
+    const attempt = async (timeoutMs: number) => {
+      await budget?.take(resource, deadline).catch(thrown => {
+        throw translateGrpcError(thrown, request)
+      })
+      return callOnce(method, resource, timeoutMs, send)
+    }
+    try {
+      return await retry(clock, deadline, attempt)
+    } catch (thrown) {
+      const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
+      throw isOver ? timeoutError(request, thrown) : thrown
+    }
+  }
+
+  const newOptions = () => clientOptions(emulatorHost, maxResponseBytes, credentials, channel)
   return {
-    clientOptions: () => clientOptions(emulatorHost, maxResponseBytes, credentials, channel),
+    clientOptions: newOptions,
     callOnce,
-    async call(method, resource, deadline, send) {
-      const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
-      const attempt = async (timeoutMs: number) => {
-        await budget?.take(resource, deadline).catch(thrown => {
-          throw translateGrpcError(thrown, request)
-        })
-        return callOnce(method, resource, timeoutMs, send)
-      }
-      try {
-        return await retry(clock, deadline, attempt)
-      } catch (thrown) {
-        const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
-        throw isOver ? timeoutError(request, thrown) : thrown
+    connect(create) {
+      const connection = createReconnectingClient(() => create(newOptions()))
+      return {
+        call: (method, resource, deadline, send) =>
+          call(method, resource, deadline, options => connection.call(client => send(client, options))),
+        close: () => connection.close(),
       }
     },
   }

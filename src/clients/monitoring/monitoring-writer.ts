@@ -23,44 +23,42 @@ export interface MonitoringWriter {
 const maxResponseBytes = 4 * 1024 * 1024
 
 export function createMonitoringWriter(options: GoogleOptions): MonitoringWriter {
-  const { clientOptions, call } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
-  const policies = new AlertPolicyServiceClient(clientOptions())
-  const uptime = new UptimeCheckServiceClient(clientOptions())
+  const { connect } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
+  const policies = connect(options => new AlertPolicyServiceClient(options))
+  const uptime = connect(options => new UptimeCheckServiceClient(options))
   return {
     async createPolicy(project, policy, deadline) {
       const name = `projects/${project}`
-      await call('CreateAlertPolicy', `${name} "${policy.displayName}"`, deadline, callOptions =>
-        policies.createAlertPolicy({ name, alertPolicy: fromPolicy(policy) }, callOptions),
+      await policies.call('CreateAlertPolicy', `${name} "${policy.displayName}"`, deadline, (client, options) =>
+        client.createAlertPolicy({ name, alertPolicy: fromPolicy(policy) }, options),
       )
     },
     async updatePolicy(policy, deadline) {
-      await call('UpdateAlertPolicy', policy.name, deadline, callOptions =>
-        policies.updateAlertPolicy(
-          { alertPolicy: fromPolicy(policy), updateMask: policyMask(policy.changed) },
-          callOptions,
-        ),
+      const request = { alertPolicy: fromPolicy(policy), updateMask: policyMask(policy.changed) }
+      await policies.call('UpdateAlertPolicy', policy.name, deadline, (client, options) =>
+        client.updateAlertPolicy(request, options),
       )
     },
     async deletePolicy(name, deadline) {
-      await call('DeleteAlertPolicy', name, deadline, callOptions => policies.deleteAlertPolicy({ name }, callOptions))
+      await policies.call('DeleteAlertPolicy', name, deadline, (client, options) =>
+        client.deleteAlertPolicy({ name }, options),
+      )
     },
     async createUptimeCheck(check, deadline) {
       const parent = `projects/${check.project}`
-      await call('CreateUptimeCheckConfig', `${parent} "${check.displayName}"`, deadline, callOptions =>
-        uptime.createUptimeCheckConfig({ parent, uptimeCheckConfig: fromUptimeCheck(check) }, callOptions),
+      await uptime.call('CreateUptimeCheckConfig', `${parent} "${check.displayName}"`, deadline, (client, options) =>
+        client.createUptimeCheckConfig({ parent, uptimeCheckConfig: fromUptimeCheck(check) }, options),
       )
     },
     async updateUptimeCheck(check, deadline) {
-      await call('UpdateUptimeCheckConfig', check.name, deadline, callOptions =>
-        uptime.updateUptimeCheckConfig(
-          { uptimeCheckConfig: fromUptimeCheck(check), updateMask: uptimeMask(check.changed) },
-          callOptions,
-        ),
+      const request = { uptimeCheckConfig: fromUptimeCheck(check), updateMask: uptimeMask(check.changed) }
+      await uptime.call('UpdateUptimeCheckConfig', check.name, deadline, (client, options) =>
+        client.updateUptimeCheckConfig(request, options),
       )
     },
     async deleteUptimeCheck(name, deadline) {
-      await call('DeleteUptimeCheckConfig', name, deadline, callOptions =>
-        uptime.deleteUptimeCheckConfig({ name }, callOptions),
+      await uptime.call('DeleteUptimeCheckConfig', name, deadline, (client, options) =>
+        client.deleteUptimeCheckConfig({ name }, options),
       )
     },
     async close() {

@@ -4,9 +4,8 @@ import { NotificationChannelServiceClient } from '@google-cloud/monitoring/build
 import { UptimeCheckServiceClient } from '@google-cloud/monitoring/build/src/v3/uptime_check_service_client.js'
 import type { EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
-import { type GoogleCall, type GoogleOptions, nullIfNotFound, openGoogleApi } from '../google/google-client.ts'
+import { type GoogleClient, type GoogleOptions, nullIfNotFound, openGoogleApi } from '../google/google-client.ts'
 import { listPages } from '../google/list-pages.ts'
-import { createReconnectingClient, type ReconnectingClient } from '../google/reconnecting-client.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import {
   fromDescriptor,
@@ -67,14 +66,14 @@ const pageSizes = { policies: 1000, series: 10_000, uptimeChecks: 100 } as const
 const maxResponseBytes = 16 * 1024 * 1024
 
 export function createMonitoringClient(options: GoogleOptions): MonitoringClient {
-  const { clientOptions, call } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
-  const metrics = createReconnectingClient(() => new MetricServiceClient(clientOptions()))
-  const policies = createReconnectingClient(() => new AlertPolicyServiceClient(clientOptions()))
-  const channels = createReconnectingClient(() => new NotificationChannelServiceClient(clientOptions()))
-  const uptime = createReconnectingClient(() => new UptimeCheckServiceClient(clientOptions()))
+  const { connect } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
+  const metrics = connect(options => new MetricServiceClient(options))
+  const policies = connect(options => new AlertPolicyServiceClient(options))
+  const channels = connect(options => new NotificationChannelServiceClient(options))
+  const uptime = connect(options => new UptimeCheckServiceClient(options))
   return {
-    ...metricRequests(metrics, call),
-    ...alertingRequests({ policies, channels, uptime }, call),
+    ...metricRequests(metrics),
+    ...alertingRequests({ policies, channels, uptime }),
     async close() {
       await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
     },
@@ -82,17 +81,16 @@ export function createMonitoringClient(options: GoogleOptions): MonitoringClient
 }
 
 function metricRequests(
-  metrics: ReconnectingClient<MetricServiceClient>,
-  call: GoogleCall,
+  metrics: GoogleClient<MetricServiceClient>,
 ): Pick<MonitoringClient, 'writePoints' | 'createDescriptor' | 'getDescriptor' | 'readPoints'> {
   return {
     async writePoints(project, { points, resource, at }, deadline) {
       const timeSeries = fromPoints(points, resource, at)
       const name = `projects/${project}`
       let mayBeWritten = false
-      await call('CreateTimeSeries', name, deadline, async callOptions => {
+      await metrics.call('CreateTimeSeries', name, deadline, async (client, options) => {
         try {
-          await metrics.call(client => client.createTimeSeries({ name, timeSeries }, callOptions))
+          await client.createTimeSeries({ name, timeSeries }, options)
         } catch (thrown) {
           // The previous attempt may have written the points although its response was lost.
           if (mayBeWritten && isWrittenAlready(thrown)) return
@@ -102,16 +100,17 @@ function metricRequests(
       })
     },
     async createDescriptor(project, descriptor, deadline) {
-      const request = { name: `projects/${project}`, metricDescriptor: fromDescriptor(descriptor) }
-      await call('CreateMetricDescriptor', `projects/${project} ${descriptor.type}`, deadline, callOptions =>
-        metrics.call(client => client.createMetricDescriptor(request, callOptions)),
+      const name = `projects/${project}`
+      const request = { name, metricDescriptor: fromDescriptor(descriptor) }
+      await metrics.call('CreateMetricDescriptor', `${name} ${descriptor.type}`, deadline, (client, options) =>
+        client.createMetricDescriptor(request, options),
       )
     },
     getDescriptor(project, type, deadline) {
       const name = `projects/${project}/metricDescriptors/${type}`
       return nullIfNotFound(async () => {
-        const [message] = await call('GetMetricDescriptor', name, deadline, callOptions =>
-          metrics.call(client => client.getMetricDescriptor({ name }, callOptions)),
+        const [message] = await metrics.call('GetMetricDescriptor', name, deadline, (client, options) =>
+          client.getMetricDescriptor({ name }, options),
         )
         return toDescriptor(message)
       })
@@ -120,10 +119,8 @@ function metricRequests(
       const name = `projects/${project}`
       const request = { name, ...seriesRequest(query), pageSize: pageSizes.series }
       const series = await readAll(`time series of ${name}`, pageToken =>
-        call('ListTimeSeries', name, deadline, callOptions =>
-          metrics.call(client =>
-            client.listTimeSeries({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
-          ),
+        metrics.call('ListTimeSeries', name, deadline, (client, options) =>
+          client.listTimeSeries({ ...request, pageToken }, { ...options, autoPaginate: false }),
         ),
       )
       return series.flatMap(toReadPoints)
@@ -132,34 +129,31 @@ function metricRequests(
 }
 
 interface AlertingClients {
-  readonly policies: ReconnectingClient<AlertPolicyServiceClient>
-  readonly channels: ReconnectingClient<NotificationChannelServiceClient>
-  readonly uptime: ReconnectingClient<UptimeCheckServiceClient>
+  readonly policies: GoogleClient<AlertPolicyServiceClient>
+  readonly channels: GoogleClient<NotificationChannelServiceClient>
+  readonly uptime: GoogleClient<UptimeCheckServiceClient>
 }
 
-function alertingRequests(
-  { policies, channels, uptime }: AlertingClients,
-  call: GoogleCall,
-): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
+function alertingRequests({
+  policies,
+  channels,
+  uptime,
+}: AlertingClients): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
   return {
     async listPolicies(project, deadline) {
       const name = `projects/${project}`
+      const request = { name, pageSize: pageSizes.policies }
       const messages = await readAll(`alert policies of ${name}`, pageToken =>
-        call('ListAlertPolicies', name, deadline, callOptions =>
-          policies.call(client =>
-            client.listAlertPolicies(
-              { name, pageSize: pageSizes.policies, pageToken },
-              { ...callOptions, autoPaginate: false },
-            ),
-          ),
+        policies.call('ListAlertPolicies', name, deadline, (client, options) =>
+          client.listAlertPolicies({ ...request, pageToken }, { ...options, autoPaginate: false }),
         ),
       )
       return messages.map(toPolicy)
     },
     async hasNotificationChannel(name, deadline) {
       const found = await nullIfNotFound(() =>
-        call('GetNotificationChannel', name, deadline, callOptions =>
-          channels.call(client => client.getNotificationChannel({ name }, callOptions)),
+        channels.call('GetNotificationChannel', name, deadline, (client, options) =>
+          client.getNotificationChannel({ name }, options),
         ),
       )
       return found !== null
@@ -168,10 +162,8 @@ function alertingRequests(
       const parent = `projects/${project}`
       const request = { parent, pageSize: pageSizes.uptimeChecks }
       const messages = await readAll(`uptime checks of ${parent}`, pageToken =>
-        call('ListUptimeCheckConfigs', parent, deadline, callOptions =>
-          uptime.call(client =>
-            client.listUptimeCheckConfigs({ ...request, pageToken }, { ...callOptions, autoPaginate: false }),
-          ),
+        uptime.call('ListUptimeCheckConfigs', parent, deadline, (client, options) =>
+          client.listUptimeCheckConfigs({ ...request, pageToken }, { ...options, autoPaginate: false }),
         ),
       )
       return messages.map(toUptimeCheck)
