@@ -102,7 +102,7 @@ export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emu
       inTime(name, context =>
         update<VendorJob>(context, etag, {
           read: () => readJob(context),
-          isApplied: job => isChanged(containerOf(toJob(job).containers, change.container, name), change),
+          isApplied: job => matchesChange(containerOf(toJob(job).containers, change.container, name), change),
           write: job => {
             const request = { job: changedJob(job, change, name) }
             return send('UpdateJob', context, options => jobs.updateJob(request, options))
@@ -272,7 +272,7 @@ function containerOf(containers: readonly Container[], wanted: string | null, na
   )
 }
 
-function isChanged(container: Container, { image, command, args }: JobChange): boolean {
+function matchesChange(container: Container, { image, command, args }: JobChange): boolean {
   const isSame = (current: readonly string[], wanted: readonly string[] | null) =>
     wanted === null || JSON.stringify(current) === JSON.stringify(wanted)
   return container.image === image && isSame(container.command, command) && isSame(container.args, args)

@@ -80,27 +80,6 @@ export function openGoogleApi(options: GoogleApiOptions): GoogleApi {
     }
   }
 
-  async function call<T>(
-    method: string,
-    resource: string,
-    deadline: Deadline,
-    send: (options: CallOptions) => Promise<T>,
-  ): Promise<T> {
-    const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
-    const attempt = async (timeoutMs: number) => {
-      await budget?.take(resource, deadline).catch(thrown => {
-        throw translateGrpcError(thrown, request)
-      })
-      return callOnce(method, resource, timeoutMs, send)
-    }
-    try {
-      return await retry(clock, deadline, attempt)
-    } catch (thrown) {
-      const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
-      throw isOver ? timeoutError(request, thrown) : thrown
-    }
-  }
-
   const newOptions = () => clientOptions(emulatorHost, maxResponseBytes, credentials, channel)
   return {
     clientOptions: newOptions,
@@ -108,15 +87,28 @@ export function openGoogleApi(options: GoogleApiOptions): GoogleApi {
     connect(create) {
       const connection = createReconnectingClient(() => create(newOptions()))
       return {
-        call: (method, resource, deadline, send) =>
-          call(method, resource, deadline, options => connection.call(client => send(client, options))),
+        async call(method, resource, deadline, send) {
+          const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
+          const attempt = async (timeoutMs: number) => {
+            await budget?.take(resource, deadline).catch(thrown => {
+              throw translateGrpcError(thrown, request)
+            })
+            return callOnce(method, resource, timeoutMs, options => connection.call(client => send(client, options)))
+          }
+          try {
+            return await retry(clock, deadline, attempt)
+          } catch (thrown) {
+            const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
+            throw isOver ? timeoutError(request, thrown) : thrown
+          }
+        },
         close: () => connection.close(),
       }
     },
   }
 }
 
-/** Resolves with null where Google positively has no such resource. */
+/** Resolves with null if the resource positively does not exist. */
 export async function nullIfNotFound<T>(read: () => Promise<T>): Promise<T | null> {
   try {
     return await read()
