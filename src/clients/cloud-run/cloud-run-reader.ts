@@ -219,7 +219,7 @@ function isCompleted({ conditions }: Execution): boolean {
   return state !== undefined && !isUnrecognized(state) && (state === 'succeeded' || state === 'failed')
 }
 
-/** Cached for ever: no revision is ever added to the past. */
+/** Cached permanently: no revision is ever added to the past. */
 async function readNewestRevisionAt(
   { client, caches, deadline }: Cycle,
   service: string,

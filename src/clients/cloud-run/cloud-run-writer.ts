@@ -12,7 +12,7 @@ import { maxResponseBytes } from './cloud-run.ts'
 import { toJob } from './cloud-run-messages.ts'
 
 export interface JobChange {
-  /** Which of several containers to change; null: the one that serves the job. */
+  /** Which of several containers to change; null: the main container. */
   readonly container: string | null
   readonly image: string
   /** Null: unchanged. */

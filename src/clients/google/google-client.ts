@@ -142,7 +142,7 @@ export function clientOptions(
 
 /**
  * Gets credentials for each request. A vendor's client gets its own only once: if that fails, it is an unhandled
- * rejection, which ends the process, and the failure is cached for ever.
+ * rejection, which ends the process, and the failure is cached permanently.
  */
 class LateCredentials extends googleAuthLibrary.PassThroughClient {
   readonly #credentials: GoogleCredentials

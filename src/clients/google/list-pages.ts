@@ -3,7 +3,7 @@ import { DriftwatchError } from '../../errors.ts'
 /** More pages than any list that Driftwatch reads has. */
 const maxPages = 200
 
-/** So many pages in a row may add nothing. */
+/** Consecutive pages that add nothing new. */
 const maxPagesWithoutNew = 20
 
 /**
