@@ -26,7 +26,7 @@ export interface Child {
   /** Sends a request. Rejects with the last output of the process if it has ended. */
   ask<Answer>(question: object): Promise<Answer>
   /** Sends a message without a reply. */
-  tell(message: object): void
+  send(message: object): void
   /** Resolves with the first line that it logs with this message. */
   logged(message: string): Promise<LogLine>
   /** Runs its work repeatedly and measures it. */
@@ -75,7 +75,7 @@ export function startChild({ file, args = [], env = {}, measured = true }: Child
   }
   return {
     ask,
-    tell: message => void child.send(message),
+    send: message => void child.send(message),
     async logged(message) {
       for (;;) {
         const found = lines.map(toLogLine).find(line => line?.message === message)

@@ -3,7 +3,7 @@ import { isScenarioName, nearScenarios, readScenario, type Scenario, scenarioNam
 
 /** `npm run scenario`: lists the scenarios, or injects one into the sandbox that runs on `PORT`. */
 async function main([name, ...more]: readonly string[]): Promise<number> {
-  if (name === undefined) return say(list())
+  if (name === undefined) return print(list())
   if (more.length > 0) return fail(`Expected one scenario, got ${more.length + 1}. Run: npm run scenario -- ${name}`)
   if (!isScenarioName(name)) return fail(unknown(name))
   const { PORT = '8080' } = process.env
@@ -13,7 +13,7 @@ async function main([name, ...more]: readonly string[]): Promise<number> {
     return fail(
       `No sandbox is running on port ${PORT}. Start one with npm run sandbox, or set its port: PORT=8081 npm run scenario -- ${name}`,
     )
-  return say(injected(readScenario(name), service))
+  return print(injected(readScenario(name), service))
 }
 
 function list(): string {
@@ -46,7 +46,7 @@ function unknown(name: string): string {
   return `Unknown scenario ${JSON.stringify(name)}. ${hint}`
 }
 
-function say(text: string): number {
+function print(text: string): number {
   console.log(text)
   return 0
 }

@@ -20,7 +20,7 @@ export const answers: Row = {
       const port = await portOf(service, 'listening')
       const found = await Promise.all(paths.map(path => fetchAnswer(port, path)))
       const bare = startChild({ file: 'bench/processes/bare-fastify.js' })
-      bare.tell({ answers: found })
+      bare.send({ answers: found })
       const barePort = await portOf(bare, 'ready')
       for (const { path, status, body } of found) {
         const enough = Math.min(mostRequests, mostBytes / Buffer.byteLength(body, 'base64'))

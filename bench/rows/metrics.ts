@@ -14,7 +14,7 @@ export const metrics: Row = {
     const service = await (await fleet(size)).serve()
     const scrapeService = await scraper(service, 'listening')
     const bare = startChild({ file: 'bench/processes/prom-client.js' })
-    bare.tell({ text: await scrapeService() })
+    bare.send({ text: await scrapeService() })
     const scrapeBare = await scraper(bare, 'ready')
     const ours = () =>
       repeat(times, async () => {

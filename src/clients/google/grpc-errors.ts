@@ -23,7 +23,7 @@ const credentialsPrefix = /^Getting metadata from plugin failed with error: /
 /** How gRPC reports that the client's own timeout has passed. */
 const timedOut = /^Deadline exceeded after /
 
-const longestQuote = 300
+const maxQuoteLength = 300
 
 /** One request to an API of Google's, as errors name it. */
 export interface GoogleRequest {
@@ -40,7 +40,7 @@ export interface GoogleRequest {
 export function translateGrpcError(thrown: unknown, request: GoogleRequest): DriftwatchError {
   if (thrown instanceof DriftwatchError) return failure(thrown.code, request, thrown.message, thrown)
   const { code, details, message } = describe(thrown)
-  const text = prose((details || message).replace(credentialsPrefix, ''), longestQuote)
+  const text = prose((details || message).replace(credentialsPrefix, ''), maxQuoteLength)
   if (timedOut.test(text)) return timeoutError(request, thrown)
   return failure(ourCode(code, text), request, text, thrown)
 }
