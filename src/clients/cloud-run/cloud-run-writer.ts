@@ -7,7 +7,7 @@ import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors
 import type { Container } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { version } from '../../version.ts'
-import { type CallOptions, type GoogleOptions, openGoogleApi } from '../google/google-client.ts'
+import { type GoogleClient, type GoogleOptions, openGoogleApi, type Send } from '../google/google-client.ts'
 import { maxResponseBytes } from './cloud-run.ts'
 import { toJob } from './cloud-run-messages.ts'
 
@@ -71,30 +71,36 @@ interface WriteContext {
 
 export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emulatorHost'>): CloudRunWriter {
   const { clock } = options
-  const { clientOptions, callOnce } = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
-  const jobs = new JobsClient(clientOptions())
-  const services = new ServicesClient(clientOptions())
+  const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
+  const jobs = connect(options => new JobsClient(options))
+  const services = connect(options => new ServicesClient(options))
 
   function inTime<T>(name: string, write: (context: WriteContext) => Promise<T>): Promise<T> {
     return withDeadline(clock, writeTimeoutMs, undefined, deadline => write({ clock, deadline, name }))
   }
 
-  async function read<T>(
+  async function read<Client, T>(
+    client: GoogleClient<Client>,
     method: string,
     { deadline, name }: WriteContext,
-    send: (options: CallOptions) => Promise<readonly [T, ...unknown[]]>,
+    send: Send<Client, readonly [T, ...unknown[]]>,
   ): Promise<T> {
-    const attempt = (timeoutMs: number) => callOnce(method, name, Math.min(requestTimeoutMs, timeoutMs), send)
+    const attempt = (timeoutMs: number) => client.callOnce(method, name, Math.min(requestTimeoutMs, timeoutMs), send)
     return (await retry(clock, deadline, attempt))[0]
   }
 
-  function send<T>(method: string, { deadline, name }: WriteContext, request: (options: CallOptions) => Promise<T>) {
+  function write<Client, T>(
+    client: GoogleClient<Client>,
+    method: string,
+    { deadline, name }: WriteContext,
+    send: Send<Client, T>,
+  ): Promise<T> {
     const leftMs = deadline.at - clock.monotonic()
-    return callOnce(method, name, Math.max(1, Math.min(requestTimeoutMs, leftMs)), request)
+    return client.callOnce(method, name, Math.max(1, Math.min(requestTimeoutMs, leftMs)), send)
   }
 
   function readJob(context: WriteContext): Promise<VendorJob> {
-    return read('GetJob', context, options => jobs.getJob({ name: context.name }, options))
+    return read(jobs, 'GetJob', context, (client, options) => client.getJob({ name: context.name }, options))
   }
 
   return {
@@ -105,26 +111,30 @@ export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emu
           isApplied: job => matchesChange(containerOf(toJob(job).containers, change.container, name), change),
           write: job => {
             const request = { job: changedJob(job, change, name) }
-            return send('UpdateJob', context, options => jobs.updateJob(request, options))
+            return write(jobs, 'UpdateJob', context, (client, options) => client.updateJob(request, options))
           },
         }),
       ),
     updateService: (name, etag, change) =>
       inTime(name, context =>
         update<VendorService>(context, etag, {
-          read: () => read('GetService', context, options => services.getService({ name }, options)),
+          read: () => read(services, 'GetService', context, (client, options) => client.getService({ name }, options)),
           isApplied: service => service.template?.labels?.[nonceLabel] === change.nonce,
           write: service => {
             const request = { service: changedService(service, change, name) }
-            return send('UpdateService', context, options => services.updateService(request, options))
+            return write(services, 'UpdateService', context, (client, options) =>
+              client.updateService(request, options),
+            )
           },
         }),
       ),
     runJob: (name, etag, latest) =>
       inTime(name, async context => {
         try {
-          const [, raw] = await send('RunJob', context, options => jobs.runJob({ name, etag }, options))
-          const started = executionOf(jobs, raw?.metadata?.value)
+          const started = await write(jobs, 'RunJob', context, async (client, options) => {
+            const [, raw] = await client.runJob({ name, etag }, options)
+            return executionOf(client, raw?.metadata?.value)
+          })
           if (started) return started
         } catch (thrown) {
           const error = asDriftwatchError(thrown)

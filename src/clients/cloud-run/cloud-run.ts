@@ -81,7 +81,7 @@ interface VendorReads<Client> {
 const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
 
 export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
-  const { connect } = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
+  const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
   const services = connect(options => new ServicesClient(options))
   const revisions = connect(options => new RevisionsClient(options))
   const jobs = connect(options => new JobsClient(options))

@@ -14,34 +14,21 @@ export interface CallOptions {
   readonly retry: null
 }
 
-/** One API of Google's: how its clients are made, and how every request to it is sent. */
-export interface GoogleApi {
-  /** New options for each client, because a client changes the options that it is given. */
-  clientOptions(): ClientOptions
-  /** A client that is reconnected if needed, and whose requests are retried. */
-  connect<Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client): GoogleClient<Client>
-  /** Sends a request once, and waits `timeoutMs` for the response. Rejects with a coded error. */
-  callOnce<T>(
-    method: string,
-    resource: string,
-    timeoutMs: number,
-    send: (options: CallOptions) => Promise<T>,
-  ): Promise<T>
-}
+/** Opens a client of one API. `create` gets new options each time, because a vendor's client changes them. */
+export type Connect = <Client extends { close(): Promise<void> }>(
+  create: (options: ClientOptions) => Client,
+) => GoogleClient<Client>
 
+/** A client that reconnects if needed. `method` as in `GetService`; `resource` is a resource name. */
 export interface GoogleClient<Client> {
-  /**
-   * Sends a request until it succeeds, fails for good, or the deadline is reached. `method` as in `GetService`; `resource`
-   * is a resource name. Rejects with a coded error.
-   */
-  call<T>(
-    method: string,
-    resource: string,
-    deadline: Deadline,
-    send: (client: Client, options: CallOptions) => Promise<T>,
-  ): Promise<T>
+  /** Sends a request until it succeeds, fails for good, or the deadline is reached. Rejects with a coded error. */
+  call<T>(method: string, resource: string, deadline: Deadline, send: Send<Client, T>): Promise<T>
+  /** Sends a request once, and waits `timeoutMs` for the response. Rejects with a coded error. */
+  callOnce<T>(method: string, resource: string, timeoutMs: number, send: Send<Client, T>): Promise<T>
   close(): Promise<void>
 }
+
+export type Send<Client, T> = (client: Client, options: CallOptions) => Promise<T>
 
 /** What the clients of all APIs have in common. */
 export interface GoogleOptions {
@@ -62,49 +49,46 @@ export interface GoogleApiOptions extends GoogleOptions {
   readonly budget?: CallBudget | undefined
 }
 
-export function openGoogleApi(options: GoogleApiOptions): GoogleApi {
+export function openGoogleApi(options: GoogleApiOptions): Connect {
   const { system, clock, emulatorHost, channel, maxResponseBytes, budget, onRequest = () => {} } = options
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
 
-  const callOnce: GoogleApi['callOnce'] = async (method, resource, timeoutMs, send) => {
-    try {
-      // Without credentials nothing is sent.
-      await credentials?.requestHeaders()
-      const response = await send({ timeout: timeoutMs, retry: null })
-      onRequest(method, 'OK')
-      return response
-    } catch (thrown) {
-      const error = translateGrpcError(thrown, { system, method, resource, timeoutMs })
-      onRequest(method, error.code)
-      throw error
-    }
-  }
+  return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
+    const connection = createReconnectingClient(() =>
+      create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel)),
+    )
 
-  const newOptions = () => clientOptions(emulatorHost, maxResponseBytes, credentials, channel)
-  return {
-    clientOptions: newOptions,
-    callOnce,
-    connect(create) {
-      const connection = createReconnectingClient(() => create(newOptions()))
-      return {
-        async call(method, resource, deadline, send) {
-          const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
-          const attempt = async (timeoutMs: number) => {
-            await budget?.take(resource, deadline).catch(thrown => {
-              throw translateGrpcError(thrown, request)
-            })
-            return callOnce(method, resource, timeoutMs, options => connection.call(client => send(client, options)))
-          }
-          try {
-            return await retry(clock, deadline, attempt)
-          } catch (thrown) {
-            const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
-            throw isOver ? timeoutError(request, thrown) : thrown
-          }
-        },
-        close: () => connection.close(),
+    const callOnce: GoogleClient<Client>['callOnce'] = async (method, resource, timeoutMs, send) => {
+      try {
+        // Without credentials nothing is sent.
+        await credentials?.requestHeaders()
+        const response = await connection.call(client => send(client, { timeout: timeoutMs, retry: null }))
+        onRequest(method, 'OK')
+        return response
+      } catch (thrown) {
+        const error = translateGrpcError(thrown, { system, method, resource, timeoutMs })
+        onRequest(method, error.code)
+        throw error
       }
-    },
+    }
+
+    const call: GoogleClient<Client>['call'] = async (method, resource, deadline, send) => {
+      const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
+      const attempt = async (timeoutMs: number) => {
+        await budget?.take(resource, deadline).catch(thrown => {
+          throw translateGrpcError(thrown, request)
+        })
+        return callOnce(method, resource, timeoutMs, send)
+      }
+      try {
+        return await retry(clock, deadline, attempt)
+      } catch (thrown) {
+        const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
+        throw isOver ? timeoutError(request, thrown) : thrown
+      }
+    }
+
+    return { call, callOnce, close: () => connection.close() }
   }
 }
 

@@ -23,7 +23,7 @@ export interface MonitoringWriter {
 const maxResponseBytes = 4 * 1024 * 1024
 
 export function createMonitoringWriter(options: GoogleOptions): MonitoringWriter {
-  const { connect } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
+  const connect = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
   const policies = connect(options => new AlertPolicyServiceClient(options))
   const uptime = connect(options => new UptimeCheckServiceClient(options))
   return {

@@ -66,7 +66,7 @@ const pageSizes = { policies: 1000, series: 10_000, uptimeChecks: 100 } as const
 const maxResponseBytes = 16 * 1024 * 1024
 
 export function createMonitoringClient(options: GoogleOptions): MonitoringClient {
-  const { connect } = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
+  const connect = openGoogleApi({ ...options, system: 'Cloud Monitoring', maxResponseBytes })
   const metrics = connect(options => new MetricServiceClient(options))
   const policies = connect(options => new AlertPolicyServiceClient(options))
   const channels = connect(options => new NotificationChannelServiceClient(options))
