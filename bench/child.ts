@@ -7,45 +7,45 @@ export const root = new URL('../', import.meta.url)
 
 const gauge = fileURLToPath(new URL('bench/processes/gauge.js', root))
 
-/** What a process used for its work. */
+/** The resources that a process used. */
 export interface Used {
   readonly wallMs: number
-  /** Of user and system together. */
+  /** User and system time. */
   readonly cpuMs: number
   /** Bytes. */
   readonly rss: number
-  /** The longest that its event loop was held up. */
+  /** The longest delay of its event loop. */
   readonly longestBlockMs: number
 }
 
 /** A line of JSON on stderr. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly message: string }
 
-/** A process of its own that answers questions. It does not outlive this one. */
+/** A child process that replies to messages. It ends with this process. */
 export interface Child {
-  /** Rejects where it has ended, with its own last words. */
+  /** Sends a request. Rejects with the last output of the process if it has ended. */
   ask<Answer>(question: object): Promise<Answer>
-  /** Tells it something that it does not answer. */
-  tell(message: object): void
+  /** Sends a message without a reply. */
+  send(message: object): void
   /** Resolves with the first line that it logs with this message. */
   logged(message: string): Promise<LogLine>
-  /** Does its work so many times. */
+  /** Runs its work repeatedly and measures it. */
   work(times: number): Promise<Used>
-  /** What it uses for something that is asked of it from elsewhere. */
+  /** Measures it during work that another process requests. */
   during(something: () => Promise<unknown>): Promise<Used>
   close(): Promise<void>
 }
 
 export interface ChildOptions {
-  /** From the top of the repository. */
+  /** Relative to the root of the repository. */
   readonly file: string
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Whether its cost counts: then the gauge is loaded before it. */
+  /** Whether to measure it: then the gauge is preloaded. */
   readonly measured?: boolean
 }
 
-/** The environment of every process here: without what a coverage tool or a developer's shell adds to Node.js. */
+/** The environment of all child processes, without Node.js options of a coverage tool or a shell. */
 export function cleanEnvironment(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const { NODE_OPTIONS, NODE_V8_COVERAGE, ...rest } = process.env
   return { ...rest, ...env }
@@ -75,7 +75,7 @@ export function startChild({ file, args = [], env = {}, measured = true }: Child
   }
   return {
     ask,
-    tell: message => void child.send(message),
+    send: message => void child.send(message),
     async logged(message) {
       for (;;) {
         const found = lines.map(toLogLine).find(line => line?.message === message)
@@ -90,7 +90,7 @@ export function startChild({ file, args = [], env = {}, measured = true }: Child
       return ask<Used>({ ask: 'end' })
     },
     async close() {
-      // There is nothing to be saved.
+      // It has no data to save.
       kill()
       await ended
       process.removeListener('exit', kill)

@@ -3,17 +3,17 @@ import { buildFleet } from '../sandbox/fleet.ts'
 import type { JsonObject } from '../sandbox/merge-patch.ts'
 import { loadWorld } from '../sandbox/world.ts'
 
-/** What the emulators can be asked. */
+/** Requests to the emulators. */
 export interface EmulatorQuestions {
-  /** Where it listens, as `host:port`. */
+  /** The address, as `host:port`. */
   host: string
-  /** How many requests there were since this was asked last. */
+  /** The number of requests since the last call. */
   calls: number
 }
 
 /**
- * The emulators with a fleet in them, as a process of their own, so that what they cost is nobody's else. Arguments: how
- * many stacks, and how long each answer takes in milliseconds.
+ * Runs the emulators with a fleet in a separate process, so that their cost is not measured. Arguments: the number of
+ * stacks, and the latency of each response in milliseconds.
  */
 async function main(): Promise<void> {
   const [size = 1, latencyMs = 0] = process.argv.slice(2).map(Number)

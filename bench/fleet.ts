@@ -4,25 +4,25 @@ import { join } from 'node:path'
 import { buildFleet } from '../sandbox/fleet.ts'
 import { type Child, startChild } from './child.ts'
 
-/** An emulated Cloud Run with a fleet in it, in a process of its own, and what watches it. */
+/** An emulated Cloud Run with a fleet, in a separate process, and the processes that monitor it. */
 export interface Fleet {
   readonly size: number
-  /** For whatever is to talk to the emulator, and to listen on a free port. */
+  /** Environment to use the emulator and listen on a free port. */
   readonly env: Readonly<Record<string, string>>
-  /** The config that watches all of it. */
+  /** A configuration with all stacks. */
   readonly config: string
-  /** How many requests the emulator got since this was asked last. */
+  /** The number of requests since the last call. */
   calls(): Promise<number>
-  /** So many stacks are changed, and nothing else. */
+  /** Changes this number of stacks. */
   change(count: number): Promise<void>
-  /** Starts what `driftwatch serve` is and waits for its first cycle; its next ones are its work. */
+  /** Starts the service and waits for its first cycle; its work is the next cycles. */
   serve(): Promise<Child>
-  /** Starts the bare clients, which list the fleet once; their work is to do it again. */
+  /** Starts the bare clients and lists the fleet once; their work is to list it again. */
   list(...args: readonly string[]): Promise<Child>
   close(): Promise<void>
 }
 
-/** The schedule is left to itself for the length of a bench: whoever measures says when a cycle is. */
+/** No scheduled cycle falls into a bench: the bench triggers the cycles. */
 const unattended = {
   schedule: '0 0 0 * * *',
   staleAfter: '30h',
@@ -63,7 +63,7 @@ export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
   }
 }
 
-/** A config that watches the stacks of a fleet. */
+/** A configuration with the stacks of a fleet. */
 export function fleetConfig(names: readonly string[]) {
   return { host: '127.0.0.1', stacks: names.map(stackOf) }
 }

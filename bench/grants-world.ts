@@ -1,6 +1,6 @@
 import type { GrantsPolicy } from '../src/grants/model/policy.ts'
 
-/** The size that the numbers are promised for. */
+/** The size of the published results. */
 export const size = { relations: 10_000, roles: 200, membersOfMembers: 50, schemas: 20 } as const
 
 const perSchema = size.relations / size.schemas
@@ -21,7 +21,7 @@ const memberOf = (index: number): string | null => {
     : role(first + ((index * 3) % (nested - first)))
 }
 
-/** A policy that names every role and schema. */
+/** A policy with all roles and schemas. */
 export const policy: GrantsPolicy = {
   trustedRoles: ['postgres'],
   roles: Object.fromEntries(
@@ -53,7 +53,7 @@ export const policy: GrantsPolicy = {
   ),
 }
 
-/** Makes a database that is what the policy says; one statement at a time, since each locks what it makes. */
+/** Creates a database that matches the policy, one statement at a time because each locks what it creates. */
 export function worldSql(): string[] {
   return [
     'CREATE ROLE monitor LOGIN',
@@ -90,7 +90,7 @@ function schemaSql(index: number): string {
     RESET ROLE`
 }
 
-/** Gives every table rights of its own for three roles, so that hardly two ACLs are alike. */
+/** Grants different privileges on each table to three roles, so that almost all ACLs differ. */
 export function driftSql(): string[] {
   return numbers(size.schemas).map(
     index => `

@@ -1,15 +1,15 @@
 import type { Measurement } from './row.ts'
 
-/** What a measurement comes to. */
+/** The verdict on a measurement. */
 export interface Judgement {
-  /** Of the rounds: how Driftwatch compares with the floor, or its own value where there is none. */
+  /** The median of Driftwatch compared with the floor, or its own value without a floor. */
   readonly value: number
   readonly reached: boolean
-  /** Not even within ten times of what is wanted: noise does not explain that. */
+  /** More than ten times the target, which noise cannot explain. */
   readonly lost: boolean
 }
 
-/** Rounds are compared in pairs, and the median of them counts: what befell one round befell both of its halves. */
+/** Rounds are compared in pairs, because a disturbance affects both sides of a round; the result is their median. */
 export function judge({ ours, floor, wanted }: Measurement): Judgement {
   const pairs = ours.map((value, round) => [value, floor[round] ?? Number.NaN] as const)
   if (wanted.kind === 'below') {

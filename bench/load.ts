@@ -1,29 +1,28 @@
 import { connect, type Socket } from 'node:net'
 
-/** What is asked, and how much of it. */
+/** The requests of one run. */
 export interface Load {
   readonly port: number
   readonly path: string
-  /** What every answer is to have. */
+  /** The expected status of each response. */
   readonly status: number
   readonly connections: number
   readonly requests: number
 }
 
-/** How it was answered. */
+/** The result of one run. */
 export interface Answered {
   readonly requestsPerSecond: number
-  /** The time within which 99 of 100 answers were there. */
+  /** The 99th percentile of the latency. */
   readonly p99Ms: number
 }
 
-/** No answer takes so long. */
-const patienceMs = 20_000
+/** The timeout of a response. */
+const timeoutMs = 20_000
 
 /**
- * A load generator in a process of its own, on loopback alone: so many connections that are kept, on each one request
- * after another, until all are answered. It reads just enough of an answer to know where that ends, so that it is never
- * what is slow.
+ * A load generator in a separate process, for loopback only: keep-alive connections that send one request after another.
+ * It parses only as much of a response as it needs to find its end, so that it is never the bottleneck.
  */
 async function load({ port, path, status, connections, requests }: Load): Promise<Answered> {
   const request = Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n\r\n`)
@@ -50,9 +49,9 @@ async function load({ port, path, status, connections, requests }: Load): Promis
 
 const endOfHead = '\r\n\r\n'
 
-/** Yields when an answer has arrived whole. Throws where it is no answer, or without a length. */
+/** Yields for each complete response. Throws if a response is invalid or has no length. */
 async function* readAnswers(socket: Socket, status: number): AsyncGenerator<void> {
-  socket.setTimeout(patienceMs, () => socket.destroy(new Error(`no answer within ${patienceMs} ms`)))
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no response within ${timeoutMs} ms`)))
   let head = ''
   let missing = 0
   for await (const chunk of socket as AsyncIterable<Buffer>) {
@@ -63,11 +62,11 @@ async function* readAnswers(socket: Socket, status: number): AsyncGenerator<void
       if (end === -1) continue
       const length = /\r\ncontent-length: (\d+)/i.exec(head.slice(0, end))?.[1]
       if (length === undefined || !head.startsWith(`HTTP/1.1 ${status} `))
-        throw new Error(`not what was asked for: ${head.slice(0, 200)}`)
+        throw new Error(`unexpected response: ${head.slice(0, 200)}`)
       missing = Number(length) - (head.length - end - endOfHead.length)
       head = ''
     }
-    if (missing < 0) throw new Error('an answer is longer than it says')
+    if (missing < 0) throw new Error('a response is longer than its content-length')
     if (missing === 0) yield
   }
   throw new Error('the connection was closed')

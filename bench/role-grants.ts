@@ -10,6 +10,7 @@ import type { Finding } from '../src/checks/finding.ts'
 import { roleGrants } from '../src/checks/role-grants.ts'
 import { createPostgresReader, type PostgresReader } from '../src/clients/postgres/postgres.ts'
 import { systemClock } from '../src/clock.ts'
+import { startDeadline } from '../src/concurrency/deadline.ts'
 import type { SlicedWork } from '../src/concurrency/time-slices.ts'
 import { createTimeSlices } from '../src/concurrency/time-slices.ts'
 import type { Config, Stack } from '../src/config/config.ts'
@@ -25,14 +26,14 @@ import { driftSql, policy, size, worldSql } from './grants-world.ts'
 const rounds = 5
 /** As the service is started, here and in what is measured. */
 const flags = process.execArgv
-/** A process grows until its garbage is collected. */
+/** Collects garbage, because a process grows until then. */
 const memoryRounds = 20
 const scope = scopeOf(policy)
 
 async function main(): Promise<void> {
   const [mode, url] = process.argv.slice(2)
   if (mode === '--memory' && url) return console.log(JSON.stringify(await measureMemory(url)))
-  // For whoever measures more than this: the times alone, as JSON.
+  // For other measurements: only the times, as JSON.
   const onlyTimes = mode === '--times'
   const say = onlyTimes ? () => {} : console.log
   const server = await startServer({ hba: 'host all all 127.0.0.1/32 trust\n', onProgress: say })
@@ -51,7 +52,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** One round beside the other: what the queries took, and the check. */
+/** The times of the queries and of the check, round by round. */
 export interface GrantTimes {
   readonly title: string
   readonly raw: readonly number[]
@@ -78,7 +79,7 @@ async function report(title: string, url: string): Promise<void> {
     console.log(`    ${how.padEnd(14)} grew by ${megabytes(grown)} at its highest, and kept ${megabytes(kept)}`)
 }
 
-/** The raw queries and the whole check in turns, on one connection. */
+/** Measures the raw queries and the whole check alternately, on one connection. */
 async function measureTime(url: string) {
   const reader = openReader(url)
   const statements = await recordStatements(reader)
@@ -112,10 +113,10 @@ function openReader(url: string): PostgresReader {
 
 type Statement = readonly [sql: string, values: readonly unknown[] | undefined]
 
-/** What the probe asks, in its order. */
+/** The statements of the probe, in order. */
 async function recordStatements(reader: PostgresReader): Promise<Statement[]> {
   const statements: Statement[] = []
-  await reader.read(AbortSignal.timeout(60_000), session =>
+  await reader.read(startDeadline(systemClock, 60_000), session =>
     readCatalog(
       {
         ...session,
@@ -135,7 +136,7 @@ async function recordStatements(reader: PostgresReader): Promise<Statement[]> {
 }
 
 function replay(reader: PostgresReader, statements: readonly Statement[]): Promise<unknown[][][]> {
-  return reader.read(AbortSignal.timeout(60_000), async session => {
+  return reader.read(startDeadline(systemClock, 60_000), async session => {
     const answers: unknown[][][] = []
     for (const [sql, values] of statements) answers.push(await session.rows(sql, values))
     return answers
@@ -147,14 +148,14 @@ function bytesOf(answers: readonly (readonly (readonly unknown[])[])[]): number 
   return values.reduce<number>((sum, value) => sum + (value === null ? 0 : Buffer.byteLength(String(value))), 0)
 }
 
-/** A config of which only the policy matters. */
+/** A configuration for the policy; its other values do not matter. */
 const bare = { stacks: [{ name: 'bench', project: 'bench', region: 'bench', service: { name: 'bench' } }] }
 
 /** Reads, judges, records and renders as a cycle does. */
 function createCheck() {
   const { stacks, ...settings } = parseConfig(JSON.stringify(bare), 'bench.yaml', {})
   const [named] = stacks
-  if (!named) throw new Error('the config has a stack')
+  if (!named) throw new Error('the configuration has no stack')
   const database = {
     ...policy,
     url: createSecret('', ''),
@@ -176,10 +177,10 @@ function createCheck() {
 }
 
 function read(reader: PostgresReader): Promise<Catalog> {
-  return reader.read(AbortSignal.timeout(60_000), session => readCatalog(session, scope))
+  return reader.read(startDeadline(systemClock, 60_000), session => readCatalog(session, scope))
 }
 
-/** As a cycle does, and what was the longest that anything else had to wait for it. */
+/** Judges as a cycle does, and measures the longest delay of the event loop. */
 async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ finding: Finding; blocked: number }> {
   const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
   const steps = roleGrants.judgeInSteps?.({ stack, config, observed, observedAt: 0 }) as SlicedWork<Finding>
@@ -192,19 +193,19 @@ async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ 
   return { finding, blocked: delays.max / 1e6 }
 }
 
-/** Two timers: the histogram's own has then run too. */
+/** Waits for two timers, so that the timer of the histogram has run. */
 async function nextTurn(): Promise<void> {
   for (let fairQueue = 0; fairQueue < 2; fairQueue++) await delay(2)
 }
 
 interface Growth {
-  /** From an idle start to the highest that it ever was, with what is not collected yet. */
+  /** The growth from the idle start to the peak, including garbage. */
   readonly grown: number
-  /** What is still in use after it all. */
+  /** The memory in use at the end. */
   readonly kept: number
 }
 
-/** In a process of its own, so that nothing else grows. */
+/** In a separate process, so that only this work is measured. */
 async function runMemory(url: string, ...flags: string[]): Promise<Growth> {
   const file = fileURLToPath(import.meta.url)
   const child = spawn(process.execPath, [...flags, '--expose-gc', file, '--memory', url], {
@@ -217,7 +218,7 @@ async function runMemory(url: string, ...flags: string[]): Promise<Growth> {
 async function measureMemory(url: string): Promise<Growth> {
   const reader = openReader(url)
   const check = createCheck()
-  await reader.read(AbortSignal.timeout(60_000), session => session.rows('SELECT 1'))
+  await reader.read(startDeadline(systemClock, 60_000), session => session.rows('SELECT 1'))
   globalThis.gc?.()
   const [before, used] = [process.resourceUsage().maxRSS * 1024, process.memoryUsage().heapUsed]
   for (let round = 0; round < memoryRounds; round++) await check(reader)

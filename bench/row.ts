@@ -1,6 +1,6 @@
 import type { Fleet } from './fleet.ts'
 
-/** What is to be reached: a ratio to the floor, or so many milliseconds above it. */
+/** The target: a ratio to the floor, milliseconds above it, or an absolute value. */
 export type Wanted =
   | { readonly kind: 'at most'; readonly ratio: number }
   | { readonly kind: 'at least'; readonly ratio: number }
@@ -9,51 +9,51 @@ export type Wanted =
 
 export type Unit = 'ms' | 'MiB' | 'calls' | '/s'
 
-/** One line of the table: what Driftwatch took beside the floor, in each round. */
+/** One line of the table: the values of Driftwatch and of the floor, for each round. */
 export interface Measurement {
-  /** Of what: `100 stacks`. */
+  /** What was measured: `100 stacks`. */
   readonly at: string
   readonly unit: Unit
   readonly ours: readonly number[]
-  /** Round by round beside `ours`; empty where what is wanted is no ratio. */
+  /** In the order of `ours`; empty if the target is an absolute value. */
   readonly floor: readonly number[]
   readonly wanted: Wanted
 }
 
-/** One row of the table, in a file of its own. */
+/** One row of the table; each has its own file. */
 export interface Row {
   readonly name: string
   /** What is measured. */
   readonly title: string
   /** What it is compared with. */
   readonly floor: string
-  /** Whether the quick form has it. */
+  /** Whether `--quick` includes it. */
   readonly quick: boolean
   measure(context: Bench): Promise<readonly Measurement[]>
 }
 
-/** What rows share. */
+/** What the rows have in common. */
 export interface Bench {
   readonly quick: boolean
   readonly rounds: number
-  /** How many stacks, of all the sizes there are. */
+  /** The fleet sizes, in stacks. */
   sizes(...wanted: readonly number[]): readonly number[]
-  /** The fleet of a size, started when it is asked for first. */
+  /** The fleet of a size, started at first use. */
   fleet(size: number, latencyMs?: number): Promise<Fleet>
-  /** The steady work of a fleet of a size, which several rows read different things from. */
+  /** The steady cycles of a fleet, which several rows evaluate. */
   steady(size: number): Promise<Steady>
 }
 
-/** Round by round, for one cycle: Driftwatch's, and what lists the same pages. */
+/** For one cycle, round by round: Driftwatch, and a process that lists the same pages. */
 export interface Steady {
   readonly cpuMs: { readonly ours: readonly number[]; readonly floor: readonly number[] }
   /** MiB. */
   readonly rss: { readonly ours: readonly number[]; readonly floor: readonly number[] }
-  /** How many cycles there were in all. */
+  /** The total number of cycles. */
   readonly cycles: number
 }
 
-/** Does both in turns, so that what the machine does meanwhile befalls both; who is first changes from round to round. */
+/** Runs both alternately, so that a disturbance affects both; the order changes in each round. */
 export async function interleave<Value>(
   rounds: number,
   ours: () => Promise<Value>,

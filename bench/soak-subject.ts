@@ -9,40 +9,40 @@ import type { SchedulerOptions } from '../src/schedule/scheduler.ts'
 import { startServer } from '../src/server.ts'
 import { createVirtualClock } from '../test/helpers/virtual-clock.ts'
 
-/** What the soak tells the process that it soaks. */
+/** A message to the measured process. */
 export type Order =
   | { readonly kind: 'cycle'; readonly plant: readonly Leak[] }
   | { readonly kind: 'measure' }
   | { readonly kind: 'end' }
 
-/** What can be leaked on purpose, to see that it is noticed. */
+/** What can be leaked on purpose, to test the detection. */
 export type Leak = 'memory' | 'handles'
 
-/** What it answers. `now` is its clock's, in epoch milliseconds. */
+/** A reply. `now` is the time of its clock, in epoch ms. */
 export type Reply =
   | { readonly kind: 'listening'; readonly port: number; readonly now: number }
   | { readonly kind: 'cycled'; readonly now: number }
   | {
       readonly kind: 'measured'
-      /** Of JavaScript, after garbage collection, with the buffers that hang on it. */
+      /** The heap after garbage collection, including buffers. */
       readonly heapBytes: number
       readonly rssBytes: number
       readonly handles: Handles
-      /** Of processor time since the start. */
+      /** CPU time since the start. */
       readonly cpuMs: number
     }
 
-/** What Node.js says is active, by its kind, and the file descriptors that are open, where the system tells. */
+/** The active resources of Node.js by kind, and open file descriptors if the system reports them. */
 export type Handles = Readonly<Record<string, number>>
 
-/** So much time passes from one cycle to the next. */
+/** The time between two cycles. */
 const stepMs = 5000
-/** While a cycle goes on, its clock runs too, some times as fast: for whatever in it waits. */
+/** During a cycle the clock runs faster, for timers within the cycle. */
 const [tickMs, perTickMs] = [10, 100]
 
 const leaked: unknown[] = []
 
-/** The real service, whose cycles begin when they are told to, on a clock that moves from cycle to cycle. */
+/** The real service with a simulated clock; its cycles start on request. */
 async function main(): Promise<void> {
   const clock = createVirtualClock(Date.now())
   const environment = readEnvironment()
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     else if (order.kind === 'measure') void measure().then(reply)
     else void service.close().then(() => process.disconnect())
   })
-  // Also where the soak was killed.
+  // Also if the soak was killed.
   process.on('disconnect', () => process.exit())
   reply({ kind: 'listening', port: service.port, now: clock.now() })
 }
@@ -97,7 +97,7 @@ function discard(): PassThrough {
 
 async function measure(): Promise<Reply> {
   const { gc } = globalThis
-  if (!gc) throw new Error('measuring needs node --expose-gc')
+  if (!gc) throw new Error('measurements require node --expose-gc')
   for (let round = 0; round < 3; round++) {
     await delay(20)
     gc()
@@ -116,7 +116,7 @@ async function measure(): Promise<Reply> {
 function countHandles(): Handles {
   const active = Map.groupBy(process.getActiveResourcesInfo(), kind => kind)
   const counts = Object.fromEntries([...active].map(([kind, all]) => [kind, all.length]))
-  // Connections that do not keep the process alive are no active resources, and descriptors all the same.
+  // Connections that do not keep the process alive are not active resources, but have descriptors.
   const descriptors = '/proc/self/fd'
   return existsSync(descriptors) ? { ...counts, descriptors: readdirSync(descriptors).length } : counts
 }

@@ -8,20 +8,20 @@ import { startRegistry } from '../sandbox/registry.ts'
 import { readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 
-/** What a service watches, and how it changes while it is watched. */
+/** The systems that a service monitors, and their changes. */
 export interface SoakWorld {
-  /** The variables that point a service at it. */
+  /** The environment of the service. */
   readonly env: Readonly<Record<string, string>>
-  /** What is to happen before a cycle: drifts that come and heal, systems that fail, connections that are dropped. */
+  /** Applies the changes before a cycle: drift and recovery, failures, dropped connections. */
   churn(cycle: number, now: number): Promise<void>
-  /** What is asked of the service after a cycle, and who hangs up on it. */
+  /** Sends the requests after a cycle, some of them aborted. */
   ask(cycle: number, port: number): Promise<void>
-  /** Everything is as it should be. */
+  /** Restores the healthy state. */
   heal(now: number): Promise<void>
   close(): Promise<void>
 }
 
-/** One after another, each for some cycles. */
+/** In turn, each for some cycles. */
 const scenarios = [
   'healthy',
   'job-left-behind',
@@ -41,7 +41,7 @@ const scenarios = [
   'new-enum-value',
 ] as const satisfies readonly ScenarioName[]
 
-/** Every so many cycles. */
+/** Intervals in cycles. */
 const every = { scenario: 20, grant: 11, dropDatabase: 53, hangUp: 5, restart: 1500, unavailable: 400 } as const
 
 const paths = [
@@ -99,7 +99,7 @@ export async function startSoakWorld(onProgress: (text: string) => void): Promis
     async ask(cycle, port) {
       const response = await fetch(`http://127.0.0.1:${port}${paths[cycle % paths.length]}`)
       await response.arrayBuffer()
-      if (response.status === 500) throw new Error(`${response.url} answered 500`)
+      if (response.status === 500) throw new Error(`${response.url} returned 500`)
       if (cycle % every.hangUp === 0) hangUp(port)
     },
     async heal(now) {
@@ -113,7 +113,7 @@ export async function startSoakWorld(onProgress: (text: string) => void): Promis
   }
 }
 
-/** On the same port: whoever was connected has to come back. */
+/** Restarts on the same port, so that clients must reconnect. */
 async function restart(cloudRun: CloudRun): Promise<CloudRun> {
   const [, port] = cloudRun.host.split(':')
   await cloudRun.close()
@@ -125,7 +125,7 @@ function scenarioOf(cycle: number): WorldPatch {
   return readScenario(name).patch
 }
 
-/** What a scenario deploys or runs is another thing each time round, every now and then. */
+/** Renames revisions and executions of a scenario from time to time. */
 function newNames(patch: WorldPatch, cycle: number): WorldPatch {
   const round = Math.floor(cycle / 1000)
   return JSON.parse(JSON.stringify(patch).replaceAll('runtime-00043-', `runtime-${String(round).padStart(5, '0')}-`))
@@ -143,7 +143,7 @@ async function dropConnections({ adminUrl }: Postgres): Promise<void> {
   )
 }
 
-/** Half a request, and gone. */
+/** Sends half a request and disconnects. */
 function hangUp(port: number): void {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})

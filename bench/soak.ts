@@ -6,23 +6,23 @@ import type { Handles, Leak, Order, Reply } from './soak-subject.ts'
 import { type SoakWorld, startSoakWorld } from './soak-world.ts'
 
 /**
- * `npm run soak`: many cycles of the real service in one process, while what it watches drifts, heals and fails. In the
- * end it must hold as much memory and as many handles as it held early on. Exits with 1 where it does not.
+ * `npm run soak`: many cycles of the real service in one process, while the systems drift, recover and fail. Exits with 1
+ * if memory or handles have grown at the end, compared with an early cycle.
  */
 const { values } = parseArgs({
   options: {
-    /** So many in all. */
+    /** The total number. */
     cycles: { type: 'string', default: '100000' },
-    /** After so many of them everything that is to be kept is there. */
+    /** After these cycles all caches are filled. */
     baseline: { type: 'string', default: '1000' },
-    /** Leaks on purpose: `memory`, `handles` or both. */
+    /** What to leak on purpose: `memory`, `handles` or both. */
     plant: { type: 'string', multiple: true, default: [] },
   },
 })
 
-/** How much more, or less, there may be in the end. */
+/** The allowed difference at the end. */
 const tolerance = 0.1
-/** Cycles without a change before what is held is measured. */
+/** Cycles without a change before a measurement. */
 const quietCycles = 10
 
 type Measured = Extract<Reply, { kind: 'measured' }>
@@ -59,7 +59,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** What is held is told so often. */
+/** The number of progress reports. */
 function aStep(cycles: number): number {
   return Math.max(500, Math.ceil(cycles / 20))
 }
@@ -83,7 +83,7 @@ async function runCycle(subject: Subject, plant: readonly Leak[]): Promise<void>
   if (reply.kind === 'cycled') now = reply.now
 }
 
-/** What it holds when nothing happens: the same cycles, without drift, and the same single caller. */
+/** Measures an idle state: the same cycles without drift, with one caller. */
 async function measure(world: SoakWorld, subject: Subject): Promise<Measured> {
   await world.heal(now)
   for (let cycle = 0; cycle < quietCycles; cycle++) {
@@ -101,9 +101,9 @@ function judge(before: Measured, after: Measured): number {
   const broken = compared.filter(({ was, is }) => Math.abs(is - was) > was * tolerance)
   for (const { what, was, is } of compared) {
     const change = ((is / was - 1) * 100).toFixed(1)
-    console.log(`${what}: ${is} after ${was}, ${change} %`)
+    console.log(`${what}: ${was} before, ${is} after (${change} %)`)
   }
-  console.log(broken.length === 0 ? 'held' : `not held: ${broken.map(({ what }) => what).join(', ')}`)
+  console.log(broken.length === 0 ? 'passed' : `failed: ${broken.map(({ what }) => what).join(', ')}`)
   return broken.length === 0 ? 0 : 1
 }
 
@@ -114,7 +114,7 @@ function total(handles: Handles): number {
 function describe({ heapBytes, rssBytes, handles, cpuMs }: Measured): string {
   const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
   const kinds = Object.entries(handles).map(([kind, count]) => `${count} ${kind}`)
-  return `heap ${megabytes(heapBytes)}, resident ${megabytes(rssBytes)}, ${total(handles)} handles (${kinds.sort().join(', ')}), ${Math.round(cpuMs / 1000)} s of processor`
+  return `heap ${megabytes(heapBytes)}, resident ${megabytes(rssBytes)}, ${total(handles)} handles (${kinds.sort().join(', ')}), ${Math.round(cpuMs / 1000)} s CPU`
 }
 
 async function startSubject(world: SoakWorld): Promise<Subject> {
@@ -150,7 +150,7 @@ async function nextReply(child: ChildProcess): Promise<Reply> {
   const over = new AbortController()
   try {
     const exit = once(child, 'exit', { signal: over.signal }).then(([code]) => {
-      throw new Error(`the service ended with ${code}`)
+      throw new Error(`the service exited with code ${code}`)
     })
     const [reply] = await Promise.race([once(child, 'message', { signal: over.signal }), exit])
     return reply

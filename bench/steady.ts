@@ -2,10 +2,10 @@ import type { Used } from './child.ts'
 import type { Fleet } from './fleet.ts'
 import { interleave, type Steady } from './row.ts'
 
-/** So many cycles are a round: five of them are 1,000, but where that would take longer than all the rest. */
+/** Cycles of a round: five rounds are 1,000 cycles, except where that would take too long. */
 const cyclesOfRound = (size: number, quick: boolean) => (quick ? 20 : size > 100 ? 30 : 200)
 
-/** Runs a fleet's cycles, and beside them what lists the same pages. */
+/** Runs cycles of a fleet, alternately with a process that lists the same pages. */
 export async function measureSteady(fleet: Fleet, rounds: number, quick: boolean): Promise<Steady> {
   const times = cyclesOfRound(fleet.size, quick)
   const [service, lister] = [await fleet.serve(), await fleet.list()]

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { cleanEnvironment, root } from './child.ts'
 
-/** What a process used from its start to its end. */
+/** The resources that a process used from start to end. */
 export interface WholeProcess {
   readonly wallMs: number
   readonly cpuMs: number
@@ -14,7 +14,7 @@ export interface WholeProcess {
 const gauge = fileURLToPath(new URL('bench/processes/gauge.js', root))
 const usageFd = 3
 
-/** Runs a script of the repository to its end. Rejects where it fails. */
+/** Runs a script of the repository. Rejects if it fails. */
 export async function runProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -31,11 +31,11 @@ export async function runProcess(
     text(child.stdio[usageFd] as NodeJS.ReadableStream),
   ])
   const wallMs = performance.now() - begin
-  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${words}`)
+  if (code !== 0) throw new Error(`${args.join(' ')} exited with code ${code}: ${words}`)
   return { wallMs, cpuMs: (JSON.parse(usage) as { cpuMs: number }).cpuMs }
 }
 
-/** How long `driftwatch serve` takes from its start until `/health/ready` says so. */
+/** The time from the start of `driftwatch serve` until `/health/ready` reports ready. */
 export async function startToReady(config: string, env: Readonly<Record<string, string>>): Promise<number> {
   const begin = performance.now()
   const child = spawn(process.execPath, ['dist/main.js', 'serve', '--config', config], {

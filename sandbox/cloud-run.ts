@@ -11,33 +11,33 @@ import { definitions } from './cloud-run/message.ts'
 import { type Method, type MethodContext, methods, type Request } from './cloud-run/methods.ts'
 import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
 import { createStore, type ListOrder } from './cloud-run/store.ts'
-import { createWriteDesk } from './cloud-run/writes.ts'
+import { createWriteMethods } from './cloud-run/writes.ts'
 import { loadWorld, type World } from './world.ts'
 
 export interface CloudRunOptions {
-  /** 0, the default: a free one. */
+  /** Default 0: any free port. */
   readonly port?: number
-  /** The healthy one if left out. */
+  /** Default: the healthy world. */
   readonly world?: World
   /** The server caps every page at this size. Default 100. */
   readonly maxPageSize?: number
-  /** Google lists the newest first, and promises nothing. */
+  /** Google lists the newest first, but does not guarantee it. */
   readonly order?: ListOrder
 }
 
-/** A running emulator of the Cloud Run Admin API v2: gRPC without TLS and without credentials, on 127.0.0.1. */
+/** An emulator of the Cloud Run Admin API v2: gRPC on 127.0.0.1, without TLS and credentials. */
 export interface CloudRun {
   /** `127.0.0.1:PORT`, for CLOUD_RUN_EMULATOR_HOST. */
   readonly host: string
-  /** Every request that came, those that a fault befell too. */
+  /** All requests, including those with a fault. */
   readonly calls: CallLog
-  /** From now on there is this world, with its faults. */
+  /** Replaces the world and its faults. */
   setWorld(world: World): void
-  /** Ends the calls in flight and frees the port. */
+  /** Ends the calls in progress and frees the port. */
   close(): Promise<void>
 }
 
-/** What the answer to a call depends on. */
+/** What the response to a call depends on. */
 interface Desk extends MethodContext {
   readonly pickFault: (method: string, resource: string) => Fault | null
 }
@@ -46,12 +46,12 @@ type Message = Record<string, unknown>
 type Answer = sendUnaryData<Message>
 type Handler = (call: ServerUnaryCall<Request, Message>, answer: Answer) => void
 
-/** Starts an emulator. Rejects where the port is taken. */
+/** Starts an emulator. Rejects if the port is in use. */
 export async function startCloudRun(options: CloudRunOptions = {}): Promise<CloudRun> {
   const { maxPageSize = 100, order = 'newest-first' } = options
   const deskOf = (world: World): Desk => {
     const store = createStore(world)
-    const writes = createWriteDesk(world, store)
+    const writes = createWriteMethods(world, store)
     return { store, writes, pickFault: faultPicker(world.faults), maxPageSize, order }
   }
   const calls = createCallLog()
@@ -92,7 +92,7 @@ export async function startCloudRun(options: CloudRunOptions = {}): Promise<Clou
   }
 }
 
-/** A server of every service in `methods`; grpc-js answers what has no handler with UNIMPLEMENTED. */
+/** A server of all services in `methods`; other methods are UNIMPLEMENTED. */
 function serve(handlerOf: (name: string, method: Method) => Handler): Server {
   const server = new Server()
   for (const [service, implemented] of Object.entries(methods)) {
@@ -118,7 +118,7 @@ function callOf(method: string, request: Request): Call {
   return { method, resource: name ?? parent ?? String(written ?? ''), pageSize, pageToken, code: null }
 }
 
-/** What a fault answers with, or null where it leaves the answer as it is. */
+/** The response of a fault; null if it does not change the response. */
 function resultOf(fault: Fault | null, call: Call): Message | null {
   if (fault === null) return null
   const refused = refusalOf(fault, call.method, call.resource)
@@ -126,7 +126,7 @@ function resultOf(fault: Fault | null, call: Call): Message | null {
   return fault.empty ? {} : null
 }
 
-/** The first page, under one token after another. */
+/** The first page again, each time with a new page token. */
 function endless(method: Method, request: Request, context: MethodContext): Message {
   const page = method({ ...request, pageToken: '' }, context)
   return { ...page, nextPageToken: String(Number(request.pageToken) + 1) }

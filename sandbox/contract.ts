@@ -3,25 +3,25 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Json } from './merge-patch.ts'
 
-/** What the service answers at one path. */
+/** The response of one path. */
 export interface Answer {
   /** Default 200. */
   readonly status?: number
-  /** Sent as JSON, unless `contentType` says something else: then as the text that it is. */
+  /** Sent as JSON, or as text if `contentType` is set. */
   readonly body?: Json
   readonly contentType?: string
   readonly location?: string
   readonly latencyMs?: number
 }
 
-/** By path. What is not here is 404. */
+/** By path; all other paths are 404. */
 export type ContractWorld = Readonly<Record<string, Answer>>
 
-/** The service behind the stack, as far as it answers HTTP: on 127.0.0.1. */
+/** An emulator of the deployed service: HTTP on 127.0.0.1. */
 export interface Contract {
   /** `http://127.0.0.1:PORT` or `https://localhost:PORT`. */
   readonly url: string
-  /** Every request that came: its path, and whether it brought a token. */
+  /** All requests: the path, and whether there was a token. */
   readonly requests: readonly { readonly path: string; readonly authorization: string | null }[]
   setWorld(world: ContractWorld): void
   close(): Promise<void>
@@ -29,9 +29,9 @@ export interface Contract {
 
 export interface ContractOptions {
   readonly world?: ContractWorld
-  /** A key and certificate for `localhost`, in PEM: then it speaks TLS. */
+  /** Key and certificate for `localhost` in PEM, to use TLS. */
   readonly tls?: { readonly key: string; readonly cert: string }
-  /** The token without which everything is 401. */
+  /** The required token; other requests get 401. */
   readonly token?: string
 }
 

@@ -6,17 +6,15 @@ import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { isScenarioName, type ScenarioName } from './scenarios.ts'
 
-/** Where the sandbox whose service listens on a port says how it can be reached, so that `npm run scenario` finds it. */
+/** The file in which the sandbox of a port records its addresses, so that `npm run scenario` finds it. */
 function recordOf(port: string): string {
   return join(tmpdir(), `driftwatch-sandbox-${port}.json`)
 }
 
-/** What the record holds. */
-interface Reach {
+interface Addresses {
   readonly pid: number
-  /** `http://127.0.0.1:PORT`: takes scenarios. */
+  /** Receives scenarios: `http://127.0.0.1:PORT`. */
   readonly control: string
-  /** Where the service answers. */
   readonly service: string
 }
 
@@ -24,13 +22,13 @@ export interface Control {
   close(): Promise<void>
 }
 
-/** Listens on 127.0.0.1 for scenarios to inject, and writes down where. */
+/** Listens on 127.0.0.1 for scenarios to inject, and records its address. */
 export async function startControl(service: string, inject: (name: ScenarioName) => unknown): Promise<Control> {
   const server = createServer(async (request, response) => {
-    const wanted = await json(request).catch(() => null)
-    const name = typeof wanted === 'string' ? wanted : ''
+    const body = await json(request).catch(() => null)
+    const name = typeof body === 'string' ? body : ''
     const known = request.method === 'POST' && isScenarioName(name)
-    const problem = known ? await attempt(() => inject(name)) : `there is no scenario ${name}`
+    const problem = known ? await attempt(() => inject(name)) : `unknown scenario ${JSON.stringify(name)}`
     response.writeHead(problem === null ? 204 : 400).end(problem)
   })
   await new Promise<void>((resolve, reject) => {
@@ -38,10 +36,10 @@ export async function startControl(service: string, inject: (name: ScenarioName)
   })
   const control = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const record = recordOf(new URL(service).port)
-  writeFileSync(record, JSON.stringify({ pid: process.pid, control, service } satisfies Reach))
+  writeFileSync(record, JSON.stringify({ pid: process.pid, control, service } satisfies Addresses))
   return {
     async close() {
-      if (readReach(record)?.pid === process.pid) rmSync(record, { force: true })
+      if (readAddresses(record)?.pid === process.pid) rmSync(record, { force: true })
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },
@@ -58,20 +56,20 @@ async function attempt(work: () => unknown): Promise<string | null> {
 }
 
 /**
- * Injects a scenario into the sandbox on a port: where its service answers, or null if none runs there. Rejects with what
- * the sandbox says where that could not.
+ * Injects a scenario into the sandbox on a port. Resolves with the URL of its service, or null if no sandbox runs on that
+ * port; rejects with the sandbox's own error if the injection failed.
  */
 export async function injectIntoSandbox(name: ScenarioName, port: string): Promise<string | null> {
-  const effectiveRoles = readReach(recordOf(port))
-  if (effectiveRoles === null) return null
-  const answer = await fetch(effectiveRoles.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
-  if (answer?.status === 400) throw new Error(await answer.text())
-  return answer?.ok ? effectiveRoles.service : null
+  const addresses = readAddresses(recordOf(port))
+  if (addresses === null) return null
+  const response = await fetch(addresses.control, { method: 'POST', body: JSON.stringify(name) }).catch(() => null)
+  if (response?.status === 400) throw new Error(await response.text())
+  return response?.ok ? addresses.service : null
 }
 
-function readReach(record: string): Reach | null {
+function readAddresses(record: string): Addresses | null {
   try {
-    return JSON.parse(readFileSync(record, 'utf8')) as Reach
+    return JSON.parse(readFileSync(record, 'utf8')) as Addresses
   } catch {
     return null
   }

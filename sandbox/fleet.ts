@@ -4,11 +4,11 @@ import { healthyWorld, type WorldPatch } from './world.ts'
 export interface Fleet {
   /** `app-0`, `app-1`, ...: the names of the services; the job of each is `<name>-migrate`. */
   readonly names: readonly string[]
-  /** What makes the healthy world of them, and of nothing else. */
+  /** Changes the healthy world so that it contains only these. */
   readonly patch: WorldPatch
 }
 
-/** So many stacks like the healthy one, each with a revision and an execution of its own. */
+/** Copies of the healthy stack, each with its own revision and execution. */
 export function buildFleet(size: number): Fleet {
   const names = Array.from({ length: size }, (_, index) => `app-${index}`)
   const world = healthyWorld()

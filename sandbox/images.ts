@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 
 /**
- * Images from symbolic names: `image-a` always has the same real bytes, and so the same real digest. Several names
- * together are an index: `index(image-a,image-a-arm64)`.
+ * Images from symbolic names: `image-a` always has the same bytes, and so the same digest. Several names
+ * form an index: `index(image-a,image-a-arm64)`.
  */
 export interface Image {
   readonly digest: string
   readonly mediaType: string
-  /** The manifest, or the index: what the digest is made from. */
+  /** The manifest or the index, from which the digest is computed. */
   readonly bytes: Buffer
   /** The images that an index lists; none in a single image. */
   readonly holds: readonly Image[]
@@ -15,7 +15,7 @@ export interface Image {
   readonly blobs: readonly Buffer[]
 }
 
-/** Docker's own formats are what older tools push; registries and clients know both. */
+/** Older tools push Docker's formats; registries and clients support both. */
 export type ImageFormat = 'oci' | 'docker'
 
 const types = {
@@ -34,14 +34,14 @@ const types = {
 } as const
 
 const platforms = ['amd64', 'arm64', 'arm', 's390x']
-/** A tar archive of nothing. */
+/** An empty tar archive. */
 const emptyLayer = Buffer.alloc(1024)
 
 export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** A single image, made from its name. */
+/** A single image, derived from its name. */
 export function singleImage(name: string, format: ImageFormat = 'oci'): Image {
   const { manifest, config, layer } = types[format]
   const settings = jsonBytes({
@@ -59,7 +59,7 @@ export function singleImage(name: string, format: ImageFormat = 'oci'): Image {
   return { digest: sha256(bytes), mediaType: manifest, bytes, holds: [], blobs: [settings, emptyLayer] }
 }
 
-/** An index (in Docker's words a manifest list) over images. */
+/** An index of images (Docker: manifest list). */
 export function indexImage(holds: readonly Image[], format: ImageFormat = 'oci'): Image {
   const mediaType = types[format].index
   const manifests = holds.map((image, at) => ({
@@ -70,7 +70,7 @@ export function indexImage(holds: readonly Image[], format: ImageFormat = 'oci')
   return { digest: sha256(bytes), mediaType, bytes, holds, blobs: [] }
 }
 
-/** The image that `image-a` or `index(image-a,image-b)` stands for. Throws for anything else. */
+/** The image of `image-a` or `index(image-a,image-b)`. Throws for any other expression. */
 export function imageOf(expression: string): Image {
   const names = /^index\(([^()]*)\)$/.exec(expression)?.[1]
   if (names !== undefined) return indexImage(names.split(',').map(name => singleImage(checkedName(name.trim()))))
@@ -82,14 +82,14 @@ export function digestOf(expression: string): string {
   return imageOf(expression).digest
 }
 
-/** The digest of the index over these names, in this order. */
+/** The digest of the index of these names, in this order. */
 export function indexOf(names: readonly string[]): string {
   return digestOf(`index(${names.join(',')})`)
 }
 
 /**
- * Replaces `@digest(image-a)` and `@index(image-a,image-b)` with `@sha256:...`. Throws where one is written wrongly, so
- * that no fixture means something else than it says.
+ * Replaces `@digest(image-a)` and `@index(image-a,image-b)` with `@sha256:...`. Throws for a malformed expression, so
+ * that no fixture is misread.
  */
 export function expandDigests(text: string): string {
   return text.replaceAll(/@(digest|index)\(([^()]*)(\)?)/g, (written, kind: string, inner: string, end: string) => {
@@ -100,7 +100,7 @@ export function expandDigests(text: string): string {
 
 function checkedName(name: string): string {
   if (/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name)) return name
-  throw new Error(`"${name}" is no name of an image: expected one like image-a, or index(image-a,image-b)`)
+  throw new Error(`"${name}" is not an image name: expected one like image-a, or index(image-a,image-b)`)
 }
 
 function descriptor(mediaType: string, bytes: Buffer) {

@@ -8,13 +8,13 @@ const help = `Usage
   npm run sandbox
 
 What does it do?
-  It starts emulators of Google's APIs, a PostgreSQL and the real service, which watches the stack of the runbook, and
-  says what to try. Ctrl-C ends it all.
+  It starts emulators of Google's APIs, a PostgreSQL server and the real service, which monitors an example stack. Then
+  it prints commands to try. Press Ctrl-C to stop everything.
 
-Which variables does it take?
-  PORT                    of the service (8080)
-  LOG_LEVEL               of the service (warn)
-  DRIFTWATCH_SANDBOX_PG   a superuser's URL of a PostgreSQL that runs already, in place of one of its own
+Which variables does it read?
+  PORT                    port of the service (default 8080)
+  LOG_LEVEL               log level of the service (default warn)
+  DRIFTWATCH_SANDBOX_PG   superuser URL of an existing PostgreSQL server to use instead of starting one
 `
 
 async function main(args: readonly string[]): Promise<void> {
@@ -28,7 +28,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** The emulators, a PostgreSQL and the real service, until Ctrl-C. */
+/** Runs the emulators, PostgreSQL and the real service until Ctrl-C. */
 async function runSandbox(): Promise<void> {
   const { PORT = '8080', LOG_LEVEL = 'warn', DRIFTWATCH_SANDBOX_PG } = process.env
   const stop = stopSignal()
@@ -50,11 +50,11 @@ async function runSandbox(): Promise<void> {
     control = await startControl(running.url, async name => {
       log.forget()
       const { description } = await running.inject(name)
-      console.log(`\nscenario ${name}: ${description}`)
+      console.log(`\nScenario ${name}: ${description}.`)
     })
     console.log(whatToTry(running))
     const end = await Promise.race([running.service.ended, aborted(stop)])
-    if (end !== null) throw new Error(`The sandbox stops, since ${end}.`)
+    if (end !== null) throw new Error(`Stopping the sandbox: ${end}.`)
     console.log('\nStopping ...')
   } catch (error) {
     if (!stop.aborted) throw error
@@ -64,7 +64,7 @@ async function runSandbox(): Promise<void> {
   }
 }
 
-/** Aborts when somebody wants this to end. */
+/** Aborts on a signal to end the process. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => controller.abort())
@@ -80,7 +80,8 @@ function aborted(signal: AbortSignal): Promise<null> {
 
 function portOf(text: string): number {
   const port = Number(text)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`PORT is ${text}: expected 0 to 65535`)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new Error(`invalid PORT "${text}": expected a number from 0 to 65535`)
   return port
 }
 
@@ -91,37 +92,37 @@ function whatToTry({ url, env, postgres }: Sandbox): string {
   const scenario = `${elsewhere.PORT ? `PORT=${port} ` : ''}npm run scenario`
   const variables = Object.entries({ ...elsewhere, ...env }).map(([name, value]) => `${name}='${value}'`)
   return `
-Driftwatch watches the stack of the runbook. In another terminal:
+Driftwatch monitors the example stack. Try in another terminal:
 
   curl '${address}/drift?format=text'
   curl '${address}/drift'
   curl -s -o /dev/null -w '%{http_code}\\n' ${address}/drift/gate
   curl ${address}/metrics
 
-Let something happen to it, and look again:
+Inject a scenario, and run the commands again:
 
-  ${scenario}                          lists what can happen
-  ${scenario} -- job-left-behind       the incident
-  ${scenario} -- grant-to-public       a right in the database that nobody should have
-  ${scenario} -- healthy
+  ${scenario}                          list all scenarios
+  ${scenario} -- job-left-behind       the migration ran an outdated image
+  ${scenario} -- grant-to-public       everyone may read a database table
+  ${scenario} -- healthy               back to the healthy stack
 
-The gate of a pipeline is one command, here against the emulators:
+Run the check of a deployment pipeline against the emulators:
 
   export ${variables.join(' ')}
   npm run driftwatch -- check --config sandbox/driftwatch.yaml
 
-Driftwatch's own login may connect to the database, and nothing else. What drifted there is mended by an operator:
+Driftwatch's own database role has only the CONNECT privilege. An operator fixes the grants:
 
   export DB_ADMIN_URL='${postgres.adminUrl}'
   npm run driftwatch -- grants plan --config sandbox/driftwatch.yaml
   npm run driftwatch -- grants apply --config sandbox/driftwatch.yaml
 
-Cloud Monitoring is emulated too. Leave a scenario for two minutes, and it pages somebody: here you see incidents open
-and close. What it watches, and what it lacks:
+Cloud Monitoring is emulated too. Two minutes after a scenario it opens an incident, which is printed here. Compare its
+alert policies with the configuration:
 
   npm run driftwatch -- alerts plan --config sandbox/driftwatch.yaml
 
-Ctrl-C ends it all.
+Press Ctrl-C to stop everything.
 `
 }
 

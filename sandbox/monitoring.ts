@@ -12,49 +12,50 @@ import { fromJSON } from '@grpc/proto-loader'
 import { type CallLog, createCallLog } from './cloud-run/calls.ts'
 import { type Fault, faultPicker, refusalOf } from './cloud-run/faults.ts'
 import { codeName, isRefusal, refusal, usualDetails } from './cloud-run/refusal.ts'
+import type { Series } from './monitoring/aggregate.ts'
 import { createIncidents, type Incident } from './monitoring/incidents.ts'
 import { createPolicyStore, type Policy, type PolicyStore } from './monitoring/policies.ts'
 import { assertAllowed, type Role } from './monitoring/roles.ts'
-import { createSeriesStore, projectOf, type Series, type SeriesStore } from './monitoring/series.ts'
+import { createSeriesStore, projectOf, type SeriesStore } from './monitoring/series.ts'
 import { createTelemetry, type Telemetry, type TelemetryWorld } from './monitoring/telemetry.ts'
 
 type Message = Record<string, unknown>
 
 export interface MonitoringOptions {
-  /** 0, the default: a free one. */
+  /** Default 0: any free port. */
   readonly port?: number
-  /** The time by which series are judged and policies evaluated; default the real one. */
+  /** The clock for series and policies; default: the system clock. */
   readonly now?: () => number
-  /** What whoever calls may do; default everything. */
+  /** The roles of the caller; default: all. */
   readonly roles?: readonly Role[]
-  /** The access token that whoever calls must show; default: none is asked for. */
+  /** The required access token; default: none. */
   readonly token?: string
-  /** Full resource names of those that exist. */
+  /** The full resource names of the existing channels. */
   readonly notificationChannels?: readonly string[]
-  /** What the Cloud Run services of every project and region do. */
+  /** The telemetry of the Cloud Run services in every project and region. */
   readonly telemetry?: TelemetryWorld
-  /** How long a new metric is unknown to policies; Google's is minutes, the default none. */
+  /** How long a new metric is unknown to policies; default 0 (Google: minutes). */
   readonly metricKnownAfterMs?: number
-  /** Told when an incident opens, and again when it closes. */
+  /** Called when an incident opens or closes. */
   readonly onIncident?: (incident: Incident) => void
 }
 
 /**
- * A running emulator of Cloud Monitoring: metrics, alert policies, notification channels and uptime checks over gRPC,
- * without TLS, on 127.0.0.1, for anybody unless it is given a token. It evaluates the policies on the series that it receives.
+ * An emulator of Cloud Monitoring: metrics, alert policies, notification channels and uptime checks over gRPC on
+ * 127.0.0.1, without TLS. It evaluates the policies on the series that it receives.
  */
 export interface Monitoring {
   /** `127.0.0.1:PORT`, for MONITORING_EMULATOR_HOST. */
   readonly host: string
   readonly calls: CallLog
-  /** Every incident that was ever opened, the oldest first. */
+  /** All incidents, oldest first. */
   readonly incidents: readonly Incident[]
   policies(): Policy[]
-  /** Series of a project by a filter, as in `metric.type = "..."`. */
+  /** The series of a project that match a filter, such as `metric.type = "..."`. */
   series(project: string, filter: string): Series[]
-  /** The uptime checks that are there. */
+  /** The existing uptime checks. */
   uptimeChecks(): Message[]
-  /** Makes what somebody else made: a policy, or a metric of another kind. */
+  /** Creates what another client would create: a policy, or a metric of another kind. */
   createPolicy(project: string, policy: Message): void
   createDescriptor(project: string, descriptor: Message): void
   setRoles(roles: readonly Role[]): void
@@ -67,20 +68,20 @@ export interface Monitoring {
 
 const protos = createRequire(import.meta.url)('@google-cloud/monitoring/build/protos/protos.json')
 
-/** A policy is written for so long: meanwhile no other may be. */
+/** The duration of a policy write, during which other writes are rejected. */
 const policyWriteMs = 3
 
 const mostOnPage = 100
 
 type Method = (request: Message) => Message
 
-/** What goes wrong with a call. */
+/** A simulated failure of a call. */
 export interface MonitoringFault extends Fault {
-  /** It is done all the same: only its answer is lost. */
+  /** The request is executed, but its response is lost. */
   readonly afterwards?: boolean
 }
 
-/** Starts an emulator. Rejects where the port is taken. */
+/** Starts an emulator. Rejects if the port is in use. */
 export async function startMonitoring(options: MonitoringOptions = {}): Promise<Monitoring> {
   const { now = Date.now, onIncident = () => {}, metricKnownAfterMs = 0 } = options
   const channels = new Set(options.notificationChannels ?? [])
@@ -240,7 +241,7 @@ function uptimeMethods(all: Map<string, Message>): Record<string, Method> {
 
 type Reply = sendUnaryData<Message>
 
-/** A server of these methods; grpc-js answers every other one with UNIMPLEMENTED. */
+/** A server of these methods; all others are UNIMPLEMENTED. */
 function serve(
   methods: Record<string, Record<string, Method>>,
   handle: (name: string, method: Method, call: ServerUnaryCall<Message, Message>, reply: Reply) => Promise<void>,

@@ -6,23 +6,23 @@ import { startServer } from './postgres/server.ts'
 import { runSql } from './postgres/sql.ts'
 
 export interface PostgresOptions extends PrepareOptions {
-  /** The URL of a superuser of a server to use, in place of a server of the sandbox's own. */
+  /** The superuser URL of an existing server; if absent, one is started. */
   readonly server?: string | undefined
 }
 
-/** The database of the runbook's stack, on a real PostgreSQL. */
+/** The database of the example stack, on a real PostgreSQL server. */
 export interface Postgres {
-  /** Driftwatch's own: it may connect, and nothing else. */
+  /** Of Driftwatch, which has only the CONNECT privilege. */
   readonly url: string
-  /** The operator's: of a superuser. */
+  /** Of the operator, a superuser. */
   readonly adminUrl: string
   readonly superuser: string
   /**
-   * Makes roles and database anew, whatever became of them, and then changes them: by statements of the superuser, and by
-   * letting nobody in.
+   * Recreates roles and database, then changes them: runs statements as the superuser, or makes the database reject
+   * connections.
    */
   reset(change?: DatabaseChange): Promise<void>
-  /** Ends the server; on one that is not its own it clears away what it made. */
+  /** Stops the server, or removes roles and database from an existing server. */
   close(): Promise<void>
 }
 
@@ -42,10 +42,10 @@ const roles = [
   'contractors',
   monitor,
 ]
-/** Marks roles that may be dropped. */
+/** The comment of roles that the sandbox may drop. */
 const mark = 'made by the sandbox of Driftwatch'
 
-/** Starts a server, or uses the one that is named, and makes the database. */
+/** Starts a server, or uses an existing one, and creates the database. */
 export async function startPostgres({ server, ...options }: PostgresOptions = {}): Promise<Postgres> {
   const own = server ? null : await startServer(options)
   const root = server ?? own?.url(superuser, 'postgres', own.password) ?? ''
@@ -90,7 +90,7 @@ async function make(root: string, adminUrl: string, password: string): Promise<v
   await runSql(adminUrl, readSql('schemas'))
 }
 
-/** Throws where a role is not the sandbox's. What they granted goes with what they own. */
+/** Throws if the sandbox did not create one of the roles. Drops what they own and granted, too. */
 async function clearAway(root: string): Promise<void> {
   const known = await runSql(
     root,
@@ -99,14 +99,14 @@ async function clearAway(root: string): Promise<void> {
   const foreign = known.find(([, comment]) => comment !== mark)
   if (foreign)
     throw new Error(
-      `the server has a role ${foreign[0]} that the sandbox did not make: name another one in DRIFTWATCH_SANDBOX_PG`,
+      `the server has a role ${foreign[0]} that the sandbox did not create. Set DRIFTWATCH_SANDBOX_PG to another server.`,
     )
   await runSql(root, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)
   const names = known.map(([role]) => role).join()
   if (names !== '') await runSql(root, `DROP OWNED BY ${names} CASCADE; DROP ROLE ${names}`)
 }
 
-/** Nobody gets in any more, and who was in is thrown out. */
+/** Rejects new connections and closes existing ones. */
 async function shut(root: string): Promise<void> {
   await runSql(root, `ALTER DATABASE ${database} WITH ALLOW_CONNECTIONS false`)
   await runSql(root, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`)

@@ -4,49 +4,49 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Image } from './images.ts'
-import { befall, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
+import { applyFault, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
 import { createRequestLog, type RegistryCall, type RegistryRequests } from './registry/requests.ts'
 import { answer, errorReply, jsonReply, type Reply, type Request, routeOf } from './registry/routes.ts'
 import { createRegistryStore, type RepositoryContent } from './registry/store.ts'
 import { createTokenDesk, type TokenRules } from './registry/tokens.ts'
 
-/** What a registry holds and how it fails, as data. */
+/** The content of a registry, and its fault. */
 export interface RegistryWorld {
-  /** With or without their host, which is left out: the emulator stands for every registry host. */
+  /** With or without a host, which is ignored: the emulator serves all registry hosts. */
   readonly repositories: Readonly<Record<string, RepositoryContent>>
   readonly fault?: RegistryFaultKind
 }
 
-/** A running OCI registry: plain HTTP on 127.0.0.1, kept in memory. */
+/** An OCI registry in memory: HTTP on 127.0.0.1. */
 export interface Registry {
   /** `127.0.0.1:PORT`, for ARTIFACT_REGISTRY_EMULATOR_HOST. */
   readonly host: string
   readonly port: number
-  /** Every request that came, those that a fault befell too. */
+  /** All requests, including those with a fault. */
   readonly requests: RegistryRequests
-  /** Resolves with the next request that comes, before it is answered. */
+  /** Resolves with the next request, before its response. */
   nextRequest(): Promise<RegistryCall>
-  /** Resolves with the next request whose client left before the answer was whole. */
+  /** Resolves with the next request whose client disconnects before the end of the response. */
   nextBroken(): Promise<RegistryCall>
-  /** Adds an image with all that it holds, and moves the tag to it unless that is null. */
+  /** Adds an image with its content, and points the tag at it unless the tag is null. */
   put(repository: string, tag: string | null, image: Image): void
   /** Removes a tag, or a digest with the tags that point at it. */
   remove(repository: string, reference: string): void
-  /** From now on it holds this, and fails so. */
+  /** Replaces the content and the fault. */
   setWorld(world: RegistryWorld): void
   setFault(fault: RegistryFault | RegistryFaultKind | null): void
-  /** Asks for tokens, by these rules; null asks for none. */
+  /** Requires tokens according to these rules; null: no tokens. */
   setTokens(rules: TokenRules | null): void
-  /** Forgets every token that was given. */
+  /** Revokes all tokens. */
   revokeTokens(): void
-  /** Answers nothing until what is returned is called. */
+  /** Sends no responses until the returned function is called. */
   hold(): () => void
-  /** Breaks the requests in flight and frees the port. */
+  /** Aborts the requests in progress and frees the port. */
   close(): Promise<void>
 }
 
-/** What the answer to a request depends on. */
-interface Desk {
+/** What the response to a request depends on. */
+interface RegistryContext {
   readonly requests: ReturnType<typeof createRequestLog>
   readonly faults: ReturnType<typeof createFaultBox>
   readonly tokens: ReturnType<typeof createTokenDesk>
@@ -57,9 +57,9 @@ interface Desk {
   held: Promise<void>
 }
 
-/** Starts an emulator. Rejects where the port is taken. */
+/** Starts an emulator. Rejects if the port is in use. */
 export async function startRegistry(options: { port?: number; world?: RegistryWorld } = {}): Promise<Registry> {
-  const desk: Desk = {
+  const context: RegistryContext = {
     requests: createRequestLog(),
     faults: createFaultBox(),
     tokens: createTokenDesk(),
@@ -69,41 +69,42 @@ export async function startRegistry(options: { port?: number; world?: RegistryWo
     held: Promise.resolve(),
   }
   const server = createServer((request, response) => {
-    serve(desk, request, response).catch(() => response.destroy())
+    serve(context, request, response).catch(() => response.destroy())
   })
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
-  const registry = registryAt(desk, server)
+  const registry = registryAt(context, server)
   if (options.world) registry.setWorld(options.world)
   return registry
 }
 
-function registryAt(desk: Desk, server: Server): Registry {
+function registryAt(context: RegistryContext, server: Server): Registry {
   const { port } = server.address() as AddressInfo
-  const next = async (event: string): Promise<RegistryCall> => (await once(desk.events, event))[0]
-  const setFault: Registry['setFault'] = fault => desk.faults.set(typeof fault === 'string' ? { kind: fault } : fault)
+  const next = async (event: string): Promise<RegistryCall> => (await once(context.events, event))[0]
+  const setFault: Registry['setFault'] = fault =>
+    context.faults.set(typeof fault === 'string' ? { kind: fault } : fault)
   return {
     host: `127.0.0.1:${port}`,
     port,
-    requests: desk.requests,
+    requests: context.requests,
     nextRequest: () => next('request'),
     nextBroken: () => next('broken'),
-    put: (repository, tag, image) => desk.store.put(repository, tag, image),
-    remove: (repository, reference) => void desk.store.remove(repository, reference),
+    put: (repository, tag, image) => context.store.put(repository, tag, image),
+    remove: (repository, reference) => void context.store.remove(repository, reference),
     setWorld(world) {
-      desk.store = createRegistryStore(world.repositories)
+      context.store = createRegistryStore(world.repositories)
       setFault(world.fault ?? null)
     },
     setFault,
-    setTokens: rules => desk.tokens.rule(rules),
-    revokeTokens: () => desk.tokens.revoke(),
+    setTokens: rules => context.tokens.rule(rules),
+    revokeTokens: () => context.tokens.revoke(),
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
-      desk.held = promise
+      context.held = promise
       return resolve
     },
     async close() {
-      desk.closing.abort()
+      context.closing.abort()
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()
@@ -112,20 +113,20 @@ function registryAt(desk: Desk, server: Server): Registry {
   }
 }
 
-async function serve(desk: Desk, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(context: RegistryContext, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const { request, call } = await received(incoming)
   response.once('close', () => {
     call.broken = !response.writableFinished
-    if (call.broken) desk.events.emit('broken', call)
+    if (call.broken) context.events.emit('broken', call)
   })
-  desk.requests.record(call)
-  desk.events.emit('request', call)
-  await desk.held
+  context.requests.record(call)
+  context.events.emit('request', call)
+  await context.held
 
-  const right = rightReply(desk, request, incoming)
-  const fault = desk.faults.pick(call.about)
-  if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: desk.closing.signal })
-  const reply = fault === null ? right : befall(fault, request.method, right)
+  const right = rightReply(context, request, incoming)
+  const fault = context.faults.pick(call.about)
+  if (fault?.latencyMs) await delay(fault.latencyMs, undefined, { signal: context.closing.signal })
+  const reply = fault === null ? right : applyFault(fault, request.method, right)
   if (reply === 'wait') return
   if (reply === 'close') return void response.destroy()
   if (reply === 'cut') return cut(response, right)
@@ -143,14 +144,14 @@ async function received(incoming: IncomingMessage): Promise<{ request: Request; 
   return { request: { ...route, method, query, accept, contentType, body: await buffer(incoming) }, call }
 }
 
-function rightReply(desk: Desk, request: Request, { headers }: IncomingMessage): Reply {
+function rightReply(context: RegistryContext, request: Request, { headers }: IncomingMessage): Reply {
   if (request.about === 'nothing') return errorReply(404, 'NOT_FOUND', 'no such path')
   if (request.about === 'token') {
-    const given = desk.tokens.give(request.query, headers.authorization)
+    const given = context.tokens.give(request.query, headers.authorization)
     return given ? jsonReply(given) : errorReply(401, 'UNAUTHORIZED', 'invalid credentials')
   }
-  const challenge = desk.tokens.challenge(request.repository, headers.authorization, headers.host ?? '')
-  if (challenge === null) return answer(desk.store, request)
+  const challenge = context.tokens.challenge(request.repository, headers.authorization, headers.host ?? '')
+  if (challenge === null) return answer(context.store, request)
   return errorReply(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge })
 }
 
@@ -164,7 +165,7 @@ function send(response: ServerResponse, method: string, { status, headers = {}, 
   response.end(method === 'HEAD' ? undefined : body)
 }
 
-/** Half of the body, and then the connection is gone. */
+/** Sends half of the body, then closes the connection. */
 function cut(response: ServerResponse, { status, body = Buffer.alloc(2) }: Reply): void {
   response.writeHead(status, { 'content-length': body.byteLength })
   response.write(body.subarray(0, body.byteLength / 2), () => response.destroy())

@@ -3,7 +3,7 @@ const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000
 /** `-26h`, `-2m30s`, `+5m`: a moment relative to now. */
 const relative = /^([-+])((?:[0-9]+(?:ms|s|m|h|d))+)$/
 
-/** A time as RFC 3339: one that is written relative to `now` (epoch ms) is worked out, any other is left as it is. */
+/** Converts a time relative to `now` (epoch ms) to RFC 3339; any other text is returned unchanged. */
 export function absoluteTime(text: string, now: number): string {
   const match = relative.exec(text)
   if (match === null) return text

@@ -10,35 +10,34 @@ import { type ServiceProcess, startService } from './service-process.ts'
 import { loadWorld } from './world.ts'
 
 export interface SandboxOptions {
-  /** Where the service listens; 0 is a free one. */
+  /** The port of the service; 0: any free port. */
   readonly port: number
-  /** Of the service's log; default `warn`, since an info line tells of every cycle. */
+  /** The log level of the service; default `warn`, because `info` logs every cycle. */
   readonly logLevel?: string
-  /** The service's config in place of sandbox/driftwatch.yaml. */
+  /** The service's configuration file; default sandbox/driftwatch.yaml. */
   readonly config?: string
-  /** Cron expression and durations in place of those of sandbox/driftwatch.yaml. */
+  /** Override the values of sandbox/driftwatch.yaml. */
   readonly schedule?: string
   readonly timeout?: string
   readonly staleAfter?: string
-  /** The URL of a superuser of a PostgreSQL to use; without it one is started. */
+  /** The superuser URL of a PostgreSQL server to use; if absent, one is started. */
   readonly postgresServer?: string | undefined
-  /** Told of what takes its time. */
+  /** Called before a step that takes long. */
   readonly onProgress?: (line: string) => void
-  /** Gets every line that the service writes to its log. */
+  /** Receives every log line of the service. */
   readonly onLog?: (line: string) => void
-  /** Told when Cloud Monitoring opens an incident, and again when it closes it. */
+  /** Called when Cloud Monitoring opens or closes an incident. */
   readonly onIncident?: (incident: Incident) => void
-  /** Gives up starting. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal
 }
 
-/** Who is told of incidents, in sandbox/driftwatch.yaml. */
+/** The notification channel in sandbox/driftwatch.yaml. */
 const onCall = 'projects/openagentsgemini/notificationChannels/1'
 
-/** So often it is looked whether the time has come to evaluate the policies. */
 const evaluateEveryMs = 1000
 
-/** The emulators and the database with the runbook's stack in them, and the real service watching them. */
+/** The emulators and the database with the example stack, and the real service that monitors them. */
 export interface Sandbox {
   readonly url: string
   readonly cloudRun: CloudRun
@@ -47,15 +46,14 @@ export interface Sandbox {
   readonly contract: Contract
   readonly postgres: Postgres
   readonly service: ServiceProcess
-  /** The variables that point a `driftwatch` command at all of them. */
+  /** The environment with which a `driftwatch` command uses them. */
   readonly env: Readonly<Record<string, string>>
-  /** Puts the healthy world with the scenario's patch in place of whatever is there; one scenario at a time. */
+  /** Replaces the current state with the healthy stack and the changes of the scenario. */
   inject(name: ScenarioName): Promise<Scenario>
-  /** Ends everything that was started. */
   close(): Promise<void>
 }
 
-/** Starts it all and waits for the first cycle. Rejects, and leaves nothing running, where a part does not start. */
+/** Starts everything and waits for the first cycle. If a part does not start, rejects and leaves nothing running. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const port = await freePort(options.port).catch(error => {
     throw portTaken(options.port, error)
@@ -100,9 +98,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   })
   let turn: Promise<unknown> = Promise.resolve()
   let isTouched = false
-  async function become(scenario: Scenario): Promise<Scenario> {
+  async function apply(scenario: Scenario): Promise<Scenario> {
     const touches = scenario.sql !== null || scenario.databaseDown
-    // Whoever asks for `healthy` may have changed the database by hand.
+    // Before `healthy`, the database may have been changed by hand.
     if (touches || isTouched || scenario.name === 'healthy')
       await postgres.reset({ sql: scenario.sql, down: scenario.databaseDown })
     isTouched = touches
@@ -123,9 +121,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     service,
     env,
     inject(name) {
-      const mine = turn.then(() => become(readScenario(name)))
-      turn = mine.catch(() => undefined)
-      return mine
+      const applied = turn.then(() => apply(readScenario(name)))
+      turn = applied.catch(() => undefined)
+      return applied
     },
     async close() {
       await service.stop()
@@ -135,7 +133,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-/** sandbox/driftwatch.yaml takes these. */
+/** The variables that sandbox/driftwatch.yaml uses. */
 function serviceEnv({ logLevel, schedule, timeout, staleAfter }: SandboxOptions): Record<string, string> {
   return {
     LOG_LEVEL: logLevel ?? 'warn',
@@ -145,7 +143,7 @@ function serviceEnv({ logLevel, schedule, timeout, staleAfter }: SandboxOptions)
   }
 }
 
-/** A port that nobody listens on: this one, or any for 0. */
+/** Resolves with the port if it is free; with any free port for 0. */
 function freePort(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once('error', reject)
@@ -159,7 +157,7 @@ function freePort(wanted: number): Promise<number> {
 function portTaken(port: number, cause: NodeJS.ErrnoException): Error {
   if (cause.code !== 'EADDRINUSE') return cause
   return new Error(
-    `Port ${port} is taken: stop what listens there, or choose another one, as in PORT=${port + 1} npm run sandbox`,
+    `Port ${port} is in use. Stop the process that listens there, or choose another port: PORT=${port + 1} npm run sandbox`,
     { cause },
   )
 }

@@ -3,23 +3,23 @@ import { isScenarioName, nearScenarios, readScenario, type Scenario, scenarioNam
 
 /** `npm run scenario`: lists the scenarios, or injects one into the sandbox that runs on `PORT`. */
 async function main([name, ...more]: readonly string[]): Promise<number> {
-  if (name === undefined) return say(list())
-  if (more.length > 0) return fail(`Name one scenario, not ${more.length + 1}: npm run scenario -- ${name}`)
+  if (name === undefined) return print(list())
+  if (more.length > 0) return fail(`Expected one scenario, got ${more.length + 1}. Run: npm run scenario -- ${name}`)
   if (!isScenarioName(name)) return fail(unknown(name))
   const { PORT = '8080' } = process.env
   const service = await injectIntoSandbox(name, PORT).catch((error: Error) => error)
   if (service instanceof Error) return fail(`The sandbox could not inject ${name}: ${service.message}`)
   if (service === null)
     return fail(
-      `No sandbox is running on port ${PORT}: start one with npm run sandbox, or say its port as in PORT=8081 npm run scenario -- ${name}`,
+      `No sandbox is running on port ${PORT}. Start one with npm run sandbox, or set its port: PORT=8081 npm run scenario -- ${name}`,
     )
-  return say(injected(readScenario(name), service))
+  return print(injected(readScenario(name), service))
 }
 
 function list(): string {
   const width = Math.max(...scenarioNames.map(name => name.length))
   const lines = scenarioNames.map(name => `  ${name.padEnd(width)}  ${readScenario(name).description}`)
-  return ['Inject one into the running sandbox with npm run scenario -- NAME', '', ...lines].join('\n')
+  return ['Inject a scenario into the running sandbox: npm run scenario -- NAME', '', ...lines].join('\n')
 }
 
 function injected({ name, description, expect, kept, error, shows }: Scenario, service: string): string {
@@ -31,10 +31,10 @@ function injected({ name, description, expect, kept, error, shows }: Scenario, s
     `${name}: ${description}.`,
     '',
     kept
-      ? `The error ${error} shows within two cycles; the statuses stay for a minute, and then become:`
-      : 'Within one cycle, two seconds:',
+      ? `Within two cycles the report shows the error ${error}. After a minute, when the observations are stale:`
+      : 'After the next cycle, within two seconds:',
     ...checks,
-    ...(shows === null ? [] : [`  and the report says "${shows}"`]),
+    ...(shows === null ? [] : [`  the report contains "${shows}"`]),
     '',
     `curl '${service}/drift?format=text'`,
   ].join('\n')
@@ -42,11 +42,11 @@ function injected({ name, description, expect, kept, error, shows }: Scenario, s
 
 function unknown(name: string): string {
   const near = nearScenarios(name)
-  const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : 'npm run scenario lists them.'
-  return `There is no scenario ${JSON.stringify(name)}: ${hint}`
+  const hint = near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'Run npm run scenario to list all scenarios.'
+  return `Unknown scenario ${JSON.stringify(name)}. ${hint}`
 }
 
-function say(text: string): number {
+function print(text: string): number {
   console.log(text)
   return 0
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import type { WorldPatch } from './world.ts'
 
-/** In the order in which one would try them. Each is a file of `scenarios/`, and the files are these. */
+/** In a sensible order to try them. Each has a file in `scenarios/`. */
 export const scenarioNames = [
   'healthy',
   'job-left-behind',
@@ -49,7 +49,7 @@ export const scenarioNames = [
 export type ScenarioName = (typeof scenarioNames)[number]
 export type ScenarioStatus = 'in_sync' | 'pending' | 'drifted' | 'unknown'
 
-/** What the healthy stack is by every check of sandbox/driftwatch.yaml, in the order of reports. */
+/** The statuses of the healthy stack, in the order of reports. */
 const inSync = {
   'service-image': 'in_sync',
   'job-image': 'in_sync',
@@ -61,24 +61,24 @@ const inSync = {
   'http-contract': 'in_sync',
 } as const satisfies Record<string, ScenarioStatus>
 
-/** Something that happens to the healthy stack, and what Driftwatch then says. */
+/** A change of the healthy stack, and what Driftwatch then reports. */
 export interface Scenario {
   readonly name: ScenarioName
   /** One clause. */
   readonly description: string
-  /** The status of each check that is to be seen. Its file leaves out what stays in sync. */
+  /** The expected status of each check. The file omits checks that stay in sync. */
   readonly expect: Readonly<Record<string, ScenarioStatus>>
-  /** The error of each check that is unknown, or null where none is. */
+  /** The error of the unknown checks; null without unknown checks. */
   readonly error: string | null
-  /** Looks fail: earlier statuses are kept, with the error, until they are too old to be believed, and then unknown. */
+  /** Probes fail: the previous statuses remain, with the error, and become unknown when they are stale. */
   readonly kept: boolean
-  /** Words that the report then holds, or null. */
+  /** Text that the report then contains, or null. */
   readonly shows: string | null
-  /** Of the emulators' world. */
+  /** Changes of the emulated systems. */
   readonly patch: WorldPatch
-  /** Statements that the superuser of the database runs, or null. */
+  /** Statements for the superuser of the database, or null. */
   readonly sql: string | null
-  /** Whether the database lets nobody in. */
+  /** Whether the database rejects connections. */
   readonly databaseDown: boolean
 }
 
@@ -93,7 +93,7 @@ export function readScenario(name: ScenarioName): Scenario {
   return { ...defaults, ...written, expect: { ...inSync, ...written.expect }, name }
 }
 
-/** Names of scenarios that somebody may have meant. */
+/** The names that are similar to what was typed. */
 export function nearScenarios(typed: string): ScenarioName[] {
   const words = typed
     .toLowerCase()
@@ -105,7 +105,7 @@ export function nearScenarios(typed: string): ScenarioName[] {
   return near.slice(0, 3)
 }
 
-/** How many letters must be put in, left out or changed to make one word the other (Levenshtein). */
+/** The Levenshtein distance. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index)
   for (const [i, letter] of [...one].entries()) {

@@ -8,43 +8,43 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 export interface ServiceOptions {
   readonly port: number
-  /** Its config; default sandbox/driftwatch.yaml. */
+  /** The configuration file; default sandbox/driftwatch.yaml. */
   readonly config?: string | undefined
-  /** On top of this process's own environment. */
+  /** Added to the environment of this process. */
   readonly env: Readonly<Record<string, string>>
   /** Gets every line that the service writes to its log. */
   readonly onLog: (line: string) => void
-  /** Gives up waiting for it. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** The real Driftwatch, running as a process of its own. */
+/** The real service in a separate process. */
 export interface ServiceProcess {
   readonly url: string
   readonly pid: number
-  /** Resolves when it has ended, whoever ended it: with how, in words. */
+  /** Resolves when the process has ended, with the reason in words. */
   readonly ended: Promise<string>
-  /** SIGTERM, and SIGKILL if that is not heard. */
+  /** Sends SIGTERM, and SIGKILL if the process does not end. */
   stop(): Promise<void>
 }
 
-/** Starts `driftwatch serve` and waits until it is ready. Rejects with its own last words if it ends before. */
+/** Starts `driftwatch serve` and waits until it is ready. Rejects with its last output if it ends before that. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   const { port, config = 'sandbox/driftwatch.yaml', env, onLog, signal } = options
   const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', config], {
     cwd: root,
     env: { ...process.env, ...env, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // Ctrl-C goes to a whole group of processes: this one is stopped by us, and in its turn.
+    // In a process group of its own, so that Ctrl-C does not reach it and the sandbox stops it in order.
     detached: true,
   })
   const killAtExit = () => child.kill('SIGKILL')
   process.once('exit', killAtExit)
-  const words: string[] = []
+  const output: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', line => {
-      words.push(line)
-      if (words.length > 20) words.shift()
+      output.push(line)
+      if (output.length > 20) output.shift()
       onLog(line)
     })
   }
@@ -54,7 +54,7 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
     await ready(service, signal)
   } catch (error) {
     await service.stop()
-    throw new Error([`${(error as Error).message}`, ...words].join('\n'))
+    throw new Error([`${(error as Error).message}`, ...output].join('\n'))
   }
   return service
 }
@@ -64,7 +64,7 @@ async function endOf(child: ChildProcess): Promise<string> {
     once(child, 'close'),
     once(child, 'error').then(([error]) => [error, null]),
   ])
-  return signal === null ? `the service ended with exit code ${code}` : `the service was ended by ${signal}`
+  return signal === null ? `the service exited with code ${code}` : `the service was terminated by ${signal}`
 }
 
 async function ready({ url, ended }: Pick<ServiceProcess, 'url' | 'ended'>, signal?: AbortSignal): Promise<void> {
@@ -85,7 +85,7 @@ async function ready({ url, ended }: Pick<ServiceProcess, 'url' | 'ended'>, sign
 
 async function stop(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   child.kill('SIGTERM')
-  const patience = setTimeout(() => child.kill('SIGKILL'), 12_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 12_000)
   await ended
-  clearTimeout(patience)
+  clearTimeout(timer)
 }

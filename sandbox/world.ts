@@ -12,23 +12,23 @@ import type { RegistryWorld } from './registry.ts'
 import { absoluteTime } from './relative-time.ts'
 
 /**
- * A world: what Cloud Run and the registry hold, written as Cloud Run's REST API shows it (proto3 JSON, camelCase).
- * `worlds/healthy.yaml` is the one whole world; every other is a JSON Merge Patch (RFC 7386) over it: objects are merged,
- * `null` removes a key, a list replaces the whole list. To make that handy:
+ * A world: the content of the emulated systems, written as in Cloud Run's REST API (proto3 JSON, camelCase).
+ * `worlds/healthy.yaml` is the only complete world; others are JSON Merge Patches (RFC 7386) of it: objects are merged,
+ * `null` removes a key, a list replaces the list. In addition:
  *
  * - `services`, `revisions`, `jobs`, `executions` are keyed by short name (or by full resource name for another project
- *   or region); a revision says its `service`, an execution its `job`. `name`, and `etag` unless given, are filled in.
- * - `containers` may be a map by container name and `conditions` a map by type, instead of a list. To reorder, give a list.
+ *   or region); a revision has a `service`, an execution a `job`. A missing `name` or `etag` is added.
+ * - `containers` may be a map by name and `conditions` a map by type. Use a list to change their order.
  * - Times are RFC 3339 or relative to now: `-26h`, `-2m30s`.
- * - `latestReadyRevision` and `latestCreatedRevision` may be short names; they reach the client as full names.
- * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` stand for real digests (images.ts).
- * - An enum value is its name, or a number, also one that the client does not know yet: `state: 99`.
- * - A field or enum name that the API does not have is an error that names the place.
- * - `writes` says how long what is written takes, and how it ends (cloud-run/writes.ts).
- * - `registry` is what the registry holds (registry.ts), `telemetry` what Cloud Monitoring counts
- *   (monitoring/telemetry.ts), `http` what the service answers (contract.ts), `faults` is what goes wrong (cloud-run/faults.ts).
+ * - `latestReadyRevision` and `latestCreatedRevision` may be short names; clients receive full names.
+ * - `REPOSITORY@digest(image-b)` and `REPOSITORY@index(image-b,image-b-arm64)` become real digests (images.ts).
+ * - An enum value is a name, or a number for a value that is newer than the client: `state: 99`.
+ * - Unknown fields and enum names are errors.
+ * - `writes`: how long writes take, and how they end (cloud-run/write-behaviour.ts).
+ * - `registry`: the content of the registry (registry.ts); `telemetry`: the series of Cloud Monitoring
+ *   (monitoring/telemetry.ts); `http`: the responses of the service (contract.ts); `faults`: see cloud-run/faults.ts.
  *
- * The incident, as a patch:
+ * For example, a job with an outdated image:
  * ```yaml
  * jobs:
  *   runtime-migrate:
@@ -38,15 +38,15 @@ import { absoluteTime } from './relative-time.ts'
 export interface World {
   readonly project: string
   readonly region: string
-  /** By full resource name, in every detail as a client sees it. */
+  /** By full resource name, as a client receives them. */
   readonly services: Resources
   readonly revisions: Resources
   readonly jobs: Resources
   readonly executions: Resources
   readonly registry: RegistryWorld
-  /** What Cloud Monitoring counts of each service. */
+  /** The telemetry of each service in Cloud Monitoring. */
   readonly telemetry: TelemetryWorld
-  /** What the service answers, by path. */
+  /** The responses of the service, by path. */
   readonly http: ContractWorld
   readonly faults: readonly Fault[]
   readonly writes: Partial<WriteBehaviour>
@@ -56,19 +56,19 @@ export type Resources = Readonly<Record<string, JsonObject>>
 export type WorldPatch = JsonObject
 
 /**
- * The healthy world, changed by a patch. The patch's times are worked out from `now` (epoch ms), those of the healthy
- * world from `since`, the same moment unless said: what a long-lived client has seen and can never change stays so.
+ * The healthy world with a patch. Times of the patch are relative to `now` (epoch ms), times of the healthy world to
+ * `since` (default: `now`), so that immutable data does not change for a long-lived client.
  */
 export function loadWorld(patch: WorldPatch = {}, now: number = Date.now(), since: number = now): World {
   return finishWorld(patchWorld(withTimes(healthyWorld(), since) as JsonObject, withTimes(patch, now) as JsonObject))
 }
 
-/** A world as it is written, changed by a patch; both stay as they are. */
+/** Applies a patch to a source world, without changing either. */
 export function patchWorld(world: JsonObject, patch: WorldPatch): JsonObject {
   return mergePatch(world, patch) as JsonObject
 }
 
-/** The healthy world as it is written. */
+/** The source of the healthy world. */
 export function healthyWorld(): JsonObject {
   return readPatch(new URL('worlds/healthy.yaml', import.meta.url))
 }
@@ -96,7 +96,7 @@ const parts = [
 
 function finishWorld(written: JsonObject): World {
   const unknown = Object.keys(written).find(key => !parts.includes(key))
-  if (unknown !== undefined) throw new Error(`a world has no ${unknown}: it has ${parts.join(', ')}`)
+  if (unknown !== undefined) throw new Error(`unknown key ${unknown} of a world: expected one of ${parts.join(', ')}`)
   const world = withLists(JSON.parse(expandDigests(JSON.stringify(written)))) as JsonObject
   const parent = `projects/${world.project}/locations/${world.region}`
   return {
@@ -120,17 +120,17 @@ function finishWorld(written: JsonObject): World {
 
 function owned(parent: string, owner: Json | undefined, collection: string, name: string): string {
   if (typeof owner !== 'string')
-    throw new Error(`${collection}.${name}: says no ${collection === 'revisions' ? 'service' : 'job'}`)
+    throw new Error(`${collection}.${name}: missing ${collection === 'revisions' ? 'service' : 'job'}`)
   return `${parent}/${owner}/${collection}/${name}`
 }
 
-/** Works out every relative time. */
+/** Resolves relative times. */
 function withTimes(value: Json, now: number, key = ''): Json {
   if (typeof value === 'string') return key.endsWith('Time') ? absoluteTime(value, now) : value
   return mapParts(value, (part, name) => withTimes(part, now, name))
 }
 
-/** Turns maps of containers and conditions into lists. */
+/** Converts maps of containers and conditions to lists. */
 function withLists(value: Json): Json {
   return mapParts(value, (part, name) => withLists(listOfMap(name, part)))
 }
@@ -161,7 +161,7 @@ function finishResources(type: string, written: Json | undefined, fullName: Full
   return finished
 }
 
-/** Cloud Run shows the latest revisions by full name, and those in the traffic by short name. */
+/** Cloud Run shows the latest revisions by full name, and revisions in `traffic` by short name. */
 function fullRevisionNames(service: string, resource: JsonObject): JsonObject {
   const full: Record<string, Json> = {}
   for (const key of ['latestReadyRevision', 'latestCreatedRevision']) {

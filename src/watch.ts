@@ -88,7 +88,7 @@ export function createWatch(options: WatchOptions): Watch {
       if (stacks.some(({ afterRollout }) => afterRollout)) await clients.telemetry?.load()
       usedConfig = config
       const summary = await runCycle(id, { config, ...shared })
-      skippedCalls = budget.roundOver()
+      skippedCalls = budget.endCycle()
       return summary
     },
     use(next) {

@@ -1,5 +1,5 @@
-// The floor of `driftwatch check` and of a start: a script that loads the clients, makes the same reads and prints what
-// it compares. It takes the clients' own files, since the packages' index loads everything that they have.
+// The floor of `driftwatch check` and of a start: a script that loads the clients, makes the same reads and prints the
+// results. It imports the files of the clients, because the index of the packages loads all clients.
 import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_client.js'
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'

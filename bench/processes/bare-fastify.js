@@ -1,5 +1,5 @@
-// The floor of an answer: Fastify with nothing added, which sends the same bytes and headers from a Buffer. It is handed
-// them by whoever measures.
+// The floor of a response: plain Fastify, which sends the same bytes and headers from a Buffer. The bench provides
+// them.
 import Fastify from 'fastify'
 
 const { answers } = await new Promise(resolve => process.once('message', resolve))

@@ -1,12 +1,12 @@
-// Preloaded into every process that is measured, Driftwatch and floor alike: does the work when asked, and says what that
-// cost. JavaScript, as all that is measured: nobody is to pay for stripping types.
+// Preloaded into every measured process, Driftwatch and floor alike: runs the work on request, and reports the cost.
+// JavaScript, like everything that is measured, so that stripping types costs nothing.
 import { writeSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
-/** Whoever is measured says here what its work is. */
-globalThis.benchWork = () => Promise.reject(new Error('it has no work'))
+/** The measured process sets its work here. */
+globalThis.benchWork = () => Promise.reject(new Error('no work was set'))
 
-/** Begins to measure; what it returns ends that, and says what was used meanwhile. */
+/** Starts a measurement; the returned function ends it and returns the usage. */
 function begin() {
   const delays = monitorEventLoopDelay({ resolution: 1 })
   delays.enable()

@@ -1,4 +1,4 @@
-// The floor of a steady cycle: Google's clients, which list the pages that hold the fleet. Nothing is kept.
+// The floor of a steady cycle: Google's clients, which list the pages of the fleet. Nothing is cached.
 import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_client.js'
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'
@@ -17,7 +17,7 @@ const options = () => ({
 })
 const services = new ServicesClient(options())
 const jobs = new JobsClient(options())
-// A first cycle reads these, and a steady one does not: they are loaded, as they are in whatever is compared.
+// Used only by a first cycle, but loaded as in Driftwatch.
 const others = [new RevisionsClient(options()), new ExecutionsClient(options())]
 
 async function pages(list) {

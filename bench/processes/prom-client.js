@@ -1,4 +1,4 @@
-// The floor of /metrics: prom-client with the same series in it, rendered at each scrape. It is handed them as text.
+// The floor of /metrics: prom-client with the same series, rendered at each scrape. The bench provides them as text.
 import { createServer } from 'node:http'
 import { Gauge, Registry } from 'prom-client'
 

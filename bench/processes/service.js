@@ -1,4 +1,4 @@
-// What `driftwatch serve` is, from the built files: its config, its log, its service. A cycle out of turn is its work.
+// `driftwatch serve` from the built files: configuration, log and service. Its work is an extra cycle.
 import { systemClock } from '../../dist/clock.js'
 import { createLog } from '../../dist/cloud-log.js'
 import { readEnvironment } from '../../dist/config/environment.js'

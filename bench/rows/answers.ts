@@ -4,7 +4,7 @@ import { interleave, type Measurement, type Row, stacks } from '../row.ts'
 
 const paths = ['/drift', '/drift/gate']
 const connections = 10
-/** A round sends so many bytes, and so many requests, at most. */
+/** The limits of one round. */
 const [mostBytes, mostRequests] = [100 * 2 ** 20, 10_000]
 
 export const answers: Row = {
@@ -20,7 +20,7 @@ export const answers: Row = {
       const port = await portOf(service, 'listening')
       const found = await Promise.all(paths.map(path => fetchAnswer(port, path)))
       const bare = startChild({ file: 'bench/processes/bare-fastify.js' })
-      bare.tell({ answers: found })
+      bare.send({ answers: found })
       const barePort = await portOf(bare, 'ready')
       for (const { path, status, body } of found) {
         const enough = Math.min(mostRequests, mostBytes / Buffer.byteLength(body, 'base64'))
@@ -56,7 +56,7 @@ async function portOf(child: Child, message: string): Promise<number> {
   return (await child.logged(message)).port as number
 }
 
-/** Fastify says these by itself. */
+/** Headers that Fastify sets itself. */
 const everyAnswers = ['connection', 'keep-alive', 'date', 'content-length', 'transfer-encoding']
 
 async function fetchAnswer(port: number, path: string) {

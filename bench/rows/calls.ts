@@ -1,6 +1,6 @@
 import { type Measurement, type Row, stacks } from '../row.ts'
 
-/** Cloud Run puts so many on a page. */
+/** The page size of Cloud Run. */
 const onPage = 100
 
 export const calls: Row = {

@@ -12,7 +12,7 @@ import { root, startChild } from '../child.ts'
 import { fleetConfig } from '../fleet.ts'
 import type { Measurement, Row } from '../row.ts'
 
-/** What is waited for at most, by what the config, the rules and the policies say. */
+/** The maximum delays according to configuration, rules and policies. */
 const waits = {
   interval: 10_000,
   scrape: 1000,
@@ -28,7 +28,7 @@ const toIncident = waits.interval + waits.alignment + waits.hold + waits.step
 
 const onCall = 'projects/openagentsgemini/notificationChannels/1'
 
-/** Where a drift shows, and when it did, by stack. */
+/** When the drift of each stack became visible, by place. */
 type Seen = Map<string, number>
 
 export const delays: Row = {
@@ -74,7 +74,7 @@ export const delays: Row = {
   },
 }
 
-/** The service in real time, with everything that is to hear of a drift. */
+/** The service in real time, with all receivers of alerts. */
 async function startWorld(stacks: number) {
   const { names, patch } = buildFleet(stacks)
   const since = Date.now()
@@ -113,14 +113,14 @@ async function startWorld(stacks: number) {
       const before = (await report()).cycle?.id
       await until(async () => (await report()).cycle?.id !== before)
     },
-    /** The incident: the job stays behind. */
+    /** The job keeps its old image. */
     drift(name: string) {
       const job = structuredClone((patch.jobs as JsonObject)[`${name}-migrate`]) as JsonObject
       const text = JSON.stringify(job).replaceAll(':7f2e91c', ':41c3d0a')
       drifted.set(`${name}-migrate`, JSON.parse(text) as JsonObject)
       cloudRun.setWorld(worldOf())
     },
-    /** Notes what shows now and did not before. */
+    /** Records what has become visible. */
     async look(shown: { readonly report: Seen; readonly alert: Seen; readonly incident: Seen }) {
       const note = (seen: Seen, found: readonly (string | undefined)[], at = Date.now()) => {
         for (const name of found) if (name !== undefined && !seen.has(name)) seen.set(name, at)
@@ -149,12 +149,12 @@ async function startWorld(stacks: number) {
   }
 }
 
-const patienceMs = 300_000
+const timeoutMs = 300_000
 
 async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  const end = Date.now() + patienceMs
+  const end = Date.now() + timeoutMs
   while (!(await isSo())) {
-    if (Date.now() > end) throw new Error(`it has not shown within ${patienceMs} ms`)
+    if (Date.now() > end) throw new Error(`the drift was not visible within ${timeoutMs} ms`)
     await delay(20)
   }
 }

@@ -1,7 +1,7 @@
 import { type Child, startChild, type Used } from '../child.ts'
 import { interleave, type Measurement, type Row, stacks } from '../row.ts'
 
-/** Below it, the metrics of the process itself are most of the answer: prom-client renders those for both. */
+/** In smaller fleets most of the response are process metrics, which prom-client renders for both. */
 const size = 1000
 
 export const metrics: Row = {
@@ -14,7 +14,7 @@ export const metrics: Row = {
     const service = await (await fleet(size)).serve()
     const scrapeService = await scraper(service, 'listening')
     const bare = startChild({ file: 'bench/processes/prom-client.js' })
-    bare.tell({ text: await scrapeService() })
+    bare.send({ text: await scrapeService() })
     const scrapeBare = await scraper(bare, 'ready')
     const ours = () =>
       repeat(times, async () => {
@@ -22,7 +22,7 @@ export const metrics: Row = {
         return service.during(scrapeService)
       })
     const floor = () => repeat(times, () => bare.during(scrapeBare))
-    // Both are to be as compiled as a service that has run for a while.
+    // Warms up both, like a service that has run for a while.
     await Promise.all([ours(), floor()])
     const scrapes = await interleave(rounds, ours, floor)
     await Promise.all([service.close(), bare.close()])
@@ -39,7 +39,7 @@ export const metrics: Row = {
   },
 }
 
-/** What one of so many used on average, and the longest block of them all. */
+/** The average CPU of one scrape, and the longest delay of the event loop. */
 async function repeat(times: number, use: () => Promise<Used>): Promise<Used> {
   const all: Used[] = []
   while (all.length < times) all.push(await use())
@@ -54,7 +54,7 @@ async function repeat(times: number, use: () => Promise<Used>): Promise<Used> {
 
 async function scraper(child: Child, message: string): Promise<() => Promise<string>> {
   const { port } = await child.logged(message)
-  // Compression would be compared with none.
+  // Without compression, which the floor does not have.
   const headers = { 'accept-encoding': 'identity' }
   return async () => (await fetch(`http://127.0.0.1:${port}/metrics`, { headers })).text()
 }

@@ -1,28 +1,28 @@
 import type { CodeName } from './refusal.ts'
 
-/** One request that the emulator got. */
+/** One request to the emulator. */
 export interface Call {
   /** `GetService`, `ListRevisions`, ... */
   readonly method: string
-  /** The name that was asked for, or the parent of a list. */
+  /** The resource name, or the parent of a list. */
   readonly resource: string
   readonly pageSize: number
   readonly pageToken: string
-  /** How it was answered; null while it was not. */
+  /** The status of the response; null before it. */
   code: CodeName | null
 }
 
-/** Every request since the start or the last `clear`, the newest last. */
+/** All requests since the start or the last `clear`, oldest first. */
 export interface CallLog {
   readonly all: readonly Call[]
-  /** How many requests each method got; methods that got none are left out. */
+  /** The number of requests by method, without methods that had none. */
   counts(): Record<string, number>
   clear(): void
-  /** Tells of each request as it comes, before it is answered; ends that with what is returned. */
+  /** Calls back for each request before the response; returns a function that unsubscribes. */
   onCall(listener: (call: Call) => void): () => void
 }
 
-/** So that a sandbox that runs for days does not fill the memory. */
+/** Limits the memory of a sandbox that runs for days. */
 const kept = 10_000
 
 export function createCallLog(): CallLog & { record(call: Call): void } {

@@ -1,32 +1,32 @@
 import { type CodeName, type Refusal, refusal, usualDetails } from './refusal.ts'
 
-/** What goes wrong. Of all faults that fit a call, the first is what happens to it. */
+/** A simulated failure. The first fault that matches a call applies. */
 export interface Fault {
-  /** `GetService`, `List*`, `*`: the method's name. Every method if left out. */
+  /** A method name or pattern: `GetService`, `List*`. Default: every method. */
   readonly method?: string
-  /** What the call is about: a full name (of a list: its parent) or the end of one, `*` being any text. All if left out. */
+  /** The resource (for a list: the parent), by full name or the end of it; `*` is any text. Default: every resource. */
   readonly resource?: string
-  /** The gRPC code to answer with: `PERMISSION_DENIED`, `UNAVAILABLE`, ... */
+  /** The gRPC status of the response: `PERMISSION_DENIED`, `UNAVAILABLE`, ... */
   readonly code?: CodeName
-  /** The message of the error; Google's usual one if left out. */
+  /** The error message; default: as Google writes it. */
   readonly message?: string
-  /** Only the first so many calls; all of them if left out. */
+  /** The number of calls to affect; default: all. */
   readonly times?: number
-  /** How long the answer takes; without `code` it is then the right one. */
+  /** The delay of the response, which is correct without `code`. */
   readonly latencyMs?: number
-  /** No answer ever comes. */
+  /** There is never a response. */
   readonly hang?: boolean
-  /** What was asked for is done, and then the answer is lost: with `code` or `hang`. */
+  /** The request is executed, but its response is lost: with `code` or `hang`. */
   readonly afterwards?: boolean
-  /** The answer is a message without any field. */
+  /** The response is a message without fields. */
   readonly empty?: boolean
-  /** A page of a list always names a next one: the first again, under a new token. */
+  /** Each page of a list has a next one: the first page again, with a new token. */
   readonly endless?: boolean
-  /** The locations that a list says it could not ask. */
+  /** The locations that a list reports as unreachable. */
   readonly unreachable?: readonly string[]
 }
 
-/** Picks the fault that befalls each call, and counts those that last for some calls only. */
+/** Selects the fault of each call, and counts the calls of limited faults. */
 export function faultPicker(faults: readonly Fault[]): (method: string, resource: string) => Fault | null {
   const left = faults.map(fault => fault.times ?? Number.POSITIVE_INFINITY)
   return (method, resource) => {
@@ -46,7 +46,7 @@ function glob(pattern: string, before: string): RegExp {
   return new RegExp(`^${before}${escaped}$`)
 }
 
-/** The error that a fault answers with, or null where it only delays or empties the answer. */
+/** The error of a fault; null if it only delays or empties the response. */
 export function refusalOf(fault: Fault, method: string, resource: string): Refusal | null {
   if (fault.code === undefined) return null
   return refusal(fault.code, fault.message ?? usualDetails(fault.code, method, resource))

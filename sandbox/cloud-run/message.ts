@@ -3,32 +3,32 @@ import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import { isJsonObject, type Json, type JsonObject } from '../merge-patch.ts'
 
-/** What the vendor's protos.json holds of a message, an enum or a namespace. */
+/** A message, an enum or a namespace in the vendor's protos.json. */
 interface Descriptor {
   readonly fields?: Record<string, { readonly type: string; readonly rule?: string; readonly keyType?: string }>
   readonly values?: Record<string, number>
   readonly nested?: Record<string, Descriptor>
 }
 
-/** The vendor's own protos, as protobufjs JSON. */
+/** The vendor's protos as protobufjs JSON. */
 export const protos = createRequire(import.meta.url)('@google-cloud/run/build/protos/protos.json') as Descriptor
 
-/** What grpc-js makes servers of, by full name of the service. */
+/** Service definitions for grpc-js, by full name. */
 export const definitions = fromJSON(protos, { keepCase: false, longs: String, enums: String, defaults: true })
 
-/** A resource as an operation carries it: google.protobuf.Any. */
+/** A resource as google.protobuf.Any, for an operation. */
 export function toAny(typeName: string, message: Record<string, unknown>): { type_url: string; value: Buffer } {
   return { type_url: `type.googleapis.com/google.cloud.run.v2.${typeName}`, value: bytesOf(typeName, message) }
 }
 
-/** A resource as bytes: equal messages have equal ones, however they are written. */
+/** A resource as bytes: equal messages have equal bytes. */
 export function bytesOf(typeName: string, message: Record<string, unknown>): Buffer {
   const service = definitions[`google.cloud.run.v2.${typeName}s`] as ServiceDefinition
   const { responseSerialize } = service[`Get${typeName}`] as MethodDefinition<unknown, Record<string, unknown>>
   return responseSerialize(message)
 }
 
-/** Proto3 JSON as the REST API shows it, turned into what protobufjs encodes. Refuses what the message does not have. */
+/** Converts proto3 JSON, as in the REST API, to a protobufjs object. Throws for fields that the message does not have. */
 export function toMessage(typeName: string, json: JsonObject, path: string = typeName): Record<string, unknown> {
   const { name, descriptor } = resolveType(`google.cloud.run.v2.${typeName}`, '')
   return messageOf(name, descriptor, json, path)
@@ -64,33 +64,34 @@ function fieldValue(type: string, scope: string, value: Json, path: string): unk
   return messageOf(name, descriptor, value, path)
 }
 
-/** An enum by its name; a number stays a number, so that a world can hold values that are newer than the protos. */
+/** An enum value by name; a number is allowed for values that are newer than the protos. */
 function enumOf(name: string, values: Record<string, number>, value: Json, path: string): number {
   if (typeof value === 'number') return value
   const number = typeof value === 'string' ? values[value] : undefined
-  if (number === undefined) throw new Error(`${path}: ${JSON.stringify(value)} is no ${name}`)
+  if (number === undefined) throw new Error(`${path}: ${JSON.stringify(value)} is not a ${name}`)
   return number
 }
 
 function timestampOf(value: Json, path: string): { seconds: number; nanos: number } {
   const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
-  if (Number.isNaN(ms)) throw new Error(`${path}: ${JSON.stringify(value)} is no time (RFC 3339, or like -26h)`)
+  if (Number.isNaN(ms))
+    throw new Error(`${path}: ${JSON.stringify(value)} is not a time (RFC 3339, or relative like -26h)`)
   const seconds = Math.floor(ms / 1000)
   return { seconds, nanos: (ms - seconds * 1000) * 1_000_000 }
 }
 
 function durationOf(value: Json, path: string): { seconds: number; nanos: number } {
   const match = typeof value === 'string' ? /^([0-9]+)s$/.exec(value) : null
-  if (match === null) throw new Error(`${path}: ${JSON.stringify(value)} is no duration (like 300s)`)
+  if (match === null) throw new Error(`${path}: ${JSON.stringify(value)} is not a duration (like 300s)`)
   return { seconds: Number(match[1]), nanos: 0 }
 }
 
-/** Finds a type as protobuf does: from the scope that names it outwards. */
+/** Resolves a type name as protobuf does: from the inner scope to the outer. */
 function resolveType(type: string, scope: string): { name: string; descriptor: Descriptor } {
   for (let outer = scope; ; outer = outer.slice(0, Math.max(0, outer.lastIndexOf('.')))) {
     const name = outer === '' ? type : `${outer}.${type}`
     const descriptor = name.split('.').reduce<Descriptor | undefined>((at, segment) => at?.nested?.[segment], protos)
     if (descriptor !== undefined) return { name, descriptor }
-    if (outer === '') throw new Error(`the vendor's protos have no ${type}`)
+    if (outer === '') throw new Error(`the vendor's protos do not define ${type}`)
   }
 }

@@ -1,9 +1,9 @@
 import { assertName, assertParent, type Collection } from './names.ts'
 import { pageOf } from './pages.ts'
 import type { ListOrder, Message, Store } from './store.ts'
-import type { WriteDesk } from './writes.ts'
+import type { WriteMethods } from './writes.ts'
 
-/** A request as it comes off the wire, defaults filled in: a `name` to get or run, a `parent` to list, a resource to write. */
+/** A decoded request: a `name` to get or run, a `parent` to list, or a resource to write. */
 export interface Request {
   readonly name?: string
   readonly parent?: string
@@ -17,12 +17,12 @@ export interface Request {
 
 export interface MethodContext {
   readonly store: Store
-  readonly writes: WriteDesk
+  readonly writes: WriteMethods
   readonly maxPageSize: number
   readonly order: ListOrder
 }
 
-/** Answers a request with a message, or throws a refusal. */
+/** Returns the response, or throws a refusal. */
 export type Method = (request: Request, context: MethodContext) => Record<string, unknown>
 
 function get(collection: Collection): Method {
@@ -41,7 +41,7 @@ function list(method: string, collection: Collection): Method {
   }
 }
 
-/** What the emulator answers; every other method of these services is UNIMPLEMENTED. */
+/** The implemented methods; all others are UNIMPLEMENTED. */
 export const methods: Record<string, Record<string, Method>> = {
   Services: {
     GetService: get('services'),

@@ -1,6 +1,6 @@
 import { refusal } from './refusal.ts'
 
-/** The four kinds of resource that the emulator holds, as the API names them. */
+/** The kinds of resource, as the API names them. */
 export const collections = {
   services: { message: 'Service', kind: 'SERVICE', owner: null },
   revisions: { message: 'Revision', kind: 'REVISION', owner: 'services' },
@@ -18,19 +18,19 @@ function namePattern(collection: Collection): RegExp {
   return new RegExp(`^${place}/${owner === null ? '' : `${owner}/${id}/`}${collection}/${id}$`)
 }
 
-/** `-` stands for every service or job, never for every location. */
+/** `-` means every service or job; it is not allowed for locations. */
 function parentPattern(collection: Collection): RegExp {
   const { owner } = collections[collection]
   return new RegExp(owner === null ? `^${place}$` : `^${place}/${owner}/(${id}|-)$`)
 }
 
-/** Refuses what is no full name of such a resource. */
+/** Throws if this is not a full name of such a resource. */
 export function assertName(collection: Collection, name: string): void {
   if (namePattern(collection).test(name)) return
   throw refusal('INVALID_ARGUMENT', `The request has a malformed name '${name}': expected ${shapeOf(collection)}.`)
 }
 
-/** Refuses what such resources cannot be listed under. */
+/** Throws if such resources cannot have this parent. */
 export function assertParent(collection: Collection, parent: string): void {
   if (parentPattern(collection).test(parent)) return
   const shape = shapeOf(collection).split('/').slice(0, -2).join('/')
@@ -42,14 +42,14 @@ function shapeOf(collection: Collection): string {
   return segments.map(segment => `${segment}/{${segment.slice(0, -1)}}`).join('/')
 }
 
-/** Whether a resource is listed under a parent, `-` being any service or job. */
+/** Whether a list of the parent contains the resource; `-` is any service or job. */
 export function isUnder(parent: string, name: string): boolean {
   const above = name.split('/').slice(0, -2)
   const wanted = parent.split('/')
   return above.length === wanted.length && wanted.every((segment, index) => segment === '-' || segment === above[index])
 }
 
-/** Google's answer about a resource that is not there. */
+/** Google's error for a resource that does not exist. */
 export function notFound(collection: Collection, name: string): Error {
   const [, project, , region] = name.split('/')
   const shortName = name.slice(name.lastIndexOf('/') + 1)

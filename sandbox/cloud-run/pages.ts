@@ -12,7 +12,7 @@ export interface Page<T> {
   readonly nextPageToken: string
 }
 
-/** One page of a list. The server caps the size; a token is good for the same method, parent and page size only. */
+/** One page of a list. The server limits the size; a token is valid only for the same method, parent and page size. */
 export function pageOf<T>(all: readonly T[], method: string, request: PageRequest, maxPageSize: number): Page<T> {
   const { parent, pageSize, pageToken } = request
   if (pageSize < 0) throw refusal('INVALID_ARGUMENT', `The request has a negative page_size: ${pageSize}.`)

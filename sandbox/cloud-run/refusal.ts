@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js'
 
-/** An error that reaches the client as it is: gRPC code and details. */
+/** An error with gRPC code and details, which the client receives unchanged. */
 export interface Refusal extends Error {
   readonly code: number
   readonly details: string
@@ -20,7 +20,7 @@ export function codeName(code: number): CodeName {
   return status[code] as CodeName
 }
 
-/** What Google says with a code, for a call of `method` about `resource`. */
+/** Google's error message for a code. */
 export function usualDetails(code: CodeName, method: string, resource: string): string {
   const details: Partial<Record<CodeName, string>> = {
     PERMISSION_DENIED: `Permission '${permissionOf(method)}' denied on resource '${resource}' (or resource may not exist).`,

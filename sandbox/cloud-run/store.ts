@@ -14,13 +14,13 @@ interface Stored {
   readonly message: Message
 }
 
-/** What Cloud Run holds, ready for the wire. What was to change by now has changed in every answer. */
+/** The resources of Cloud Run as messages. Changes that are due are applied before each read. */
 export interface Store {
   get(collection: Collection, name: string): Message
   list(collection: Collection, parent: string, options: { order: ListOrder; showDeleted: boolean }): Message[]
-  /** Puts a resource there, in place of what had its name. */
+  /** Adds or replaces a resource. */
   put(collection: Collection, name: string, message: Message): void
-  /** Makes a change `ms` from now. */
+  /** Schedules a change in `ms`. */
   later(ms: number, change: () => void): void
 }
 
@@ -28,11 +28,11 @@ export function createStore(world: World): Store {
   const stored = Object.fromEntries(
     Object.keys(collections).map(collection => [collection, storedOf(world, collection as Collection)]),
   ) as Record<Collection, Map<string, Stored>>
-  /** What was listed since the last change: a big fleet is sorted once, and not for every page. */
+  /** Lists since the last change, so that a large fleet is not sorted for every page. */
   const listed = new Map<string, Message[]>()
   let changes: { readonly at: number; readonly change: () => void }[] = []
 
-  /** Nobody sees a moment before the next request, so no timer is needed. */
+  /** Due changes are applied at the next request, so that no timer is needed. */
   function catchUp(): void {
     const now = performance.now()
     const due = changes.filter(each => each.at <= now).sort((one, other) => one.at - other.at)
@@ -91,7 +91,7 @@ function newestFirst(one: Stored, other: Stored): number {
   return Date.parse(other.createTime) - Date.parse(one.createTime) || one.name.localeCompare(other.name)
 }
 
-/** An order that is the same from page to page, and that nobody can lean on. */
+/** An arbitrary order that is the same for all pages. */
 function byHash(one: Stored, other: Stored): number {
   return hashOf(one.name).localeCompare(hashOf(other.name))
 }

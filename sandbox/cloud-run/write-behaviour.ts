@@ -1,15 +1,15 @@
-/** How long what is written takes, in milliseconds, and how it ends. */
+/** How long writes take, in milliseconds, and how they end. */
 export interface WriteBehaviour {
   readonly jobUpdateMs: number
   readonly rolloutMs: number
   readonly executionMs: number
-  /** How long an execution that is cancelled takes to end. */
+  /** From the cancellation of an execution to its end. */
   readonly cancellationMs: number
-  /** Executions that may run at once in a project and region. */
+  /** Maximum of concurrent executions in a project and region. */
   readonly executionLimit: number
   readonly rollout: 'succeeds' | 'fails' | 'never-ends'
   readonly execution: 'succeeds' | 'fails' | 'never-ends'
-  /** Whether a revision shows the digest that its tag had, as Cloud Run usually does. */
+  /** Whether a revision shows the digest of its tag, as it usually does. */
   readonly showsDigest: boolean
 }
 

@@ -7,8 +7,8 @@ import { refusal } from './refusal.ts'
 import type { Message, Store } from './store.ts'
 import { usual, type WriteBehaviour } from './write-behaviour.ts'
 
-/** The methods that change the world, with Google's refusals; each answers with a long-running operation. */
-export interface WriteDesk {
+/** The methods that change resources, with the validation of Cloud Run; each returns a long-running operation. */
+export interface WriteMethods {
   updateJob(job: Message): Message
   runJob(name: string, etag: string): Message
   cancelExecution(name: string): Message
@@ -16,11 +16,11 @@ export interface WriteDesk {
   operation(name: string): Message
 }
 
-interface Desk {
+interface WriteContext {
   readonly store: Store
   readonly behaviour: WriteBehaviour
   readonly registry: RegistryStore
-  /** What each operation is about; it is done when that says so. */
+  /** The resource of each operation, which determines whether the operation is done. */
   readonly operations: Map<string, { readonly kind: Kind; readonly name: string }>
 }
 
@@ -28,23 +28,23 @@ type Kind = 'Service' | 'Job' | 'Execution'
 
 const collectionOf = { Service: 'services', Job: 'jobs', Execution: 'executions' } as const
 
-/** Who writes, as the resources then say. */
+/** The `lastModifier` of the resources. */
 const writer = 'operator@openagentsgemini.iam.gserviceaccount.com'
 
-export function createWriteDesk(world: World, store: Store): WriteDesk {
+export function createWriteMethods(world: World, store: Store): WriteMethods {
   const registry = createRegistryStore(world.registry.repositories)
-  const desk: Desk = { store, behaviour: { ...usual, ...world.writes }, registry, operations: new Map() }
+  const context: WriteContext = { store, behaviour: { ...usual, ...world.writes }, registry, operations: new Map() }
   return {
-    updateJob: job => updateJob(desk, job),
-    runJob: (name, etag) => runJob(desk, name, etag),
-    cancelExecution: name => cancelExecution(desk, name),
-    updateService: service => updateService(desk, service),
-    operation: name => readOperation(desk, name),
+    updateJob: job => updateJob(context, job),
+    runJob: (name, etag) => runJob(context, name, etag),
+    cancelExecution: name => cancelExecution(context, name),
+    updateService: service => updateService(context, service),
+    operation: name => readOperation(context, name),
   }
 }
 
-function updateJob(desk: Desk, wish: Message): Message {
-  const { store, behaviour } = desk
+function updateJob(context: WriteContext, wish: Message): Message {
+  const { store, behaviour } = context
   const name = nameOf(wish)
   assertName('jobs', name)
   const before = store.get('jobs', name)
@@ -57,7 +57,7 @@ function updateJob(desk: Desk, wish: Message): Message {
     terminalCondition: condition('Ready', 'CONDITION_RECONCILING'),
   })
   store.later(behaviour.jobUpdateMs, () => {
-    const missing = images.find(image => digestOf(desk, image) === null)
+    const missing = images.find(image => digestOf(context, image) === null)
     const ready = missing
       ? condition('Ready', 'CONDITION_FAILED', {
           message: `Image '${missing}' not found.`,
@@ -67,15 +67,15 @@ function updateJob(desk: Desk, wish: Message): Message {
     const job = store.get('jobs', name)
     store.put('jobs', name, { ...job, ...settled(job), terminalCondition: ready })
   })
-  return startOperation(desk, 'Job', name)
+  return startOperation(context, 'Job', name)
 }
 
-function runJob(desk: Desk, jobName: string, etag: string): Message {
-  const { store, behaviour } = desk
+function runJob(context: WriteContext, jobName: string, etag: string): Message {
+  const { store, behaviour } = context
   assertName('jobs', jobName)
   const job = store.get('jobs', jobName)
   assertEtag(jobName, etag, job.etag)
-  assertRunnable(desk, jobName, job)
+  assertRunnable(context, jobName, job)
   const template = job.template as Message
   const shortName = `${lastOf(jobName)}-${suffix(5)}`
   const name = `${jobName}/executions/${shortName}`
@@ -111,11 +111,13 @@ function runJob(desk: Desk, jobName: string, etag: string): Message {
     etag: newEtag(),
   })
   if (behaviour.execution !== 'never-ends')
-    store.later(behaviour.executionMs, () => completeExecution(desk, jobName, name, behaviour.execution === 'succeeds'))
-  return startOperation(desk, 'Execution', name)
+    store.later(behaviour.executionMs, () =>
+      completeExecution(context, jobName, name, behaviour.execution === 'succeeds'),
+    )
+  return startOperation(context, 'Execution', name)
 }
 
-function assertRunnable({ store, behaviour }: Desk, jobName: string, job: Message): void {
+function assertRunnable({ store, behaviour }: WriteContext, jobName: string, job: Message): void {
   const ready = job.terminalCondition as Message | null
   if (ready?.state === 'CONDITION_FAILED')
     throw refusal('FAILED_PRECONDITION', `Job '${lastOf(jobName)}' is not ready to run: ${ready.message}`)
@@ -130,8 +132,8 @@ function assertRunnable({ store, behaviour }: Desk, jobName: string, job: Messag
     )
 }
 
-function cancelExecution(desk: Desk, name: string): Message {
-  const { store, behaviour } = desk
+function cancelExecution(context: WriteContext, name: string): Message {
+  const { store, behaviour } = context
   assertName('executions', name)
   const execution = store.get('executions', name)
   if (execution.completionTime) throw refusal('FAILED_PRECONDITION', `Execution '${lastOf(name)}' has ended already.`)
@@ -146,12 +148,16 @@ function cancelExecution(desk: Desk, name: string): Message {
   })
   const jobName = name.slice(0, name.lastIndexOf('/executions/'))
   store.later(behaviour.cancellationMs, () =>
-    endExecution(desk, jobName, name, { completed: cancelled, count: 'cancelledCount', status: 'EXECUTION_CANCELLED' }),
+    endExecution(context, jobName, name, {
+      completed: cancelled,
+      count: 'cancelledCount',
+      status: 'EXECUTION_CANCELLED',
+    }),
   )
-  return startOperation(desk, 'Execution', name)
+  return startOperation(context, 'Execution', name)
 }
 
-function completeExecution(desk: Desk, jobName: string, name: string, succeeds: boolean): void {
+function completeExecution(context: WriteContext, jobName: string, name: string, succeeds: boolean): void {
   const completed = succeeds
     ? condition('Completed', 'CONDITION_SUCCEEDED', { message: 'Execution completed successfully in 0s.' })
     : condition('Completed', 'CONDITION_FAILED', {
@@ -159,12 +165,12 @@ function completeExecution(desk: Desk, jobName: string, name: string, succeeds: 
         executionReason: 'NON_ZERO_EXIT_CODE',
       })
   const [count, status] = succeeds ? ['succeededCount', 'EXECUTION_SUCCEEDED'] : ['failedCount', 'EXECUTION_FAILED']
-  endExecution(desk, jobName, name, { completed, count, status })
+  endExecution(context, jobName, name, { completed, count, status })
 }
 
-/** Ends it, unless it has ended otherwise. */
+/** Ends an execution that has not ended yet. */
 function endExecution(
-  { store }: Desk,
+  { store }: WriteContext,
   jobName: string,
   name: string,
   { completed, count, status }: { readonly completed: Message; readonly count: string; readonly status: string },
@@ -197,8 +203,8 @@ function withCompleted({ conditions }: Message, completed: Message): { readonly 
   return { conditions: [completed, ...(conditions as Message[]).filter(({ type }) => type !== 'Completed')] }
 }
 
-function updateService(desk: Desk, wish: Message): Message {
-  const { store, behaviour } = desk
+function updateService(context: WriteContext, wish: Message): Message {
+  const { store, behaviour } = context
   const name = nameOf(wish)
   assertName('services', name)
   const before = store.get('services', name)
@@ -206,7 +212,7 @@ function updateService(desk: Desk, wish: Message): Message {
   const template = wish.template as Message | null
   imagesOf(template)
   assertTraffic(store, name, (wish.traffic as Message[] | null) ?? [])
-  const revision = sameTemplate(wish, before) ? null : createRevision(desk, name, template as Message)
+  const revision = sameTemplate(wish, before) ? null : createRevision(context, name, template as Message)
   store.put('services', name, {
     ...before,
     ...changed(wish, before),
@@ -215,11 +221,11 @@ function updateService(desk: Desk, wish: Message): Message {
     terminalCondition: condition('Ready', 'CONDITION_RECONCILING'),
     ...(revision && { latestCreatedRevision: revision }),
   })
-  if (behaviour.rollout !== 'never-ends') store.later(behaviour.rolloutMs, () => settleService(desk, name, revision))
-  return startOperation(desk, 'Service', name)
+  if (behaviour.rollout !== 'never-ends') store.later(behaviour.rolloutMs, () => settleService(context, name, revision))
+  return startOperation(context, 'Service', name)
 }
 
-/** Every percent goes somewhere, to a revision that is there, and is said once. */
+/** Percentages must sum to 100, and each target must be an existing revision that is listed once. */
 function assertTraffic(store: Store, service: string, traffic: readonly Message[]): void {
   const refuse = (why: string) =>
     refusal('INVALID_ARGUMENT', `Violation in UpdateServiceRequest.service.traffic: ${why}`)
@@ -233,9 +239,9 @@ function assertTraffic(store: Store, service: string, traffic: readonly Message[
   if (new Set(untagged).size < untagged.length) throw refuse('a target without a tag is given twice.')
 }
 
-/** A revision of the template: the digest that a tag has now is what it will always run. */
-function createRevision(desk: Desk, service: string, template: Message): string {
-  const { store, behaviour } = desk
+/** Creates a revision of the template, with the current digest of its tag. */
+function createRevision(context: WriteContext, service: string, template: Message): string {
+  const { store, behaviour } = context
   const earlier = store.list('revisions', service, { order: 'newest-first', showDeleted: true })
   const asked = String(template.revision ?? '')
   if (asked && earlier.some(each => lastOf(nameOf(each)) === asked))
@@ -254,7 +260,7 @@ function createRevision(desk: Desk, service: string, template: Message): string 
     creator: writer,
     containers: (containers as Message[]).map(container => ({
       ...container,
-      image: behaviour.showsDigest ? pinned(desk, String(container.image)) : container.image,
+      image: behaviour.showsDigest ? pinned(context, String(container.image)) : container.image,
     })),
     conditions: [condition('Ready', 'CONDITION_RECONCILING')],
     etag: newEtag(),
@@ -262,10 +268,10 @@ function createRevision(desk: Desk, service: string, template: Message): string 
   return name
 }
 
-function settleService(desk: Desk, name: string, revision: string | null): void {
-  const { store } = desk
+function settleService(context: WriteContext, name: string, revision: string | null): void {
+  const { store } = context
   const service = store.get('services', name)
-  const failure = revision && rolloutFailure(desk, revision)
+  const failure = revision && rolloutFailure(context, revision)
   if (revision) {
     const ready = failure ?? condition('Ready', 'CONDITION_SUCCEEDED')
     store.put('revisions', revision, {
@@ -296,14 +302,14 @@ function settleService(desk: Desk, name: string, revision: string | null): void 
   })
 }
 
-function rolloutFailure(desk: Desk, revision: string): Message | null {
-  const image = String((desk.store.get('revisions', revision).containers as Message[])[0]?.image)
-  if (digestOf(desk, image) === null)
+function rolloutFailure(context: WriteContext, revision: string): Message | null {
+  const image = String((context.store.get('revisions', revision).containers as Message[])[0]?.image)
+  if (digestOf(context, image) === null)
     return condition('Ready', 'CONDITION_FAILED', {
       message: `Image '${image}' not found.`,
       reason: 'CONTAINER_MISSING',
     })
-  if (desk.behaviour.rollout !== 'fails') return null
+  if (context.behaviour.rollout !== 'fails') return null
   return condition('Ready', 'CONDITION_FAILED', {
     message:
       'The user-provided container failed to start and listen on the port defined provided by the PORT=8080 environment variable within the allocated timeout.',
@@ -311,13 +317,13 @@ function rolloutFailure(desk: Desk, revision: string): Message | null {
   })
 }
 
-function startOperation(desk: Desk, kind: Kind, name: string): Message {
+function startOperation(context: WriteContext, kind: Kind, name: string): Message {
   const operation = `${name.split('/').slice(0, 4).join('/')}/operations/${randomUUID()}`
-  desk.operations.set(operation, { kind, name })
-  return { name: operation, done: false, metadata: toAny(kind, desk.store.get(collectionOf[kind], name)) }
+  context.operations.set(operation, { kind, name })
+  return { name: operation, done: false, metadata: toAny(kind, context.store.get(collectionOf[kind], name)) }
 }
 
-function readOperation({ store, operations }: Desk, name: string): Message {
+function readOperation({ store, operations }: WriteContext, name: string): Message {
   const about = operations.get(name)
   if (!about) throw refusal('NOT_FOUND', `Operation '${name}' does not exist.`)
   const resource = store.get(collectionOf[about.kind], about.name)
@@ -327,7 +333,7 @@ function readOperation({ store, operations }: Desk, name: string): Message {
     : { name, done: true, metadata: any, response: any }
 }
 
-/** What every update does to a resource. */
+/** The fields that every update changes. */
 function changed(wish: Message, before: Message): Message {
   return {
     labels: wish.labels,
@@ -368,8 +374,8 @@ function sameTemplate(wish: Message, before: Message): boolean {
   return one !== undefined && other !== undefined && one.equals(other)
 }
 
-/** What an image runs as on linux/amd64, or null where the registry has none. */
-function digestOf({ registry }: Desk, image: string): string | null {
+/** The digest of an image for linux/amd64; null if the registry does not have it. */
+function digestOf({ registry }: WriteContext, image: string): string | null {
   const at = image.indexOf('@')
   const colon = image.lastIndexOf(':')
   const tagged = at < 0 && colon > image.lastIndexOf('/')
@@ -383,8 +389,8 @@ function digestOf({ registry }: Desk, image: string): string | null {
   return manifests?.[0]?.digest ?? found.digest
 }
 
-function pinned(desk: Desk, image: string): string {
-  const digest = digestOf(desk, image)
+function pinned(context: WriteContext, image: string): string {
+  const digest = digestOf(context, image)
   return digest === null ? image : `${image.replace(/(@.*|:[^/:]*)$/, '')}@${digest}`
 }
 
@@ -409,7 +415,7 @@ function newEtag(): string {
   return `"${randomBytes(16).toString('base64url')}"`
 }
 
-/** As Cloud Run makes names: letters and digits, the first a letter. */
+/** Like the names of Cloud Run: letters and digits, starting with a letter. */
 function suffix(length: number): string {
   const letters = 'bcdfghjklmnpqrstvwxz'
   return [...randomBytes(length)].map(byte => letters[byte % letters.length]).join('')

@@ -1,6 +1,15 @@
 import { refusal } from '../cloud-run/refusal.ts'
-import { fieldValue, plainField } from './filter.ts'
-import type { Series } from './series.ts'
+import { type Filtered, fieldValue, plainField } from './filter.ts'
+
+export interface Point {
+  /** Epoch ms, whole seconds. */
+  readonly at: number
+  readonly value: number
+}
+
+export interface Series extends Filtered {
+  readonly points: Point[]
+}
 
 export interface Aggregation {
   readonly alignmentMs: number
@@ -10,7 +19,7 @@ export interface Aggregation {
   readonly groupBy: readonly string[]
 }
 
-/** The value of several series together, at one moment. */
+/** The combined value of several series at one moment. */
 export interface Group {
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
@@ -37,7 +46,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
 }
 
-/** Off the wire. A reducer without fields to group by makes one group of everything. */
+/** A reducer without fields to group by makes one group of all series. */
 export function toAggregation(message: Record<string, unknown> | null | undefined): Aggregation {
   const { alignmentPeriod, perSeriesAligner, crossSeriesReducer, groupByFields } = (message ?? {}) as {
     alignmentPeriod?: { seconds?: string | number } | null
@@ -53,7 +62,7 @@ export function toAggregation(message: Record<string, unknown> | null | undefine
   }
 }
 
-/** Refuses what Cloud Monitoring, or this emulator, does not know. */
+/** Throws for what Cloud Monitoring, or this emulator, does not support. */
 export function assertAggregation({ alignmentMs, aligner, reducer }: Aggregation): void {
   const bad = (text: string) => refusal('INVALID_ARGUMENT', `Field aggregation${text}`)
   if (alignmentMs < 60_000 || alignmentMs % 60_000 !== 0)
@@ -63,7 +72,7 @@ export function assertAggregation({ alignmentMs, aligner, reducer }: Aggregation
     throw bad(`.crossSeriesReducer had an invalid value of "${reducer}".`)
 }
 
-/** The values of groups at a moment: points of the alignment period that ends there; groups without any are left out. */
+/** The values of groups in the alignment period that ends at a moment, without groups that have no points. */
 export function groupsAt(all: Iterable<Series>, aggregation: Aggregation, at: number): Map<string, Group> {
   const values = new Map<string, { labels: Record<string, string>; values: number[] }>()
   for (const series of all) {
@@ -79,7 +88,7 @@ export function groupsAt(all: Iterable<Series>, aggregation: Aggregation, at: nu
   return new Map([...values].map(([key, group]) => [key, { labels: group.labels, value: reduce(group.values) }]))
 }
 
-/** Which group a series belongs to, by the labels that tell groups apart. */
+/** The labels that identify the group of a series. */
 export function groupLabels(series: Series, { reducer, groupBy }: Aggregation): Record<string, string> {
   if (reducer !== 'REDUCE_NONE') return Object.fromEntries(groupBy.map(field => [field, fieldValue(field, series)]))
   return Object.fromEntries([
@@ -88,7 +97,7 @@ export function groupLabels(series: Series, { reducer, groupBy }: Aggregation): 
   ])
 }
 
-/** The values after `from` and up to `to`, the oldest first. */
+/** The values after `from` and up to `to`, oldest first. */
 function pointsWithin({ points }: Series, from: number, to: number): number[] {
   const found: number[] = []
   for (let index = points.length - 1; index >= 0; index--) {

@@ -1,6 +1,6 @@
 import { refusal } from '../cloud-run/refusal.ts'
 
-/** What a filter is asked of. */
+/** What a filter matches. */
 export interface Filtered {
   readonly metricType: string
   readonly metricLabels: Readonly<Record<string, string>>
@@ -22,7 +22,7 @@ export interface Filter {
 
 const clauseText = /^([a-z_]+(?:\.[a-zA-Z_"]+)*)\s*(!=|=)\s*(?:one_of\(([^)]*)\)|("[^"]*"))$/
 
-/** Clauses joined by AND, each `field = "text"`, `field != "text"` or `field = one_of("a","b")`: what Driftwatch writes. */
+/** Supports what Driftwatch writes: clauses `field = "text"`, `field != "text"` and `field = one_of("a","b")` with AND. */
 export function parseFilter(text: string): Filter {
   const clauses = text.split(/\s+AND\s+/).map(parseClause)
   const only = (field: string) => clauses.find(clause => clause.field === field && !clause.negated)?.values[0] ?? null
@@ -49,12 +49,12 @@ function parseClause(text: string): Clause {
   return { field: plainField(field), negated: operator === '!=', values }
 }
 
-/** `metric.labels.stack` and `metric.label."stack"` are `metric.label.stack`. */
+/** `metric.labels.stack` and `metric.label."stack"` are the same as `metric.label.stack`. */
 export function plainField(field: string): string {
   return field.replace('.labels.', '.label.').replaceAll('"', '')
 }
 
-/** A field of a series: `metric.type`, `resource.label.job`; nothing where it has none. */
+/** A field of a series: `metric.type`, `resource.label.job`; empty if absent. */
 export function fieldValue(field: string, series: Filtered): string {
   if (field === 'metric.type') return series.metricType
   if (field === 'resource.type') return series.resourceType

@@ -1,26 +1,26 @@
-import { type Aggregation, type Group, groupLabels, groupsAt, toAggregation } from './aggregate.ts'
+import { type Aggregation, type Group, groupLabels, groupsAt, type Series, toAggregation } from './aggregate.ts'
 import { type Condition, type Policy, type PolicyStore, seconds, type Watched } from './policies.ts'
-import { projectOf, type Series, type SeriesStore } from './series.ts'
+import { projectOf, type SeriesStore } from './series.ts'
 
-/** What a policy opened for one group of series. */
+/** An incident of one group of series. */
 export interface Incident {
   readonly policy: string
   readonly severity: string
   readonly condition: string
-  /** `{ stack, check }`; nothing for a condition that is reduced over everything. */
+  /** `{ stack, check }`; empty for a condition that has one group. */
   readonly labels: Readonly<Record<string, string>>
   readonly subject: string
   readonly content: string
   readonly links: readonly string[]
-  /** Who is told. */
+  /** The notified channels. */
   readonly notificationChannels: readonly string[]
   readonly openedAt: number
   closedAt: number | null
-  /** The condition is not met any more, no data came for too long, or the condition is gone. */
+  /** The condition is no longer met, data was absent for too long, or the condition was removed. */
   closedBy: 'recovery' | 'auto-close' | 'change' | null
 }
 
-/** What is remembered of one group of one condition. */
+/** The state of one group of one condition. */
 interface Track {
   violatingSince: number | null
   lastData: number
@@ -29,11 +29,11 @@ interface Track {
 
 export interface Incidents {
   readonly all: readonly Incident[]
-  /** Evaluates every policy, step by step, up to now. */
+  /** Evaluates all policies, step by step, up to now. */
   evaluate(): void
 }
 
-/** Cloud Monitoring looks about twice a minute. */
+/** Cloud Monitoring evaluates policies about twice a minute. */
 const stepMs = 30_000
 
 export function createIncidents(
@@ -99,7 +99,7 @@ export function createIncidents(
     }
   }
 
-  /** Absence is seen only of what was there after the policy was made or changed. */
+  /** Absence requires data after the policy was created or changed. */
   function evaluateAbsence(policy: Policy, condition: Condition, watched: Watched, found: Series[], at: number): void {
     const changedAt = Math.floor(policies.changedAt(policy.name) / 1000) * 1000
     for (const [key, { labels, last }] of lastPoints(found, toAggregation(watched.aggregations[0]), at)) {
@@ -155,7 +155,7 @@ function violates({ comparison, thresholdValue = 0 }: Watched, value: number): b
   return comparison === 'COMPARISON_GT' ? value > thresholdValue : value < thresholdValue
 }
 
-/** When each group was heard of last. */
+/** The time of the last point of each group. */
 function lastPoints(found: readonly Series[], aggregation: Aggregation, at: number) {
   const groups = new Map<string, { labels: Record<string, string>; last: number }>()
   for (const each of found) {

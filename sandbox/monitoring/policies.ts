@@ -56,7 +56,7 @@ export interface PolicyStore {
   delete(name: string): Message
   get(name: string): Message
   list(request: Message, pageSize: number): Message
-  /** When a policy was made or changed last. */
+  /** When a policy was created or last changed. */
   changedAt(name: string): number
 }
 
@@ -118,7 +118,7 @@ export function createPolicyStore(
   }
 }
 
-/** What the mask names of the policy that is sent, on the one that is there; without a mask it is replaced. */
+/** Copies the fields of the mask to the existing policy; without a mask, replaces the policy. */
 function masked(before: Policy, sent: Policy, paths: readonly string[]): Policy {
   if (paths.length === 0) return sent
   const merged = structuredClone(before)
@@ -137,7 +137,7 @@ function invalid(text: string): Error {
   return refusal('INVALID_ARGUMENT', `Field alert_policy.${text}`)
 }
 
-/** Refuses what Cloud Monitoring refuses. */
+/** Throws for what Cloud Monitoring rejects. */
 function assertPolicy(
   policy: Policy,
   project: string,
@@ -195,7 +195,7 @@ function assertCondition(
   series: SeriesStore,
 ): void {
   const watched = conditionThreshold ?? conditionAbsent
-  if (!watched) throw invalid('conditions had an invalid value: the emulator knows thresholds and absences.')
+  if (!watched) throw invalid('conditions had an invalid value: the emulator supports thresholds and absences.')
   if (watched.filter.length > 2048) throw invalid('conditions.filter had an invalid value: more than 2048 characters.')
   const { metricType, resourceType } = parseFilter(watched.filter)
   if (resourceType === null) throw invalid('conditions.filter must specify a restriction on "resource.type".')

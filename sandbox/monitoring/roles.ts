@@ -1,6 +1,6 @@
 import { refusal } from '../cloud-run/refusal.ts'
 
-/** The permission that each method needs; one that is not here is not implemented. */
+/** The required permission of each implemented method. */
 const permissions: Readonly<Record<string, string>> = {
   CreateTimeSeries: 'monitoring.timeSeries.create',
   ListTimeSeries: 'monitoring.timeSeries.list',
@@ -22,7 +22,7 @@ const permissions: Readonly<Record<string, string>> = {
   DeleteUptimeCheckConfig: 'monitoring.uptimeCheckConfigs.delete',
 }
 
-/** Google's predefined roles, as far as they touch these permissions. */
+/** Google's predefined roles, limited to these permissions. */
 const roles = {
   'roles/monitoring.metricWriter': [
     /^monitoring\.timeSeries\.create$/,
@@ -37,7 +37,7 @@ const roles = {
 
 export type Role = keyof typeof roles
 
-/** Refuses what none of the roles allows, in Google's words. */
+/** Throws, with Google's message, if no role has the permission. */
 export function assertAllowed(method: string, held: readonly Role[]): void {
   const permission = permissions[method] ?? ''
   if (held.some(role => roles[role].some(pattern => pattern.test(permission)))) return

@@ -1,32 +1,22 @@
 import { refusal } from '../cloud-run/refusal.ts'
-import { type Aggregation, assertAggregation, groupsAt, toAggregation } from './aggregate.ts'
+import { type Aggregation, assertAggregation, groupsAt, type Point, type Series, toAggregation } from './aggregate.ts'
 import { type Filtered, parseFilter } from './filter.ts'
 
 type Message = Record<string, unknown>
 
-export interface Point {
-  /** Epoch ms, whole seconds. */
-  readonly at: number
-  readonly value: number
-}
-
-export interface Series extends Filtered {
-  readonly points: Point[]
-}
-
-/** A metric, and since when it is there. */
+/** A metric with its creation time. */
 interface Metric {
   readonly descriptor: Message & { readonly metricKind: string; readonly valueType: string }
   readonly since: number
 }
 
-/** Points of one series must not be closer. */
+/** The minimum interval between two points of a series. */
 const shortestGapMs = 10_000
 const mostSeries = 200
-/** So long points are kept: longer than any window. */
+/** The retention of points: longer than any window. */
 const keptMs = 8 * 86_400_000
 
-/** Resources that custom metrics may be written on, with the labels that each needs. */
+/** The monitored resources for custom metrics, with their required labels. */
 const writable: Readonly<Record<string, readonly string[]>> = {
   global: ['project_id'],
   generic_task: ['project_id', 'location', 'namespace', 'job', 'task_id'],
@@ -42,7 +32,7 @@ export interface SeriesStore {
   createDescriptor(request: Message): Message
   getDescriptor(name: string): Message
   listTimeSeries(request: Message): Message
-  /** Whether policies know a metric by now. */
+  /** Whether policies can use a metric yet. */
   knows(project: string, type: string): boolean
   matching(project: string, filter: string): Series[]
 }
@@ -65,11 +55,11 @@ export function createSeriesStore(now: () => number, knownAfterMs: () => number)
       return why === null ? [] : [{ index, why, series }]
     })
     if (refused.length > 0)
-      throw invalid(`One or more TimeSeries could not be written: ${refused.map(told).join('; ')}`)
+      throw invalid(`One or more TimeSeries could not be written: ${refused.map(describeRejection).join('; ')}`)
     return {}
   }
 
-  /** Writes a point; returns why it cannot be. */
+  /** Writes a point; returns the reason if it is rejected. */
   function writeOne(project: string, series: Filtered, point: Point, valueType: string): string | null {
     const metricKey = `${project} ${series.metricType}`
     const metric = metrics.get(metricKey) ?? { descriptor: described(series, valueType), since: now() }
@@ -204,12 +194,12 @@ function refuseOtherKind(known: Metric['descriptor'], wanted: Metric['descriptor
   }
 }
 
-function told({ index, why, series }: { index: number; why: string; series: Filtered }): string {
+function describeRejection({ index, why, series }: { index: number; why: string; series: Filtered }): string {
   const labels = Object.entries(series.resourceLabels).map(([key, value]) => `${key}:${value}`)
   return `timeSeries[${index}]: write for resource=${series.resourceType}{${labels.join(',')}} failed with: ${why}`
 }
 
-/** Google makes the descriptor of what is written before it is described. */
+/** Google creates missing descriptors when points are written. */
 function described(series: Filtered, valueType: string): Metric['descriptor'] {
   const labels = Object.keys(series.metricLabels).map(key => ({ key, valueType: 'STRING', description: '' }))
   return { type: series.metricType, metricKind: 'GAUGE', valueType, labels }

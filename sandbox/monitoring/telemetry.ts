@@ -4,28 +4,28 @@ import { type Filtered, parseFilter } from './filter.ts'
 
 type Message = Record<string, unknown>
 
-/** What a service does in each minute, from a time on. */
+/** The telemetry of a service per minute, from a time on. */
 export interface Rate {
   readonly fromTime: string
-  /** Which revision does; its last rate goes on until another of the same revision. Left out: the series say none. */
+  /** A rate applies until the next one of the same revision. If absent, the series have no revision. */
   readonly revision?: string
   /** By response class: `2xx`, `5xx`. */
   readonly requests?: Readonly<Record<string, number>>
-  /** Entries of severity ERROR, those of the log of requests left out. */
+  /** Log entries of severity ERROR, without the request log. */
   readonly errorLogs?: number
 }
 
-/** By short name of a service: what it does, the oldest first. The same in every project and region. */
+/** Rates by short name of the service, oldest first; the same in every project and region. */
 export type TelemetryWorld = Readonly<Record<string, readonly Rate[]>>
 
-/** The series that Cloud Run and Cloud Logging write themselves. */
+/** The series that Cloud Run and Cloud Logging write. */
 export interface Telemetry {
   set(world: TelemetryWorld): void
-  /** Answers ListTimeSeries for them; null where another metric is meant. */
+  /** The response of ListTimeSeries; null for another metric. */
   list(request: Message): Message | null
 }
 
-/** A minute is sampled when it is over, and can be read some time later. */
+/** A minute is sampled at its end and can be read some time later. */
 const visibleAfterMs = 180_000
 const minute = 60_000
 
@@ -45,11 +45,12 @@ export function createTelemetry(now: () => number, initial: TelemetryWorld = {})
     list({ filter, interval, aggregation }) {
       const { metricType, resourceType, matches } = parseFilter(String(filter))
       if (!metrics.includes(metricType)) return null
-      if (resourceType !== 'cloud_run_revision') throw refusal('INVALID_ARGUMENT', 'say the type of the resource')
+      if (resourceType !== 'cloud_run_revision')
+        throw refusal('INVALID_ARGUMENT', 'the filter must specify resource.type')
       const wanted = toAggregation(aggregation as Message)
       assertAggregation(wanted)
       if (wanted.aligner !== 'ALIGN_SUM' || wanted.reducer !== 'REDUCE_SUM' || wanted.alignmentMs !== minute)
-        throw refusal('UNIMPLEMENTED', 'this emulator knows sums of these series by the minute')
+        throw refusal('UNIMPLEMENTED', 'the emulator supports only sums per minute of these series')
       const ends = minutesOf(interval as Message, now() - visibleAfterMs)
       const region = /resource\.label\.location = "([^"]*)"/.exec(String(filter))?.[1] ?? ''
       const timeSeries = Object.entries(world)
@@ -87,7 +88,7 @@ function seriesOfRevision(
       countAt: rate => rate.requests?.[name] ?? 0,
     }))
   }
-  // Cloud Run logs each failed request as an ERROR of its own.
+  // Cloud Run logs each failed request as an ERROR.
   const logs = {
     'run.googleapis.com%2Fstderr': (rate: Rate) => rate.errorLogs ?? 0,
     'run.googleapis.com%2Frequests': (rate: Rate) => rate.requests?.['5xx'] ?? 0,
@@ -100,7 +101,7 @@ function seriesOfRevision(
   }))
 }
 
-/** The minutes that end after the start and up to the end, the newest first, as far as they can be read. */
+/** The readable minutes that end within the interval, newest first. */
 function minutesOf({ startTime, endTime }: Message, visibleUntil: number): number[] {
   const seconds = (time: unknown) => Number((time as Message).seconds) * 1000
   const [from, to] = [seconds(startTime), seconds(endTime)]

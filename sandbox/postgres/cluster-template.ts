@@ -21,31 +21,31 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { locateBinaries } from './binaries.ts'
 
-/** A server refuses to run as root: there it runs as nobody. */
+/** The server does not run as root: root starts it as the user nobody. */
 export const identity: { readonly uid?: number; readonly gid?: number } =
   process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
-/** The superuser of every server. */
+/** The superuser of all servers. */
 export const superuser = 'postgres'
 
-/** An empty cluster, made once for each version and copied for each server. */
+/** An empty cluster, created once for each version and copied for each server. */
 export interface ClusterTemplate {
-  /** Where PostgreSQL's programs are. */
+  /** The directory of PostgreSQL's programs. */
   readonly bin: string
   readonly data: string
-  /** The superuser's. */
+  /** Of the superuser. */
   readonly password: string
-  /** Whether it was made just now. */
+  /** Whether it was created by this call. */
   readonly isNew: boolean
 }
 
 export interface PrepareOptions {
-  /** Told of what takes its time. */
+  /** Called before a step that takes long. */
   readonly onProgress?: ((line: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-/** The template of a version: the one that an earlier start left in the temporary directory, or a new one. */
+/** The template of a version: from the temporary directory, or a new one. */
 export async function prepareTemplate(major: number, options: PrepareOptions = {}): Promise<ClusterTemplate> {
   const { version, native } = locateBinaries(major)
   const place = join(ownDirectory(), version)
@@ -58,18 +58,18 @@ export async function prepareTemplate(major: number, options: PrepareOptions = {
     renameSync(made, place)
   } catch (error) {
     rmSync(made, { recursive: true, force: true })
-    // Another process that starts at the same time may have been faster.
+    // Another process may have created it at the same time.
     if (!isWhole(place)) throw error
   }
   return readTemplate(place, native, true)
 }
 
-/** For a template that turned out broken: the next start makes a new one. */
+/** Removes a broken template, so that the next start creates a new one. */
 export function discardTemplate(major: number): void {
   rmSync(join(ownDirectory(), locateBinaries(major).version), { recursive: true, force: true })
 }
 
-/** Copies a data directory for a server, whose user must own it. */
+/** Copies a data directory for a server. The user of the server must own it. */
 export function copyOwned(from: string, to: string): void {
   cpSync(from, to, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE })
   chmodSync(to, 0o700)
@@ -79,18 +79,18 @@ export function copyOwned(from: string, to: string): void {
     lchownSync(join(to, name), uid, gid)
 }
 
-/** Programs are run from it, so it must be nobody else's. */
+/** Programs run from this directory, so that no other user may write to it. */
 function ownDirectory(): string {
   const uid = process.getuid?.() ?? 0
   const directory = join(tmpdir(), `driftwatch-postgres-${uid}`)
   mkdirSync(directory, { recursive: true, mode: 0o755 })
   const { mode, uid: owner } = lstatSync(directory)
   if (process.getuid && (owner !== uid || (mode & 0o022) !== 0))
-    throw new Error(`${directory} can be written by others: remove it, and start again`)
+    throw new Error(`${directory} is writable by other users. Remove it and start again.`)
   return directory
 }
 
-/** The password is written last. */
+/** The password is written last, so that it marks a complete template. */
 function isWhole(place: string): boolean {
   return existsSync(join(place, 'password')) && existsSync(join(place, 'data', 'PG_VERSION'))
 }
@@ -104,7 +104,7 @@ function readTemplate(place: string, native: string, isNew: boolean): ClusterTem
   }
 }
 
-/** For nobody the programs are copied too, since it may not enter every home. */
+/** For the user nobody the programs are copied, too, because it may have no access to the home directory. */
 async function makeTemplate(place: string, native: string, signal?: AbortSignal): Promise<void> {
   const { uid, gid } = identity
   const data = join(place, 'data')

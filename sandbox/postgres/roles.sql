@@ -1,12 +1,12 @@
--- The roles of the runbook. Nobody logs in as one of them: people and programs become their members.
+-- The roles of the example stack. They have no LOGIN: users and programs are members of them.
 CREATE ROLE oa_runtime_owner;
 CREATE ROLE oa_runtime_rw;
 CREATE ROLE oa_spacetime_ro;
 CREATE ROLE oa_control_rw;
 
--- Two more of which the policy says nothing, for the scenarios: a program that makes reports, and a team.
+-- Two roles that the policy does not mention, for the scenarios: a reporting program and a team.
 CREATE ROLE reporting LOGIN;
 CREATE ROLE contractors;
 
--- Driftwatch itself. It may connect, which is all that it needs.
+-- Driftwatch needs only the CONNECT privilege.
 CREATE ROLE driftwatch LOGIN;

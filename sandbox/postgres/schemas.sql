@@ -1,4 +1,4 @@
--- The database of the runbook's stack, as its policy in sandbox/driftwatch.yaml wants it.
+-- The database of the example stack, as the policy in sandbox/driftwatch.yaml requires.
 DO $$ BEGIN
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO driftwatch, reporting', current_database());
@@ -9,8 +9,8 @@ CREATE SCHEMA control;
 GRANT USAGE ON SCHEMA runtime TO oa_runtime_rw, oa_spacetime_ro;
 GRANT USAGE ON SCHEMA control TO oa_control_rw;
 
--- What a migration will make is open to those who need it, and to nobody else. Only an entry for every schema takes
--- from PUBLIC the right to execute new functions.
+-- Default privileges for the objects of future migrations. Only an entry without a schema revokes EXECUTE on new
+-- functions from PUBLIC.
 ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA runtime
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO oa_runtime_rw;
 ALTER DEFAULT PRIVILEGES FOR ROLE oa_runtime_owner IN SCHEMA runtime

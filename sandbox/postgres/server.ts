@@ -17,31 +17,31 @@ import {
 export interface ServerOptions extends PrepareOptions {
   /** Default 18. */
   readonly major?: number
-  /** In place of the pg_hba.conf that asks everybody for a password. */
+  /** Replaces the pg_hba.conf that requires a password for all connections. */
   readonly hba?: string
-  /** Whether to listen on a Unix socket too, in the server's directory. */
+  /** Whether to listen also on a Unix socket in the server's directory. */
   readonly socket?: boolean
-  /** More of them for `postgres`. */
+  /** Additional command line options of `postgres`. */
   readonly options?: readonly string[]
 }
 
-/** A PostgreSQL server of its own, on 127.0.0.1 and in a temporary directory. */
+/** A PostgreSQL server on 127.0.0.1, in a temporary directory. */
 export interface PostgresServer {
   readonly major: number
   readonly port: number
-  /** Where its data is, and its Unix socket. */
+  /** Contains the data and the Unix socket. */
   readonly directory: string
-  /** The superuser's. */
+  /** Of the superuser. */
   readonly password: string
   url(user: string, database: string, password?: string): string
-  /** Ends it without warning, as a crash does. */
+  /** Kills the server, like a crash. */
   kill(): Promise<void>
   start(): Promise<void>
-  /** Ends it and clears everything away. */
+  /** Stops the server and removes its files. */
   stop(): Promise<void>
 }
 
-/** Starts a server on a copy of the template. A template that turns out broken is made anew. */
+/** Starts a server on a copy of the template. A broken template is recreated. */
 export async function startServer(options: ServerOptions = {}): Promise<PostgresServer> {
   const { major = 18 } = options
   const template = await prepareTemplate(major, options)
@@ -101,7 +101,7 @@ function layOut(directory: string, template: ClusterTemplate, hba: string | unde
   return data
 }
 
-/** Ends the server and clears it away when this process is gone without having done so, however it ended. */
+/** Stops the server and removes its files if this process ends without doing so. */
 const guardScript = `
   read -r _
   if read -r pid < "$1/data/postmaster.pid"; then
@@ -110,7 +110,7 @@ const guardScript = `
   fi
   rm -rf "$1"`
 
-/** Its standard input closes with this process. */
+/** The standard input of the guard closes when this process ends. */
 function startGuard(directory: string): ChildProcess {
   const guard = spawn('/bin/sh', ['-c', guardScript, 'guard', directory], {
     env: { PATH: '/usr/bin:/bin' },
@@ -122,7 +122,7 @@ function startGuard(directory: string): ChildProcess {
   return guard
 }
 
-/** Nothing in it is worth a sync, and a sandbox should be small. */
+/** Without fsync and with little memory, because the data is temporary. */
 function settings(data: string, sockets: string, port: number, more: readonly string[] = []): string[] {
   return [
     ...['-D', data, '-p', String(port), '-k', sockets, '-h', '127.0.0.1', '-F', '-c', 'shared_buffers=16MB'],
@@ -145,7 +145,7 @@ function urlOf({
   return `postgres://${encodeURIComponent(user)}${secret}@127.0.0.1:${port}/${encodeURIComponent(database)}`
 }
 
-/** The server's process, started and ended as often as one likes. */
+/** The process of the server, which can be restarted. */
 function createProcess(program: string, settings: readonly string[]) {
   let running: ChildProcess | null = null
   const end = async (signal: NodeJS.Signals) => {
@@ -158,7 +158,7 @@ function createProcess(program: string, settings: readonly string[]) {
   return {
     end,
     async start(data: string) {
-      // Ctrl-C goes to a whole group of processes: this one is stopped by us, and in its turn.
+      // In a process group of its own, so that Ctrl-C does not reach it and the sandbox stops it in order.
       const child = spawn(program, settings, {
         ...identity,
         cwd: data,
@@ -175,7 +175,7 @@ function createProcess(program: string, settings: readonly string[]) {
   }
 }
 
-/** The eighth line of the lock file is the server's own word on how it stands. */
+/** The eighth line of the lock file contains the status of the server. */
 async function untilReady(child: ChildProcess, data: string): Promise<void> {
   let words = ''
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** Sends statements on a connection of their own: the rows of the last one, each as an array. */
+/** Runs statements on a new connection. Resolves with the rows of the last one, each as an array. */
 export async function runSql(url: string, text: string): Promise<unknown[][]> {
   const client = new pg.Client({ connectionString: url, application_name: 'driftwatch-sandbox' })
   client.on('error', () => {})

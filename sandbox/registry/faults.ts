@@ -5,25 +5,25 @@ import { errorReply, type Reply } from './routes.ts'
 export const registryFaultKinds = [
   /** 403 */
   'denied',
-  /** 401, whatever token comes */
+  /** 401 with any token */
   'unauthenticated',
   /** 429 */
   'quota',
   /** 503 */
   'unavailable',
-  /** The connection is closed without an answer. */
+  /** The connection is closed without a response. */
   'down',
-  /** The connection is closed in the middle of the answer. */
+  /** The connection is closed in the middle of the response. */
   'cut',
-  /** No answer ever comes. */
+  /** There is never a response. */
   'hang',
-  /** The right answer, after `latencyMs`. */
+  /** The correct response, after `latencyMs`. */
   'slow',
-  /** Other bytes than those of the digest that was asked for. */
+  /** Bytes that do not match the requested digest. */
   'lying',
-  /** 200 with a web page, as from a proxy's login. */
+  /** 200 with a web page, like the login page of a proxy. */
   'nonsense',
-  /** The right answer without `Docker-Content-Digest`. */
+  /** The correct response without `Docker-Content-Digest`. */
   'no-digest-header',
   /** 405 for HEAD. */
   'no-head',
@@ -33,12 +33,12 @@ export const registryFaultKinds = [
 
 export type RegistryFaultKind = (typeof registryFaultKinds)[number]
 
-/** What goes wrong. */
+/** A simulated failure. */
 export interface RegistryFault {
   readonly kind: RegistryFaultKind
-  /** What it befalls; default `manifests`. */
+  /** The affected requests; default `manifests`. */
   readonly on?: 'manifests' | 'token'
-  /** Only the first so many requests; all of them if left out. */
+  /** The number of requests to affect; default: all. */
   readonly times?: number
   readonly latencyMs?: number
   readonly location?: string
@@ -46,7 +46,7 @@ export interface RegistryFault {
 
 export interface FaultBox {
   set(fault: RegistryFault | null): void
-  /** The fault that befalls this request, or null. */
+  /** The fault of this request, or null. */
   pick(about: RegistryCallAbout): RegistryFault | null
 }
 
@@ -66,8 +66,8 @@ export function createFaultBox(): FaultBox {
   }
 }
 
-/** What becomes of an answer: another one, or what happens to the connection. */
-export function befall(fault: RegistryFault, method: string, right: Reply): Reply | 'close' | 'cut' | 'wait' {
+/** Changes a response, or returns what happens to the connection instead. */
+export function applyFault(fault: RegistryFault, method: string, right: Reply): Reply | 'close' | 'cut' | 'wait' {
   switch (fault.kind) {
     case 'denied':
       return errorReply(403, 'DENIED', 'requested access to the resource is denied')

@@ -1,31 +1,31 @@
-/** One request that the emulator got. */
+/** One request to the emulator. */
 export interface RegistryCall {
   readonly method: string
   readonly about: RegistryCallAbout
-  /** The repository's path, empty where the request names none. */
+  /** The path of the repository; empty if the request has none. */
   readonly repository: string
-  /** Tag or digest, empty where the request names none. */
+  /** Tag or digest; empty if the request has none. */
   readonly reference: string
-  /** The scheme it authenticated with (`basic`, `bearer`) or `none`; never the secret. */
+  /** The authentication scheme: `basic`, `bearer` or `none`. */
   readonly authorization: string
-  /** How it was answered; null while it was not. */
+  /** The status of the response; null before it. */
   status: number | null
-  /** Whether the client left, or was thrown out, before the answer was whole. */
+  /** Whether the connection was closed before the end of the response. */
   broken: boolean
 }
 
-/** `nothing`: a path that the API does not have. */
+/** `nothing`: an unknown path. */
 export type RegistryCallAbout = 'manifests' | 'token' | 'blobs' | 'tags' | 'ping' | 'nothing'
 
-/** Every request since the start or the last `clear`, the newest last. */
+/** All requests since the start or the last `clear`, oldest first. */
 export interface RegistryRequests {
   readonly all: readonly RegistryCall[]
-  /** How many requests of each kind there were: `{ 'HEAD manifests': 2, 'GET token': 1 }`. */
+  /** The number of requests by kind: `{ 'HEAD manifests': 2, 'GET token': 1 }`. */
   counts(): Record<string, number>
   clear(): void
 }
 
-/** So that a sandbox that runs for days does not fill the memory. */
+/** Limits the memory of a sandbox that runs for days. */
 const kept = 10_000
 
 export function createRequestLog(): RegistryRequests & { record(call: RegistryCall): void } {

@@ -3,7 +3,7 @@ import type { RegistryStore, StoredManifest } from './store.ts'
 
 export interface Reply {
   readonly status: number
-  /** An empty value leaves the header out. */
+  /** An empty value omits the header. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Buffer
 }
@@ -22,7 +22,7 @@ export interface Request extends Route {
   readonly body: Buffer
 }
 
-/** What a path asks for, or null where the API has no such path. */
+/** Parses a path; null for an unknown path. */
 export function routeOf(path: string): Route | null {
   if (path === '/v2/') return { about: 'ping', repository: '', reference: '' }
   if (path === '/v2/token') return { about: 'token', repository: '', reference: '' }
@@ -31,7 +31,7 @@ export function routeOf(path: string): Route | null {
   return { about: about as RegistryCallAbout, repository, reference }
 }
 
-/** What a registry without faults and tokens answers, as the OCI distribution specification has it. */
+/** The response of a registry without faults and tokens, according to the OCI distribution specification. */
 export function answer(store: RegistryStore, request: Request): Reply {
   if (request.about === 'manifests') return answerManifest(store, request)
   if (request.about === 'blobs') return answerBlob(store, request)
@@ -39,7 +39,7 @@ export function answer(store: RegistryStore, request: Request): Reply {
   return jsonReply({})
 }
 
-/** Google's registries add what they know of each digest. */
+/** With the details of each digest that Google's registries add. */
 function answerTags(store: RegistryStore, { repository: name }: Request): Reply {
   const tags = store.tags(name)
   if (tags === null) return errorReply(404, 'NAME_UNKNOWN', 'repository name not known to registry')
@@ -68,7 +68,7 @@ function unknownManifest(): Reply {
   return errorReply(404, 'MANIFEST_UNKNOWN', 'manifest unknown')
 }
 
-/** Uploads in one piece (POST, then PUT with the digest), and HEAD and GET by digest. */
+/** Monolithic uploads (POST, then PUT with the digest), and HEAD and GET by digest. */
 function answerBlob(store: RegistryStore, { method, repository, reference, query, body }: Request): Reply {
   if (method === 'POST') return { status: 202, headers: { location: `/v2/${repository}/blobs/upload` } }
   if (method === 'PUT') {

@@ -5,29 +5,29 @@ export interface StoredManifest {
   readonly bytes: Buffer
 }
 
-/** What a registry holds: repositories by path, their tags, and manifests and blobs by digest. */
+/** The content of a registry: repositories by path, their tags, and manifests and blobs by digest. */
 export interface RegistryStore {
-  /** Adds an image, and with it all that it holds; points the tag at it unless that is null. */
+  /** Adds an image with its content; points the tag at it unless the tag is null. */
   put(repository: string, tag: string | null, image: Image): void
   putManifest(repository: string, reference: string, manifest: StoredManifest): string
   /** By tag or digest. */
   manifest(repository: string, reference: string): { readonly digest: string; readonly manifest: StoredManifest } | null
-  /** A digest goes with the tags that point at it; a tag goes alone. False where there is none. */
+  /** Removes a tag, or a digest with its tags. Returns false if there is none. */
   remove(repository: string, reference: string): boolean
-  /** Null where there is no such repository. */
+  /** Null if the repository does not exist. */
   tags(repository: string): readonly string[] | null
-  /** By digest, when it was uploaded: epoch ms. Empty where the registry does not tell. */
+  /** Upload time by digest, in epoch ms; empty if the registry does not report it. */
   uploads(repository: string): ReadonlyMap<string, number>
   putBlob(bytes: Buffer): string
   blob(digest: string): Buffer | null
 }
 
-/** What one repository holds, in the expressions of images.ts: `image-a`, `index(image-a,image-b)`. */
+/** The content of one repository, in expressions of images.ts: `image-a`, `index(image-a,image-b)`. */
 export interface RepositoryContent {
   readonly tags: Readonly<Record<string, string>>
-  /** Images that no tag points at any longer. */
+  /** Images without a tag. */
   readonly untagged?: readonly string[]
-  /** By image: when it was uploaded, as Google's registries tell. */
+  /** Upload time by image, as Google's registries report it. */
   readonly uploads?: Readonly<Record<string, { readonly uploadTime: string }>>
 }
 
@@ -102,7 +102,7 @@ function isDigest(reference: string): boolean {
   return reference.startsWith('sha256:')
 }
 
-/** The emulator stands for every registry host, so the host is left out; `nginx` is Docker Hub's `library/nginx`. */
+/** Without the host, because the emulator serves all registry hosts; `nginx` is Docker Hub's `library/nginx`. */
 function repositoryPath(repository: string): string {
   const slash = repository.indexOf('/')
   if (slash < 0) return `library/${repository}`

@@ -1,29 +1,29 @@
 import { randomBytes } from 'node:crypto'
 
-/** How the registry wants to be asked: what it answers, and what it takes. */
+/** How the registry authenticates requests. */
 export interface TokenRules {
-  /** Where the challenge sends; the emulator's own token endpoint if left out. */
+  /** The realm of the challenge; default: the emulator's token endpoint. */
   readonly realm?: string
-  /** The challenge itself, whole, in place of a Bearer one. */
+  /** The complete challenge, instead of a Bearer challenge. */
   readonly challenge?: string
-  /** What the token endpoint takes as Basic password of `oauth2accesstoken`; it gives to anybody if left out. */
+  /** The Basic password of `oauth2accesstoken` that the token endpoint requires; default: none. */
   readonly accessToken?: string
-  /** Default 300; null says none. */
+  /** Default 300; null omits it. */
   readonly expiresInSeconds?: number | null
-  /** The name of the token in the answer; registries use either. Default `token`. */
+  /** The name of the token in the response; registries use either. Default `token`. */
   readonly field?: 'token' | 'access_token'
-  /** A token to give instead of a random one. */
+  /** The token to issue instead of a random one. */
   readonly token?: string
 }
 
 export interface TokenDesk {
-  /** Null: nobody is asked for a token. */
+  /** Null: no token is required. */
   rule(rules: TokenRules | null): void
-  /** Forgets every token that was given. */
+  /** Revokes all tokens. */
   revoke(): void
-  /** The `WWW-Authenticate` to refuse this request with, or null where it may pass. */
+  /** The `WWW-Authenticate` header that rejects this request, or null if the request is allowed. */
   challenge(repository: string, authorization: string | undefined, host: string): string | null
-  /** What the token endpoint answers; null refuses. */
+  /** The response of the token endpoint; null rejects the request. */
   give(query: URLSearchParams, authorization: string | undefined): Record<string, unknown> | null
 }
 

@@ -1,4 +1,4 @@
-import { longestBatch, type MonitoringClient } from '../clients/monitoring/monitoring.ts'
+import { type MonitoringClient, maxPointsPerWrite } from '../clients/monitoring/monitoring.ts'
 import type { SeriesPoint } from '../clients/monitoring/time-series.ts'
 import type { Clock } from '../clock.ts'
 import { type Deadline, withDeadline } from '../concurrency/deadline.ts'
@@ -141,6 +141,6 @@ function failureOf(failures: readonly Failure[], total: number, log: Log): Drift
 
 function batchesOf(points: readonly SeriesPoint[]): SeriesPoint[][] {
   const batches: SeriesPoint[][] = []
-  for (let at = 0; at < points.length; at += longestBatch) batches.push(points.slice(at, at + longestBatch))
+  for (let at = 0; at < points.length; at += maxPointsPerWrite) batches.push(points.slice(at, at + maxPointsPerWrite))
   return batches
 }

@@ -62,7 +62,7 @@ export function createStaleSeries({ client, config, clock }: StaleSeriesOptions)
     const groupBy = ['metric.label.stack', 'metric.label.check']
     const read = (metric: string) => {
       const filter = `${seriesFilter(metric, monitor)} AND resource.label.task_id != "${instance}"`
-      return client.readSeries(project, { filter, from, to, groupBy }, deadline)
+      return client.readPoints(project, { filter, from, to, groupBy }, deadline)
     }
     const series = [...(await read(alertMetrics.drifted)), ...(await read(alertMetrics.unknown))]
     return series

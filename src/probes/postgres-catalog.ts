@@ -17,9 +17,9 @@ export function createPostgresCatalogProbe(
   return {
     kind: 'postgres-catalog',
     queue,
-    async observe({ database }, { signal }) {
+    async observe({ database }, deadline) {
       if (!database) return null
-      return readers.of(database.url.reveal()).read(signal, async session => {
+      return readers.of(database.url.reveal()).read(deadline, async session => {
         let rightsUnknown: UnknownReason | null = null
         const catalog = await readCatalog(session, scopeOf(database), ({ code, message }) => {
           rightsUnknown ??= { code, message }

@@ -1,3 +1,4 @@
+import type { Deadline } from '../concurrency/deadline.ts'
 import type { FairQueue } from '../concurrency/fair-queue.ts'
 import type { Stack } from '../config/config.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
@@ -64,15 +65,10 @@ export const probeKinds = [
 ] as const satisfies readonly (keyof Observed)[]
 export type ProbeKind = (typeof probeKinds)[number]
 
-export interface ProbeContext {
-  /** Aborts when the time for this probe is over. */
-  readonly signal: AbortSignal
-}
-
 export interface Probe<K extends ProbeKind> {
   readonly kind: K
   /** Limits how many stacks are probed at once. The time for a probe starts when its turn comes. */
   readonly queue?: FairQueue
   /** Observes one stack and never judges it. Null or absence is an observation; rejects with a coded error on failure. */
-  observe(stack: Stack, context: ProbeContext): Promise<Observed[K]>
+  observe(stack: Stack, deadline: Deadline): Promise<Observed[K]>
 }

@@ -869,7 +869,8 @@ t.test('driftwatch alerts says in a sentence what keeps it from its work', async
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
     stdout: /\n6 of 6 could not be done\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
-    stderr: /failed: Cloud Monitoring Create\w+ projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stderr:
+      /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

@@ -9,6 +9,7 @@ import type { IdTokenSource } from '../../src/clients/google/id-token-source.ts'
 import { createHttpClient, type HttpOptions } from '../../src/clients/http/http.ts'
 import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
 import { systemClock } from '../../src/clock.ts'
+import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { createHttpProbe } from '../../src/probes/http.ts'
@@ -86,7 +87,7 @@ async function observe(
     eventLoop,
     answerWithinMs,
   })
-  const http = await probe.observe(stack, { signal: signal ?? new AbortController().signal })
+  const http = await probe.observe(stack, startDeadline(systemClock, 60_000, signal))
   return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
 }
 

@@ -9,6 +9,7 @@ import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
 import type { RegistryReader } from '../../src/clients/registry/registry-reader.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
+import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { createLanesProbe } from '../../src/probes/lanes.ts'
@@ -376,7 +377,7 @@ t.test('an index that contains itself is followed once, and an endless one to a 
     }
     const nobody = async () => null
     const reader = { service: nobody, job: nobody, execution: nobody }
-    return createLanesProbe(reader, registry).observe(stack, { signal: new AbortController().signal })
+    return createLanesProbe(reader, registry).observe(stack, startDeadline(systemClock, 60_000))
   }
   const itself = await observe(held => [held, digest(2)])
   t.match(itself.tags, [{ presences: [{ digest: digest(1) }, { digest: digest(2) }], unknowns: [] }])

@@ -1,4 +1,6 @@
 import { createPostgresReader } from '../../src/clients/postgres/postgres.ts'
+import { systemClock } from '../../src/clock.ts'
+import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { compareGrants } from '../../src/grants/judge/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../../src/grants/judge/describe.ts'
 import type { Catalog } from '../../src/grants/model/catalog.ts'
@@ -117,7 +119,7 @@ export function govern(server: PostgresServer, database: string, standard: Grant
   const url = server.url('monitor', database)
   const reader = createPostgresReader({ url, statementTimeoutMs: 10_000, lockTimeoutMs: 2000 })
   const read = (by: GrantsPolicy) =>
-    reader.read(AbortSignal.timeout(20_000), session => readCatalog(session, scopeOf(by)))
+    reader.read(startDeadline(systemClock, 20_000), session => readCatalog(session, scopeOf(by)))
   return {
     catalog: () => read(standard),
     async judge(by = standard, operator = null) {

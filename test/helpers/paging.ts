@@ -6,11 +6,8 @@ import type { Channel } from '../../src/alerts/channel.ts'
 import { createCloudMonitoringChannel } from '../../src/alerts/cloud-monitoring.ts'
 import type { Identity } from '../../src/alerts/identity.ts'
 import { inspectAlerts } from '../../src/alerts/policies/inspect.ts'
-import {
-  type MonitoringOptions as ClientOptions,
-  createMonitoringClient,
-  type MonitoringClient,
-} from '../../src/clients/monitoring/monitoring.ts'
+import type { GoogleOptions } from '../../src/clients/google/google-client.ts'
+import { createMonitoringClient, type MonitoringClient } from '../../src/clients/monitoring/monitoring.ts'
 import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring/monitoring-writer.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { startDeadline } from '../../src/concurrency/deadline.ts'
@@ -62,7 +59,7 @@ export interface PagingOptions extends MonitoringOptions {
   readonly config?: Config
   readonly log?: Log
   /** How Cloud Monitoring is reached; default as an emulator is. */
-  way?(monitoring: Monitoring): Promise<Pick<ClientOptions, 'emulatorHost' | 'channel'>>
+  way?(monitoring: Monitoring): Promise<Pick<GoogleOptions, 'emulatorHost' | 'channel'>>
 }
 
 export async function buildPaging(t: Test, options: PagingOptions = {}): Promise<Paging> {

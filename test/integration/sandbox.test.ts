@@ -25,12 +25,12 @@ function runSandbox(env: Record<string, string>, ...args: readonly string[]) {
   return { child, exited, stderr, printed }
 }
 
-t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves nothing', async t => {
+t.test('npm run sandbox prints commands to try, accepts scenarios, and Ctrl-C removes everything', async t => {
   const env = { PORT: String(await freePort()) }
   const { child, exited, printed } = runSandbox(env)
   t.teardown(() => child.kill('SIGKILL'))
   const url = `http://127.0.0.1:${env.PORT}`
-  const words = await printed('Ctrl-C ends it all')
+  const words = await printed('Press Ctrl-C to stop everything')
   t.match(words, `curl 'http://localhost:${env.PORT}/drift?format=text'`)
   const [adminUrl = ''] = /postgres:[^']*(?=')/.exec(words.slice(words.indexOf('DB_ADMIN_URL'))) ?? []
   const [[data]] = (await runSql(adminUrl, 'SHOW data_directory')) as [[string]]
@@ -39,42 +39,42 @@ t.test('npm run sandbox says what to try, takes scenarios, and Ctrl-C leaves not
     env: { ...process.env, ...env },
   })
   t.strictSame(await once(scenario, 'close'), [0, null])
-  await printed('scenario job-left-behind')
+  await printed('Scenario job-left-behind')
   while (((await (await fetch(`${url}/drift`)).json()) as Report).status !== 'drifted') await delay(40)
 
   const second = runSandbox(env)
-  t.match(await second.stderr, `Port ${env.PORT} is taken`)
-  t.strictSame(await second.exited, [1, null], 'and the port of another is left alone')
+  t.match(await second.stderr, `Port ${env.PORT} is in use`)
+  t.strictSame(await second.exited, [1, null], 'the second sandbox does not start')
 
   child.kill('SIGINT')
   t.strictSame(await exited, [0, null])
-  await t.rejects(fetch(url), 'the service has ended too')
+  await t.rejects(fetch(url), 'the service has ended')
   await t.rejects(runSql(adminUrl, 'SELECT 1'), { code: 'ECONNREFUSED' }, 'and PostgreSQL')
   t.notOk(existsSync(data), 'its data is gone')
   const late = spawn(process.execPath, ['sandbox/scenario.ts', 'healthy'], { env: { ...process.env, ...env } })
   t.strictSame(await once(late, 'close'), [1, null], 'no sandbox is found any more')
 })
 
-t.test('what does not start says why, and leaves nothing', async t => {
-  await t.rejects(startSandbox({ port: 0, schedule: 'now and then' }), { message: /exit code 1[\s\S]*schedule/ })
+t.test('a failed start reports the reason and leaves nothing', async t => {
+  await t.rejects(startSandbox({ port: 0, schedule: 'now and then' }), { message: /exited with code 1[\s\S]*schedule/ })
   await t.rejects(startSandbox({ port: 0, signal: AbortSignal.abort() }), { message: /abort/ })
   const wrongPort = runSandbox({ PORT: 'web' })
-  t.equal(await wrongPort.stderr, 'PORT is web: expected 0 to 65535\n')
+  t.equal(await wrongPort.stderr, 'invalid PORT "web": expected a number from 0 to 65535\n')
   t.strictSame(await wrongPort.exited, [1, null])
   const wrongOption = runSandbox({}, '--port')
   t.match(await wrongOption.stderr, "Unknown option '--port'")
   t.strictSame(await wrongOption.exited, [1, null])
 })
 
-t.test('--help says what it takes, and starts nothing', async t => {
+t.test('--help prints the variables and starts nothing', async t => {
   const { printed, exited } = runSandbox({}, '--help')
   t.match(await printed('DRIFTWATCH_SANDBOX_PG'), 'npm run sandbox')
   t.strictSame(await exited, [0, null])
 })
 
-t.test('a service that dies is noticed', async t => {
+t.test('the end of the service is detected', async t => {
   const sandbox = await startSandbox({ port: 0 })
   t.teardown(() => sandbox.close())
   process.kill(sandbox.service.pid, 'SIGKILL')
-  t.equal(await sandbox.service.ended, 'the service was ended by SIGKILL')
+  t.equal(await sandbox.service.ended, 'the service was terminated by SIGKILL')
 })

@@ -35,7 +35,7 @@ async function start(t: Test, variables: Record<string, string> = {}): Promise<S
 async function endsWell(t: Test, { pid, ended }: ServiceProcess): Promise<void> {
   process.kill(pid, 'SIGTERM')
   const end = await Promise.race([ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
-  t.equal(end, 'the service ended with exit code 0')
+  t.equal(end, 'the service exited with code 0')
   const left = () =>
     runSql(sandbox.postgres.adminUrl, "SELECT pid FROM pg_stat_activity WHERE application_name = 'driftwatch'")
   t.ok(await until(async () => (await left()).length === 0), 'nothing is left in PostgreSQL')
@@ -84,7 +84,7 @@ t.test('SIGTERM while a connected database has stopped responding, during a prob
     silent = true
     process.kill(service.pid, 'SIGTERM')
     const end = await Promise.race([service.ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
-    t.equal(end, 'the service ended with exit code 0', SANDBOX_SCHEDULE)
+    t.equal(end, 'the service exited with code 0', SANDBOX_SCHEDULE)
   }
 })
 
@@ -154,7 +154,7 @@ t.test('SIGTERM during a publish: no series is written partially', async t => {
 t.test('SIGINT is handled like SIGTERM', async t => {
   const service = await start(t)
   process.kill(service.pid, 'SIGINT')
-  t.equal(await service.ended, 'the service ended with exit code 0')
+  t.equal(await service.ended, 'the service exited with code 0')
 })
 
 t.test(`SIGKILL at any moment, ${kills} times: the next start is correct`, async t => {
@@ -166,7 +166,7 @@ t.test(`SIGKILL at any moment, ${kills} times: the next start is correct`, async
     await until(() => sandbox.cloudRun.calls.all.length > asked)
     await delay((time * 97) % 1000)
     process.kill(service.pid, 'SIGKILL')
-    t.equal(await service.ended, 'the service was ended by SIGKILL')
+    t.equal(await service.ended, 'the service was terminated by SIGKILL')
   }
 })
 

@@ -327,7 +327,10 @@ t.test('an answer that is lost is looked after: what was made is not made twice'
   t.match(await tryWith(lost('RunJob', { afterwards: true })), { code: 0 })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was started: not again')
   const uncertain = await tryWith(lost('RunJob'))
-  t.match(uncertain, { code: 1, stderr: /it could not be told whether it was made.*: look before you try again/ })
+  t.match(uncertain, {
+    code: 1,
+    stderr: /may or may not have been applied.*\. Check the current state before you try again\./,
+  })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it may have been started: not again')
   const denied = await tryWith(lost('UpdateJob', { code: 'PERMISSION_DENIED' }))
   t.match(denied, { code: 1, stderr: /Permission 'run\.jobs\.update' denied/ })
@@ -350,12 +353,12 @@ t.test('whoever changes the job or the service in between is not overwritten', a
   const migrated = await run(['migrate'], { typed: 'y\n', onStderr: between({ jobs: job }) })
   t.match(migrated, {
     code: 1,
-    stderr: /jobs\/runtime-migrate was changed by somebody else in between: nothing was overwritten/,
+    stderr: /jobs\/runtime-migrate was changed by another client in the meantime\. Nothing was overwritten/,
   })
   const service = { runtime: { labels: { team: 'billing' } } }
   const argv = ['deploy', '--image', `${lane}:c5a11fe`]
   const deployed = await run(argv, { typed: 'y\n', onStderr: between({ services: service }) })
-  t.match(deployed, { code: 1, stderr: /services\/runtime was changed by somebody else in between/ })
+  t.match(deployed, { code: 1, stderr: /services\/runtime was changed by another client in the meantime/ })
   t.strictSame(made(), {})
 })
 
@@ -480,7 +483,7 @@ t.test('an old etag is refused as Google refuses it', async t => {
   t.match(await run(['migrate', '--yes']), { code: 0 }, 'nothing was started, the job is as it was verified: again')
   t.strictSame(made(), { UpdateJob: 1, RunJob: 2 })
   cloudRun.setWorld(loadWorld({ writes, faults: [{ method: 'RunJob', code: 'ABORTED' }] }))
-  t.match(await run(['migrate', '--yes']), { code: 1, stderr: /changed by somebody else/ }, 'and not for ever')
+  t.match(await run(['migrate', '--yes']), { code: 1, stderr: /changed by another client/ }, 'and not for ever')
 })
 
 t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async t => {

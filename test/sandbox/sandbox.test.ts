@@ -31,14 +31,14 @@ t.test('a patch merges objects, removes what is null and replaces lists', async 
   t.strictSame(target.a, { b: 1, c: 2 }, 'the target stays as it is')
 })
 
-t.test('times of a world are relative to now, and those of the healthy world to when it began', async t => {
+t.test('times of a world are relative to now, and those of the healthy world to its start', async t => {
   const patch = { jobs: { 'runtime-migrate': { updateTime: '-1h30m', createTime: '2026-01-01T00:00:00Z' } } }
   const world = loadWorld(patch, now, now - 3_600_000)
   t.match(world.jobs[job], { updateTime: '2026-11-23T10:30:00.000Z', createTime: '2026-01-01T00:00:00Z' })
   t.match(world.revisions[revision], { createTime: '2026-11-22T09:00:00.000Z' })
 })
 
-t.test('a patch can write containers and conditions as maps, and put a list in their place', async t => {
+t.test('a patch can write containers and conditions as maps, or replace them with a list', async t => {
   const template = (containers: unknown) =>
     loadWorld({ services: { runtime: { template: { containers } } } } as WorldPatch, now).services[service]?.template
   t.match(template({ proxy: { image: 'proxy:1' } }), { containers: [{ name: 'runtime-1' }, { name: 'proxy' }] })
@@ -55,18 +55,21 @@ t.test('a world fills in names, digests and etags as Cloud Run shows them', asyn
   t.not(changed.services[service]?.etag, services[service]?.etag, 'other content has another one')
 })
 
-t.test('what the API does not have is refused with its place', async t => {
+t.test('a field that the API does not have is rejected with its path', async t => {
   const wrong = (patch: unknown, message: RegExp) => t.throws(() => loadWorld(patch as WorldPatch, now), { message })
   wrong({ jobs: { 'runtime-migrate': { bogus: 1 } } }, /^jobs\.runtime-migrate\.bogus: .*Job has no such field/)
-  wrong({ services: { runtime: { terminalCondition: { state: 'NOPE' } } } }, /state: "NOPE" is no .*Condition\.State/)
+  wrong(
+    { services: { runtime: { terminalCondition: { state: 'NOPE' } } } },
+    /state: "NOPE" is not a .*Condition\.State/,
+  )
   wrong({ services: { runtime: { traffic: {} } } }, /traffic: expected a list/)
   wrong({ services: { runtime: { template: 'x' } } }, /template: expected a .*RevisionTemplate/)
-  wrong({ services: { runtime: { updateTime: 'soon' } } }, /updateTime: "soon" is no time/)
-  wrong({ services: { runtime: { template: { timeout: '5m' } } } }, /timeout: "5m" is no duration/)
+  wrong({ services: { runtime: { updateTime: 'soon' } } }, /updateTime: "soon" is not a time/)
+  wrong({ services: { runtime: { template: { timeout: '5m' } } } }, /timeout: "5m" is not a duration/)
   wrong({ services: { runtime: { generation: {} } } }, /generation: expected a int64/)
-  wrong({ executions: { lost: { taskCount: 1 } } }, /^executions\.lost: says no job/)
-  wrong({ revisions: { lost: { generation: 1 } } }, /^revisions\.lost: says no service/)
-  wrong({ serivces: {} }, /^a world has no serivces/)
+  wrong({ executions: { lost: { taskCount: 1 } } }, /^executions\.lost: missing job/)
+  wrong({ revisions: { lost: { generation: 1 } } }, /^revisions\.lost: missing service/)
+  wrong({ serivces: {} }, /^unknown key serivces/)
 })
 
 interface GoogleClients {
@@ -137,7 +140,7 @@ t.test('the emulator answers as Cloud Run does', async t => {
   t.strictSame(cloudRun.calls.counts(), {})
 })
 
-t.test('the emulator refuses what Cloud Run refuses', async t => {
+t.test('the emulator rejects what Cloud Run rejects', async t => {
   const { services, revisions, jobs, executions, cloudRun } = await buildCloudRun(t)
   const { NOT_FOUND, INVALID_ARGUMENT, UNIMPLEMENTED } = grpc.status
   const refuses = async (client: Client, method: string, request: Message, code: number, details: RegExp) =>
@@ -160,7 +163,7 @@ t.test('the emulator refuses what Cloud Run refuses', async t => {
   t.match(cloudRun.calls.all[0], { code: 'NOT_FOUND' })
 })
 
-t.test('lists come in pages, the newest first, and a token belongs to its request', async t => {
+t.test('lists have pages, newest first, and a page token is valid only for its request', async t => {
   const { revisions, executions, jobs, services } = await buildCloudRun(t, { maxPageSize: 3 })
   const all = `${place}/services/-`
   const first = await page(revisions, 'listRevisions', { parent: all, pageSize: 100 })
@@ -181,7 +184,7 @@ t.test('lists come in pages, the newest first, and a token belongs to its reques
   t.strictSame((await page(services, 'listServices', { parent: elsewhere })).names, [])
 })
 
-t.test('lists can be unsorted, and hide what is deleted', async t => {
+t.test('lists can be unsorted, and omit deleted resources', async t => {
   const world = loadWorld({ revisions: { 'runtime-00039-hfm': { deleteTime: '-1h' } } }, now)
   const { revisions } = await buildCloudRun(t, { world, order: 'shuffled' })
   const { names } = await page(revisions, 'listRevisions', { parent: service })
@@ -190,7 +193,7 @@ t.test('lists can be unsorted, and hide what is deleted', async t => {
   t.equal((await page(revisions, 'listRevisions', { parent: service, showDeleted: true })).names.length, 4)
 })
 
-t.test('faults befall the calls that they fit, as often as they say', async t => {
+t.test('a fault applies to matching calls, as often as configured', async t => {
   const { services, jobs, cloudRun } = await buildCloudRun(t)
   const getService = (timeout?: number) => call(services, 'getService', { name: service }, timeout)
   const befall = (...faults: Message[]) => cloudRun.setWorld(loadWorld({ faults } as unknown as WorldPatch, now))
@@ -220,7 +223,7 @@ t.test('faults befall the calls that they fit, as often as they say', async t =>
   t.match(await getService(), [{ name: service }], 'late, and right')
 })
 
-t.test('closing ends the calls in flight, and a taken port is refused', async t => {
+t.test('closing ends the calls in progress, and a port in use is an error', async t => {
   const { services, cloudRun } = await buildCloudRun(t, { world: loadWorld({ faults: [{ hang: true }] }, now) })
   const hanging = t.rejects(call(services, 'getService', { name: service }), { code: grpc.status.CANCELLED })
   while (cloudRun.calls.all.length === 0) await new Promise(resolve => setImmediate(resolve))
@@ -232,23 +235,23 @@ t.test('closing ends the calls in flight, and a taken port is refused', async t 
 const checks = [...checkKinds].sort()
 const statuses = ['in_sync', 'pending', 'drifted', 'unknown']
 
-t.test('every scenario is a file, a world that loads, and an expectation of every check', async t => {
+t.test('every scenario has a file, a valid world and an expected status of every check', async t => {
   const files = readdirSync(new URL('../../sandbox/scenarios', import.meta.url)).map(file => file.replace('.yaml', ''))
   t.strictSame(files.toSorted(), scenarioNames.toSorted())
   for (const name of scenarioNames) {
     const { description, expect, error, patch } = readScenario(name)
     t.doesNotThrow(() => loadWorld(patch, now), name)
-    t.match(description, /^.{10,95}[^.]$/, `${name} is described in one clause`)
-    t.strictSame(Object.keys(expect).sort(), checks, `${name} speaks of every check`)
+    t.match(description, /^.{10,95}[^.]$/, `${name} has a description of one clause`)
+    t.strictSame(Object.keys(expect).sort(), checks, `${name} covers every check`)
     t.ok(
       Object.values(expect).every(status => statuses.includes(status)),
       `${name} expects statuses`,
     )
-    t.equal(Object.values(expect).includes('unknown'), error !== null, `${name} says why something is unknown`)
+    t.equal(Object.values(expect).includes('unknown'), error !== null, `${name} has an error if a check is unknown`)
   }
 })
 
-t.test('what Cloud Run never changes is never changed by a scenario: it has a name of its own', async t => {
+t.test('no scenario changes immutable resources: it adds new ones', async t => {
   const seen = new Map<string, string>()
   for (const name of scenarioNames) {
     const { revisions, executions } = loadWorld(readScenario(name).patch, now)
@@ -260,7 +263,7 @@ t.test('what Cloud Run never changes is never changed by a scenario: it has a na
   }
 })
 
-t.test('a name that is mistyped brings up those that may be meant', async t => {
+t.test('a mistyped scenario name brings suggestions', async t => {
   t.strictSame(nearScenarios('helthy'), ['healthy'])
   t.ok(nearScenarios('job-left').includes('job-left-behind'))
   t.strictSame(nearScenarios('xyzzy'), [])
@@ -269,7 +272,7 @@ t.test('a name that is mistyped brings up those that may be meant', async t => {
 const ownRoles = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'oa\\_%' OR rolname = 'driftwatch' ORDER BY 1"
 const databases = 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1'
 
-t.test('a database is made on a server that somebody names, healed, and cleared away', async t => {
+t.test('a database on an existing server is created, reset and removed', async t => {
   const server = await startServer()
   t.teardown(() => server.stop())
   const root = server.url('postgres', 'postgres', server.password)
@@ -279,7 +282,7 @@ t.test('a database is made on a server that somebody names, healed, and cleared 
     postgres.url,
     "SELECT has_schema_privilege('runtime', 'USAGE'), rolsuper FROM pg_roles WHERE rolname = current_user",
   )
-  t.strictSame(rights, [[false, false]], 'Driftwatch holds nothing there')
+  t.strictSame(rights, [[false, false]], 'Driftwatch has no privileges')
 
   const granted = "SELECT has_table_privilege('reporting', 'runtime.runs', 'SELECT')"
   await postgres.reset({ sql: 'GRANT SELECT ON runtime.runs TO reporting; DROP TABLE control.api_keys' })
@@ -303,11 +306,11 @@ t.test('a database is made on a server that somebody names, healed, and cleared 
   t.strictSame(await runSql(root, databases), [['postgres']])
 
   await runSql(root, 'CREATE ROLE oa_runtime_rw')
-  await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not make/ })
-  t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'which it leaves alone')
+  await t.rejects(startPostgres({ server: root }), { message: /a role oa_runtime_rw that the sandbox did not create/ })
+  t.strictSame(await runSql(root, ownRoles), [['oa_runtime_rw']], 'the existing role is not dropped')
 })
 
-t.test('a broken template is made anew, and the first start says what it does', async t => {
+t.test('a broken template is recreated, and the first start reports progress', async t => {
   const temporary = mkdtempSync(join(tmpdir(), 'driftwatch-test-'))
   chmodSync(temporary, 0o755)
   const { TMPDIR: before } = process.env
@@ -334,7 +337,11 @@ t.test('a broken template is made anew, and the first start says what it does', 
   t.strictSame(readdirSync(temporary), [cache], 'servers leave nothing behind')
   if (process.getuid) {
     chmodSync(join(temporary, cache), 0o777)
-    await t.rejects(start(), { message: /can be written by others/ }, 'programs of others are not run')
+    await t.rejects(
+      start(),
+      { message: /is writable by other users/ },
+      'programs that others may have written are not run',
+    )
   }
 })
 
@@ -347,7 +354,7 @@ async function runScenario(tmpdir: string, ...args: string[]) {
   return { code: await exited, stdout, stderr }
 }
 
-t.test('npm run scenario lists, injects, and says in a sentence what is wrong', async t => {
+t.test('npm run scenario lists and injects scenarios, and explains errors', async t => {
   const tmpdir = t.testdir()
   const list = await runScenario(tmpdir)
   t.equal(list.code, 0)
@@ -355,9 +362,9 @@ t.test('npm run scenario lists, injects, and says in a sentence what is wrong', 
   t.strictSame(await runScenario(tmpdir, 'helthy'), {
     code: 1,
     stdout: '',
-    stderr: 'There is no scenario "helthy": did you mean healthy?\n',
+    stderr: 'Unknown scenario "helthy". Did you mean healthy?\n',
   })
-  t.match(await runScenario(tmpdir, 'a', 'b'), { code: 1, stderr: /^Name one scenario, not 2/ })
+  t.match(await runScenario(tmpdir, 'a', 'b'), { code: 1, stderr: /^Expected one scenario, got 2/ })
   t.match(await runScenario(tmpdir, 'healthy'), { code: 1, stderr: /^No sandbox is running on port 8080/ })
 
   const before = process.env.TMPDIR
@@ -378,7 +385,7 @@ t.test('npm run scenario lists, injects, and says in a sentence what is wrong', 
   t.equal(await injectIntoSandbox('healthy', '8080'), null, 'a sandbox that ended is not found')
 })
 
-t.test("the service's log is readable, and says what lasts only once", async t => {
+t.test("the service's log is readable, and repeated lines are omitted", async t => {
   const line = (time: string, ms: number) =>
     JSON.stringify({ severity: 'WARNING', time, message: 'probe failed', code: 'UNAVAILABLE', ms })
   t.equal(readableLogLine(line('2026-11-23T12:34:56.789Z', 7)), '12:34:56 WARNING probe failed code=UNAVAILABLE ms=7')

@@ -26,7 +26,7 @@ type VendorContainer = protos.google.cloud.run.v2.IContainer
 type VendorTarget = protos.google.cloud.run.v2.ITrafficTarget | protos.google.cloud.run.v2.ITrafficTargetStatus
 type VendorTime = protos.google.protobuf.ITimestamp
 
-/** What the client hands out for an enum: its name, or a bare number where that is newer than the client. */
+/** An enum value: its name, or a number if the value is newer than the client library. */
 type VendorEnum = string | number | null | undefined
 
 const conditionStates: Readonly<Record<string, ConditionState>> = {
@@ -171,7 +171,7 @@ function recognize<T extends string>(
   return known[value] ?? { unrecognized: String(value) }
 }
 
-/** Seconds arrive as text, nanoseconds as a number. */
+/** Seconds are a string, nanoseconds a number. */
 function toMoment(time: VendorTime | null | undefined): EpochMs | null {
   const seconds = Number(time?.seconds ?? 0)
   return time && seconds > 0 ? seconds * 1000 + Math.floor((time.nanos ?? 0) / 1e6) : null
@@ -183,6 +183,6 @@ function shortName(name: string | null | undefined): string | null {
 
 function requiredName(name: string | null | undefined): string {
   const short = shortName(name)
-  if (!short) throw new DriftwatchError('MALFORMED_RESPONSE', 'the answer is a resource without a name')
+  if (!short) throw new DriftwatchError('MALFORMED_RESPONSE', 'the response contains a resource without a name')
   return short
 }

@@ -8,58 +8,58 @@ import { asDriftwatchError } from '../../errors.ts'
 import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createListOrGet, type ListOrGet } from './list-or-get.ts'
-import { wholePagesOf } from './list-pages.ts'
+import { completePagesOf } from './resource-pages.ts'
 
-/** A project and region: what one list of services or jobs covers. */
+/** A project and region. */
 export interface Place {
   readonly project: string
   readonly region: string
 }
 
 /**
- * Reads resources by short name, for one cycle: equal reads are made once, and reads of one place together. Null: Cloud
- * Run positively has no such thing. Rejects with a coded error when it could not look.
+ * Reads resources by short name, for one cycle: equal reads are one request, and reads of one place are combined. Null:
+ * Cloud Run positively has no such resource. Every method rejects with a coded error.
  */
 export interface CloudRunReader {
-  /** Every service of a place, by short name; whoever reads one in the same cycle is given it. Rejects unless it is all. */
+  /** All services of a place, by short name; `service` reuses them. Rejects if any of them may be missing. */
   services(place: Place): Promise<ReadonlyMap<string, Service>>
-  /** Every job, likewise. */
+  /** Likewise. */
   jobs(place: Place): Promise<ReadonlyMap<string, Job>>
   service(place: Place, name: string): Promise<Service | null>
   /** A revision of a service that was read in the same cycle. */
   revision(place: Place, service: Service, name: string): Promise<Revision | null>
-  /** The newest revision of a service that existed at a moment; null where none is kept. */
+  /** The newest revision of a service at a moment; null if Cloud Run has none of that time. */
   newestRevisionAt(place: Place, service: string, moment: EpochMs): Promise<Revision | null>
   job(place: Place, name: string): Promise<Job | null>
   execution(place: Place, job: string, name: string): Promise<Execution | null>
 }
 
-/** Keeps across cycles what cannot change, and opens the reader of each cycle. */
+/** Opens the reader of each cycle, and caches immutable data between cycles. */
 export interface CloudRunReaders {
   open(deadline: Deadline): CloudRunReader
 }
 
-/** How many are kept of each, the last used. */
-const kept = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
+/** Cache entries. */
+const maxEntries = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
 
-/** What may change unseen, such as whether a revision is ready, is looked at again after this long. */
-const rereadAfterMs = 10 * 60_000
+/** A cached revision is read again after this time, because its conditions may change while its service does not. */
+const revisionMaxAgeMs = 10 * 60_000
 
-/** A page of revisions or executions holds mostly old ones: it must save this many calls to be worth it. */
-const historyCosts = 5
+/** The cost of a page of revisions or executions, in `get` calls: most of its items are old and not needed. */
+const historyPageCost = 5
 
-interface KeptRevision {
+interface CachedRevision {
   readonly revision: Revision
-  /** The service under which its conditions hold. */
+  /** The service when the revision was read. */
   readonly service: Service
-  /** When it was read, on the monotonic clock. */
+  /** On the monotonic clock. */
   readonly readAt: number
 }
 
-interface Memory {
-  readonly revisions: LRUCache<string, KeptRevision>
+interface Caches {
+  readonly revisions: LRUCache<string, CachedRevision>
   readonly executions: LRUCache<string, Execution>
-  /** The newest revision of a service at a moment, or that none is kept. */
+  /** The newest revision of a service at a moment. */
   readonly moments: LRUCache<string, { readonly revision: Revision | null }>
 }
 
@@ -70,24 +70,24 @@ export function createCloudRunReaders({
   readonly client: CloudRunClient
   readonly clock: Clock
 }): CloudRunReaders {
-  const memory: Memory = {
-    revisions: createBoundedCache(kept.revisions),
-    executions: createBoundedCache(kept.executions),
-    moments: createBoundedCache(kept.moments),
+  const caches: Caches = {
+    revisions: createBoundedCache(maxEntries.revisions),
+    executions: createBoundedCache(maxEntries.executions),
+    moments: createBoundedCache(maxEntries.moments),
   }
   const fleets = {
     services: createListOrGet(client.services, clock),
-    revisions: createListOrGet(client.revisions, clock, historyCosts),
+    revisions: createListOrGet(client.revisions, clock, historyPageCost),
     jobs: createListOrGet(client.jobs, clock),
-    executions: createListOrGet(client.executions, clock, historyCosts),
+    executions: createListOrGet(client.executions, clock, historyPageCost),
   }
-  return { open: deadline => openReader({ client, clock, memory, fleets, deadline }) }
+  return { open: deadline => openReader({ client, clock, caches, fleets, deadline }) }
 }
 
 interface Cycle {
   readonly client: CloudRunClient
   readonly clock: Clock
-  readonly memory: Memory
+  readonly caches: Caches
   readonly fleets: {
     readonly services: ListOrGet<Service>
     readonly revisions: ListOrGet<Revision>
@@ -118,23 +118,23 @@ function openReader(cycle: Cycle): CloudRunReader {
   }
 }
 
-/** Resources that stand right below a place, for one cycle. */
+/** The services or jobs of all places, for one cycle. */
 function createListedReads<T extends { readonly name: string }>(
   collection: 'services' | 'jobs',
   fleet: ListOrGet<T>,
   deadline: Deadline,
 ) {
-  const asked = new Map<string, Promise<T | null>>()
+  const reads = new Map<string, Promise<T | null>>()
   const lists = new Map<string, Promise<ReadonlyMap<string, T>>>()
   const cheapest = createLoader(names => fleet.read(names, deadline))
-  const byGet = createLoader(names => fleet.each(names, deadline))
+  const byGet = createLoader(names => fleet.get(names, deadline))
 
   async function list(location: string): Promise<ReadonlyMap<string, T>> {
-    const items = await fleet.whole(location, deadline)
+    const items = await fleet.all(location, deadline)
     return new Map([...items.values()].map(item => [item.name, item]))
   }
 
-  /** From the list of its place where there is one: what that does not hold is believed to be gone only by a `get`. */
+  /** From the list of its place if that was read. Only a `get` proves that a resource is absent. */
   async function read(location: string, name: string, key: string): Promise<T | null> {
     const listed = await lists.get(location)?.catch(() => null)
     const reader = listed ? byGet : cheapest
@@ -151,14 +151,14 @@ function createListedReads<T extends { readonly name: string }>(
     one(place: Place, name: string): Promise<T | null> {
       const location = locationOf(place)
       const key = `${location}/${collection}/${name}`
-      const answer = asked.get(key) ?? read(location, name, key)
-      asked.set(key, answer)
-      return answer
+      const resource = reads.get(key) ?? read(location, name, key)
+      reads.set(key, resource)
+      return resource
     },
   }
 }
 
-/** Reads together what is asked for in one turn; each answer is waited for by whoever asked for it alone. */
+/** Combines the reads of one turn of the event loop; each read settles by itself. */
 function createLoader<T>(read: (names: readonly string[]) => readonly Promise<T | null>[]): Loader<T> {
   const loader = new DataLoader<string, Promise<T | null>>(async names => read(names))
   return { load: async name => loader.load(name) }
@@ -172,31 +172,31 @@ function locationOf({ project, region }: Place): string {
   return `projects/${project}/locations/${region}`
 }
 
-/** Containers never change; conditions hold while the service stays as it is, and a revision that is not ready may become so. */
+/** Cached while its service is unchanged, if it is ready: a revision that is not ready may become ready at any time. */
 async function readRevision(
-  { memory, clock }: Cycle,
+  { caches, clock }: Cycle,
   loader: Loader<Revision>,
   place: Place,
   service: Service,
   name: string,
 ): Promise<Revision | null> {
   const key = `${locationOf(place)}/services/${service.name}/revisions/${name}`
-  const before = memory.revisions.get(key)
-  const holds = before !== undefined && isAsBefore(service, before.service)
+  const cached = caches.revisions.get(key)
+  const isValid = cached !== undefined && isUnchanged(service, cached.service)
   const now = clock.monotonic()
-  if (holds && now - before.readAt < rereadAfterMs) return before.revision
+  if (isValid && now - cached.readAt < revisionMaxAgeMs) return cached.revision
   const revision = await loader.load(key).catch(thrown => {
-    // To look again at what should not have changed can wait.
-    if (holds && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return before.revision
+    // The cached revision is valid, so that reading it again can wait.
+    if (isValid && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return cached.revision
     throw thrown
   })
-  if (revision === before?.revision) return revision
-  if (revision && isReady(revision)) memory.revisions.set(key, { revision, service, readAt: now })
-  else memory.revisions.delete(key)
+  if (revision === cached?.revision) return revision
+  if (revision && isReady(revision)) caches.revisions.set(key, { revision, service, readAt: now })
+  else caches.revisions.delete(key)
   return revision
 }
 
-function isAsBefore(service: Service, before: Service): boolean {
+function isUnchanged(service: Service, before: Service): boolean {
   if (service === before) return true
   return service.etag === before.etag && isDeepStrictEqual(service.terminalCondition, before.terminalCondition)
 }
@@ -205,12 +205,12 @@ function isReady({ conditions }: Revision): boolean {
   return conditions.some(condition => condition.type === 'Ready' && condition.state === 'succeeded')
 }
 
-/** A completed execution never changes. */
-async function readExecution({ memory }: Cycle, loader: Loader<Execution>, key: string): Promise<Execution | null> {
-  const before = memory.executions.get(key)
-  if (before) return before
+/** Cached if it is completed: then it never changes. */
+async function readExecution({ caches }: Cycle, loader: Loader<Execution>, key: string): Promise<Execution | null> {
+  const cached = caches.executions.get(key)
+  if (cached) return cached
   const execution = await loader.load(key)
-  if (execution && isCompleted(execution)) memory.executions.set(key, execution)
+  if (execution && isCompleted(execution)) caches.executions.set(key, execution)
   return execution
 }
 
@@ -219,19 +219,19 @@ function isCompleted({ conditions }: Execution): boolean {
   return state !== undefined && !isUnrecognized(state) && (state === 'succeeded' || state === 'failed')
 }
 
-/** No revision of the past is ever added: the answer holds for ever. */
+/** Cached permanently: no revision is ever added to the past. */
 async function readNewestRevisionAt(
-  { client, memory, deadline }: Cycle,
+  { client, caches, deadline }: Cycle,
   service: string,
   moment: EpochMs,
 ): Promise<Revision | null> {
   const key = `${service}@${moment}`
-  const before = memory.moments.get(key)
-  if (before) return before.revision
+  const cached = caches.moments.get(key)
+  if (cached) return cached.revision
   let newest: Revision | null = null
-  for await (const { items } of wholePagesOf(client.revisions, service, deadline))
+  for await (const { items } of completePagesOf(client.revisions, service, deadline))
     for (const revision of items.values()) if (isNewer(revision, newest, moment)) newest = revision
-  memory.moments.set(key, { revision: newest })
+  caches.moments.set(key, { revision: newest })
   return newest
 }
 

@@ -1,124 +1,146 @@
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
 import type { Clock } from '../../clock.ts'
-import { type Deadline, startDeadline } from '../../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import { retry } from '../../concurrency/retry.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { Container } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { version } from '../../version.ts'
-import { clientOptions } from '../google/google-client.ts'
-import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { translateGrpcError } from '../google/grpc-errors.ts'
-import { longestAnswerBytes } from './cloud-run.ts'
+import { type GoogleClient, type GoogleOptions, openGoogleApi, type Send } from '../google/google-client.ts'
+import { maxResponseBytes } from './cloud-run.ts'
 import { toJob } from './cloud-run-messages.ts'
 
-/** What a job is to run; `command` and `args` null: they stay as they are. */
 export interface JobChange {
-  /** Which of several containers, or null for the one that counts. */
+  /** Which of several containers to change; null: the main container. */
   readonly container: string | null
   readonly image: string
+  /** Null: unchanged. */
   readonly command: readonly string[] | null
+  /** Null: unchanged. */
   readonly args: readonly string[] | null
 }
 
 export interface ServiceChange {
   readonly container: string | null
   readonly image: string
-  /** Marks the new revision, so that there is one even where nothing else changes. */
+  /** Marks the new revision, so that Cloud Run creates one even if nothing else changes. */
   readonly nonce: string
-  /** Who takes traffic now keeps it: what follows the latest revision is pinned to the one that is the latest now. */
+  /** Keeps the traffic where it is: what follows the latest revision is pinned to the revision that is latest now. */
   readonly holdTraffic: boolean
 }
 
 /**
- * Changes Cloud Run. Every write says which version of the resource it was meant for, and rejects with CONFLICT where
- * somebody else was faster. Only what cannot happen twice is tried again; UNCERTAIN is what may have happened.
- * Names are full resource names.
+ * Changes Cloud Run. Each write applies to one version of the resource (`etag`), and rejects with CONFLICT if the
+ * resource has changed since. A write is retried only if it cannot be applied twice; it rejects with UNCERTAIN if it may
+ * or may not have been applied. Names are full resource names.
  */
 export interface CloudRunWriter {
   updateJob(name: string, etag: string, change: JobChange): Promise<void>
   updateService(name: string, etag: string, change: ServiceChange): Promise<void>
-  /** Starts an execution of a job; `latest` is the short name of its latest one so far. Resolves with the short name. */
+  /** Starts an execution and resolves with its short name; `latest` is the short name of the latest one so far. */
   runJob(name: string, etag: string, latest: string | null): Promise<string>
   close(): Promise<void>
 }
 
-export interface CloudRunWriterOptions {
-  readonly clock: Clock
-  /** `host:port` of an emulator, or null for Google Cloud. */
-  readonly emulatorHost: string | null
-}
-
-/** One write, and the looks that tell whether it was made. */
-const longestMs = 45_000
-const oneRequestMs = 15_000
+/** For one write, with the reads that verify it. */
+const writeTimeoutMs = 45_000
+const requestTimeoutMs = 15_000
 const pauseMs = 500
+const maxReadsOfStart = 5
 
-/** After these nobody knows whether the write was made. */
-const lost: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL', 'MALFORMED_RESPONSE'])
+/** Error codes after which a write may or may not have been applied. */
+const lostResponseCodes: ReadonlySet<ErrorCode> = new Set([
+  'UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'INTERNAL',
+  'MALFORMED_RESPONSE',
+])
 
 type VendorJob = NonNullable<NonNullable<Parameters<JobsClient['updateJob']>[0]>['job']>
 type VendorService = NonNullable<NonNullable<Parameters<ServicesClient['updateService']>[0]>['service']>
 type VendorContainer = NonNullable<NonNullable<VendorService['template']>['containers']>[number]
 
-type Options = { readonly timeout: number; readonly retry: null }
-type Ask = <T>(where: string, deadline: Deadline, request: (options: Options) => Promise<T>) => Promise<T>
+/** What every write needs. */
+interface WriteContext {
+  readonly clock: Clock
+  readonly deadline: Deadline
+  /** The resource to change. */
+  readonly name: string
+}
 
-export function createCloudRunWriter(options: CloudRunWriterOptions): CloudRunWriter {
-  const credentials = options.emulatorHost === null ? createGoogleCredentials() : null
-  const vendorOptions = () => clientOptions(options.emulatorHost, longestAnswerBytes, credentials)
-  const jobs = new JobsClient(vendorOptions())
-  const services = new ServicesClient(vendorOptions())
+export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emulatorHost'>): CloudRunWriter {
   const { clock } = options
-  const ask: Ask = async (where, deadline, request) => {
-    const timeout = Math.max(1, Math.min(oneRequestMs, deadline.at - clock.monotonic()))
-    return request({ timeout, retry: null }).catch(thrown => {
-      throw translateGrpcError(thrown, `Cloud Run ${where}`)
-    })
+  const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
+  const jobs = connect(options => new JobsClient(options))
+  const services = connect(options => new ServicesClient(options))
+
+  function inTime<T>(name: string, write: (context: WriteContext) => Promise<T>): Promise<T> {
+    return withDeadline(clock, writeTimeoutMs, undefined, deadline => write({ clock, deadline, name }))
   }
-  const getJob = async (name: string, deadline: Deadline) => {
-    const read = () => ask(`GetJob ${name}`, deadline, options => jobs.getJob({ name }, options))
-    return (await retry(clock, deadline, read))[0]
+
+  async function read<Client, T>(
+    client: GoogleClient<Client>,
+    method: string,
+    { deadline, name }: WriteContext,
+    send: Send<Client, readonly [T, ...unknown[]]>,
+  ): Promise<T> {
+    const attempt = (timeoutMs: number) => client.callOnce(method, name, Math.min(requestTimeoutMs, timeoutMs), send)
+    return (await retry(clock, deadline, attempt))[0]
   }
-  const getService = async (name: string, deadline: Deadline) => {
-    const read = () => ask(`GetService ${name}`, deadline, options => services.getService({ name }, options))
-    return (await retry(clock, deadline, read))[0]
+
+  function write<Client, T>(
+    client: GoogleClient<Client>,
+    method: string,
+    { deadline, name }: WriteContext,
+    send: Send<Client, T>,
+  ): Promise<T> {
+    const leftMs = deadline.at - clock.monotonic()
+    return client.callOnce(method, name, Math.max(1, Math.min(requestTimeoutMs, leftMs)), send)
   }
+
+  function readJob(context: WriteContext): Promise<VendorJob> {
+    return read(jobs, 'GetJob', context, (client, options) => client.getJob({ name: context.name }, options))
+  }
+
   return {
     updateJob: (name, etag, change) =>
-      within(clock, deadline =>
-        update<VendorJob>(clock, deadline, name, etag, {
-          read: () => getJob(name, deadline),
-          isMade: job => sameWords(containerOf(toJob(job).containers, change.container, name), change),
+      inTime(name, context =>
+        update<VendorJob>(context, etag, {
+          read: () => readJob(context),
+          isApplied: job => matchesChange(containerOf(toJob(job).containers, change.container, name), change),
           write: job => {
             const request = { job: changedJob(job, change, name) }
-            return ask(`UpdateJob ${name}`, deadline, options => jobs.updateJob(request, options))
+            return write(jobs, 'UpdateJob', context, (client, options) => client.updateJob(request, options))
           },
         }),
       ),
     updateService: (name, etag, change) =>
-      within(clock, deadline =>
-        update<VendorService>(clock, deadline, name, etag, {
-          read: () => getService(name, deadline),
-          isMade: service => service.template?.labels?.[nonceLabel] === change.nonce,
+      inTime(name, context =>
+        update<VendorService>(context, etag, {
+          read: () => read(services, 'GetService', context, (client, options) => client.getService({ name }, options)),
+          isApplied: service => service.template?.labels?.[nonceLabel] === change.nonce,
           write: service => {
             const request = { service: changedService(service, change, name) }
-            return ask(`UpdateService ${name}`, deadline, options => services.updateService(request, options))
+            return write(services, 'UpdateService', context, (client, options) =>
+              client.updateService(request, options),
+            )
           },
         }),
       ),
     runJob: (name, etag, latest) =>
-      within(clock, async deadline => {
+      inTime(name, async context => {
         try {
-          const [, raw] = await ask(`RunJob ${name}`, deadline, options => jobs.runJob({ name, etag }, options))
-          const started = executionOf(jobs, raw?.metadata?.value)
+          const started = await write(jobs, 'RunJob', context, async (client, options) => {
+            const [, raw] = await client.runJob({ name, etag }, options)
+            return executionOf(client, raw?.metadata?.value)
+          })
           if (started) return started
         } catch (thrown) {
           const error = asDriftwatchError(thrown)
-          if (!lost.has(error.code)) throw error.code === 'ABORTED' ? conflict(name, error) : error
+          if (!lostResponseCodes.has(error.code)) throw error.code === 'ABORTED' ? conflict(name, error) : error
         }
-        return startedSince(clock, deadline, latest, name, () => getJob(name, deadline))
+        return startedSince(latest, context, () => readJob(context))
       }),
     async close() {
       await Promise.all([jobs.close(), services.close()])
@@ -126,27 +148,16 @@ export function createCloudRunWriter(options: CloudRunWriterOptions): CloudRunWr
   }
 }
 
-async function within<T>(clock: Clock, write: (deadline: Deadline) => Promise<T>): Promise<T> {
-  const deadline = startDeadline(clock, longestMs)
-  try {
-    return await write(deadline)
-  } finally {
-    deadline.cancel()
-  }
-}
-
 /**
- * Writes what was read with its etag. After a lost answer it reads again: the write was made, or the etag still stands and
- * writing again can do no harm, or somebody else was faster.
+ * Writes the resource that it read, with its etag. After a lost response it reads the resource again: the write was
+ * applied, or the etag is unchanged and writing again is safe, or the resource was changed by another client.
  */
 async function update<M extends { etag?: string | null }>(
-  clock: Clock,
-  deadline: Deadline,
-  name: string,
+  { clock, deadline, name }: WriteContext,
   etag: string,
   steps: {
     read(): Promise<M>
-    isMade(resource: M): boolean
+    isApplied(resource: M): boolean
     write(resource: M): Promise<unknown>
   },
 ): Promise<void> {
@@ -155,29 +166,27 @@ async function update<M extends { etag?: string | null }>(
     const resource = await steps.read().catch(thrown => {
       throw failure ? uncertain(name, failure) : thrown
     })
-    if (failure && steps.isMade(resource)) return
+    if (failure && steps.isApplied(resource)) return
     if (resource.etag !== etag) throw conflict(name, failure)
     failure = await steps.write(resource).then(
       () => null,
       thrown => asDriftwatchError(thrown),
     )
     if (failure === null) return
-    if (failure.code !== 'ABORTED' && !lost.has(failure.code)) throw failure
+    if (failure.code !== 'ABORTED' && !lostResponseCodes.has(failure.code)) throw failure
     await clock.sleep(pauseMs)
   }
   throw uncertain(name, failure)
 }
 
-/** The execution that a lost answer was about; the job names it if it was started. */
+/** The execution whose start got no response: the job names it if it was started. */
 async function startedSince(
-  clock: Clock,
-  deadline: Deadline,
   latest: string | null,
-  name: string,
-  getJob: () => Promise<VendorJob>,
+  { clock, deadline, name }: WriteContext,
+  readJob: () => Promise<VendorJob>,
 ): Promise<string> {
-  for (let looks = 0; looks < 5 && clock.monotonic() < deadline.at; looks += 1) {
-    const job = await getJob().catch(() => null)
+  for (let reads = 0; reads < maxReadsOfStart && clock.monotonic() < deadline.at; reads += 1) {
+    const job = await readJob().catch(() => null)
     const started = job && toJob(job).latestCreatedExecution?.name
     if (started && started !== latest) return started
     await clock.sleep(pauseMs)
@@ -203,12 +212,12 @@ function changedJob(job: VendorJob, change: JobChange, name: string): VendorJob 
   return { ...job, ...signature, template: { ...job.template, template: { ...template, containers } } }
 }
 
-/** The label by which gcloud, too, makes each deployment differ from the last. */
+/** gcloud uses the same label to make each deployment differ from the previous one. */
 const nonceLabel = 'client.knative.dev/nonce'
 
 const signature = { client: 'driftwatch', clientVersion: version } as const
 
-/** A name that the template asks for its revision is taken out: there already is a revision of that name. */
+/** Removes the revision name from the template, because a revision of that name exists already. */
 function changedService(service: VendorService, change: ServiceChange, name: string): VendorService {
   const { template } = service
   const containers = changeContainer(template?.containers ?? [], change.container, name, container => ({
@@ -230,8 +239,8 @@ type VendorTarget = NonNullable<VendorService['traffic']>[number]
 const toRevision = 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION'
 
 /**
- * As gcloud does it for `--no-traffic`: what follows the latest revision goes, by name, to the one that is ready now. The
- * rest of the split, and every tag, stays where it is.
+ * Like `--no-traffic` of gcloud: pins the traffic that follows the latest revision to the revision that is ready now, and
+ * keeps the other targets and all tags.
  */
 function heldTraffic({ traffic, latestReadyRevision }: VendorService, name: string): VendorTarget[] {
   const targets: VendorTarget[] = traffic?.length ? traffic : [{ percent: 100 }]
@@ -239,7 +248,7 @@ function heldTraffic({ traffic, latestReadyRevision }: VendorService, name: stri
   const percent = following.reduce((sum, target) => sum + (target.percent ?? 0), 0)
   if (percent === 0) return targets
   const revision = latestReadyRevision?.slice(latestReadyRevision.lastIndexOf('/') + 1)
-  if (!revision) throw new DriftwatchError('REFUSED', `${name} has no revision that is ready: there is nothing to pin`)
+  if (!revision) throw new DriftwatchError('REFUSED', `${name} has no ready revision to pin the traffic to`)
   const pinned = targets.find(target => target.revision === revision)
   const rest = targets.filter(target => target !== pinned && !following.includes(target))
   const tagged = following.filter(({ tag }) => tag).map(target => ({ ...target, percent: 0 }))
@@ -269,29 +278,29 @@ function containerOf(containers: readonly Container[], wanted: string | null, na
   const names = containers.map(each => each.name).join(', ')
   throw new DriftwatchError(
     'REFUSED',
-    `${name} has the containers ${names || '(none)'}: cannot tell which one is meant; name it in the config`,
+    `cannot choose a container of ${name} (${names || 'none'}). Name one in the configuration.`,
   )
 }
 
-function sameWords(container: Container, { image, command, args }: JobChange): boolean {
-  const same = (one: readonly string[], other: readonly string[] | null) =>
-    other === null || JSON.stringify(one) === JSON.stringify(other)
-  return container.image === image && same(container.command, command) && same(container.args, args)
+function matchesChange(container: Container, { image, command, args }: JobChange): boolean {
+  const isSame = (current: readonly string[], wanted: readonly string[] | null) =>
+    wanted === null || JSON.stringify(current) === JSON.stringify(wanted)
+  return container.image === image && isSame(container.command, command) && isSame(container.args, args)
 }
 
 function conflict(name: string, cause: DriftwatchError | null): DriftwatchError {
   return new DriftwatchError(
     'CONFLICT',
-    `${name} was changed by somebody else in between: nothing was overwritten; look again and run the command again`,
+    `${name} was changed by another client in the meantime. Nothing was overwritten: review the change and run the command again.`,
     { cause },
   )
 }
 
 function uncertain(name: string, cause: DriftwatchError | null): DriftwatchError {
-  const why = cause ? ` (${cause.message})` : ''
+  const reason = cause ? ` (${cause.message})` : ''
   return new DriftwatchError(
     'UNCERTAIN',
-    `the answer to a change of ${name} was lost, and it could not be told whether it was made${why}: look before you try again`,
+    `the response to a change of ${name} was lost, and the change may or may not have been applied${reason}. Check the current state before you try again.`,
     { cause },
   )
 }

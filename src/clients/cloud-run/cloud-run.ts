@@ -2,38 +2,41 @@ import { ExecutionsClient } from '@google-cloud/run/build/src/v2/executions_clie
 import { JobsClient } from '@google-cloud/run/build/src/v2/jobs_client.js'
 import { RevisionsClient } from '@google-cloud/run/build/src/v2/revisions_client.js'
 import { ServicesClient } from '@google-cloud/run/build/src/v2/services_client.js'
-import type { grpc } from 'google-gax'
-import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
-import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
+import { asDriftwatchError } from '../../errors.ts'
 import { vendorName, vendorProse } from '../../printable.ts'
 import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
 import type { CallBudget } from '../google/call-budget.ts'
-import { type Caller, type CallOptions, clientOptions, createCaller } from '../google/google-client.ts'
-import { createGoogleCredentials } from '../google/google-credentials.ts'
-import { createReconnectingClient } from '../google/reconnecting-client.ts'
+import {
+  type CallOptions,
+  type GoogleClient,
+  type GoogleOptions,
+  nullIfNotFound,
+  openGoogleApi,
+} from '../google/google-client.ts'
 import { type CachedResource, createResponseCache } from '../google/response-cache.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 
-/** Some resources of a list, by full resource name. */
+/** One page of a list. */
 export interface ResourcePage<T> {
+  /** By full resource name. */
   readonly items: ReadonlyMap<string, T>
   /** Empty on the last page. */
   readonly nextPageToken: string
-  /** Locations that could not be asked: what they hold is missing from the list. */
+  /** Locations that Cloud Run could not reach: the list lacks their resources. */
   readonly unreachable: readonly string[]
-  /** Resources that are missing from the page since they could not be read, each with the reason. */
+  /** Resources that could not be parsed and are missing from `items`, each with the reason. */
   readonly unreadable: readonly string[]
 }
 
-/** How one kind of resource is read. Rejects with a coded error when it could not be. */
+/** Reads one kind of resource. Rejects with a coded error. */
 export interface ResourceReader<T> {
-  /** By full resource name; null where Cloud Run positively has none. */
+  /** By full resource name; null where Cloud Run positively has no such resource. */
   get(name: string, deadline: Deadline): Promise<T | null>
   list(parent: string, pageToken: string, deadline: Deadline): Promise<ResourcePage<T>>
 }
 
-/** Cloud Run, as far as Driftwatch reads it. Nothing here writes. */
+/** Read access to Cloud Run. */
 export interface CloudRunClient {
   readonly services: ResourceReader<Service>
   readonly revisions: ResourceReader<Revision>
@@ -42,78 +45,63 @@ export interface CloudRunClient {
   close(): Promise<void>
 }
 
-export interface CloudRunOptions {
-  readonly clock: Clock
-  /** `host:port` of an emulator: without TLS, and no credentials are looked up. Null: Google Cloud. */
-  readonly emulatorHost: string | null
-  /** How the emulator is reached, in place of that. */
-  readonly channel?: grpc.ChannelCredentials
-  /** Gives leave to each request; left out, all may be made. */
+export interface CloudRunOptions extends GoogleOptions {
+  /** Limits the rate of requests; if absent, there is no limit. */
   readonly budget?: CallBudget
-  /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
-  readonly onRequest?: (method: string, code: 'OK' | ErrorCode) => void
 }
 
-/** The requests that are made, as metrics name them. */
+/** The requests of this client, as metrics name them. */
 export const cloudRunMethods = ['Service', 'Revision', 'Job', 'Execution'].flatMap(noun => [
   `Get${noun}`,
   `List${noun}s`,
 ])
 
-/** More than a server puts on a page: as few pages as it allows. */
+/** More than Cloud Run puts on a page, so that there are as few pages as possible. */
 const pageSize = 1000
 
-/** A page of big services is a few MiB; what is larger is no answer of Cloud Run's. */
-export const longestAnswerBytes = 16 * 1024 * 1024
+/** A page of large services has a few MiB. */
+export const maxResponseBytes = 16 * 1024 * 1024
 
 interface VendorPage {
   readonly nextPageToken?: string | null
   readonly unreachable?: readonly string[] | null
 }
 
-/** The two requests of a vendor's client that read one kind of resource. What they resolve with is an `Arrival`. */
-interface VendorReads {
-  get(request: { name: string }, options: CallOptions): Promise<readonly unknown[]>
+/** The two requests of a vendor's client that read one kind of resource. They resolve with `CachedResource`s. */
+interface VendorReads<Client> {
+  get(client: Client, request: { name: string }, options: CallOptions): Promise<readonly unknown[]>
   list(
+    client: Client,
     request: { parent: string; pageToken: string; pageSize: number },
     options: CallOptions & { readonly autoPaginate: false },
   ): Promise<readonly [readonly unknown[], unknown, VendorPage]>
 }
 
-/** How many bytes are kept of each kind of resource: some ten thousand, and less of those that are past, since few of them are asked for twice. */
-const keptBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
+/** Cache size for each kind of resource: about 10,000 current ones. Revisions and executions are rarely read twice. */
+const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
 
-export function createCloudRunClient({
-  clock,
-  emulatorHost,
-  channel,
-  budget,
-  onRequest,
-}: CloudRunOptions): CloudRunClient {
-  const credentials = emulatorHost === null ? createGoogleCredentials() : null
-  const options = () => clientOptions(emulatorHost, longestAnswerBytes, credentials, channel)
-  // Each client changes the options that it is given: it gets its own.
-  const services = createReconnectingClient(() => new ServicesClient(options()))
-  const revisions = createReconnectingClient(() => new RevisionsClient(options()))
-  const jobs = createReconnectingClient(() => new JobsClient(options()))
-  const executions = createReconnectingClient(() => new ExecutionsClient(options()))
-  const caller = createCaller({ system: 'Cloud Run', clock, credentials, budget, onRequest })
+export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
+  const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
+  const services = connect(options => new ServicesClient(options))
+  const revisions = connect(options => new RevisionsClient(options))
+  const jobs = connect(options => new JobsClient(options))
+  const executions = connect(options => new ExecutionsClient(options))
   return {
-    services: createReader('Service', toService, keptBytes.current, caller, {
-      get: (request, callOptions) => services.call(client => client.getService(request, callOptions)),
-      list: (request, callOptions) => services.call(client => client.listServices(request, callOptions)),
+    services: createReader('Service', toService, cacheBytes.current, services, {
+      get: (client, request, options) => client.getService(request, options),
+      list: (client, request, options) => client.listServices(request, options),
     }),
-    revisions: createReader('Revision', toRevision, keptBytes.past, caller, {
-      get: (request, callOptions) => revisions.call(client => client.getRevision(request, callOptions)),
-      list: (request, callOptions) => revisions.call(client => client.listRevisions(request, callOptions)),
+    revisions: createReader('Revision', toRevision, cacheBytes.past, revisions, {
+      get: (client, request, options) => client.getRevision(request, options),
+      list: (client, request, options) => client.listRevisions(request, options),
     }),
-    jobs: createReader('Job', toJob, keptBytes.current, caller, {
-      get: (request, callOptions) => jobs.call(client => client.getJob(request, callOptions)),
-      list: (request, callOptions) => jobs.call(client => client.listJobs(request, callOptions)),
+    jobs: createReader('Job', toJob, cacheBytes.current, jobs, {
+      get: (client, request, options) => client.getJob(request, options),
+      list: (client, request, options) => client.listJobs(request, options),
     }),
-    executions: createReader('Execution', toExecution, keptBytes.past, caller, {
-      get: (request, callOptions) => executions.call(client => client.getExecution(request, callOptions)),
-      list: (request, callOptions) => executions.call(client => client.listExecutions(request, callOptions)),
+    executions: createReader('Execution', toExecution, cacheBytes.past, executions, {
+      get: (client, request, options) => client.getExecution(request, options),
+      list: (client, request, options) => client.listExecutions(request, options),
     }),
     async close() {
       await Promise.all([services, revisions, jobs, executions].map(client => client.close()))
@@ -121,34 +109,30 @@ export function createCloudRunClient({
   }
 }
 
-function createReader<M extends { name?: string | null }, T extends object>(
+function createReader<Client, M extends { name?: string | null }, T extends object>(
   noun: string,
   translate: (message: M) => T,
   maxBytes: number,
-  caller: Caller,
-  reads: VendorReads,
+  vendor: GoogleClient<Client>,
+  reads: VendorReads<Client>,
 ): ResourceReader<T> {
-  const answers = createResponseCache({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
+  const cache = createResponseCache({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
   return {
-    async get(name, deadline) {
-      try {
-        return await caller(`Get${noun}`, name, deadline, async options => {
-          const [arrival] = await reads.get({ name }, { ...options, ...answers.one() })
-          return (arrival as CachedResource<T>).decode()
-        })
-      } catch (error) {
-        if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
-        throw error
-      }
-    },
+    get: (name, deadline) =>
+      nullIfNotFound(() =>
+        vendor.call(`Get${noun}`, name, deadline, async (client, options) => {
+          const [resource] = await reads.get(client, { name }, { ...options, ...cache.one() })
+          return (resource as CachedResource<T>).decode()
+        }),
+      ),
     list: (parent, pageToken, deadline) =>
-      caller(`List${noun}s`, parent, deadline, async options => {
+      vendor.call(`List${noun}s`, parent, deadline, async (client, options) => {
         const request = { parent, pageToken, pageSize }
-        const callOptions = { ...options, ...answers.page(), autoPaginate: false as const }
-        const [arrivals, , response] = await reads.list(request, callOptions)
+        const callOptions = { ...options, ...cache.page(), autoPaginate: false as const }
+        const [resources, , response] = await reads.list(client, request, callOptions)
         const { nextPageToken, unreachable } = response
         return {
-          ...takeAll(arrivals as CachedResource<T>[]),
+          ...decodeAll(resources as CachedResource<T>[]),
           nextPageToken: nextPageToken ?? '',
           unreachable: unreachable ?? [],
         }
@@ -156,14 +140,15 @@ function createReader<M extends { name?: string | null }, T extends object>(
   }
 }
 
-function takeAll<T>(arrivals: readonly CachedResource<T>[]): Pick<ResourcePage<T>, 'items' | 'unreadable'> {
+function decodeAll<T>(resources: readonly CachedResource<T>[]): Pick<ResourcePage<T>, 'items' | 'unreadable'> {
   const items = new Map<string, T>()
   const unreadable: string[] = []
-  for (const { name, decode: take } of arrivals) {
+  for (const { name, decode } of resources) {
     try {
-      items.set(name, take())
+      items.set(name, decode())
     } catch (thrown) {
-      unreadable.push(`${vendorName(name) || 'one without a name'}: ${vendorProse(asDriftwatchError(thrown).message)}`)
+      const message = vendorProse(asDriftwatchError(thrown).message)
+      unreadable.push(`${vendorName(name) || '(a resource without a name)'}: ${message}`)
     }
   }
   return { items, unreadable }

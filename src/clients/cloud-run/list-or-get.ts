@@ -2,62 +2,63 @@ import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError, type DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { ResourceReader } from './cloud-run.ts'
-import { pagesOf, wholePagesOf } from './list-pages.ts'
+import { completePagesOf, pagesOf } from './resource-pages.ts'
 
-/** Reads many resources of one kind by whichever of `list` and `get` costs fewer calls. */
+/** Reads resources of one kind by `list` or by `get`, whichever costs fewer calls. */
 export interface ListOrGet<T> {
-  /** All that is under a parent, by full resource name. Rejects with a coded error where any of it may be missing. */
-  whole(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
-  /** The same answers as `read`, by `get` alone. */
-  each(names: readonly string[], deadline: Deadline): Promise<T | null>[]
+  /** All resources of a parent, by full resource name. Rejects with a coded error if any may be missing. */
+  all(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
+  /** Like `read`, by `get` only. */
+  get(names: readonly string[], deadline: Deadline): Promise<T | null>[]
   /**
-   * One answer a full resource name, in their order: the resource, or null for none. Each comes when it is there and
-   * rejects by itself, so that no stack waits for another one.
+   * For each full resource name the resource, or null if it does not exist. Each promise settles by itself, so that no
+   * stack waits for another one.
    */
   read(names: readonly string[], deadline: Deadline): Promise<T | null>[]
 }
 
-/** What is known of the lists of one parent. */
-interface ListMemory {
-  /** What reading by list is expected to cost, in `get` calls. */
+/** What is known about the lists of one parent. */
+interface ListState {
+  /** The expected cost of reading by list, in `get` calls. */
   cost: number
-  /** Not tried before this moment of the monotonic clock, since it was not allowed. */
+  /** After a rejected list: when to try again, on the monotonic clock. */
   retryAt: number
 }
 
-/** How long a list that is not allowed is left alone. */
-const deniedForMs = 10 * 60_000
+const retryRejectedAfterMs = 10 * 60_000
 
-/** So much of what is still wanted may be spent on pages that bring too little, before a list is given up. */
+/** Reading by list stops when it costs more calls than it saves, and more than this share of what is missing. */
 const patience = 0.1
 
-/** A list that ends so is not allowed, while a `get` may be. */
-const refusals: ReadonlySet<ErrorCode> = new Set([
+/** Error codes after which a list is not retried soon, while a `get` may succeed. */
+const rejections: ReadonlySet<ErrorCode> = new Set([
   'PERMISSION_DENIED',
   'UNIMPLEMENTED',
   'INVALID_ARGUMENT',
   'NOT_FOUND',
 ])
 
-/**
- * `pageCosts` is what a page of a list costs in `get` calls: more than one where pages are mostly history that nobody asked
- * for.
- */
-export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, pageCosts = 1): ListOrGet<T> {
-  const memories = new Map<string, ListMemory>()
+/** `pageCost` is the cost of a page in `get` calls: more than one if most items of a page are not needed. */
+export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, pageCost = 1): ListOrGet<T> {
+  const states = new Map<string, ListState>()
 
-  /** What a list brings, where it is worth a try; the error of one that failed as a `get` would too. */
+  function stateOf(parent: string): ListState {
+    const state = states.get(parent) ?? { cost: pageCost, retryAt: 0 }
+    states.set(parent, state)
+    return state
+  }
+
+  /** Lists if that may cost less. `error` is set if a `get` would fail likewise. */
   async function listGroup(parent: string, names: readonly string[], deadline: Deadline): Promise<Listed<T>> {
-    const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
-    memories.set(parent, memory)
+    const state = stateOf(parent)
     const found = new Map<string, T>()
-    if (names.length <= memory.cost || clock.monotonic() < memory.retryAt) return { found, error: null }
+    if (names.length <= state.cost || clock.monotonic() < state.retryAt) return { found, error: null }
     try {
-      await listInto(found, { reader, parent, names, memory, pageCosts, deadline })
+      await listInto(found, { reader, parent, names, state, pageCost, deadline })
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
-      if (refusals.has(error.code)) memory.retryAt = clock.monotonic() + deniedForMs
-      // What cannot be read says nothing of what a `get` is answered, nor of the next list.
+      if (rejections.has(error.code)) state.retryAt = clock.monotonic() + retryRejectedAfterMs
+      // After a malformed list a `get`, or the next list, may succeed.
       else if (error.code !== 'MALFORMED_RESPONSE') return { found, error }
     }
     return { found, error: null }
@@ -68,24 +69,21 @@ export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, page
     const listed = found.get(name)
     if (listed !== undefined) return listed
     if (error) throw error
-    // Also what a list did not hold, or not legibly: only a `get` proves that it is not there.
+    // The list may lack a resource that exists, or contain it unparseable: only a `get` proves that it is absent.
     return reader.get(name, deadline)
   }
 
   return {
-    async whole(parent, deadline) {
-      const memory = memories.get(parent) ?? { cost: pageCosts, retryAt: 0 }
-      memories.set(parent, memory)
+    async all(parent, deadline) {
       try {
         return await listAll(reader, parent, deadline)
       } catch (thrown) {
         const error = asDriftwatchError(thrown)
-        // Whoever reads single ones need not try the same.
-        if (refusals.has(error.code)) memory.retryAt = clock.monotonic() + deniedForMs
+        if (rejections.has(error.code)) stateOf(parent).retryAt = clock.monotonic() + retryRejectedAfterMs
         throw error
       }
     },
-    each: (names, deadline) => names.map(name => reader.get(name, deadline)),
+    get: (names, deadline) => names.map(name => reader.get(name, deadline)),
     read(names, deadline) {
       const groups = Map.groupBy(names, listParent)
       const listings = new Map([...groups].map(([parent, group]) => [parent, listGroup(parent, group, deadline)]))
@@ -99,15 +97,15 @@ interface Listed<T> {
   readonly error: DriftwatchError | null
 }
 
-/** Lists until everything wanted is found, the list ends, or the rest costs less by `get`. */
+/** Lists until all resources are found, the list ends, or the rest costs less by `get`. */
 async function listInto<T>(
   found: Map<string, T>,
   list: {
     readonly reader: ResourceReader<T>
     readonly parent: string
     readonly names: readonly string[]
-    readonly memory: ListMemory
-    readonly pageCosts: number
+    readonly state: ListState
+    readonly pageCost: number
     readonly deadline: Deadline
   },
 ): Promise<void> {
@@ -115,42 +113,39 @@ async function listInto<T>(
   let pages = 0
   for await (const { items, nextPageToken } of pagesOf(list.reader, list.parent, list.deadline)) {
     for (const [name, item] of items) {
-      const asked = wanted.get(belowLocation(name))
-      if (asked !== undefined) found.set(asked, item)
+      const wantedName = wanted.get(belowLocation(name))
+      if (wantedName !== undefined) found.set(wantedName, item)
     }
     pages += 1
-    const open = wanted.size - found.size
-    list.memory.cost = pages * list.pageCosts + open
-    const spent = pages * list.pageCosts
-    const yields = found.size >= spent || spent < open * patience
-    const givesUp = open <= list.pageCosts || !yields
-    if (!nextPageToken || givesUp) return
+    const missing = wanted.size - found.size
+    list.state.cost = pages * list.pageCost + missing
+    const spent = pages * list.pageCost
+    const paysOff = found.size >= spent || spent < missing * patience
+    const stops = missing <= list.pageCost || !paysOff
+    if (!nextPageToken || stops) return
   }
 }
 
 async function listAll<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): Promise<Map<string, T>> {
   const all = new Map<string, T>()
-  for await (const { items } of wholePagesOf(reader, parent, deadline))
+  for await (const { items } of completePagesOf(reader, parent, deadline))
     for (const [name, item] of items) all.set(name, item)
   return all
 }
 
-/**
- * What to list to see the resource: its location for services and jobs; for revisions and executions those of every
- * service or job there.
- */
+/** The parent to list: the location for services and jobs; all services or jobs there for revisions and executions. */
 function listParent(name: string): string {
   const place = locationEnd(name)
   const collection = name.indexOf('/', place + 1)
   return name.includes('/', collection + 1) ? `${name.slice(0, collection)}/-` : name.slice(0, place)
 }
 
-/** The name without its project, which Cloud Run may show by number: unique within what one list covers. */
+/** The name without its project, which Cloud Run may show as a number; unique within one list. */
 function belowLocation(name: string): string {
   return name.slice(locationEnd(name) + 1)
 }
 
-/** Where the location ends in a full resource name: at the fourth slash. */
+/** The index at which the location ends in a full resource name: the fourth slash. */
 function locationEnd(name: string): number {
   let at = -1
   for (let slash = 0; slash < 4; slash += 1) {

@@ -3,50 +3,49 @@ import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
 
-/** How many calls a minute may be made in each place. */
+/** The allowed calls per minute in each place. */
 export interface CallRates {
   readonly steady: number
-  /** While there is more to look at than the steady rate allows. */
+  /** While there is more to read than the steady rate allows. */
   readonly catchUp: number
 }
 
-/** Keeps calls to a share of a quota that every project and region has for itself. */
+/** Limits calls to a share of the quota, which each project and region has for itself. */
 export interface CallBudget {
-  /** Waits for leave to make one call, first come first served; rejects with QUOTA_SPENT where the deadline is sooner. */
+  /** Waits until one call is allowed, in order of arrival. Rejects with QUOTA_SPENT if that would be after the deadline. */
   take(resource: string, deadline: Deadline): Promise<void>
-  /** A round of calls is over. What could not be made in it may be made faster in the next; returns how many those were. */
-  roundOver(): number
-  /** From the next round on these are the rates. */
+  /** Ends a cycle and returns how many calls it rejected: if any, the next cycle may use the catch-up rate. */
+  endCycle(): number
+  /** Applies from the next cycle on. */
   use(rates: CallRates): void
 }
 
-/** The calls of one place. */
-interface Line {
+interface PlaceQueue {
   readonly bucket: TokenBucket
-  /** How many wait for their turn. */
+  /** The number of calls that wait. */
   waiting: number
 }
 
 const minuteMs = 60_000
 
-/** At first a fleet is not known: there is much to look at. */
+/** Starts with the catch-up rate, because the first cycle has the whole fleet to read. */
 export function createCallBudget(clock: Clock, initial: CallRates): CallBudget {
-  const lines = new Map<string, Line>()
+  const queues = new Map<string, PlaceQueue>()
   let rates = initial
   let perMinute = rates.catchUp
-  let refused = 0
+  let rejected = 0
 
-  function lineOf(resource: string): Line {
+  function queueOf(resource: string): PlaceQueue {
     const [, project, , region] = resource.split('/')
     const place = `${project}/${region}`
-    const line = lines.get(place) ?? { bucket: fullBucket(perMinute), waiting: 0 }
-    lines.set(place, line)
-    return line
+    const queue = queues.get(place) ?? { bucket: fullBucket(perMinute), waiting: 0 }
+    queues.set(place, queue)
+    return queue
   }
 
-  function allow(calls: number): void {
+  function setRate(calls: number): void {
     perMinute = calls
-    for (const { bucket } of lines.values()) {
+    for (const { bucket } of queues.values()) {
       bucket.drip()
       bucket.bucketSize = calls
       bucket.tokensPerInterval = calls
@@ -55,27 +54,27 @@ export function createCallBudget(clock: Clock, initial: CallRates): CallBudget {
 
   return {
     async take(resource, deadline) {
-      const line = lineOf(resource)
-      const { bucket } = line
-      if (line.waiting === 0 && bucket.tryRemoveTokens(1)) return
+      const queue = queueOf(resource)
+      const { bucket } = queue
+      if (queue.waiting === 0 && bucket.tryRemoveTokens(1)) return
       bucket.drip()
-      const waitMs = ((line.waiting + 1 - bucket.content) * minuteMs) / perMinute
+      const waitMs = ((queue.waiting + 1 - bucket.content) * minuteMs) / perMinute
       if (clock.monotonic() + waitMs >= deadline.at) {
-        refused += 1
-        throw spent(perMinute)
+        rejected += 1
+        throw quotaSpent(perMinute)
       }
-      line.waiting += 1
+      queue.waiting += 1
       try {
         await clock.sleep(waitMs, deadline.signal)
         while (!bucket.tryRemoveTokens(1)) await clock.sleep(Math.max(1, bucket.getWaitTime(1)), deadline.signal)
       } finally {
-        line.waiting -= 1
+        queue.waiting -= 1
       }
     },
-    roundOver() {
-      const left = refused
-      refused = 0
-      allow(left > 0 ? rates.catchUp : rates.steady)
+    endCycle() {
+      const left = rejected
+      rejected = 0
+      setRate(left > 0 ? rates.catchUp : rates.steady)
       return left
     },
     use(next) {
@@ -90,9 +89,9 @@ function fullBucket(perMinute: number): TokenBucket {
   return bucket
 }
 
-function spent(perMinute: number): DriftwatchError {
+function quotaSpent(perMinute: number): DriftwatchError {
   return new DriftwatchError(
     'QUOTA_SPENT',
-    `the ${perMinute} calls a minute that \`quota\` allows here are spent: it is asked in a later cycle`,
+    `the ${perMinute} calls per minute that \`quota\` allows in this place are used up; retrying in a later cycle`,
   )
 }

@@ -2,70 +2,115 @@ import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { retry } from '../../concurrency/retry.ts'
-import { asDriftwatchError, type ErrorCode } from '../../errors.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { CallBudget } from './call-budget.ts'
-import type { GoogleCredentials } from './google-credentials.ts'
-import { translateGrpcError } from './grpc-errors.ts'
+import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
+import { timeoutError, translateGrpcError } from './grpc-errors.ts'
+import { createReconnectingClient } from './reconnecting-client.ts'
 
-/** What every request to a client of Google's is given: the clients' own retries overrun the deadline. */
+/** Options for each call of Google's clients. Their own retries are off, because they overrun the deadline. */
 export interface CallOptions {
   readonly timeout: number
   readonly retry: null
 }
 
-/** Makes a request until it succeeds or the deadline is reached, and tells of each attempt. */
-export type Caller = <T>(
-  method: string,
-  resource: string,
-  deadline: Deadline,
-  call: (options: CallOptions) => Promise<T>,
-) => Promise<T>
+/** Opens a client of one API. `create` gets new options each time, because a vendor's client changes them. */
+export type Connect = <Client extends { close(): Promise<void> }>(
+  create: (options: ClientOptions) => Client,
+) => GoogleClient<Client>
 
-export interface CallerOptions {
-  /** The system as errors name it: `Cloud Run`. */
-  readonly system: string
+/** A client that reconnects if needed. `method` as in `GetService`; `resource` is a resource name. */
+export interface GoogleClient<Client> {
+  /** Sends a request until it succeeds, fails for good, or the deadline is reached. Rejects with a coded error. */
+  call<T>(method: string, resource: string, deadline: Deadline, send: Send<Client, T>): Promise<T>
+  /** Sends a request once, and waits `timeoutMs` for the response. Rejects with a coded error. */
+  callOnce<T>(method: string, resource: string, timeoutMs: number, send: Send<Client, T>): Promise<T>
+  close(): Promise<void>
+}
+
+export type Send<Client, T> = (client: Client, options: CallOptions) => Promise<T>
+
+/** What the clients of all APIs have in common. */
+export interface GoogleOptions {
   readonly clock: Clock
-  /** Looked for before each request, so that without them nothing is sent; null for an emulator. */
-  readonly credentials: GoogleCredentials | null
-  /** Gives leave to each request; left out, all may be made. */
-  readonly budget?: CallBudget | undefined
-  /** Told of every request: `method` as `GetService`, `code` as `OK` or one of our error codes. */
+  /** `host:port` of an emulator, which is used without TLS and without credentials. Null: Google Cloud. */
+  readonly emulatorHost: string | null
+  /** How to connect to the emulator, instead of without TLS. */
+  readonly channel?: grpc.ChannelCredentials | undefined
+  /** Called after every request; `code` is `OK` or an error code. */
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
 
-export function createCaller({ system, clock, credentials, budget, onRequest = () => {} }: CallerOptions): Caller {
-  return (method, resource, deadline, call) =>
-    retry(clock, deadline, async timeout => {
-      const where = `${system} ${method} ${resource}`
-      await budget?.take(resource, deadline).catch(thrown => {
-        // Nothing was asked: it counts as no request.
-        throw translateGrpcError(thrown, where)
-      })
+export interface GoogleApiOptions extends GoogleOptions {
+  /** The name in errors: `Cloud Run`. */
+  readonly system: string
+  readonly maxResponseBytes: number
+  /** Limits the rate of requests; if absent, there is no limit. */
+  readonly budget?: CallBudget | undefined
+}
+
+export function openGoogleApi(options: GoogleApiOptions): Connect {
+  const { system, clock, emulatorHost, channel, maxResponseBytes, budget, onRequest = () => {} } = options
+  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+
+  return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
+    const connection = createReconnectingClient(() =>
+      create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel)),
+    )
+
+    const callOnce: GoogleClient<Client>['callOnce'] = async (method, resource, timeoutMs, send) => {
       try {
+        // Without credentials nothing is sent.
         await credentials?.requestHeaders()
-        const answer = await call({ timeout, retry: null })
+        const response = await connection.call(client => send(client, { timeout: timeoutMs, retry: null }))
         onRequest(method, 'OK')
-        return answer
+        return response
       } catch (thrown) {
-        const error = translateGrpcError(thrown, where)
+        const error = translateGrpcError(thrown, { system, method, resource, timeoutMs })
         onRequest(method, error.code)
         throw error
       }
-    })
+    }
+
+    const call: GoogleClient<Client>['call'] = async (method, resource, deadline, send) => {
+      const request = { system, method, resource, timeoutMs: deadline.at - clock.monotonic() }
+      const attempt = async (timeoutMs: number) => {
+        await budget?.take(resource, deadline).catch(thrown => {
+          throw translateGrpcError(thrown, request)
+        })
+        return callOnce(method, resource, timeoutMs, send)
+      }
+      try {
+        return await retry(clock, deadline, attempt)
+      } catch (thrown) {
+        const isOver = thrown === deadline.signal.reason && asDriftwatchError(thrown).code === 'DEADLINE_EXCEEDED'
+        throw isOver ? timeoutError(request, thrown) : thrown
+      }
+    }
+
+    return { call, callOnce, close: () => connection.close() }
+  }
 }
 
-/**
- * Options for one of Google's clients, new ones for each, since it changes them. `emulatorHost` is `host:port`, reached
- * without TLS, unless `channel` says how, and without credentials; null is Google Cloud.
- */
+/** Resolves with null if the resource positively does not exist. */
+export async function nullIfNotFound<T>(read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof DriftwatchError && error.code === 'NOT_FOUND') return null
+    throw error
+  }
+}
+
+/** Options for one client; see `GoogleOptions`. */
 export function clientOptions(
   emulatorHost: string | null,
-  longestAnswerBytes: number,
+  maxResponseBytes: number,
   credentials: GoogleCredentials | null,
   channel: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
 ): ClientOptions {
-  // Clients would share one connection, and a new client be given the old one's.
-  const limits = { 'grpc.max_receive_message_length': longestAnswerBytes, 'grpc.use_local_subchannel_pool': 1 }
+  // By default clients share one connection, so that a new client would get the connection of the previous one.
+  const limits = { 'grpc.max_receive_message_length': maxResponseBytes, 'grpc.use_local_subchannel_pool': 1 }
   if (emulatorHost === null) return { ...limits, ...(credentials && { authClient: new LateCredentials(credentials) }) }
   const colon = emulatorHost.lastIndexOf(':')
   return {
@@ -73,15 +118,15 @@ export function clientOptions(
     apiEndpoint: emulatorHost.slice(0, colon),
     port: Number(emulatorHost.slice(colon + 1)),
     sslCreds: channel,
-    // Without one the client looks for credentials although it needs none.
+    // Without an auth client the vendor's client looks for credentials that it does not need.
     authClient: new googleAuthLibrary.PassThroughClient(),
     projectId: 'emulator',
   }
 }
 
 /**
- * Credentials that are looked for at each request. A client that looks for its own does so once: a lookup that fails is
- * an unhandled rejection, which ends the process, and is kept for ever.
+ * Gets credentials for each request. A vendor's client gets its own only once: if that fails, it is an unhandled
+ * rejection, which ends the process, and the failure is cached permanently.
  */
 class LateCredentials extends googleAuthLibrary.PassThroughClient {
   readonly #credentials: GoogleCredentials
@@ -96,7 +141,7 @@ class LateCredentials extends googleAuthLibrary.PassThroughClient {
       return await this.#credentials.requestHeaders(url)
     } catch (thrown) {
       const { code, message } = asDriftwatchError(thrown)
-      // gRPC takes the number for the status of the call.
+      // gRPC uses this number as the status of the call.
       const status = code === 'UNAVAILABLE' ? grpc.status.UNAVAILABLE : grpc.status.UNAUTHENTICATED
       throw Object.assign(new Error(message), { code: status })
     }

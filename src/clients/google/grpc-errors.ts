@@ -1,7 +1,8 @@
+import { formatDuration } from '../../duration.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { prose } from '../../printable.ts'
 
-/** gRPC's status codes that have a code of ours; the others are errors of the system itself. */
+/** The gRPC status codes that have an error code of their own; the others become INTERNAL. */
 const codes: Readonly<Record<number, ErrorCode>> = {
   3: 'INVALID_ARGUMENT',
   4: 'DEADLINE_EXCEEDED',
@@ -16,19 +17,56 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   16: 'UNAUTHENTICATED',
 }
 
-/** What gRPC puts before the reason why there are no credentials for a call. */
+/** How gRPC introduces a failure to get credentials. */
 const credentialsPrefix = /^Getting metadata from plugin failed with error: /
 
-/** The longest that a vendor's text is quoted. */
-const longestQuote = 300
+/** How gRPC reports that the client's own timeout has passed. */
+const timedOut = /^Deadline exceeded after /
 
-/** The only translator of what gRPC clients of Google throw. `where` names the request: `Cloud Run GetService projects/...`. */
-export function translateGrpcError(thrown: unknown, where: string): DriftwatchError {
-  if (thrown instanceof DriftwatchError)
-    return new DriftwatchError(thrown.code, `${where}: ${thrown.message}`, { cause: thrown })
+const maxQuoteLength = 300
+
+/** One request to an API of Google's, as errors name it. */
+export interface GoogleRequest {
+  /** `Cloud Run` */
+  readonly system: string
+  /** `GetService` */
+  readonly method: string
+  /** A resource name, such as `projects/acme/locations/us-central1/services/runtime`. */
+  readonly resource: string
+  readonly timeoutMs: number
+}
+
+/** The only translator of what Google's gRPC clients throw. */
+export function translateGrpcError(thrown: unknown, request: GoogleRequest): DriftwatchError {
+  if (thrown instanceof DriftwatchError) return failure(thrown.code, request, thrown.message, thrown)
   const { code, details, message } = describe(thrown)
-  const text = prose((details || message).replace(credentialsPrefix, ''), longestQuote)
-  return new DriftwatchError(ourCode(code, text), `${where}: ${text}`, { cause: thrown })
+  const text = prose((details || message).replace(credentialsPrefix, ''), maxQuoteLength)
+  if (timedOut.test(text)) return timeoutError(request, thrown)
+  return failure(ourCode(code, text), request, text, thrown)
+}
+
+/** For a request that got no response in time. */
+export function timeoutError({ system, method, resource, timeoutMs }: GoogleRequest, cause: unknown): DriftwatchError {
+  const allowed = formatDuration(timeoutMs < 1000 ? timeoutMs : Math.round(timeoutMs / 1000) * 1000)
+  const message = `${system} did not respond to ${method}${targetOf(resource)} within ${allowed}`
+  return new DriftwatchError('DEADLINE_EXCEEDED', message, { cause })
+}
+
+function failure(
+  code: ErrorCode,
+  { system, method, resource }: GoogleRequest,
+  text: string,
+  cause: unknown,
+): DriftwatchError {
+  return new DriftwatchError(code, `${system} ${method}${targetOf(resource)} failed: ${text}`, { cause })
+}
+
+/** ` for "runtime" (acme, us-central1)`; without the name where a request concerns the whole place. */
+function targetOf(resource: string): string {
+  const [, project, , region, ...rest] = resource.split('/')
+  if (!/^projects\/[^/]+\/locations\/[^/]+/.test(resource)) return ` for ${resource}`
+  const name = rest.at(-1)
+  return `${name && name !== '-' ? ` for "${name}"` : ''} (${project}, ${region})`
 }
 
 function ourCode(code: number | null, text: string): ErrorCode {

@@ -1,11 +1,11 @@
 import { grpc } from 'google-gax'
 
 /**
- * One of Google's clients. After a request that was not answered it is opened anew: its connection may be dead without
- * anybody having said so, and a client that could not connect waits ever longer, up to two minutes, before it tries again.
+ * One of Google's clients, which is replaced after a request without a response: its connection may be dead without
+ * notice, and a client that cannot connect waits up to two minutes before its next attempt.
  */
 export interface ReconnectingClient<Client> {
-  /** Makes a request of the client that is open now, or of a new one. */
+  /** Sends a request with the current client, or with a new one. */
   call<T>(request: (client: Client) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
@@ -15,7 +15,7 @@ interface Held<Client> {
   calls: number
 }
 
-/** `open` gives a client with a connection of its own. */
+/** `open` returns a client with its own connection. */
 export function createReconnectingClient<Client extends { close(): Promise<void> }>(
   open: () => Client,
 ): ReconnectingClient<Client> {
@@ -28,7 +28,7 @@ export function createReconnectingClient<Client extends { close(): Promise<void>
     return held
   }
 
-  /** What others still wait for is not taken from them. */
+  /** Waits for the calls in progress. */
   async function closeUnused(held: Held<Client>): Promise<void> {
     if (held === current || held.calls > 0 || !all.delete(held)) return
     await held.client.close()
@@ -42,7 +42,7 @@ export function createReconnectingClient<Client extends { close(): Promise<void>
       try {
         return await request(held.client)
       } catch (thrown) {
-        if (held === current && isUnanswered(thrown)) current = null
+        if (held === current && isConnectionSuspect(thrown)) current = null
         throw thrown
       } finally {
         held.calls -= 1
@@ -58,11 +58,11 @@ export function createReconnectingClient<Client extends { close(): Promise<void>
   }
 }
 
-/** What gRPC says of a stream that is ended with ENHANCE_YOUR_CALM. A quota is a status that the server sends, in its own words. */
-const toldToBeCalm = 'Bandwidth exhausted or memory limit exceeded'
+/** How gRPC reports ENHANCE_YOUR_CALM. An exceeded quota has the same status, with a text of the server. */
+const enhanceYourCalm = 'Bandwidth exhausted or memory limit exceeded'
 
-function isUnanswered(thrown: unknown): boolean {
+function isConnectionSuspect(thrown: unknown): boolean {
   const { code, details } = (thrown ?? {}) as { code?: unknown; details?: unknown }
-  if (code === grpc.status.RESOURCE_EXHAUSTED) return details === toldToBeCalm
+  if (code === grpc.status.RESOURCE_EXHAUSTED) return details === enhanceYourCalm
   return code === grpc.status.UNAVAILABLE || code === grpc.status.DEADLINE_EXCEEDED
 }

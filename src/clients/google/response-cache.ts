@@ -2,39 +2,39 @@ import { isDeepStrictEqual } from 'node:util'
 import { type CallOptions, type grpc, protobuf } from 'google-gax'
 import { createBoundedCache } from '../../bounded-cache.ts'
 
-/** A resource of an answer. */
+/** A resource of a response. */
 export interface CachedResource<T> {
-  /** Its full resource name; empty where it has none. */
+  /** The full resource name; empty if the resource has none. */
   readonly name: string
-  /** Throws where it is no message, and what the translation of its message throws. */
+  /** Throws if the bytes are not a valid message, and whatever `translate` throws. */
   decode(): T
 }
 
 /**
- * Reads answers of Google's, and reads nothing twice: a resource that comes in the same bytes as last time is the very
- * object of then. In a steady fleet that is every resource of every page, whose messages would cost more than all else.
+ * Decodes responses of Google's APIs, and nothing twice: a resource whose bytes have not changed is the same object as
+ * before. In a steady fleet these are all resources of all pages, and decoding them would cost more than everything else.
  */
 export interface ResponseCache {
-  /** Options for a call that is answered with one resource: it resolves with an `Arrival`. */
-  one(): Reading
-  /** Options for a call that is answered with a page of a list: its resources are `Arrival`s. */
-  page(): Reading
+  /** Options for a call that returns one resource: it resolves with a `CachedResource`. */
+  one(): DecodeOptions
+  /** Options for a call that returns a page of a list: its resources are `CachedResource`s. */
+  page(): DecodeOptions
 }
 
-/** The part of a call's options that says how its answer is read: new ones for each call. */
-export type Reading = Required<Pick<CallOptions, 'otherArgs'>>
+/** The part of a call's options that replaces the vendor's decoder; new for each call. */
+export type DecodeOptions = Required<Pick<CallOptions, 'otherArgs'>>
 
 export interface ResponseCacheOptions<M, T> {
-  /** The field of a page that holds its resources; by its number it is the first. */
+  /** The name of the field of a page that contains its resources. Its number must be 1. */
   readonly field: string
   readonly translate: (message: M) => T
-  /** The bytes of so many resources are kept, of those that were used last. */
+  /** Limits the cache; the least recently used resources are dropped first. */
   readonly maxBytes: number
 }
 
 type Deserialize = (bytes: Buffer) => unknown
 
-interface Kept<T> {
+interface Entry<T> {
   readonly bytes: Buffer
   readonly value: T
 }
@@ -44,51 +44,51 @@ export function createResponseCache<M extends { name?: string | null }, T extend
   translate,
   maxBytes,
 }: ResponseCacheOptions<M, T>): ResponseCache {
-  const kept = createBoundedCache<Kept<T>>(maxBytes, ({ bytes }) => bytes.length)
+  const entries = createBoundedCache<Entry<T>>(maxBytes, ({ bytes }) => bytes.length)
 
-  function recall(bytes: Buffer): CachedResource<T> | null {
-    const name = nameIn(bytes)
-    const before = kept.get(name)
+  function lookUp(bytes: Buffer): CachedResource<T> | null {
+    const name = readName(bytes)
+    const before = entries.get(name)
     return before?.bytes.equals(bytes) ? { name, decode: () => before.value } : null
   }
 
-  function arrive(bytes: Buffer, message: M): CachedResource<T> {
+  function fromMessage(bytes: Buffer, message: M): CachedResource<T> {
     const name = message.name ?? ''
-    return { name, decode: () => keep(name, bytes, translate(message)) }
+    return { name, decode: () => store(name, bytes, translate(message)) }
   }
 
-  /** Bytes may differ where nothing does that counts: then too it is the object of before, into which nobody need look. */
-  function keep(name: string, bytes: Buffer, fresh: T): T {
-    const before = kept.get(name)?.value
+  /** Returns the previous object also if the bytes differ only in what Driftwatch does not read. */
+  function store(name: string, bytes: Buffer, fresh: T): T {
+    const before = entries.get(name)?.value
     const value = before !== undefined && isDeepStrictEqual(before, fresh) ? before : fresh
-    kept.set(name, { bytes: copyOf(bytes), value })
+    entries.set(name, { bytes: copyOf(bytes), value })
     return value
   }
 
-  function readOne(deserialize: Deserialize, bytes: Buffer): CachedResource<T> {
-    return recall(bytes) ?? arrive(bytes, deserialize(bytes) as M)
+  function decodeOne(deserialize: Deserialize, bytes: Buffer): CachedResource<T> {
+    return lookUp(bytes) ?? fromMessage(bytes, deserialize(bytes) as M)
   }
 
-  /** One that is no message costs itself alone. */
-  function readPart(deserialize: Deserialize, { whole, body }: Part): CachedResource<T> {
+  /** An invalid resource does not affect the others. */
+  function decodePart(deserialize: Deserialize, { whole, body }: Part): CachedResource<T> {
     try {
-      return recall(body) ?? arrive(body, (deserialize(whole) as Record<string, M[]>)[field]?.[0] as M)
+      return lookUp(body) ?? fromMessage(body, (deserialize(whole) as Record<string, M[]>)[field]?.[0] as M)
     } catch (thrown) {
-      return { name: nameIn(body), decode: throwing(thrown) }
+      return { name: readName(body), decode: throwing(thrown) }
     }
   }
 
-  /** The vendor's own code reads what is not known: each resource by itself, and what else is on the page. */
-  function readPage(deserialize: Deserialize, bytes: Buffer): unknown {
+  /** The vendor's code decodes what is not cached: each resource by itself, and the other fields of the page. */
+  function decodePage(deserialize: Deserialize, bytes: Buffer): unknown {
     const parts = split(bytes)
     const others = parts.filter(({ number }) => number !== 1)
-    const arrivals = parts.filter(({ number }) => number === 1).map(part => readPart(deserialize, part))
-    return { ...(deserialize(Buffer.concat(others.map(({ whole }) => whole))) as object), [field]: arrivals }
+    const resources = parts.filter(({ number }) => number === 1).map(part => decodePart(deserialize, part))
+    return { ...(deserialize(Buffer.concat(others.map(({ whole }) => whole))) as object), [field]: resources }
   }
 
   return {
-    one: () => readingBy(readOne),
-    page: () => readingBy(readPage),
+    one: () => decodeWith(decodeOne),
+    page: () => decodeWith(decodePage),
   }
 }
 
@@ -98,20 +98,20 @@ function throwing(thrown: unknown): () => never {
   }
 }
 
-/** With memory of its own: a part of a page, or of the pool that Node.js cuts small buffers from, would keep all of that. */
+/** In memory of its own: a slice would retain the whole page, or the pool from which Node.js cuts small buffers. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy
 }
 
-/** What is called in place of the vendor's own deserializer, which it is given. */
-function readingBy(read: (deserialize: Deserialize, bytes: Buffer) => unknown): Reading {
+/** `decode` is called instead of the vendor's deserializer, and gets it as an argument. */
+function decodeWith(decode: (deserialize: Deserialize, bytes: Buffer) => unknown): DecodeOptions {
   const interceptor: grpc.Interceptor = (options, nextCall) => {
-    // Each call has a definition of its own.
+    // Each call has its own definition.
     const definition = options.method_definition
     const deserialize = definition.responseDeserialize
-    definition.responseDeserialize = bytes => read(deserialize, bytes)
+    definition.responseDeserialize = bytes => decode(deserialize, bytes)
     return nextCall(options) as grpc.InterceptingCall
   }
   return { otherArgs: { options: { interceptors: [interceptor] } } }
@@ -119,12 +119,13 @@ function readingBy(read: (deserialize: Deserialize, bytes: Buffer) => unknown): 
 
 interface Part {
   readonly number: number
-  /** The field as it stands, and what is in it. */
+  /** The field with its tag. */
   readonly whole: Buffer
+  /** The content of the field. */
   readonly body: Buffer
 }
 
-/** The fields of a message, in their order. Throws a RangeError where the bytes end within one. */
+/** The fields of a message, in order. Throws a RangeError if the bytes end within a field. */
 function split(bytes: Buffer): Part[] {
   const reader = protobuf.Reader.create(bytes)
   const parts: Part[] = []
@@ -144,8 +145,8 @@ function split(bytes: Buffer): Part[] {
 
 const lengthDelimited = 2
 
-/** What stands first in every resource: its name, as field 1. Empty where something else does. */
-function nameIn(bytes: Buffer): string {
+/** The name of a resource, which is its field 1 and comes first; empty if it does not. */
+function readName(bytes: Buffer): string {
   if (bytes[0] !== ((1 << 3) | lengthDelimited)) return ''
   const reader = protobuf.Reader.create(bytes)
   reader.uint32()

@@ -1,31 +1,30 @@
 import type { EpochMs } from '../../clock.ts'
 
-/** A link of an alert's documentation. */
 export interface PolicyLink {
   readonly displayName: string
   readonly url: string
 }
 
-/** When an alert policy opens an incident: a threshold that is passed, or data that stays away. */
+/** When an alert policy opens an incident: a threshold is exceeded, or data is absent. */
 export interface PolicyCondition {
   readonly displayName: string
-  /** `other` is what Driftwatch never writes. */
+  /** `other`: not written by Driftwatch. */
   readonly kind: 'threshold' | 'absence' | 'other'
-  /** Which series, in Cloud Monitoring's filter language. */
+  /** In Cloud Monitoring's filter language. */
   readonly filter: string
   readonly alignmentMs: number
-  /** The vendor's word: `ALIGN_MIN`. */
+  /** As Cloud Monitoring names it: `ALIGN_MIN`. */
   readonly aligner: string
-  /** The vendor's word: `REDUCE_MAX`. */
+  /** As Cloud Monitoring names it: `REDUCE_MAX`. */
   readonly reducer: string
-  /** As `metric.label.stack`; an incident for each group. */
+  /** As `metric.label.stack`; each group has its own incident. */
   readonly groupBy: readonly string[]
-  /** The vendor's word, `COMPARISON_GT`, with the value that is compared with; null in an absence. */
+  /** As Cloud Monitoring names it: `COMPARISON_GT`; null for an absence. */
   readonly comparison: string | null
   readonly threshold: number | null
-  /** How long it must hold, or how long data must stay away. */
+  /** How long the threshold must be exceeded, or data must be absent. */
   readonly durationMs: number
-  /** The vendor's word; null in an absence. */
+  /** As Cloud Monitoring names it; null for an absence. */
   readonly missingData: string | null
 }
 
@@ -40,24 +39,24 @@ export interface WantedPolicy {
     readonly links: readonly PolicyLink[]
   }
   readonly conditions: readonly PolicyCondition[]
-  /** The vendor's word: `OR`. */
+  /** As Cloud Monitoring names it: `OR`. */
   readonly combiner: string
   readonly enabled: boolean
-  /** The vendor's word: `CRITICAL`, `ERROR`, `WARNING`. */
+  /** `CRITICAL`, `ERROR` or `WARNING`. */
   readonly severity: string
   /** Full resource names. */
   readonly notificationChannels: readonly string[]
   readonly autoCloseMs: number
-  /** The vendor's words: `OPENED`, `CLOSED`. */
+  /** `OPENED`, `CLOSED`. */
   readonly notificationPrompts: readonly string[]
 }
 
-/** A condition that is there; its name must be kept, lest its open incidents be lost. */
+/** An existing condition. An update must keep its name, or its open incidents are lost. */
 export interface NamedCondition extends PolicyCondition {
   readonly name: string
 }
 
-/** An alert policy that is there. */
+/** An existing alert policy. */
 export interface AlertPolicy extends WantedPolicy {
   /** The full resource name. */
   readonly name: string
@@ -65,15 +64,15 @@ export interface AlertPolicy extends WantedPolicy {
   readonly createdAt: EpochMs
 }
 
-/** A policy as it is to become; conditions that carry a name keep their open incidents. */
+/** An update of a policy; conditions with a name keep their open incidents. */
 export interface ChangedPolicy extends WantedPolicy {
   readonly name: string
-  /** What is written; everything else stays as it is. */
+  /** The fields to write; the others are unchanged. */
   readonly changed: readonly (keyof WantedPolicy)[]
   readonly conditions: readonly (PolicyCondition | NamedCondition)[]
 }
 
-/** A check from outside that a page answers, with the identity of Cloud Monitoring's service agent. */
+/** An uptime check as Driftwatch wants it. */
 export interface WantedUptimeCheck {
   readonly displayName: string
   readonly userLabels: Readonly<Record<string, string>>
@@ -82,17 +81,18 @@ export interface WantedUptimeCheck {
   readonly path: string
   readonly periodMs: number
   readonly timeoutMs: number
-  /** Whether requests carry an OIDC token. */
+  /** Whether requests carry an OIDC token of Cloud Monitoring's service agent. */
   readonly oidc: boolean
 }
 
-/** An uptime check as it is to become. */
+/** An update of an uptime check. */
 export interface ChangedUptimeCheck extends WantedUptimeCheck {
   readonly name: string
-  /** What is written; everything else stays as it is. */
+  /** The fields to write; the others are unchanged. */
   readonly changed: readonly (keyof WantedUptimeCheck)[]
 }
 
+/** An existing uptime check. */
 export interface UptimeCheck extends WantedUptimeCheck {
   readonly name: string
 }

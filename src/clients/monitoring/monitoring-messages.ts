@@ -8,7 +8,7 @@ import type {
   WantedPolicy,
   WantedUptimeCheck,
 } from './alert-policy.ts'
-import type { MetricDescriptor, ReadSeries, SeriesPoint, SeriesResource } from './time-series.ts'
+import type { MetricDescriptor, ReadPoint, SeriesPoint, SeriesResource } from './time-series.ts'
 
 type VendorPolicy = protos.google.monitoring.v3.IAlertPolicy
 type VendorCondition = protos.google.monitoring.v3.AlertPolicy.ICondition
@@ -19,7 +19,7 @@ type VendorDescriptor = protos.google.api.IMetricDescriptor
 type VendorDuration = protos.google.protobuf.IDuration | null | undefined
 type VendorTime = protos.google.protobuf.ITimestamp | null | undefined
 
-/** One point of many series at one moment, which is cut to whole seconds. */
+/** One point for each series, all at one moment, which is rounded down to seconds. */
 export function fromPoints(points: readonly SeriesPoint[], resource: SeriesResource, at: EpochMs): VendorSeries[] {
   const endTime = { seconds: Math.floor(at / 1000) }
   return points.map(({ metric, labels, value }) => ({
@@ -31,15 +31,13 @@ export function fromPoints(points: readonly SeriesPoint[], resource: SeriesResou
   }))
 }
 
-/** The latest point of a series: Cloud Monitoring gives the newest first. */
-export function toReadSeries({ metric, resource, points }: VendorSeries): ReadSeries {
-  const { interval, value } = points?.[0] ?? {}
-  return {
+export function toReadPoints({ metric, resource, points }: VendorSeries): ReadPoint[] {
+  return (points ?? []).map(({ interval, value }) => ({
     metricLabels: metric?.labels ?? {},
     resourceLabels: resource?.labels ?? {},
     value: Number(value?.int64Value ?? value?.doubleValue ?? 0),
     at: toTime(interval?.endTime),
-  }
+  }))
 }
 
 export function fromDescriptor(descriptor: MetricDescriptor): VendorDescriptor {
@@ -64,10 +62,9 @@ export function toDescriptor(message: VendorDescriptor): MetricDescriptor {
   }
 }
 
-/** In a list the vendor's types take numbers only. */
+/** In lists, the vendor's types allow only numbers. */
 const promptNumbers: Readonly<Record<string, number>> = { OPENED: 1, CLOSED: 3 }
 
-/** A policy as it is written; conditions that have a name keep it. */
 export function fromPolicy(policy: WantedPolicy & { readonly name?: string }): VendorPolicy {
   const { subject, content, links } = policy.documentation
   return {
@@ -87,7 +84,7 @@ export function fromPolicy(policy: WantedPolicy & { readonly name?: string }): V
   }
 }
 
-/** What Cloud Monitoring calls what of a policy is written: others may have set the rest. */
+/** The field paths of what Driftwatch writes: other fields of a policy belong to its users. */
 const policyPaths: Readonly<Record<keyof WantedPolicy, string>> = {
   displayName: 'display_name',
   userLabels: 'user_labels',
@@ -107,7 +104,7 @@ export function policyMask(changed: readonly (keyof WantedPolicy)[]): { paths: s
 
 function fromCondition(condition: PolicyCondition & { readonly name?: string }): VendorCondition {
   const { displayName, filter, durationMs, comparison, threshold, missingData } = condition
-  const watched = {
+  const shared = {
     filter,
     aggregations: [fromAggregation(condition)],
     duration: fromDuration(durationMs),
@@ -117,13 +114,13 @@ function fromCondition(condition: PolicyCondition & { readonly name?: string }):
     ...(condition.name && { name: condition.name }),
     displayName,
     ...(condition.kind === 'absence'
-      ? { conditionAbsent: watched }
+      ? { conditionAbsent: shared }
       : {
           conditionThreshold: {
-            ...watched,
+            ...shared,
             comparison: comparison as 'COMPARISON_GT',
             thresholdValue: threshold ?? 0,
-            // It may be chosen for conditions that must hold for a minute; without it nothing is what it means.
+            // Allowed only with a duration of at least a minute; the default is to do nothing.
             ...(durationMs >= 60_000 && { evaluationMissingData: missingData as 'EVALUATION_MISSING_DATA_NO_OP' }),
           },
         }),
@@ -155,7 +152,7 @@ export function toPolicy(message: VendorPolicy): AlertPolicy {
     },
     conditions: (message.conditions ?? []).map(toCondition),
     combiner: String(message.combiner ?? ''),
-    // Left out it is enabled.
+    // If absent, the policy is enabled.
     enabled: message.enabled?.value ?? message.enabled === null,
     severity: String(message.severity ?? ''),
     notificationChannels: message.notificationChannels ?? [],
@@ -166,31 +163,31 @@ export function toPolicy(message: VendorPolicy): AlertPolicy {
 }
 
 function toCondition({ name, displayName, conditionThreshold, conditionAbsent }: VendorCondition): NamedCondition {
-  const watched = conditionThreshold ?? conditionAbsent
-  const aggregation = watched?.aggregations?.[0]
+  const condition = conditionThreshold ?? conditionAbsent
+  const aggregation = condition?.aggregations?.[0]
   return {
     name: name ?? '',
     displayName: displayName ?? '',
     kind: conditionThreshold ? 'threshold' : conditionAbsent ? 'absence' : 'other',
-    filter: watched?.filter ?? '',
+    filter: condition?.filter ?? '',
     alignmentMs: toDuration(aggregation?.alignmentPeriod),
     aligner: String(aggregation?.perSeriesAligner ?? ''),
     reducer: String(aggregation?.crossSeriesReducer ?? ''),
     groupBy: (aggregation?.groupByFields ?? []).map(plainField),
     comparison: conditionThreshold ? String(conditionThreshold.comparison) : null,
     threshold: conditionThreshold?.thresholdValue ?? (conditionThreshold ? 0 : null),
-    durationMs: toDuration(watched?.duration),
+    durationMs: toDuration(condition?.duration),
     missingData: conditionThreshold ? toMissingData(conditionThreshold.evaluationMissingData) : null,
   }
 }
 
-/** Unspecified means that nothing happens. */
+/** The default is to do nothing. */
 function toMissingData(value: unknown): string {
   const unspecified = value === null || value === undefined || value === 'EVALUATION_MISSING_DATA_UNSPECIFIED'
   return unspecified ? 'EVALUATION_MISSING_DATA_NO_OP' : String(value)
 }
 
-/** `metric.labels.stack` and `metric.label."stack"` mean `metric.label.stack`. */
+/** `metric.labels.stack` and `metric.label."stack"` are the same as `metric.label.stack`. */
 function plainField(field: string): string {
   return field.replace(/\.labels\./, '.label.').replaceAll('"', '')
 }

@@ -6,50 +6,49 @@ import type { ServiceCounts, Window } from '../../release/rollout-telemetry.ts'
 import type { Place } from '../cloud-run/cloud-run-reader.ts'
 import type { MinuteCount, TelemetryClient } from './telemetry-queries.ts'
 
-/** What a service did in a window. */
+/** Which counts of a service are wanted. */
 export interface Wanted extends Window {
   readonly place: Place
   readonly service: string
-  /** Only what these revisions did, and what says no revision; null: all of them. */
+  /** Count only these revisions, and series without a revision; null: all revisions. */
   readonly revisions: readonly string[] | null
-  /** No point of the window can still be on its way, so that what is counted holds for ever. */
+  /** No further points of the window can arrive, so that the counts are final. */
   readonly settled: boolean
 }
 
-/** Counts what services did in windows, for one cycle: all services of a place are read together. */
+/** Counts requests and errors of services, for one cycle; the services of a place are read together. */
 export interface TelemetryReader {
   counts(wanted: Wanted): Promise<ServiceCounts>
 }
 
-/** Keeps across cycles what was counted and is settled. */
+/** Opens the reader of each cycle, and caches final counts between cycles. */
 export interface TelemetryReaders {
   open(deadline: Deadline): TelemetryReader
 }
 
-const mostKept = 10_000
+const maxCachedCounts = 10_000
 
-/** A filter may not be endless. */
-const mostServices = 100
+/** In one request: Cloud Monitoring limits the length of a filter. */
+const maxServices = 100
 
-/** What Cloud Run itself logs of each request: what failed there is counted by its response. */
+/** Cloud Run's own log of requests: failed requests are counted by their response. */
 const requestLog = 'run.googleapis.com/requests'
 
-/** Services are found one by one, some a request later than others: so long is waited for those that can be read together. */
-const gatherMs = 100
+/** How long to wait for more services that can be read together, which become known at different times. */
+const batchWindowMs = 100
 
 export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Clock, 'sleep'>): TelemetryReaders {
-  const kept = createBoundedCache<ServiceCounts>(mostKept)
+  const cache = createBoundedCache<ServiceCounts>(maxCachedCounts)
 
-  /** What ends together is read together, over the longest of the windows. */
+  /** Reads windows that end together at once, over the longest of them. */
   async function readGroup(group: readonly Wanted[], deadline: Deadline): Promise<Map<string, ServiceCounts | Error>> {
     const [first] = group
     if (!first) return new Map()
     const services = [...new Set(group.map(({ service }) => service))]
-    const query = { ...first.place, services, from: Math.min(...group.map(({ from }) => from)), to: first.to }
-    const { project, region, from, to } = query
+    const { project, region } = first.place
+    const query = { project, region, services, from: Math.min(...group.map(({ from }) => from)), to: first.to }
     try {
-      const asked = { project, region, services, from, to }
-      const [requests, logs] = await Promise.all([client.requests(asked, deadline), client.errorLogs(asked, deadline)])
+      const [requests, logs] = await Promise.all([client.requests(query, deadline), client.errorLogs(query, deadline)])
       return new Map(group.map(wanted => [keyOf(wanted), countWithin(wanted, requests, logs)]))
     } catch (error) {
       return new Map(group.map(wanted => [keyOf(wanted), error as Error]))
@@ -57,24 +56,24 @@ export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Cloc
   }
 
   async function readAll(all: readonly Wanted[], deadline: Deadline): Promise<(ServiceCounts | Error)[]> {
-    const open = all.filter(wanted => !kept.has(keyOf(wanted)))
+    const open = all.filter(wanted => !cache.has(keyOf(wanted)))
     const groups = Map.groupBy(open, ({ place, to }) => `${place.project}/${place.region}/${to}`)
     const read = await Promise.all(
-      [...groups.values()].flatMap(group => chunks(group, mostServices)).map(group => readGroup(group, deadline)),
+      [...groups.values()].flatMap(group => chunks(group, maxServices)).map(group => readGroup(group, deadline)),
     )
     const found = new Map(read.flatMap(group => [...group]))
     for (const wanted of open.filter(({ settled }) => settled)) {
       const counts = found.get(keyOf(wanted))
-      if (counts && !(counts instanceof Error)) kept.set(keyOf(wanted), counts)
+      if (counts && !(counts instanceof Error)) cache.set(keyOf(wanted), counts)
     }
-    return all.map(wanted => found.get(keyOf(wanted)) ?? kept.get(keyOf(wanted)) ?? new Error('nothing was counted'))
+    return all.map(wanted => found.get(keyOf(wanted)) ?? cache.get(keyOf(wanted)) ?? new Error('no counts were read'))
   }
 
   return {
     open(deadline) {
       const loader = new DataLoader<Wanted, ServiceCounts, string>(all => readAll(all, deadline), {
         cacheKeyFn: keyOf,
-        batchScheduleFn: read => void clock.sleep(gatherMs).then(read),
+        batchScheduleFn: read => void clock.sleep(batchWindowMs).then(read),
       })
       return { counts: wanted => loader.load(wanted) }
     },
@@ -95,10 +94,10 @@ function countWithin(
   logs: readonly MinuteCount[],
 ): ServiceCounts {
   const isWanted = (revision: string) => revisions === null || revision === '' || revisions.includes(revision)
-  const sum = (counts: readonly MinuteCount[], fits: (each: MinuteCount) => boolean) =>
+  const sum = (counts: readonly MinuteCount[], matches: (each: MinuteCount) => boolean) =>
     counts
       .filter(
-        each => each.service === service && isWanted(each.revision) && each.at > from && each.at <= to && fits(each),
+        each => each.service === service && isWanted(each.revision) && each.at > from && each.at <= to && matches(each),
       )
       .reduce((total, { count }) => total + count, 0)
   return {

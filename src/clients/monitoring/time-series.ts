@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../clock.ts'
 
-/** One point of one series of a metric of Driftwatch's own: a gauge that holds a whole number. */
+/** One point of a series to write: the series is an integer gauge. */
 export interface SeriesPoint {
   /** `custom.googleapis.com/...` */
   readonly metric: string
@@ -8,26 +8,26 @@ export interface SeriesPoint {
   readonly value: number
 }
 
-/** The monitored resource that series are written on. */
+/** The monitored resource of a series. */
 export interface SeriesResource {
   readonly type: string
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** What a metric is. */
 export interface MetricDescriptor {
   readonly type: string
   readonly displayName: string
   readonly description: string
-  /** The vendor's words: `GAUGE` and `INT64`. */
+  /** `GAUGE` */
   readonly metricKind: string
+  /** `INT64` */
   readonly valueType: string
   readonly unit: string
   readonly labels: readonly { readonly key: string; readonly description: string }[]
 }
 
-/** One series that was read, with its latest point. */
-export interface ReadSeries {
+/** One point of a series that was read. */
+export interface ReadPoint {
   readonly metricLabels: Readonly<Record<string, string>>
   readonly resourceLabels: Readonly<Record<string, string>>
   readonly value: number

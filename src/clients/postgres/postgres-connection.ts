@@ -3,49 +3,46 @@ import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { describeTarget, type PostgresTarget } from '../../config/postgres-url.ts'
 import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { guardStream } from './postgres-guard.ts'
 
-/** A connection within a transaction. */
+/** Runs statements within one transaction. Every method rejects with a coded error. */
 export interface PostgresSession {
-  /** The rows of one statement, each as an array in the order of its columns. Rejects with a code of ours. */
+  /** The rows of one statement, each as an array in the order of its columns. */
   rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>
-  /** The same, where there are many: hands each row over as it arrives, and keeps none. */
+  /** For many rows: passes each row to `take` as it arrives, and stores none. */
   each<Row extends readonly unknown[]>(sql: string, values: readonly unknown[], take: (row: Row) => void): Promise<void>
-  /** Runs statements that answer nothing; several are separated by semicolons. */
+  /** Runs statements that return no rows, separated by semicolons. */
   run(sql: string): Promise<void>
 }
 
-/** The one connection to one database: opened when needed, kept, replaced when it broke. */
+/** One connection to one database: opened at first use, and reopened after it broke. */
 export interface PostgresConnection {
   /**
-   * Runs work in a transaction that begins with `begin`, and commits. One at a time: others wait for their turn. When
-   * the signal aborts, the connection is cut and the work rejected with DEADLINE_EXCEEDED. Errors have our codes: what
-   * the work throws of its own is a BUG.
+   * Runs work in a transaction that starts with `begin` and commits; transactions run one at a time. When the deadline is
+   * reached, the connection is closed and the work rejects with DEADLINE_EXCEEDED. Errors have our codes: an error of
+   * the work itself is a BUG.
    */
-  transact<Value>(
-    begin: string,
-    signal: AbortSignal,
-    work: (session: PostgresSession) => Promise<Value>,
-  ): Promise<Value>
+  transact<Value>(begin: string, deadline: Deadline, work: (session: PostgresSession) => Promise<Value>): Promise<Value>
   close(): Promise<void>
 }
 
 export function createPostgresConnection(target: PostgresTarget): PostgresConnection {
-  let line: Line | null = null
-  let turn: Promise<unknown> = Promise.resolve()
+  let link: Link | null = null
+  let previous: Promise<unknown> = Promise.resolve()
   let closed = false
   const transact = async <Value>(
     begin: string,
-    signal: AbortSignal,
+    { signal }: Deadline,
     work: (session: PostgresSession) => Promise<Value>,
   ) => {
     signal.throwIfAborted()
-    if (closed) throw new DriftwatchError('UNAVAILABLE', `${describeTarget(target)}: the connection has been closed`)
-    line = line?.usable() ? line : await openLine(target, signal)
-    const current = line
+    if (closed) throw new DriftwatchError('UNAVAILABLE', `the connection to ${describeTarget(target)} is closed`)
+    link = link?.isUsable() ? link : await openLink(target, signal)
+    const current = link
     const stop = cutOnAbort(signal, current)
     try {
       return await inTransaction(target, current, begin, work)
@@ -56,44 +53,34 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
     }
   }
   return {
-    transact(begin, signal, work) {
-      const mine = turn.then(() => transact(begin, signal, work))
-      turn = mine.catch(() => undefined)
-      return unlessAborted(mine, signal).catch(thrown => {
-        throw signal.aborted ? tooLate(target) : translatePostgresError(thrown, target)
+    transact(begin, deadline, work) {
+      const result = previous.then(() => transact(begin, deadline, work))
+      previous = result.catch(() => undefined)
+      return Promise.race([result, deadline.over]).catch(thrown => {
+        throw deadline.signal.aborted ? timeoutError(target) : translatePostgresError(thrown, target)
       })
     },
     async close() {
       closed = true
-      await turn
-      await line?.end()
+      await previous
+      await link?.end()
     },
   }
 }
 
-function tooLate(target: PostgresTarget): DriftwatchError {
-  return new DriftwatchError('DEADLINE_EXCEEDED', `${describeTarget(target)}: no answer came within the time allowed`)
+function timeoutError(target: PostgresTarget): DriftwatchError {
+  return new DriftwatchError('DEADLINE_EXCEEDED', `PostgreSQL did not respond in time: ${describeTarget(target)}`)
 }
 
 function malformed(target: PostgresTarget): DriftwatchError {
   return new DriftwatchError(
     'MALFORMED_RESPONSE',
-    `${describeTarget(target)}: what answered does not speak as PostgreSQL does`,
+    `${describeTarget(target)} sent a response that does not conform to the PostgreSQL protocol`,
   )
 }
 
-/** Rejects at once when the signal aborts, whatever the promise still waits for. */
-function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-}
-
-function cutOnAbort(signal: AbortSignal, line: Line): () => void {
-  const cut = () => line.cut()
+function cutOnAbort(signal: AbortSignal, link: Link): () => void {
+  const cut = () => link.cut()
   signal.addEventListener('abort', cut, { once: true })
   if (signal.aborted) cut()
   return () => signal.removeEventListener('abort', cut)
@@ -101,24 +88,24 @@ function cutOnAbort(signal: AbortSignal, line: Line): () => void {
 
 async function inTransaction<Value>(
   target: PostgresTarget,
-  line: Line,
+  link: Link,
   begin: string,
   work: (session: PostgresSession) => Promise<Value>,
 ) {
-  const { client } = line
+  const { client } = link
   try {
     await client.query(begin)
-    const value = await ofOurs(() => work(sessionOf(client, target)))
+    const value = await withCode(() => work(sessionOf(client, target)))
     await client.query('COMMIT')
     return value
   } catch (thrown) {
-    await client.query('ROLLBACK').catch(() => line.cut())
+    await client.query('ROLLBACK').catch(() => link.cut())
     throw thrown
   }
 }
 
-/** What fails here is neither the driver's nor the server's, whose errors the session has translated already. */
-async function ofOurs<Value>(work: () => Promise<Value>): Promise<Value> {
+/** The session has translated the errors of driver and server already; any other error is a bug. */
+async function withCode<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()
   } catch (thrown) {
@@ -127,14 +114,14 @@ async function ofOurs<Value>(work: () => Promise<Value>): Promise<Value> {
 }
 
 function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
-  const ours = (thrown: unknown): never => {
+  const rethrow = (thrown: unknown): never => {
     throw translatePostgresError(thrown, target)
   }
   const each = <Row extends readonly unknown[]>(
     text: string,
     values: readonly unknown[],
     take: (row: Row) => void,
-  ): Promise<void> => eachRow<Row>(client, { text, values: [...values], rowMode: 'array' }, take).catch(ours)
+  ): Promise<void> => eachRow<Row>(client, { text, values: [...values], rowMode: 'array' }, take).catch(rethrow)
   return {
     each,
     async rows<Row extends readonly unknown[]>(text: string, values: readonly unknown[] = []) {
@@ -143,12 +130,12 @@ function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
       return rows
     },
     async run(sql) {
-      await client.query(sql).catch(ours)
+      await client.query(sql).catch(rethrow)
     },
   }
 }
 
-/** What `take` throws would end the process from within the driver, so it is kept until the server is done. */
+/** An error of `take` would end the process if the driver saw it, so it is thrown when the query has ended. */
 async function eachRow<Row extends readonly unknown[]>(
   client: Client,
   query: QueryArrayConfig,
@@ -171,19 +158,21 @@ async function eachRow<Row extends readonly unknown[]>(
   })
 }
 
-interface Line {
+/** An open connection. */
+interface Link {
   readonly client: Client
-  usable(): boolean
-  /** Whether it ended because what came was no answer of PostgreSQL's. */
+  isUsable(): boolean
+  /** Whether it was cut because the server violated the protocol. */
   isMalformed(): boolean
-  /** Ends it without a word, even in the middle of something. */
+  /** Closes the socket at once. */
   cut(): void
+  /** Tells the server first. */
   end(): Promise<void>
 }
 
-/** Tries the ways of encryption that the mode allows, in libpq's order. */
-async function openLine(target: PostgresTarget, signal: AbortSignal): Promise<Line> {
-  const [first, second] = waysOf(target)
+/** Tries the kinds of encryption that the SSL mode allows, in libpq's order. */
+async function openLink(target: PostgresTarget, signal: AbortSignal): Promise<Link> {
+  const [first, second] = encryptionsOf(target)
   try {
     return await connect(target, first, signal)
   } catch (thrown) {
@@ -192,9 +181,10 @@ async function openLine(target: PostgresTarget, signal: AbortSignal): Promise<Li
   }
 }
 
-type Way = ConnectionOptions | false
+/** TLS options, or false for no encryption. */
+type Encryption = ConnectionOptions | false
 
-function waysOf(target: PostgresTarget): readonly [Way, Way?] {
+function encryptionsOf(target: PostgresTarget): readonly [Encryption, Encryption?] {
   if (target.host.startsWith('/')) return [false]
   switch (target.sslMode) {
     case 'disable':
@@ -208,7 +198,7 @@ function waysOf(target: PostgresTarget): readonly [Way, Way?] {
   }
 }
 
-/** `require` with a root certificate means `verify-ca`, as in libpq. Names are compared by `verify-full` alone. */
+/** As in libpq, `require` with a root certificate means `verify-ca`, and only `verify-full` compares host names. */
 function tlsOptions({ sslMode, sslRootCert, sslCert, sslKey }: PostgresTarget): ConnectionOptions {
   const verifies =
     sslMode === 'verify-ca' || sslMode === 'verify-full' || (sslMode === 'require' && sslRootCert !== null)
@@ -225,67 +215,67 @@ function readPem(file: string, parameter: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new DriftwatchError('CONFIG_INVALID', `${parameter} of the database URL: ${file} cannot be read`, { cause })
+    throw new DriftwatchError('CONFIG_INVALID', `cannot read ${file} (${parameter} of the database URL)`, { cause })
   }
 }
 
-async function connect(target: PostgresTarget, ssl: Way, signal: AbortSignal): Promise<Line> {
-  // Loaded by whoever has a database.
+async function connect(target: PostgresTarget, ssl: Encryption, signal: AbortSignal): Promise<Link> {
+  // Loaded at first use: not every configuration has a database.
   const { default: pg } = await import('pg')
   signal.throwIfAborted()
   const socket = new Socket()
   const client = new pg.Client(clientConfig(target, ssl, socket))
-  let broken = false
+  let usable = true
   const cut = () => {
-    broken = true
+    usable = false
     socket.destroy()
   }
-  // The server may go at any time, and an error event without a listener ends the process.
+  // The server may close the connection at any time, and an error event without a listener ends the process.
   client.on('error', cut)
   client.on('end', cut)
   const { connection } = client as unknown as { readonly connection: EventEmitter & { readonly stream: Socket } }
-  let garbled = false
+  let isMalformed = false
   const guard = () =>
     guardStream(connection.stream, () => {
-      garbled = true
+      isMalformed = true
       cut()
     })
   connection.once(ssl === false ? 'connect' : 'sslconnect', guard)
-  const line = {
+  const link = {
     client,
-    usable: () => !broken,
-    isMalformed: () => garbled,
+    isUsable: () => usable,
+    isMalformed: () => isMalformed,
     cut,
-    end: () => goodbye(client, connection.stream).then(cut),
+    end: () => sendTermination(client, connection.stream).then(cut),
   }
-  const stop = cutOnAbort(signal, line)
+  const stop = cutOnAbort(signal, link)
   try {
     await client.connect()
-    return line
+    return link
   } catch (thrown) {
     cut()
-    throw garbled ? malformed(target) : thrown
+    throw isMalformed ? malformed(target) : thrown
   } finally {
     stop()
   }
 }
 
-/** Over when the server has been told, or cannot be: one that is silent would never answer to it. */
-function goodbye(client: Client, stream: Socket): Promise<void> {
+/** Resolves when the message is sent, or cannot be sent, because a silent server never confirms it. */
+function sendTermination(client: Client, stream: Socket): Promise<void> {
   return new Promise(resolve => {
     stream.once('finish', resolve)
     client.end().then(resolve, () => resolve())
   })
 }
 
-function clientConfig(target: PostgresTarget, ssl: Way, socket: Socket): ClientConfig {
+function clientConfig(target: PostgresTarget, ssl: Encryption, socket: Socket): ClientConfig {
   const { host, port, database, user, password } = target
   return {
     host,
     port,
     database,
     user,
-    // A text that is empty, or none, would make the driver take one from the environment or from a file.
+    // Without a function, the driver would take a missing password from the environment or from a file.
     password: () => password ?? '',
     ssl,
     stream: () => socket,

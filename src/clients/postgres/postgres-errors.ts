@@ -3,7 +3,7 @@ import { createConcealer } from '../../config/secret.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { vendorProse } from '../../printable.ts'
 
-/** SQLSTATEs with a meaning of their own, before their classes. */
+/** SQLSTATEs that differ from their class. */
 const codes: Readonly<Record<string, ErrorCode>> = {
   '0A000': 'UNIMPLEMENTED',
   '25P03': 'DEADLINE_EXCEEDED',
@@ -33,14 +33,14 @@ const classes: Readonly<Record<string, ErrorCode>> = {
   '57': 'UNAVAILABLE',
 }
 
-/** Anything that the driver or the server threw, as one of ours. */
+/** Anything that the driver or the server threw, as an error with one of our codes. */
 export function translatePostgresError(thrown: unknown, target: PostgresTarget): DriftwatchError {
   if (thrown instanceof DriftwatchError) return thrown
   const { code, message } = readThrown(thrown)
-  // A server may say again what it was sent.
+  // The server may repeat what it was sent.
   const conceal = createConcealer(target.password ?? '')
-  const words = `${describeTarget(target)}: ${conceal(message)}${hintOf(code)}`
-  return new DriftwatchError(codeOf(code, message), vendorProse(words))
+  const text = `${describeTarget(target)}: ${conceal(message)}${hintOf(code)}`
+  return new DriftwatchError(codeOf(code, message), vendorProse(text))
 }
 
 function readThrown(thrown: unknown): { code: string; message: string } {
@@ -58,12 +58,12 @@ function codeOf(code: string, message: string): ErrorCode {
 }
 
 function hintOf(code: string): string {
-  if (code === '55P03') return ' (a lock is held on what Driftwatch reads)'
-  if (code === '57014') return ' (the query took longer than allowed)'
+  if (code === '55P03') return ' (another session holds a lock on an object that Driftwatch reads)'
+  if (code === '57014') return ' (the query exceeded the timeout)'
   return ''
 }
 
-/** Whether the server may answer otherwise when asked with, or without, TLS. */
+/** Whether the connection may succeed with TLS if this one had none, or the reverse. */
 export function mayDependOnTls(thrown: unknown): boolean {
   const { code, message } = readThrown(thrown)
   return code === '28000' || /SSL/.test(message) || /^(ERR_(SSL|TLS)|EPROTO|CERT|DEPTH|SELF|UNABLE)/.test(code)

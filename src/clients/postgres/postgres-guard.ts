@@ -1,16 +1,16 @@
 import type { Duplex } from 'node:stream'
 
-/** The catalog of 10,000 tables is read in 1.3 MiB, a query at a time: what is longer than these is no answer to ours. */
-const longestMessageBytes = 16 * 1024 * 1024
-const longestAnswerBytes = 64 * 1024 * 1024
+/** For comparison: the catalog of 10,000 tables has 1.3 MiB. */
+const maxMessageBytes = 16 * 1024 * 1024
+const maxResponseBytes = 64 * 1024 * 1024
 
 const headBytes = 5
 const readyForQuery = 'Z'.charCodeAt(0)
 
 /**
- * Stands between a connection and the driver's parser, once that listens. The parser buffers whatever a message claims to
- * be long, and throws at what it cannot read, where nobody could catch it: that would end the process. After `onMalformed`
- * nothing more gets through.
+ * Puts bounds between a connection and the driver's parser, once the parser listens. The parser buffers as much as a
+ * message claims to have, and throws on malformed input where the error cannot be caught, which would end the process.
+ * After `onMalformed` the parser gets nothing more.
  */
 export function guardStream(stream: Duplex, onMalformed: () => void): void {
   const parsers = stream.listeners('data') as ((chunk: Buffer) => void)[]
@@ -29,18 +29,18 @@ export function guardStream(stream: Duplex, onMalformed: () => void): void {
   })
 }
 
-/** Follows the messages as they come in pieces, and throws at one, or an answer, that is too long. */
+/** Tracks the messages across chunks, and throws if a message or a response is too long. */
 function createBounds(): (chunk: Buffer) => void {
   let head = Buffer.alloc(0)
   let left = 0
-  let answered = 0
+  let responseBytes = 0
 
   function begin(): void {
     const length = head.readUInt32BE(1)
-    if (length < 4 || length > longestMessageBytes) throw new RangeError('no message of PostgreSQL is so long')
+    if (length < 4 || length > maxMessageBytes) throw new RangeError('message too long')
     left = length - 4
-    answered = head[0] === readyForQuery ? 0 : answered + length
-    if (answered > longestAnswerBytes) throw new RangeError('no answer is so long')
+    responseBytes = head[0] === readyForQuery ? 0 : responseBytes + length
+    if (responseBytes > maxResponseBytes) throw new RangeError('response too long')
     head = Buffer.alloc(0)
   }
 

@@ -1,22 +1,22 @@
 import { createPostgresReader, type PostgresReader } from './postgres.ts'
 
-/** The readers of all databases that are watched: one for each URL, opened when it is first asked for. */
+/** The readers of all monitored databases: one for each URL, created at first use. */
 export interface PostgresReaders {
-  /** Throws CONFIG_INVALID for a URL that is none. */
+  /** Throws CONFIG_INVALID for an invalid URL. */
   of(url: string): PostgresReader
-  /** Closes those of other databases, and all that allow another time. */
+  /** Closes the readers of other databases, and all readers if `timeoutMs` has changed. */
   keepOnly(urls: ReadonlySet<string>, timeoutMs: number): void
   close(): Promise<void>
 }
 
-/** A lock that is waited for longer than this share of the time would use it up. */
+/** The share of the timeout that may be spent on waiting for a lock. */
 const lockShare = 0.5
 
-/** `timeoutMs` bounds one look; the server gives a statement up within it. */
+/** `timeoutMs` is the timeout of one probe, and of each statement on the server. */
 export function createPostgresReaders(timeoutMs: number): PostgresReaders {
   const readers = new Map<string, PostgresReader>()
   const closing = new Set<Promise<void>>()
-  let allowedMs = timeoutMs
+  let currentTimeoutMs = timeoutMs
 
   function drop(url: string, reader: PostgresReader): void {
     readers.delete(url)
@@ -30,15 +30,16 @@ export function createPostgresReaders(timeoutMs: number): PostgresReaders {
       if (known) return known
       const reader = createPostgresReader({
         url,
-        statementTimeoutMs: allowedMs,
-        lockTimeoutMs: allowedMs * lockShare,
+        statementTimeoutMs: currentTimeoutMs,
+        lockTimeoutMs: currentTimeoutMs * lockShare,
       })
       readers.set(url, reader)
       return reader
     },
-    keepOnly(urls, nowAllowedMs) {
-      for (const [url, reader] of [...readers]) if (nowAllowedMs !== allowedMs || !urls.has(url)) drop(url, reader)
-      allowedMs = nowAllowedMs
+    keepOnly(urls, nextTimeoutMs) {
+      for (const [url, reader] of [...readers])
+        if (nextTimeoutMs !== currentTimeoutMs || !urls.has(url)) drop(url, reader)
+      currentTimeoutMs = nextTimeoutMs
     },
     async close() {
       for (const [url, reader] of [...readers]) drop(url, reader)

@@ -58,7 +58,7 @@ async function instanceBefore({ client, config, clock, identity, signal }: Recon
   }
   try {
     const alive = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
-      client.readSeries(identity.project, query, deadline),
+      client.readPoints(identity.project, query, deadline),
     )
     const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
     return names.find(name => name < identity.instance) ?? null

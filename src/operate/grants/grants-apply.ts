@@ -105,7 +105,7 @@ async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: Ap
   const deadline = startDeadline(clock, applyMs, signal)
   let done = false
   try {
-    await writer.write(deadline.signal, async session => {
+    await writer.write(deadline, async session => {
       // The same URL may lead elsewhere by now.
       assertSame(identity, await readIdentity(session), request)
       await converge(session, plan, request)

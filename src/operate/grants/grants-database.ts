@@ -31,7 +31,7 @@ export async function lookAt<Value>(
   const reader = createPostgresReader({ url: url.reveal(), ...limits })
   const deadline = startDeadline(clock, timeoutMs, signal)
   try {
-    return await reader.read(deadline.signal, work)
+    return await reader.read(deadline, work)
   } catch (thrown) {
     throw signal.aborted ? grantsInterrupted() : asDriftwatchError(thrown)
   } finally {

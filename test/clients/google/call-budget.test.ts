@@ -24,7 +24,7 @@ function jumpingTime(t: Test): (ms: number) => void {
   }
 }
 
-t.test('calls are refused when the share is spent, in each place by itself', async t => {
+t.test('calls are rejected when the share of the quota is used up, separately for each place', async t => {
   const jump = jumpingTime(t)
   const budget = createCallBudget(systemClock, { steady: 2, catchUp: 5 })
   const take = (resource: string) => budget.take(resource, startDeadline(systemClock, 1000))
@@ -32,37 +32,34 @@ t.test('calls are refused when the share is spent, in each place by itself', asy
     const results = await Promise.allSettled(Array.from({ length: calls }, () => take(resource)))
     return results.filter(({ status }) => status === 'fulfilled').length
   }
-  t.equal(await taken(here, 8), 5, 'it begins with more to look at')
-  await t.rejects(take(here), { code: 'QUOTA_SPENT', message: /5 calls a minute/ })
-  t.equal(await taken(there, 3), 3, 'another region has its own')
-  t.equal(budget.roundOver(), 4)
+  t.equal(await taken(here, 8), 5, 'it starts with the catch-up rate')
+  await t.rejects(take(here), { code: 'QUOTA_SPENT', message: /5 calls per minute/ })
+  t.equal(await taken(there, 3), 3, 'another region has its own share')
+  t.equal(budget.endCycle(), 4)
   jump(60_000)
-  t.equal(await taken(here, 8), 5, 'it goes on so while there is more')
-  budget.roundOver()
+  t.equal(await taken(here, 8), 5, 'the catch-up rate continues after rejected calls')
+  budget.endCycle()
   jump(60_000)
   t.equal(await taken(here, 3), 3)
-  t.equal(budget.roundOver(), 0)
+  t.equal(budget.endCycle(), 0)
   jump(60_000)
-  t.equal(await taken(here, 3), 2, 'and then it is steady')
+  t.equal(await taken(here, 3), 2, 'then the steady rate applies')
 })
 
-t.test(
-  'a call waits for its turn when that comes before its deadline, and gives it up when it is not wanted',
-  async t => {
-    const budget = createCallBudget(systemClock, { steady: 600, catchUp: 600 })
-    await Promise.all(Array.from({ length: 600 }, () => budget.take(here, startDeadline(systemClock, 5000))))
-    const order: number[] = []
-    const waiting = [1, 2, 3].map(async number => {
-      await budget.take(here, startDeadline(systemClock, 20_000))
-      order.push(number)
-    })
-    const ending = new AbortController()
-    const given = t.rejects(budget.take(here, startDeadline(systemClock, 20_000, ending.signal)))
-    ending.abort()
-    await Promise.all([...waiting, given])
-    t.strictSame(order, [1, 2, 3])
-  },
-)
+t.test('a call waits if it can be made before its deadline, and stops waiting when it is aborted', async t => {
+  const budget = createCallBudget(systemClock, { steady: 600, catchUp: 600 })
+  await Promise.all(Array.from({ length: 600 }, () => budget.take(here, startDeadline(systemClock, 5000))))
+  const order: number[] = []
+  const waiting = [1, 2, 3].map(async number => {
+    await budget.take(here, startDeadline(systemClock, 20_000))
+    order.push(number)
+  })
+  const ending = new AbortController()
+  const given = t.rejects(budget.take(here, startDeadline(systemClock, 20_000, ending.signal)))
+  ending.abort()
+  await Promise.all([...waiting, given])
+  t.strictSame(order, [1, 2, 3])
+})
 
 async function build(t: Test, patch: WorldPatch, config: object) {
   const emulator = await startCloudRun({ world: loadWorld(patch, fleetSince) })
@@ -79,7 +76,7 @@ async function build(t: Test, patch: WorldPatch, config: object) {
   return { watch, emulator }
 }
 
-t.test('a fleet that is too big for one cycle is known after some, within the share of the quota', async t => {
+t.test('a fleet that is too large for one cycle is read over several, within the share of the quota', async t => {
   const jump = jumpingTime(t)
   const fleet = Array.from({ length: 60 }, (_, index) => ({ name: `app-${index}` }))
   const faults = [
@@ -116,7 +113,7 @@ t.test('a fleet that is too big for one cycle is known after some, within the sh
   t.equal(report().status, 'in_sync')
 })
 
-t.test('when the quota is short, who was looked at longest ago comes first', async t => {
+t.test('when the quota is short, the stack with the oldest observation comes first', async t => {
   const jump = jumpingTime(t)
   const names = Array.from({ length: 50 }, (_, index) => `app-${index}`)
   const patch = fleetWorld(names.map(name => ({ name })))
