@@ -125,7 +125,7 @@ export function createWatch(options: WatchOptions): Watch {
   function openProbes(deadline: Deadline, eventLoop: EventLoopMonitor): OpenProbes {
     const reader = readers.open(deadline)
     const asking = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare, ending.signal)
-    const asked = registry && openRegistryReader(registry, asking.signal)
+    const asked = registry && openRegistryReader(registry, asking)
     const probes = [
       createServiceProbe(reader),
       createJobProbe(reader),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
+import { rejectOnAbort } from '../../concurrency/deadline.ts'
 import { describeTarget, type PostgresTarget } from '../../config/postgres-url.ts'
 import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
@@ -59,7 +60,7 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
     transact(begin, signal, work) {
       const mine = turn.then(() => transact(begin, signal, work))
       turn = mine.catch(() => undefined)
-      return unlessAborted(mine, signal).catch(thrown => {
+      return Promise.race([mine, rejectOnAbort(signal)]).catch(thrown => {
         throw signal.aborted ? tooLate(target) : translatePostgresError(thrown, target)
       })
     },
@@ -80,16 +81,6 @@ function malformed(target: PostgresTarget): DriftwatchError {
     'MALFORMED_RESPONSE',
     `${describeTarget(target)}: what answered does not speak as PostgreSQL does`,
   )
-}
-
-/** Rejects at once when the signal aborts, whatever the promise still waits for. */
-function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 function cutOnAbort(signal: AbortSignal, line: Line): () => void {

@@ -1,8 +1,8 @@
-import pRetry from 'p-retry'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
-import { rejectOnAbort } from '../../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import { createFairQueue, type FairQueue } from '../../concurrency/fair-queue.ts'
+import { retry } from '../../concurrency/retry.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
@@ -24,7 +24,7 @@ export interface RegistryClient {
    * What an index holds is kept for ever, and a presence or absence that is as expected for ten minutes; a tag is looked
    * up each time. Equal questions in flight are one.
    */
-  ask(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer>
+  ask(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer>
 }
 
 export interface RegistryClientOptions {
@@ -38,8 +38,6 @@ export interface RegistryClientOptions {
   readonly onRequest?: (request: RegistryRequest) => void
 }
 
-const retries = 2
-const firstBackoffMs = 200
 /** In digests: some ten megabytes at most. */
 const maxKept = 100_000
 
@@ -59,14 +57,16 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   /** By registry: one that hangs keeps no other waiting. */
   const hosts = new Map<string, FairQueue>()
 
-  async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
+  async function attempt(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer> {
     checkQuestion(question)
     const address = repositoryAddress(question.repository, emulatorHost)
-    if (question.about === 'tag') return askTag(read, address, question.tag, signal)
-    if (question.about === 'presence') return askPresence(read, address, question.digest, signal)
-    if (question.about === 'repository') return askRepository(read, address, signal)
+    if (question.about === 'tag') return askTag(read, address, question.tag, deadline)
+    if (question.about === 'presence') return askPresence(read, address, question.digest, deadline)
+    if (question.about === 'repository') return askRepository(read, address, deadline)
     const ask = question.about === 'origin' ? askOrigin : askDigest
-    const answer = await ask(read, address, question.digest, signal)
+    const answer = await ask(read, address, question.digest, deadline)
+    // After the deadline, the answer may lack parts that were not read.
+    deadline.signal.throwIfAborted()
     if (answer.kind === 'holds' || isTold(answer)) kept.set(questionKey(question), answer)
     return answer
   }
@@ -79,42 +79,30 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     return before && before.answer.kind === expected && clock.monotonic() < before.until ? before.answer : undefined
   }
 
-  async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
-    const answer = await singleFlight.run(key, signal, shared => askInTurn(question, key, shared))
+  async function askNow(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
+    const answer = await singleFlight.run(key, deadline, shared => askInTurn(question, key, shared))
     if (expectedAnswer(question) !== null) believed.set(key, { answer, until: clock.monotonic() + believedForMs })
     return answer
   }
 
-  function askInTurn(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
+  function askInTurn(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
     const [host = ''] = question.repository.split('/')
     const fairQueue = hosts.get(host) ?? createFairQueue(clock)
     hosts.set(host, fairQueue)
-    const over = rejectOnAbort(signal)
-    over.catch(() => {})
-    return fairQueue.run({ who: key, until: { signal, over }, turnMs }, () => persist(question, signal))
-  }
-
-  function persist(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
-    return pRetry(() => attempt(question, signal), {
-      retries,
-      signal,
-      // The wait is the clock's, not p-retry's own.
-      minTimeout: 0,
-      shouldRetry: async ({ error, retriesConsumed }) => {
-        if (!(error instanceof DriftwatchError) || !error.retryable) return false
-        await clock.sleep(firstBackoffMs * 2 ** retriesConsumed * (1 + Math.random()), signal)
-        return true
-      },
-    })
+    return fairQueue.run({ who: key, until: deadline, turnMs }, () =>
+      retry(clock, deadline, timeoutMs =>
+        withDeadline(clock, timeoutMs, deadline.signal, attemptDeadline => attempt(question, attemptDeadline)),
+      ),
+    )
   }
 
   return {
-    async ask(question, signal) {
+    async ask(question, deadline) {
       const key = questionKey(question)
       try {
-        return recall(question, key) ?? (await askNow(question, key, signal))
+        return recall(question, key) ?? (await askNow(question, key, deadline))
       } catch (thrown) {
-        return failed(thrown, key, signal)
+        return failed(thrown, key)
       }
     },
   }
@@ -131,20 +119,20 @@ type ReadRepository = (
   method: keyof typeof paths,
   address: RepositoryAddress,
   reference: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ) => Promise<RegistryReply>
 
 const paths = { HeadManifest: 'manifests', GetManifest: 'manifests', GetBlob: 'blobs', ListTags: 'tags' } as const
 
 function repositoryReader(http: RegistryHttp, tokens: RegistryTokens): ReadRepository {
-  return async (method, address, reference, signal) => {
+  return async (method, address, reference, deadline) => {
     const accept = paths[method] === 'manifests' ? manifestTypes.join(', ') : '*/*'
     const url = new URL(`${address.origin}/v2/${address.path}/${paths[method]}/${reference}`)
     const send = (token: string | null) =>
-      http({ method, url, signal, headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) } })
+      http({ method, url, deadline, headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) } })
     const reply = await send(tokens.held(address))
     if (reply.status !== 401) return reply
-    return send(await tokens.obtain(address, reply.headers.get('www-authenticate'), signal))
+    return send(await tokens.obtain(address, reply.headers.get('www-authenticate'), deadline))
   }
 }
 
@@ -152,16 +140,16 @@ async function askTag(
   read: ReadRepository,
   address: RepositoryAddress,
   tag: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<RegistryAnswer> {
-  const head = await read('HeadManifest', address, tag, signal)
+  const head = await read('HeadManifest', address, tag, deadline)
   if (head.status === 404) return { kind: 'absent' }
   if (head.status !== 200 && head.status !== 405) throw refusal(head.status, address)
   const digest = head.status === 200 ? head.headers.get('docker-content-digest') : null
   if (digest !== null) return { kind: 'digest', digest: checkedDigest(digest, address) }
 
   // A registry that says no digest, or knows no HEAD: the digest is that of the bytes.
-  const got = await read('GetManifest', address, tag, signal)
+  const got = await read('GetManifest', address, tag, deadline)
   if (got.status === 404) return { kind: 'absent' }
   const bytes = manifestBytes(got, address)
   heldDigests(bytes)
@@ -172,10 +160,10 @@ async function askPresence(
   read: ReadRepository,
   address: RepositoryAddress,
   digest: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<RegistryAnswer> {
-  const head = await read('HeadManifest', address, digest, signal)
-  const reply = head.status === 405 ? await read('GetManifest', address, digest, signal) : head
+  const head = await read('HeadManifest', address, digest, deadline)
+  const reply = head.status === 405 ? await read('GetManifest', address, digest, deadline) : head
   if (reply.status === 404) return { kind: 'absent' }
   if (reply.status !== 200) throw refusal(reply.status, address)
   const said = reply.headers.get('docker-content-digest') ?? digest
@@ -187,9 +175,9 @@ async function askPresence(
 async function askRepository(
   read: ReadRepository,
   address: RepositoryAddress,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<RegistryAnswer> {
-  const reply = await read('ListTags', address, 'list?n=1', signal)
+  const reply = await read('ListTags', address, 'list?n=1', deadline)
   if (reply.status === 404) return { kind: 'absent' }
   if (reply.status !== 200) throw refusal(reply.status, address)
   return { kind: reply.body !== null && holdsNothing(reply.body) ? 'absent' : 'there' }
@@ -200,10 +188,10 @@ async function askOrigin(
   read: ReadRepository,
   address: RepositoryAddress,
   digest: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<RegistryAnswer> {
   const body = async (method: 'GetManifest' | 'GetBlob' | 'ListTags', reference: string) => {
-    const reply = await read(method, address, reference, signal).catch(() => null)
+    const reply = await read(method, address, reference, deadline).catch(() => null)
     return reply?.status === 200 ? reply.body : null
   }
   const verified = async (method: 'GetManifest' | 'GetBlob', wanted: string) => {
@@ -233,9 +221,9 @@ async function askDigest(
   read: ReadRepository,
   address: RepositoryAddress,
   digest: string,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<RegistryAnswer> {
-  const got = await read('GetManifest', address, digest, signal)
+  const got = await read('GetManifest', address, digest, deadline)
   if (got.status === 404) return { kind: 'absent' }
   const bytes = manifestBytes(got, address)
   if (isDigestOf(digest, bytes)) return { kind: 'holds', digests: heldDigests(bytes) }
@@ -275,10 +263,7 @@ const googleRemedies: Partial<Record<ErrorCode, string>> = {
   PERMISSION_DENIED: 'grant roles/artifactregistry.reader to the account that Driftwatch runs as',
 }
 
-function failed(thrown: unknown, asked: string, signal: AbortSignal): RegistryAnswer {
-  if (!(thrown instanceof DriftwatchError) && signal.aborted) {
-    return { kind: 'failed', code: 'DEADLINE_EXCEEDED', message: `${asked}: no answer in the time allowed` }
-  }
+function failed(thrown: unknown, asked: string): RegistryAnswer {
   const { code, message } = asDriftwatchError(thrown)
   return { kind: 'failed', code, message: `${asked}: ${message}` }
 }

@@ -1,3 +1,4 @@
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { version } from '../../version.ts'
 import { readBounded } from '../http/bounded-body.ts'
@@ -16,7 +17,7 @@ export interface RegistryHttpCall {
   readonly method: RegistryRequest['method']
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  readonly signal: AbortSignal
+  readonly deadline: Deadline
 }
 
 export interface RegistryReply {
@@ -45,7 +46,7 @@ export function createRegistryHttp(options: {
         method: call.method === 'HeadManifest' ? 'HEAD' : 'GET',
         headers: { 'user-agent': `driftwatch/${version}`, ...call.headers },
         redirect: 'manual',
-        signal: call.signal,
+        signal: call.deadline.signal,
       })
       const reply = {
         status: response.status,
@@ -55,7 +56,7 @@ export function createRegistryHttp(options: {
       record(isRedirect(reply.status) ? 'OK' : (refusalCode(reply.status) ?? 'OK'))
       return reply
     } catch (thrown) {
-      record(call.signal.aborted ? 'DEADLINE_EXCEEDED' : transportError(thrown, url).code)
+      record(call.deadline.signal.aborted ? 'DEADLINE_EXCEEDED' : transportError(thrown, url).code)
       throw transportError(thrown, url)
     }
   }

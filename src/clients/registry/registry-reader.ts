@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
 import type { RegistryClient } from './registry-client.ts'
 
@@ -10,10 +11,10 @@ export interface RegistryReader {
 }
 
 /** `signal` ends what is still being asked: sooner than the probes, so that silence is an answer and no failed look. */
-export function openRegistryReader(client: RegistryClient, signal: AbortSignal): RegistryReader {
+export function openRegistryReader(client: RegistryClient, deadline: Deadline): RegistryReader {
   const loader = new DataLoader<RegistryQuestion, RegistryAnswer, string>(
-    async ([question]) => (question ? [await client.ask(question, signal)] : []),
+    async ([question]) => (question ? [await client.ask(question, deadline)] : []),
     { maxBatchSize: 1, cacheKeyFn: questionKey },
   )
-  return { ask: question => loader.load(question), signal }
+  return { ask: question => loader.load(question), signal: deadline.signal }
 }

@@ -1,5 +1,6 @@
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { isGoogleRegistry, type RepositoryAddress } from './registry-address.ts'
@@ -17,7 +18,7 @@ export interface RegistryTokens {
   /** The token to try first, or null where there is none that is still good. */
   held(address: RepositoryAddress): string | null
   /** Exchanges what a 401 asked for (its `WWW-Authenticate`) for a token; rejects with a coded error. */
-  obtain(address: RepositoryAddress, challenge: string | null, signal: AbortSignal): Promise<string>
+  obtain(address: RepositoryAddress, challenge: string | null, deadline: Deadline): Promise<string>
 }
 
 interface HeldToken {
@@ -52,11 +53,11 @@ export function createRegistryTokens(options: {
     return { authorization: `Basic ${Buffer.from(`oauth2accesstoken:${token}`).toString('base64')}` }
   }
 
-  async function exchange(address: RepositoryAddress, challenge: Challenge, signal: AbortSignal): Promise<string> {
+  async function exchange(address: RepositoryAddress, challenge: Challenge, deadline: Deadline): Promise<string> {
     const asked = clock.monotonic()
     const headers = { accept: 'application/json', ...(await authorization(address)) }
-    signal.throwIfAborted()
-    const reply = await http({ method: 'GetToken', url: tokenUrl(address, challenge), headers, signal })
+    deadline.signal.throwIfAborted()
+    const reply = await http({ method: 'GetToken', url: tokenUrl(address, challenge), headers, deadline })
     const code = refusalCode(reply.status)
     if (code !== null)
       throw new DriftwatchError(code, `${address.host} gives no token for ${address.path} (HTTP ${reply.status})`)
@@ -70,9 +71,9 @@ export function createRegistryTokens(options: {
       const held = tokens.get(keyOf(address))
       return held && clock.monotonic() < held.goodUntil ? held.token : null
     },
-    async obtain(address, header, signal) {
+    async obtain(address, header, deadline) {
       const challenge = readChallenge(header, address)
-      return exchanges.run(keyOf(address), signal, shared => exchange(address, challenge, shared))
+      return exchanges.run(keyOf(address), deadline, shared => exchange(address, challenge, shared))
     },
   }
 }
