@@ -5,7 +5,7 @@ import { createCloudRunReaders } from './clients/cloud-run/cloud-run-reader.ts'
 import { type CallRates, createCallBudget } from './clients/google/call-budget.ts'
 import { createGoogleCredentials } from './clients/google/google-credentials.ts'
 import { createIdTokenSource } from './clients/google/id-token-source.ts'
-import { createHttpClient, httpMethods } from './clients/http/http.ts'
+import { createHttpClient, httpMethods } from './clients/http/contract-client.ts'
 import {
   createTelemetryClient,
   type TelemetryClient,

@@ -1,5 +1,5 @@
 import type { IdTokenSource } from '../clients/google/id-token-source.ts'
-import type { HttpClient } from '../clients/http/http.ts'
+import type { HttpClient } from '../clients/http/contract-client.ts'
 import type { Clock } from '../clock.ts'
 import { withDeadline } from '../concurrency/deadline.ts'
 import { type EventLoopMonitor, eventLoopStalled } from '../concurrency/event-loop-monitor.ts'

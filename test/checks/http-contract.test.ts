@@ -6,7 +6,7 @@ import { type Contract, type ContractOptions, type ContractWorld, startContract 
 import type { Finding } from '../../src/checks/finding.ts'
 import { httpContract } from '../../src/checks/http-contract.ts'
 import type { IdTokenSource } from '../../src/clients/google/id-token-source.ts'
-import { createHttpClient, type HttpOptions } from '../../src/clients/http/http.ts'
+import { createHttpClient, type HttpOptions } from '../../src/clients/http/contract-client.ts'
 import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/load.ts'
