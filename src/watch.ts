@@ -5,7 +5,7 @@ import { createCloudRunReaders } from './clients/cloud-run/cloud-run-reader.ts'
 import { type CallRates, createCallBudget } from './clients/google/call-budget.ts'
 import { createGoogleCredentials } from './clients/google/google-credentials.ts'
 import { createIdTokenSource } from './clients/google/id-token-source.ts'
-import { createHttpClient, httpMethods } from './clients/http/contract-client.ts'
+import { createContractClient, httpMethods } from './clients/http/contract-client.ts'
 import {
   createTelemetryClient,
   type TelemetryClient,
@@ -109,7 +109,7 @@ export function createWatch(options: WatchOptions): Watch {
   const registry = openRegistryClient(environment, clock, onApiRequest)
   const telemetry = createTelemetry(environment, clock, onApiRequest)
   const telemetryReaders = telemetry && createTelemetryReaders(telemetry, clock)
-  const http = createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
+  const http = createContractClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) })
   const identityTokens = environment.cloudRunEmulatorHost === null ? createIdTokenSource() : null
   const wanted = (stack: Stack): Check[] => checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const databases = createPostgresReaders(config.timeoutMs)

@@ -6,11 +6,12 @@ import { type Contract, type ContractOptions, type ContractWorld, startContract 
 import type { Finding } from '../../src/checks/finding.ts'
 import { httpContract } from '../../src/checks/http-contract.ts'
 import type { IdTokenSource } from '../../src/clients/google/id-token-source.ts'
-import { createHttpClient, type HttpOptions } from '../../src/clients/http/contract-client.ts'
+import { type ContractClientOptions, createContractClient } from '../../src/clients/http/contract-client.ts'
 import { createAddressRules } from '../../src/clients/http/http-addresses.ts'
 import { systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { printConfig } from '../../src/config/print-config.ts'
+import { DriftwatchError } from '../../src/errors.ts'
 import { createHttpProbe } from '../../src/probes/http.ts'
 import { followPointer } from '../../src/release/json-pointer.ts'
 import { canaryForms } from '../helpers/canaries.ts'
@@ -61,7 +62,7 @@ function buildConfig(contract: object) {
   )
 }
 
-interface LookOptions extends Partial<HttpOptions> {
+interface LookOptions extends Partial<ContractClientOptions> {
   readonly signal?: AbortSignal
   readonly tokens?: IdTokenSource
   readonly answerWithinMs?: number
@@ -76,7 +77,7 @@ async function look(
   const config = buildConfig(contract)
   const [stack] = config.stacks
   if (!stack) throw new Error('there is a stack')
-  const client = createHttpClient({ clock: systemClock, ...options })
+  const client = createContractClient({ clock: systemClock, ...options })
   const still = stalled.values()
   const eventLoop = { stalledMs: () => still.next().value ?? 0 }
   const probe = createHttpProbe({
@@ -389,7 +390,7 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     'https://metadata',
   ]) {
     const found = await look({ url, bearerToken: token })
-    t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /nothing was sent/ } }, url)
+    t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /No request was sent/ } }, url)
   }
   t.test('nor by a name that stands for one, be it among others', async t => {
     const server = await build(t)
@@ -403,7 +404,7 @@ t.test('no request goes to a metadata server or a link-local address', async t =
         ],
       },
     )
-    t.match(found, { doubt: { message: /localhost stands for 169\.254\.169\.254, .* nothing was sent/ } })
+    t.match(found, { doubt: { message: /localhost resolves to 169\.254\.169\.254, .* No request was sent/ } })
     t.same(server.requests, [])
   })
   t.test('and a name is resolved once for a connection: what was checked is connected to', async t => {
@@ -436,7 +437,7 @@ t.test('sizes and times are bounded', async t => {
     const ending = new AbortController()
     const url = await serve(t, (_, response) => {
       response.write('{')
-      ending.abort()
+      ending.abort(new DriftwatchError('DEADLINE_EXCEEDED', 'timed out after 5 s'))
     })
     const found = await look({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
     t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })

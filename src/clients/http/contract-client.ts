@@ -3,72 +3,83 @@ import { type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../../clock.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { version } from '../../version.ts'
 import { readBounded } from './bounded-body.ts'
 import { createAddressRules } from './http-addresses.ts'
+import { createHttpClient, type HttpExchange, type RawResponse } from './http-client.ts'
 
-/** An answer as it came; `body` is null where it was longer than `longestBody`. */
-export interface HttpReply {
+export interface ContractReply {
   readonly status: number
   readonly contentType: string | null
-  /** Where a redirect points that was not followed: without query and user, which may hold secrets. */
+  /** The target of a redirect that was not followed, without query and user, which may hold secrets. */
   readonly location: string | null
+  /** Null if it is longer than `maxBodyBytes`. */
   readonly body: Buffer | null
   readonly latencyMs: number
 }
 
-/** The request was sent, and no whole answer came to it. */
-export interface HttpSilence {
-  readonly silentForMs: number
+/** The request was sent, and no complete response arrived. */
+export interface ContractTimeout {
+  readonly timedOutAfterMs: number
 }
 
-export interface HttpLimits {
-  /** Ends everything. */
-  readonly signal: AbortSignal
-  /** An answer that has not begun so long after the request was sent is not waited for. */
+export interface ContractLimits {
+  readonly deadline: Pick<Deadline, 'signal'>
+  /** The time from sending a request to the first byte of its response. */
   readonly beginWithinMs: number
 }
 
-/**
- * Sends GET requests. Names are resolved first, and connected to is only what was found allowed. Follows redirects within
- * the origin alone. Resolves with a silence only where it lasted longer than `beginWithinMs` after the request was sent;
- * rejects with a coded error where else no whole answer came.
- */
-export interface HttpClient {
-  get(url: URL, headers: Readonly<Record<string, string>>, limits: HttpLimits): Promise<HttpReply | HttpSilence>
+/** Sends the requests of an `httpContract`. Connects only to addresses that are allowed. */
+export interface ContractClient {
+  /**
+   * Resolves with a timeout if the request was sent and the service took at least `beginWithinMs`. Rejects with a coded
+   * error if no complete response arrived for another reason.
+   */
+  get(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    limits: ContractLimits,
+  ): Promise<ContractReply | ContractTimeout>
 }
 
 /** Finds every address of a host name. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>
 
-export interface HttpOptions {
+export interface ContractClientOptions {
   readonly clock: Clock
-  /** Certificates to trust in place of the system's. */
+  /** Certificates to trust instead of the system's. */
   readonly ca?: string
   readonly resolve?: Resolve
-  /** Told of every request: the code is `OK` or one of our error codes. */
+  /** Called for every request sent. */
   readonly onRequest?: (method: string, code: 'OK' | ErrorCode) => void
 }
 
-/** The requests that are made, as metrics name them. */
+/** The values of the metric label `method`. */
 export const httpMethods = ['Get'] as const
 
-export const longestBody = 4 * 1024 * 1024
-const mostRedirects = 3
+export const maxBodyBytes = 4 * 1024 * 1024
 
-export function createHttpClient(options: HttpOptions): HttpClient {
+class NoResponse extends DriftwatchError {
+  readonly timedOutAfterMs: number
+
+  constructor(host: string, timedOutAfterMs: number) {
+    super('DEADLINE_EXCEEDED', `no response from ${host} in time`)
+    this.timedOutAfterMs = timedOutAfterMs
+  }
+}
+
+export function createContractClient(options: ContractClientOptions): ContractClient {
   const { clock, onRequest = () => {} } = options
   const rules = createAddressRules()
   const lookup = checkedLookup(options.resolve ?? resolveBySystem, rules)
 
-  async function send(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    { signal, beginWithinMs }: HttpLimits,
-  ): Promise<Reply | HttpSilence> {
+  async function exchange(
+    { url, headers, deadline }: Parameters<HttpExchange>[0],
+    beginWithinMs: number,
+  ): Promise<RawResponse> {
     const host = url.hostname.replace(/^\[|\]$/g, '')
-    if (rules.refusesName(host) || (isIP(host) !== 0 && rules.refuses(host))) throw refusedAddress(url.hostname, host)
+    if (rules.refusesName(host) || (isIP(host) !== 0 && rules.refuses(host))) throw blockedAddress(host, host)
     const late = new AbortController()
     let sentAt = Number.POSITIVE_INFINITY
     let stopWaiting = () => {}
@@ -79,92 +90,81 @@ export function createHttpClient(options: HttpOptions): HttpClient {
       },
       onBegun: () => stopWaiting(),
     }
-    const either = AbortSignal.any([signal, late.signal])
-    const request = { headers, signal: either, lookup, agent: false, ...(options.ca && { ca: options.ca }) } as const
+    const signal = AbortSignal.any([deadline.signal, late.signal])
+    const request = { headers, signal, lookup, agent: false, ...(options.ca && { ca: options.ca }) } as const
     try {
-      const reply = await exchange(url, request, progress)
-      onRequest('Get', 'OK')
-      return reply
+      return await sendOnce(url, request, progress)
     } catch (thrown) {
       const waitedMs = clock.monotonic() - sentAt
-      const error = translate(thrown, url, either)
-      onRequest('Get', error.code)
-      if (late.signal.aborted || (signal.aborted && waitedMs >= beginWithinMs))
-        return { silentForMs: Math.max(waitedMs, beginWithinMs) }
-      throw error
+      const isSlow = late.signal.aborted || (deadline.signal.aborted && waitedMs >= beginWithinMs)
+      throw isSlow ? new NoResponse(url.host, Math.max(waitedMs, beginWithinMs)) : thrown
     } finally {
       stopWaiting()
     }
   }
 
   return {
-    async get(url, headers, limits) {
+    async get(url, headers, { deadline, beginWithinMs }) {
       const begin = clock.monotonic()
-      const sent = {
-        'user-agent': `driftwatch/${version}`,
-        accept: 'application/json',
-        'accept-encoding': 'identity',
-        ...headers,
-      }
-      let target = url
-      for (let followed = 0; ; followed++) {
-        const reply = await send(target, sent, limits)
-        if ('silentForMs' in reply) return reply
-        const next = redirectTarget(reply, target)
-        if (next?.origin !== url.origin || followed === mostRedirects)
-          return { ...reply, location: next && bareAddress(next), latencyMs: clock.monotonic() - begin }
-        target = next
+      const client = createHttpClient(request => exchange(request, beginWithinMs))
+      try {
+        const response = await client({
+          url,
+          headers: { accept: 'application/json', 'accept-encoding': 'identity', ...headers },
+          maxBodyBytes,
+          deadline,
+          onResult: result => onRequest('Get', result instanceof DriftwatchError ? result.code : 'OK'),
+        })
+        return {
+          status: response.status,
+          contentType: response.headers.get('content-type'),
+          location: response.location && bareAddress(response.location),
+          body: response.body,
+          latencyMs: clock.monotonic() - begin,
+        }
+      } catch (thrown) {
+        if (thrown instanceof NoResponse) return { timedOutAfterMs: thrown.timedOutAfterMs }
+        throw thrown
       }
     },
   }
 }
 
-type Reply = Omit<HttpReply, 'latencyMs'>
-
-function exchange(
+function sendOnce(
   url: URL,
   options: ClientRequestArgs & { readonly ca?: string },
   progress: { onSent(): void; onBegun(): void },
-): Promise<Reply> {
+): Promise<RawResponse> {
   return new Promise((resolve, reject) => {
     const [request, connected] =
       url.protocol === 'https:' ? ([httpsRequest, 'secureConnect'] as const) : ([httpRequest, 'connect'] as const)
     const outgoing = request(url, options, incoming => {
       progress.onBegun()
-      readBounded(incoming, longestBody).then(
-        body =>
-          resolve({
-            status: incoming.statusCode ?? 0,
-            contentType: incoming.headers['content-type'] ?? null,
-            location: incoming.headers.location ?? null,
-            body,
-          }),
+      const headers = { get: (name: string) => [incoming.headers[name]].flat()[0] ?? null }
+      readBounded(incoming, maxBodyBytes).then(
+        body => resolve({ status: incoming.statusCode ?? 0, headers, body }),
         reject,
       )
     })
-    // Each request has a connection of its own: what is written is sent when that is there.
+    // Each request has its own connection, and is sent once that is established.
     outgoing.on('socket', socket => socket.once(connected, progress.onSent))
     outgoing.on('error', reject)
     outgoing.end()
   })
 }
 
-function redirectTarget({ status, location }: Reply, from: URL): URL | null {
-  return [301, 302, 303, 307, 308].includes(status) && location !== null ? URL.parse(location, from.href) : null
-}
-
 function bareAddress({ protocol, host, pathname }: URL): string {
   return `${protocol}//${host}${pathname}`
 }
 
-/** What is connected to is what was checked: a name cannot mean something else a moment later. */
+/** Returns only addresses that were checked, so that a name cannot resolve to another address after the check. */
 function checkedLookup(resolve: Resolve, rules: ReturnType<typeof createAddressRules>): LookupFunction {
   return (host, { all }, callback) => {
     resolve(host).then(
       found => {
         const bad = found.find(({ address }) => rules.refuses(address))
         const [first] = found
-        if (bad) callback(refusedAddress(host, bad.address), '', 0)
+        if (bad) callback(blockedAddress(host, bad.address), '', 0)
         else if (!first) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '', 0)
         else if (all) callback(null, [...found])
         else callback(null, first.address, first.family)
@@ -180,20 +180,10 @@ function resolveBySystem(host: string): Promise<readonly LookupAddress[]> {
   })
 }
 
-function refusedAddress(host: string, address: string): DriftwatchError {
-  const what = host === address ? `${host} is` : `${host} stands for ${address}, which is`
-  const message = `${what} an address of metadata servers, link-local or of no host: nothing was sent there`
-  return new DriftwatchError('INVALID_ARGUMENT', message)
-}
-
-/** Says the network's own code only: a message may quote headers. */
-function translate(thrown: unknown, { host }: URL, signal: AbortSignal): DriftwatchError {
-  if (thrown instanceof DriftwatchError) return thrown
-  if (signal.aborted) return new DriftwatchError('DEADLINE_EXCEEDED', `${host}: no whole answer in the time allowed`)
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'the connection was lost'
-  if (/^HPE_/.test(code)) return new DriftwatchError('MALFORMED_RESPONSE', `${host} does not speak HTTP (${code})`)
-  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) {
-    return new DriftwatchError('UNAVAILABLE', `the certificate of ${host} is not trusted (${code})`)
-  }
-  return new DriftwatchError('UNAVAILABLE', `${host} could not be reached (${code})`)
+function blockedAddress(host: string, address: string): DriftwatchError {
+  const what = host === address ? `${host} is` : `${host} resolves to ${address}, which is`
+  return new DriftwatchError(
+    'INVALID_ARGUMENT',
+    `${what} a metadata server, link-local or reserved address. No request was sent. Correct the URL.`,
+  )
 }

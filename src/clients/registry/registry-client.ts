@@ -6,15 +6,10 @@ import { retry } from '../../concurrency/retry.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
+import type { HttpResponse } from '../http/http-client.ts'
 import { configDigest, describeProvenance, holdsNothing, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
-import {
-  createRegistryHttp,
-  type RegistryHttp,
-  type RegistryReply,
-  type RegistryRequest,
-  refusalCode,
-} from './registry-http.ts'
+import { createRegistryHttp, type RegistryHttp, type RegistryRequest, refusalCode } from './registry-http.ts'
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
 
@@ -120,7 +115,7 @@ type ReadRepository = (
   address: RepositoryAddress,
   reference: string,
   deadline: Deadline,
-) => Promise<RegistryReply>
+) => Promise<HttpResponse>
 
 const paths = { HeadManifest: 'manifests', GetManifest: 'manifests', GetBlob: 'blobs', ListTags: 'tags' } as const
 
@@ -246,7 +241,7 @@ function checkedDigest(digest: string, address: RepositoryAddress): string {
   throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with something that is no digest`)
 }
 
-function manifestBytes(reply: RegistryReply, address: RepositoryAddress): Buffer {
+function manifestBytes(reply: HttpResponse, address: RepositoryAddress): Buffer {
   if (reply.status !== 200) throw refusal(reply.status, address)
   if (reply.body !== null) return reply.body
   throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with more than 4 MiB: that is no manifest`)
