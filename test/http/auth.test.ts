@@ -190,19 +190,23 @@ t.test('the clock of the machine may be set: the rate of refreshes is the same',
 const audience = 'https://driftwatch.example'
 const caller = 'deployer@acme.iam.gserviceaccount.com'
 
-/** What Google has: keys by their ID, and how often they were read. */
+/** An emulated key server of Google, which counts its requests. */
 async function startKeys(t: Test, answer?: (response: ServerResponse) => void) {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  })
+  const generate = (kid: string) => ({ kid, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) })
+  let current = generate('current')
+  const published = [current]
   let reads = 0
   const server = createServer((_request, response) => {
     reads += 1
     if (answer) return answer(response)
     response.writeHead(200, { 'cache-control': 'public, max-age=3600, must-revalidate' })
-    response.end(JSON.stringify({ current: publicKey }))
+    const jwks = published.map(({ kid, publicKey }) => ({
+      kid,
+      alg: 'RS256',
+      use: 'sig',
+      ...publicKey.export({ format: 'jwk' }),
+    }))
+    response.end(JSON.stringify({ keys: jwks }))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -211,10 +215,20 @@ async function startKeys(t: Test, answer?: (response: ServerResponse) => void) {
   })
   const sign = (claims: object, head: object = {}) => {
     const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
-    const signed = `${encode({ alg: 'RS256', kid: 'current', typ: 'JWT', ...head })}.${encode(claims)}`
-    return `${signed}.${createSign('RSA-SHA256').update(signed).sign(privateKey, 'base64url')}`
+    const signed = `${encode({ alg: 'RS256', kid: current.kid, typ: 'JWT', ...head })}.${encode(claims)}`
+    return `${signed}.${createSign('RSA-SHA256').update(signed).sign(current.privateKey, 'base64url')}`
   }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`, sign, reads: () => reads }
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`
+  return {
+    url,
+    sign,
+    reads: () => reads,
+    /** Publishes another key beside the first, and signs with it from now on. */
+    rotate() {
+      current = generate('next')
+      published.push(current)
+    },
+  }
 }
 
 function claims(override: object = {}) {
@@ -346,8 +360,58 @@ t.test('keys are used for as long as Google says, and fetched anew after it', as
   t.equal(relay.reads(), 3)
 })
 
+t.test('a token signed with a key that is not cached is accepted after one refetch', async t => {
+  const keys = await startKeys(t)
+  const clock = createAdvancedClock()
+  const { authenticate } = google(keys.url, clock)
+  await authenticate(keys.sign(claims()))
+  const first = keys.sign(claims())
+  keys.rotate()
+  clock.advance(60_000)
+  await Promise.all(Array.from({ length: 20 }, () => authenticate(keys.sign(claims()))))
+  t.equal(keys.reads(), 2)
+  await authenticate(first)
+  t.equal(keys.reads(), 2, 'the first key is still valid')
+})
+
+t.test('unknown keys cause one refetch in 30 s at most', async t => {
+  const keys = await startKeys(t)
+  const clock = createAdvancedClock()
+  const { authenticate } = google(keys.url, clock)
+  const unknown = () => authenticate(keys.sign(claims(), { kid: 'unknown' }))
+  for (const reads of [1, 2, 3]) {
+    for (let at = 0; at < 5; at += 1) await t.rejects(unknown(), { code: 'TOKEN_REFUSED' })
+    t.equal(keys.reads(), reads)
+    clock.advance(29_000)
+    await t.rejects(unknown(), { code: 'TOKEN_REFUSED' })
+    t.equal(keys.reads(), reads)
+    clock.advance(1001)
+  }
+})
+
+t.test('no caller is blamed while a refetch fails, and cached keys stay valid', async t => {
+  let down = false
+  const keys = await startKeys(t)
+  const known = await (await fetch(keys.url)).text()
+  const relay = await startKeys(t, response => {
+    response.writeHead(down ? 500 : 200, { 'cache-control': 'public, max-age=3600' }).end(known)
+  })
+  const clock = createAdvancedClock()
+  const { authenticate } = google(relay.url, clock)
+  await authenticate(keys.sign(claims()))
+  down = true
+  clock.advance(60_000)
+  for (const attempt of ['the refetch', 'until the next refetch']) {
+    const unknown = authenticate(keys.sign(claims(), { kid: 'next' }))
+    await t.rejects(unknown, { code: 'KEYS_UNAVAILABLE' }, attempt)
+  }
+  await authenticate(keys.sign(claims()))
+  t.equal(relay.reads(), 2)
+})
+
 t.test('what is no set of keys is no fault of the caller', async t => {
-  const bodies = ['<html>', 'null', '{}', '[]', '5', '"text"', '{"current":null}', '{"current":"a key"}', '']
+  const sets = [null, {}, 'a key', [], [null], ['a key'], [{}], [{ kid: 'current' }], [{ kid: 'current', kty: 'RSA' }]]
+  const bodies = ['<html>', 'null', '{}', '[]', '5', '"text"', '', ...sets.map(keys => JSON.stringify({ keys }))]
   for (const body of bodies) {
     const keys = await startKeys(t, response => response.end(body))
     await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' }, body)
