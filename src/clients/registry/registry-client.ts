@@ -37,7 +37,7 @@ export interface RegistryClientOptions {
 const maxKept = 100_000
 
 /** A question that takes longer lets the next one to its registry be asked beside it. */
-const turnMs = 1000
+const slotMs = 1000
 
 /** What is as it should be is not asked again so soon. */
 const believedForMs = 10 * 60_000
@@ -84,7 +84,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     const [host = ''] = question.repository.split('/')
     const fairQueue = hosts.get(host) ?? createFairQueue(clock)
     hosts.set(host, fairQueue)
-    return fairQueue.run({ who: key, until: deadline, turnMs }, () =>
+    return fairQueue.run({ caller: key, deadline, slotMs }, () =>
       retry(clock, deadline, timeoutMs =>
         withDeadline(clock, timeoutMs, deadline.signal, attemptDeadline => attempt(question, attemptDeadline)),
       ),

@@ -12,13 +12,11 @@ import { clientOptions } from '../../../src/clients/google/google-client.ts'
 import { type CachedResource, createResponseCache } from '../../../src/clients/google/response-cache.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { startDeadline, withDeadline } from '../../../src/concurrency/deadline.ts'
-import { retry } from '../../../src/concurrency/retry.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
 import type { Service } from '../../../src/release/cloud-run.ts'
 import { noOpenssl } from '../../helpers/certificate.ts'
 import { type GrpcProxy, startGrpcProxy } from '../../helpers/grpc-proxy.ts'
 import { startTlsEndpoint } from '../../helpers/tls-endpoint.ts'
-import { createVirtualClock } from '../../helpers/virtual-clock.ts'
 
 const place = { project: 'openagentsgemini', region: 'us-central1' }
 const serving = 'runtime-00042-kxb'
@@ -391,19 +389,6 @@ t.test('nobody listens: unavailable, with the request that failed', async t => {
 function readAll(reader: CloudRunReader, names: readonly string[]): Promise<(Service | null)[]> {
   return Promise.all(names.map(name => reader.service(place, name)))
 }
-
-t.test('a call that hears no signal is given up at its deadline, and when Driftwatch ends', async t => {
-  const clock = createVirtualClock(0)
-  const deaf = () => new Promise<never>(() => {})
-  const late = retry(clock, startDeadline(clock, 1000), deaf)
-  clock.advance(1000)
-  await t.rejects(late, { code: 'DEADLINE_EXCEEDED', message: 'timed out after 1 s' })
-
-  const ending = new AbortController()
-  const ended = retry(clock, startDeadline(clock, 1000, ending.signal), deaf)
-  ending.abort()
-  await t.rejects(ended, { code: 'ABORTED' })
-})
 
 t.test('an API that nobody vouches for is UNAVAILABLE, and told nothing', { skip: noOpenssl }, async t => {
   const emulator = await startCloudRun()
