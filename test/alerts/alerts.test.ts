@@ -331,7 +331,7 @@ t.test("without Google's credentials nothing leaves for Cloud Monitoring", async
   t.equal(await paging.publish(freshSnapshot()), 'failed')
   t.match(paging.channel.state(), {
     publishedAt: null,
-    error: { code: 'UNAUTHENTICATED', message: /no Google credentials that work/ },
+    error: { code: 'UNAUTHENTICATED', message: /no valid Google Cloud credentials/ },
   })
   t.equal(connections, 0)
 })

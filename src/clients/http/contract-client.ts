@@ -79,7 +79,7 @@ export function createContractClient(options: ContractClientOptions): ContractCl
     beginWithinMs: number,
   ): Promise<RawResponse> {
     const host = url.hostname.replace(/^\[|\]$/g, '')
-    if (rules.refusesName(host) || (isIP(host) !== 0 && rules.refuses(host))) throw blockedAddress(host, host)
+    if (rules.blocksName(host) || (isIP(host) !== 0 && rules.blocks(host))) throw blockedAddress(host, host)
     const late = new AbortController()
     let sentAt = Number.POSITIVE_INFINITY
     let stopWaiting = () => {}
@@ -162,7 +162,7 @@ function checkedLookup(resolve: Resolve, rules: ReturnType<typeof createAddressR
   return (host, { all }, callback) => {
     resolve(host).then(
       found => {
-        const bad = found.find(({ address }) => rules.refuses(address))
+        const bad = found.find(({ address }) => rules.blocks(address))
         const [first] = found
         if (bad) callback(blockedAddress(host, bad.address), '', 0)
         else if (!first) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '', 0)
