@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 
 /**
- * Keeps up to `bound`, the last used: of entries, or of what `sizeOf` counts. Its room grows as it fills: made at once,
- * that of a fleet would cost a command which looks at one stack more than the look.
+ * A cache of the most recently used values, up to `bound` entries, or up to `bound` in the unit of `sizeOf`. Memory is
+ * allocated as it fills (`maxSize`), not in advance (`max`), which keeps short commands cheap.
  */
 export function createBoundedCache<Value extends object | number>(
   bound: number,

@@ -1,52 +1,46 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A moment, in milliseconds since 1970 UTC. */
+/** Milliseconds since 1970-01-01 UTC. */
 export type EpochMs = number
 
-/** The only reader of the time. Whoever needs it is handed one. */
+/** The only source of time. It is passed to all code that needs it. */
 export interface Clock {
-  /** The wall clock: for what is shown, and compared with times that others report. */
+  /** The wall clock, for display and for comparison with external timestamps. */
   now(): EpochMs
-  /** Milliseconds from an arbitrary start that never jump: for durations and deadlines. */
+  /** Milliseconds since an arbitrary start, without jumps, for durations and deadlines. */
   monotonic(): number
-  /** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
+  /** Resolves after `ms`, or rejects with the signal's reason if it aborts earlier. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /**
-   * Calls back once after `ms`, or after 24 days where that is sooner, without keeping the process alive; returns what
-   * cancels it.
-   */
+  /** Calls back once after `ms` (at most 24 days) and does not keep the process alive. Returns a function that cancels. */
   after(ms: number, callback: () => void): () => void
 }
 
-/** A clock whose wall clock does not jump between two calls of `settle`. */
+/** A clock whose wall clock jumps only in `resync`. */
 export interface SteadyClock extends Clock {
-  /** Takes over what the wall clock has been set to; returns by how much it was set, 0 where it was not. */
+  /** Adopts the system's wall clock. Returns the size of the jump, or 0. */
   resync(): number
 }
 
-/** The wall clock is set little by little all the time: less than this is let be. */
+/** Smaller jumps are ignored, because time synchronization adjusts the wall clock constantly. */
 const smallestJumpMs = 1000
 
-/**
- * What is noted by it can be compared, whatever the wall clock is set to meanwhile. After a jump, what was noted before
- * has to be moved by as much.
- */
+/** Its timestamps stay comparable when the wall clock is set. After a jump, shift earlier timestamps by its size. */
 export function createSteadyClock(clock: Clock): SteadyClock {
   const offset = () => clock.now() - clock.monotonic()
-  let settled = offset()
+  let adopted = offset()
   return {
     ...clock,
-    now: () => Math.round(settled + clock.monotonic()),
+    now: () => Math.round(adopted + clock.monotonic()),
     resync() {
-      const jump = Math.round(offset() - settled)
+      const jump = Math.round(offset() - adopted)
       if (Math.abs(jump) < smallestJumpMs) return 0
-      settled += jump
+      adopted += jump
       return jump
     },
   }
 }
 
-/** What Node.js can wait for: a longer timer would fire at once. */
+/** The longest timer of Node.js. A longer one would fire at once. */
 const longestTimerMs = 2 ** 31 - 1
 
 export const systemClock: Clock = {
@@ -60,12 +54,12 @@ export const systemClock: Clock = {
   },
 }
 
-/** RFC 3339 in UTC with milliseconds, as every report and log line shows a moment. */
+/** RFC 3339 in UTC with milliseconds, the format of reports and log lines. */
 export function formatTime(moment: EpochMs): string {
   return new Date(moment).toISOString()
 }
 
-/** The moment that an RFC 3339 text names, or null where it names none. */
+/** The time of an RFC 3339 text, or null if it is invalid. */
 export function parseTime(text: string): EpochMs | null {
   const moment = Date.parse(text)
   return Number.isNaN(moment) ? null : moment

@@ -165,7 +165,7 @@ t.test('what was not answered because the process itself stood still is no fault
   const report = await drift(context)
   t.equal(report.status, before.status, 'what was known stays')
   for (const { error } of report.stacks[0]?.checks ?? [])
-    t.match(error, { code: 'LOOP_BLOCKED', message: /^Driftwatch itself stood still for [12]s of the 1s allowed/ })
+    t.match(error, { code: 'LOOP_BLOCKED', message: /^event loop stalled for [12] s of the 1 s allowed\. / })
   const blocked = context.log.lines().find(({ message }) => message === 'event loop stalled during a cycle')
   t.match(blocked, { severity: 'WARNING', stalledMs: Number })
   t.match(

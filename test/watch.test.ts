@@ -7,14 +7,11 @@ import { startRegistry } from '../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../sandbox/world.ts'
 import { systemClock } from '../src/clock.ts'
 import { createLog } from '../src/cloud-log.ts'
-import { startDeadline } from '../src/concurrency/deadline.ts'
-import { createFairQueue } from '../src/concurrency/fair-queue.ts'
 import type { Config } from '../src/config/config.ts'
 import { readEnvironment } from '../src/config/environment.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { createWatch, type Watch, type WatchListeners } from '../src/watch.ts'
 import { startPostgres } from './helpers/postgres-server.ts'
-import { createVirtualClock } from './helpers/virtual-clock.ts'
 
 const repository = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
 
@@ -209,51 +206,6 @@ t.test('databases that hang do not prevent probes of others in the same cycle', 
     }
     await watch.close()
   }
-})
-
-t.test('fair queue: a few tasks run at once, and none is skipped twice', async t => {
-  const clock = createVirtualClock(0)
-  const fairQueue = createFairQueue(clock)
-  const everybody = Array.from({ length: 100 }, (_, index) => `who-${index}`)
-  /** Those who had a turn in a round in which all work hangs, and then time runs out. */
-  async function round(turnsOfTime: number): Promise<string[]> {
-    const until = startDeadline(clock, turnsOfTime * 1000)
-    const begun: string[] = []
-    const all = everybody.map(who =>
-      fairQueue.run({ who, until, turnMs: 1000 }, async () => {
-        begun.push(who)
-        await until.over
-      }),
-    )
-    const settled = Promise.allSettled(all)
-    const atOnce: number[] = []
-    for (let turn = 0; turn < turnsOfTime; turn++) {
-      await new Promise(resolve => setImmediate(resolve))
-      atOnce.push(begun.length)
-      clock.advance(1000)
-    }
-    await settled
-    t.strictSame(atOnce, [32], 'a few at once')
-    return begun
-  }
-  const rounds = [await round(1), await round(1), await round(1), await round(1)]
-  t.equal(new Set(rounds.flat()).size, 100, 'all come in turn')
-  t.strictSame(rounds[3]?.slice(4), everybody.slice(0, 28), 'who has waited longest comes first')
-
-  const until = startDeadline(clock, 60_000)
-  const order: string[] = []
-  const hanging = Array.from({ length: 64 }, (_, index) =>
-    fairQueue.run({ who: `hangs-${index}`, until, turnMs: 1000 }, () => until.over),
-  )
-  const prompt = fairQueue.run({ who: 'prompt', until, turnMs: 1000 }, async () => order.push('prompt'))
-  for (let turn = 0; turn < 2; turn++) {
-    await new Promise(resolve => setImmediate(resolve))
-    clock.advance(1000)
-  }
-  await prompt
-  t.strictSame(order, ['prompt'], 'what hangs lets the next begin beside it')
-  clock.advance(60_000)
-  t.ok((await Promise.allSettled(hanging)).every(({ status }) => status === 'rejected'))
 })
 
 t.test('an abandoned cycle does not count, and no listener is called', async t => {

@@ -123,8 +123,8 @@ async function createIdentifier({
   let known: Promise<Identity> | null = null
 
   function ask(ending: AbortSignal): Promise<Identity> {
-    return withDeadline(clock, metadataTimeoutMs, ending, ({ signal }) =>
-      readMonitorIdentity({ config, environment, metadata, process: here }, signal),
+    return withDeadline(clock, metadataTimeoutMs, ending, deadline =>
+      readMonitorIdentity({ config, environment, metadata, process: here }, deadline),
     )
   }
 

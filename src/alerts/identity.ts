@@ -1,5 +1,6 @@
 import type { MetadataServer } from '../clients/google/metadata.ts'
 import type { SeriesResource } from '../clients/monitoring/time-series.ts'
+import type { Deadline } from '../concurrency/deadline.ts'
 import type { Config } from '../config/config.ts'
 import type { Environment } from '../config/environment.ts'
 import { DriftwatchError } from '../errors.ts'
@@ -33,10 +34,10 @@ export function monitorName(environment: Pick<Environment, 'service'>): string {
  * From the metadata server, else after the first stack, or the first place where stacks are found. On Cloud Run there is a metadata server: where it does not
  * answer nothing is guessed, and UNAVAILABLE is thrown.
  */
-export async function readMonitorIdentity(options: IdentityOptions, signal: AbortSignal): Promise<Identity> {
+export async function readMonitorIdentity(options: IdentityOptions, deadline: Deadline): Promise<Identity> {
   const { config, environment, metadata } = options
   const monitor = monitorName(environment)
-  const here = metadata && (await metadata.read(signal))
+  const here = metadata && (await metadata.read(deadline))
   if (here) {
     const instance = environment.service === null ? options.process : here.instance
     return { project: here.project, location: here.location, monitor, instance }

@@ -1,42 +1,47 @@
 import type { Clock } from '../clock.ts'
+import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 
-/** When a look has to be over. */
+/** The time limit of an operation. Every client takes one. */
 export interface Deadline {
   /** On the monotonic clock. */
   readonly at: number
-  /** Aborts when it is reached, or when nobody waits any longer. */
+  /** Aborts at the deadline, or earlier if the result is no longer needed. The reason is a coded error. */
   readonly signal: AbortSignal
-  /** Rejects then: shared by all that wait, since a signal walks through its listeners to add another. */
+  /** Rejects with the signal's reason. All waiters share it: adding a listener to a signal scans the existing ones. */
   readonly over: Promise<never>
 }
 
-/** A deadline `ms` from now, or when `ending` aborts; and what gives its timer back. */
+/** Starts a deadline that ends after `ms`, or when `ending` aborts. `cancel` releases its timer and listener. */
 export function startDeadline(
   clock: Clock,
   ms: number,
   ending?: AbortSignal,
 ): Deadline & { readonly cancel: () => void } {
   const controller = new AbortController()
-  const timeUp = () => controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', `no answer within ${ms} ms`))
-  const givenUp = () => controller.abort(new DriftwatchError('ABORTED', 'Driftwatch is ending'))
-  const over = rejectOnAbort(controller.signal)
-  over.catch(() => {})
+  const timeUp = () =>
+    controller.abort(new DriftwatchError('DEADLINE_EXCEEDED', `timed out after ${formatDuration(ms)}`))
+  const end = () => controller.abort(endingReason(ending?.reason))
   const cancelTimer = clock.after(ms, timeUp)
-  if (ending?.aborted) givenUp()
-  ending?.addEventListener('abort', givenUp, { once: true })
+  if (ending?.aborted) end()
+  ending?.addEventListener('abort', end, { once: true })
   return {
     at: clock.monotonic() + ms,
     signal: controller.signal,
-    over,
+    over: rejectOnAbort(controller.signal),
     cancel() {
       cancelTimer()
-      ending?.removeEventListener('abort', givenUp)
+      ending?.removeEventListener('abort', end)
     },
   }
 }
 
-/** Does `work` with a deadline `ms` from now, or when `ending` aborts. */
+/** The reason of an outer deadline is passed on. A signal without a coded reason is that of a shutdown. */
+function endingReason(reason: unknown): DriftwatchError {
+  return reason instanceof DriftwatchError ? reason : new DriftwatchError('ABORTED', 'Driftwatch is shutting down')
+}
+
+/** Runs `work` with a deadline that ends after `ms`, or when `ending` aborts. */
 export async function withDeadline<T>(
   clock: Clock,
   ms: number,
@@ -51,7 +56,11 @@ export async function withDeadline<T>(
   }
 }
 
-/** Rejects with the signal's reason when that aborts. */
+/** Rejects with the signal's reason when it aborts. Without a handler, the rejection is ignored. */
 export function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => {})
+  if (signal.aborted) reject(signal.reason)
+  else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return promise
 }

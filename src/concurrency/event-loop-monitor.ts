@@ -2,48 +2,44 @@ import type { Clock } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import { DriftwatchError } from '../errors.ts'
 
-/** Notices when this process stands still: its event loop is blocked, it is stopped, or it gets no CPU. */
+/** Measures how long the event loop stalls: the process is blocked, stopped, or gets no CPU. */
 export interface EventLoopMonitor {
-  /** For how many milliseconds it has stood still since the pulse began. */
+  /** Milliseconds stalled since the start. */
   stalledMs(): number
   stop(): void
 }
 
-const beatMs = 100
+const intervalMs = 100
 
-/** Every busy process is late by so much now and then. */
+/** Shorter delays are normal in a busy process. */
 const toleratedMs = 250
 
 export function startEventLoopMonitor(clock: Pick<Clock, 'monotonic' | 'after'>): EventLoopMonitor {
   let stalled = 0
-  let lastBeat = clock.monotonic()
+  let lastTick = clock.monotonic()
   let cancel = () => {}
 
-  /** How long the beat that is due has been missed. */
-  function missed(): number {
-    const late = clock.monotonic() - lastBeat - beatMs
-    return late > toleratedMs ? late : 0
+  function overdueMs(): number {
+    const overdue = clock.monotonic() - lastTick - intervalMs
+    return overdue > toleratedMs ? overdue : 0
   }
 
-  function beat(): void {
-    stalled += missed()
-    lastBeat = clock.monotonic()
-    cancel = clock.after(beatMs, beat)
+  function tick(): void {
+    stalled += overdueMs()
+    lastTick = clock.monotonic()
+    cancel = clock.after(intervalMs, tick)
   }
 
-  beat()
+  tick()
   return {
-    // Whoever asks may come before the beat that was missed.
-    stalledMs: () => stalled + missed(),
+    // After a stall, a caller may run before the overdue tick.
+    stalledMs: () => stalled + overdueMs(),
     stop: () => cancel(),
   }
 }
 
-/** Why a look proves nothing. */
-export function eventLoopStalled(lostMs: number, allowedMs: number): DriftwatchError {
-  const times = `${formatDuration(lostMs)} of the ${formatDuration(allowedMs)} allowed`
-  return new DriftwatchError(
-    'LOOP_BLOCKED',
-    `Driftwatch itself stood still for ${times}: it was blocked, stopped or without CPU`,
-  )
+/** The error of an observation that may have failed only because of a stall. */
+export function eventLoopStalled(stalledMs: number, allowedMs: number): DriftwatchError {
+  const times = `${formatDuration(stalledMs)} of the ${formatDuration(allowedMs)} allowed`
+  return new DriftwatchError('LOOP_BLOCKED', `event loop stalled for ${times}. Give the process more CPU.`)
 }

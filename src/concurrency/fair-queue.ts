@@ -2,87 +2,88 @@ import { createBoundedCache } from '../bounded-cache.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadline } from './deadline.ts'
 
-/** Lets a few work at once. Who has waited longest since its last turn comes first, whatever became of that. */
+/** Runs at most 32 tasks at once. The caller that has waited longest since its last run goes first. */
 export interface FairQueue {
   /**
-   * Does the work when its turn comes. After `turnMs` it goes on, and the next begins beside it: what hangs keeps nobody
-   * waiting for long. Rejects with the reason of `until` where no turn came before; the work knows its own deadline.
+   * Runs the task once a slot is free. A task that takes longer than `slotMs` continues, but its slot goes to the next one,
+   * so that tasks that hang do not block the queue. Rejects at the deadline if no slot became free; a running task must
+   * observe its deadline itself.
    */
-  run<Value>(turn: FairQueueRequest, work: () => Promise<Value>): Promise<Value>
+  run<Value>(request: FairQueueRequest, task: () => Promise<Value>): Promise<Value>
 }
 
 export interface FairQueueRequest {
-  /** Who takes it: one name takes turns fairly with the others. */
-  readonly who: string
-  readonly until: Pick<Deadline, 'signal' | 'over'>
-  readonly turnMs: number
+  /** Tasks of the same caller share one place in the order. */
+  readonly caller: string
+  readonly deadline: Pick<Deadline, 'signal' | 'over'>
+  readonly slotMs: number
 }
 
 interface Waiting {
-  /** The number of its last turn; 0 before the first. */
-  readonly last: number
+  /** The number of the caller's last run; 0 before the first. */
+  readonly lastRun: number
   readonly signal: AbortSignal
   begin(): void
 }
 
-const mostAtOnce = 32
-const mostRemembered = 10_000
+const maxRunning = 32
+const maxRemembered = 10_000
 
 export function createFairQueue(clock: Pick<Clock, 'after'>): FairQueue {
-  const lastTurns = createBoundedCache<number>(mostRemembered)
+  const lastRuns = createBoundedCache<number>(maxRemembered)
   let waiting: Waiting[] = []
-  let count = 0
-  let free = mostAtOnce
+  let runs = 0
+  let freeSlots = maxRunning
   let isSorting = false
 
-  function giveTurns(): void {
-    while (free > 0) {
+  function assignSlots(): void {
+    while (freeSlots > 0) {
       const next = waiting.shift()
       if (!next) return
       if (next.signal.aborted) continue
-      free -= 1
+      freeSlots -= 1
       next.begin()
     }
   }
 
-  /** All who come at the same moment are put into order before any of them begins. */
-  function line(one: Waiting): void {
-    waiting.push(one)
+  /** Requests of the same moment are sorted before the first one begins. */
+  function enqueue(request: Waiting): void {
+    waiting.push(request)
     if (isSorting) return
     isSorting = true
     queueMicrotask(() => {
       isSorting = false
-      waiting = waiting.toSorted((first, second) => first.last - second.last)
-      giveTurns()
+      waiting = waiting.toSorted((first, second) => first.lastRun - second.lastRun)
+      assignSlots()
     })
   }
 
-  /** Returns what ends the turn, for whoever is done sooner. */
-  function begin(who: string, turnMs: number): () => void {
-    count += 1
-    lastTurns.set(who, count)
-    let isOver = false
-    const end = () => {
+  /** Returns a function that frees the slot, if the timer has not done so already. */
+  function occupySlot(caller: string, slotMs: number): () => void {
+    runs += 1
+    lastRuns.set(caller, runs)
+    let isFree = false
+    const free = () => {
       cancelTimer()
-      if (isOver) return
-      isOver = true
-      free += 1
-      giveTurns()
+      if (isFree) return
+      isFree = true
+      freeSlots += 1
+      assignSlots()
     }
-    const cancelTimer = clock.after(turnMs, end)
-    return end
+    const cancelTimer = clock.after(slotMs, free)
+    return free
   }
 
   return {
-    async run({ who, until, turnMs }, work) {
-      const { promise: myTurn, resolve } = Promise.withResolvers<void>()
-      line({ last: lastTurns.get(who) ?? 0, signal: until.signal, begin: resolve })
-      await Promise.race([myTurn, until.over])
-      const end = begin(who, turnMs)
+    async run({ caller, deadline, slotMs }, task) {
+      const { promise: slot, resolve: begin } = Promise.withResolvers<void>()
+      enqueue({ lastRun: lastRuns.get(caller) ?? 0, signal: deadline.signal, begin })
+      await Promise.race([slot, deadline.over])
+      const free = occupySlot(caller, slotMs)
       try {
-        return await work()
+        return await task()
       } finally {
-        end()
+        free()
       }
     },
   }

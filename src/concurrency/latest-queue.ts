@@ -1,19 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 
-/** A queue that holds one item: what is put in takes the place of what still waits. */
+/** A queue of length one: a new item replaces the waiting one. */
 export interface LatestQueue<T> {
-  /** Returns at once, before anything is done. */
+  /** Returns before any work is done. */
   put(item: T): void
-  /** Drops what waits; resolves when what is under way is over. */
+  /** Drops the waiting item, and resolves when the running work has ended. */
   close(): Promise<void>
 }
 
 export interface LatestQueueOptions<T> {
   readonly clock: Clock
-  /** From the end of one piece of work to the beginning of the next. */
+  /** The pause between two items. */
   readonly gapMs: number
-  /** Never rejects. `ending` aborts when the queue is closed. */
+  /** Must not reject. `ending` aborts when the queue is closed. */
   work(item: T, ending: AbortSignal): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export function createLatestQueue<T extends object>({ clock, gapMs, work }: Late
     while (waiting !== null) {
       const pauseMs = lastEnd + gapMs - clock.monotonic()
       if (pauseMs > 0) await clock.sleep(pauseMs, ending.signal).catch(() => {})
-      // Whoever puts something in goes on first.
+      // The caller of `put` continues first.
       await nextTurn()
       const item = take()
       if (item !== null) await work(item, ending.signal)

@@ -3,32 +3,36 @@ import type { Clock } from '../clock.ts'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Deadline } from './deadline.ts'
 
-/** So much of the time that is left goes to one attempt that hangs: the rest is for one more. */
-const shareOfOneAttempt = 0.6
+const maxRetries = 2
+const firstBackoffMs = 100
+
+/** The share of the remaining time that one attempt may take, so that an attempt that hangs leaves time for another. */
+const attemptShare = 0.6
 
 /**
- * Calls until it succeeds, fails for good, or the deadline is reached: three attempts at most, with backoff and jitter.
- * `call` is told how many milliseconds it may take, and rejects with one of our errors. When time runs out between two
- * attempts, the error is that of the last one.
+ * Makes up to three attempts, with backoff and jitter, until one succeeds, fails with an error that is not retryable, or
+ * the deadline is reached. `call` gets the milliseconds that it may take, and rejects with a coded error. If the deadline
+ * is reached between two attempts, the error is that of the last attempt.
  */
 export async function retry<T>(clock: Clock, deadline: Deadline, call: (timeoutMs: number) => Promise<T>): Promise<T> {
   let last: DriftwatchError | null = null
-  const once = async () => {
+  const attempt = async () => {
     const left = deadline.at - clock.monotonic()
-    if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'there was no time left to ask')
-    // What is called may not hear of the signal.
-    return Promise.race([call(Math.max(1, Math.floor(left * shareOfOneAttempt))), deadline.over])
+    if (left <= 0) throw new DriftwatchError('DEADLINE_EXCEEDED', 'no time left to send the request')
+    // The call may not support cancellation.
+    return Promise.race([call(Math.max(1, Math.floor(left * attemptShare))), deadline.over])
   }
   try {
-    return await pRetry(once, {
-      retries: 2,
-      minTimeout: 100,
-      maxTimeout: 1000,
-      randomize: true,
+    return await pRetry(attempt, {
+      retries: maxRetries,
       signal: deadline.signal,
-      shouldRetry({ error }) {
+      // The clock waits, not p-retry.
+      minTimeout: 0,
+      async shouldRetry({ error, retriesConsumed }) {
         last = asDriftwatchError(error)
-        return last.retryable && deadline.at > clock.monotonic()
+        if (!last.retryable || deadline.at <= clock.monotonic()) return false
+        await clock.sleep(firstBackoffMs * 2 ** retriesConsumed * (1 + Math.random()), deadline.signal)
+        return true
       },
     })
   } catch (error) {

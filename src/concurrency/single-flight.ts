@@ -1,53 +1,47 @@
-interface Flight<T> {
-  readonly result: Promise<T>
-  readonly abort: AbortController
-  waiting: number
-}
+import { type Deadline, rejectOnAbort } from './deadline.ts'
 
-/** Work in progress that equal callers share. */
+/** Shares one execution among callers that ask for the same key at the same time. */
 export interface SingleFlight<T> {
   /**
-   * Joins the work of that key, or starts it. Rejects with the signal's reason when that aborts; the work itself is
-   * aborted only when its last caller has left.
+   * Joins the running work of `key`, or starts it. Rejects at the caller's deadline. The work ends at the latest deadline
+   * of its callers, and is aborted once the last caller has left.
    */
-  run(key: string, signal: AbortSignal, start: (signal: AbortSignal) => Promise<T>): Promise<T>
+  run(key: string, deadline: Deadline, start: (deadline: Deadline) => Promise<T>): Promise<T>
+}
+
+interface Flight<T> {
+  readonly result: Promise<T>
+  readonly shared: { at: number }
+  readonly abort: AbortController
+  callers: number
 }
 
 export function createSingleFlight<T>(): SingleFlight<T> {
-  const singleFlight = new Map<string, Flight<T>>()
+  const flights = new Map<string, Flight<T>>()
 
-  function launch(key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
+  function launch(key: string, at: number, start: (deadline: Deadline) => Promise<T>): Flight<T> {
     const abort = new AbortController()
-    const flight: Flight<T> = { result: start(abort.signal), abort, waiting: 0 }
-    singleFlight.set(key, flight)
+    const shared = { at, signal: abort.signal, over: rejectOnAbort(abort.signal) }
+    const flight: Flight<T> = { result: start(shared), shared, abort, callers: 0 }
+    flights.set(key, flight)
     return flight
   }
 
   return {
-    async run(key, signal, start) {
-      signal.throwIfAborted()
-      const flight = singleFlight.get(key) ?? launch(key, start)
-      flight.waiting++
+    async run(key, deadline, start) {
+      deadline.signal.throwIfAborted()
+      const flight = flights.get(key) ?? launch(key, deadline.at, start)
+      flight.shared.at = Math.max(flight.shared.at, deadline.at)
+      flight.callers++
       try {
-        return await unlessAborted(flight.result, signal)
+        return await Promise.race([flight.result, deadline.over])
       } finally {
-        flight.waiting--
-        if (flight.waiting === 0) {
-          if (singleFlight.get(key) === flight) singleFlight.delete(key)
-          flight.abort.abort()
+        flight.callers--
+        if (flight.callers === 0) {
+          if (flights.get(key) === flight) flights.delete(key)
+          flight.abort.abort(deadline.signal.reason)
         }
       }
     },
-  }
-}
-
-async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const leave = () => reject(signal.reason)
-  signal.addEventListener('abort', leave, { once: true })
-  try {
-    return await Promise.race([result, aborted])
-  } finally {
-    signal.removeEventListener('abort', leave)
   }
 }

@@ -1,45 +1,42 @@
-import { setImmediate as letOthersGoFirst } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 
-/** How long judging may keep requests and timers waiting; a single step comes on top. */
-const longestStretchMs = 10
+/** How long one slice may block the event loop, plus one step. */
+const sliceMs = 10
 
-/** Drives work in steps, one after another, and lets everything else go first in between. */
-export type TimeSlices = <Value>(steps: SlicedWork<Value>) => Promise<Value>
+/** Work that yields often, so that it can be paused. Its result does not depend on the pauses. */
+export type SlicedWork<Value> = Generator<undefined, Value, undefined>
 
-/** Whatever is driven by the same pace waits for its turn, and shares the stretches: several in one turn of the event loop would add up. */
+/** Runs work in slices of about 10 ms, with the event loop in between. */
+export type TimeSlices = <Value>(work: SlicedWork<Value>) => Promise<Value>
+
+/** All work given to one instance runs in order and shares its slices, because parallel slices would add up. */
 export function createTimeSlices(clock: Pick<Clock, 'monotonic'>): TimeSlices {
-  let turn: Promise<unknown> = Promise.resolve()
+  let last: Promise<unknown> = Promise.resolve()
   let begin = Number.NEGATIVE_INFINITY
 
-  async function drive<Value>(steps: SlicedWork<Value>): Promise<Value> {
+  async function run<Value>(work: SlicedWork<Value>): Promise<Value> {
     for (;;) {
-      if (clock.monotonic() - begin >= longestStretchMs) {
-        await letOthersGoFirst()
+      if (clock.monotonic() - begin >= sliceMs) {
+        await yieldToEventLoop()
         begin = clock.monotonic()
       }
-      const step = steps.next()
+      const step = work.next()
       if (step.done) return step.value
     }
   }
 
-  return steps => {
-    const mine = turn.then(() => drive(steps))
-    turn = mine.catch(() => undefined)
-    return mine
+  return work => {
+    const result = last.then(() => run(work))
+    last = result.catch(() => undefined)
+    return result
   }
 }
 
-/**
- * Work that pauses now and then, so that whoever drives it can let others go first. It knows no time, and comes to the same
- * however it is driven.
- */
-export type SlicedWork<Value> = Generator<undefined, Value, undefined>
-
-/** Does all of it at once. */
-export function runAtOnce<Value>(steps: SlicedWork<Value>): Value {
+/** Runs work without pauses. */
+export function runAtOnce<Value>(work: SlicedWork<Value>): Value {
   for (;;) {
-    const step = steps.next()
+    const step = work.next()
     if (step.done) return step.value
   }
 }

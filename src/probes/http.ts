@@ -1,7 +1,7 @@
 import type { IdTokenSource } from '../clients/google/id-token-source.ts'
-import type { HttpClient } from '../clients/http/http.ts'
+import type { ContractClient } from '../clients/http/contract-client.ts'
 import type { Clock } from '../clock.ts'
-import { withDeadline } from '../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../concurrency/deadline.ts'
 import { type EventLoopMonitor, eventLoopStalled } from '../concurrency/event-loop-monitor.ts'
 import type { FairQueue } from '../concurrency/fair-queue.ts'
 import { createConcealer } from '../config/secret.ts'
@@ -11,7 +11,7 @@ import { type HttpAnswer, type HttpAnswers, parseDocument } from '../release/htt
 import type { Probe } from './probe.ts'
 
 export interface HttpProbeParts {
-  readonly client: HttpClient
+  readonly client: ContractClient
   readonly tokens: IdTokenSource | null
   readonly clock: Clock
   readonly eventLoop: Pick<EventLoopMonitor, 'stalledMs'>
@@ -38,7 +38,7 @@ export function createHttpProbe({
         const token = await tokenOf(httpContract, tokens)
         const ask = async (request: HttpRequestConfig) => {
           const stalled = eventLoop.stalledMs()
-          const answer = await askOnce(client, httpContract, request, token, deadline.signal)
+          const answer = await askOnce(client, httpContract, request, token, deadline)
           return unlessStalled(answer, request, eventLoop.stalledMs() - stalled)
         }
         const answers = httpContract.requests.map(
@@ -104,18 +104,18 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
 const maxLocationLength = 200
 
 async function askOnce(
-  client: HttpClient,
+  client: ContractClient,
   { url }: HttpContractConfig,
   { path, maxLatencyMs }: HttpRequestConfig,
   token: string | null,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<HttpAnswer> {
   // The service may echo the token.
   const conceal = createConcealer(token ?? '')
   const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
   try {
-    const reply = await client.get(new URL(url + path), headers, { signal, beginWithinMs: maxLatencyMs })
-    if ('silentForMs' in reply) return { kind: 'silent', waitedMs: reply.silentForMs }
+    const reply = await client.get(new URL(url + path), headers, { deadline, beginWithinMs: maxLatencyMs })
+    if ('timedOutAfterMs' in reply) return { kind: 'silent', waitedMs: reply.timedOutAfterMs }
     const { body, contentType, location, ...answer } = reply
     const document =
       body === null

@@ -53,7 +53,7 @@ async function observeInTurn<K extends ProbeKind>(
   options: ObserveOptions,
 ): Promise<ProbeResult<K>> {
   const { clock, deadline, overAt, timeoutMs, ending } = options
-  const turn = { who: stack.name, until: deadline, turnMs: timeoutMs * turnShare }
+  const turn = { caller: stack.name, deadline, slotMs: timeoutMs * turnShare }
   const start = () =>
     withDeadline(clock, Math.min(timeoutMs, overAt - clock.monotonic()), ending, own =>
       observeNow(probe, stack, { ...options, deadline: own }),

@@ -2,7 +2,7 @@ import { type CloudRunClient, cloudRunMethods, createCloudRunClient } from '../c
 import type { CallBudget } from '../clients/google/call-budget.ts'
 import { createGoogleCredentials } from '../clients/google/google-credentials.ts'
 import { createIdTokenSource, type IdTokenSource } from '../clients/google/id-token-source.ts'
-import { createHttpClient, type HttpClient, httpMethods } from '../clients/http/http.ts'
+import { type ContractClient, createContractClient, httpMethods } from '../clients/http/contract-client.ts'
 import {
   createTelemetryClient,
   type TelemetryClient,
@@ -22,7 +22,7 @@ export interface ProbeClients {
   readonly registry: RegistryClient | null
   /** Null if Cloud Run is emulated and Cloud Monitoring is not. */
   readonly telemetry: TelemetryClient | null
-  readonly http: HttpClient
+  readonly http: ContractClient
   /** Null if Cloud Run is emulated. */
   readonly identityTokens: IdTokenSource | null
   readonly databases: PostgresReaders
@@ -64,7 +64,7 @@ export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
     cloudRun,
     registry: openRegistryClient(environment, clock, onApiRequest),
     telemetry,
-    http: createHttpClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) }),
+    http: createContractClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) }),
     identityTokens: cloudRunEmulatorHost === null ? createIdTokenSource() : null,
     databases,
     async close() {

@@ -57,7 +57,7 @@ export function createProbes({ clients, clock, ending }: ProbesOptions): Probes 
       const reader = cloudRunReaders.open(deadline)
       const stacks = stackReaders.open(reader)
       const registryDeadline = startDeadline(clock, (deadline.at - clock.monotonic()) * registryShare, ending)
-      const registry = clients.registry && openRegistryReader(clients.registry, registryDeadline.signal)
+      const registry = clients.registry && openRegistryReader(clients.registry, registryDeadline)
       const probes = [
         createServiceProbe(stacks),
         createJobProbe(stacks),

@@ -331,7 +331,7 @@ t.test("without Google's credentials nothing leaves for Cloud Monitoring", async
   t.equal(await paging.publish(freshSnapshot()), 'failed')
   t.match(paging.channel.state(), {
     publishedAt: null,
-    error: { code: 'UNAUTHENTICATED', message: /no Google credentials that work/ },
+    error: { code: 'UNAUTHENTICATED', message: /no valid Google Cloud credentials/ },
   })
   t.equal(connections, 0)
 })
@@ -737,11 +737,11 @@ t.test('the identity is that of the metadata server, and on Cloud Run it is neve
   await once(server, 'listening')
   t.teardown(() => server.close())
   const metadata = createMetadataServer(`127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const signal = new AbortController().signal
+  const deadline = startDeadline(systemClock, 10_000)
   const read = (service: string | null, asked: typeof metadata | null) =>
     readMonitorIdentity(
       { config: buildAlertsConfig(), environment: { service }, metadata: asked, process: 'host-1' },
-      signal,
+      deadline,
     )
   t.strictSame(await read('watcher', metadata), {
     project: 'acme-monitoring',

@@ -226,7 +226,10 @@ const cases: Record<string, Case> = {
   },
   'is unknown if the registry returns bytes of another digest': {
     patch: { registry: { fault: 'lying' } },
-    finding: { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /bytes that have another digest/ } },
+    finding: {
+      status: 'unknown',
+      error: { code: 'MALFORMED_RESPONSE', message: /a manifest that does not match its digest/ },
+    },
   },
   'without lanes, only judges whether the images exist': {
     lanes: [],
@@ -345,7 +348,7 @@ t.test('a manifest of 50 MiB is not read to the end', async t => {
   })
   const patch = { services: { runtime: null }, jobs: { 'runtime-migrate': null } } as unknown as WorldPatch
   const { observe } = await build(t, { registry: server, patch, config: buildConfig({ lanes: lanes.slice(0, 1) }) })
-  t.match(await observe(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /more than 4 MiB/ } })
+  t.match(await observe(), { status: 'unknown', error: { code: 'MALFORMED_RESPONSE', message: /larger than 4 MiB/ } })
   t.ok(sent < 50, `${sent} MiB were sent`)
 })
 

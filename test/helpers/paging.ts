@@ -9,6 +9,7 @@ import { inspectAlerts } from '../../src/alerts/policies/inspect.ts'
 import type { GoogleOptions } from '../../src/clients/google/google-client.ts'
 import { createMonitoringClient, type MonitoringClient } from '../../src/clients/monitoring/monitoring.ts'
 import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring/monitoring-writer.ts'
+import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { startDeadline } from '../../src/concurrency/deadline.ts'
 import type { Config } from '../../src/config/config.ts'
@@ -67,8 +68,10 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
   const clock = createVirtualClock(noon + 7000)
   const monitoring = await startMonitoring({ now: clock.now, notificationChannels: [onCall], ...options })
   const way = (await options.way?.(monitoring)) ?? { emulatorHost: monitoring.host }
-  const client = createMonitoringClient({ clock, ...way })
-  const writer = createMonitoringWriter({ clock, ...way })
+  // Retries wait in real time, because no test advances the clock while a call is under way.
+  const retrying = { ...clock, sleep: systemClock.sleep }
+  const client = createMonitoringClient({ clock: retrying, ...way })
+  const writer = createMonitoringWriter({ clock: retrying, ...way })
   const config = options.config ?? buildAlertsConfig()
   const log = options.log ?? createLog({ level: 'silent', clock })
   const published = new EventEmitter()

@@ -1,7 +1,3 @@
-import { createSign, generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { createGoogleKeys } from '../../src/clients/google/google-keys.ts'
@@ -17,6 +13,7 @@ import { defaultLimits } from '../../src/http/limits.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { createRenderer } from '../../src/report/rendered.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
+import { audience, caller, claims, startGoogleKeys } from '../helpers/google-keys.ts'
 import { buildSnapshot, noon } from '../helpers/states.ts'
 import { unhurriedLimits } from '../helpers/unhurried-limits.ts'
 
@@ -186,57 +183,13 @@ t.test('the clock of the machine may be set: the rate of refreshes is the same',
   }
 })
 
-const audience = 'https://driftwatch.example'
-const caller = 'deployer@acme.iam.gserviceaccount.com'
-
-/** What Google has: keys by their ID, and how often they were read. */
-async function startKeys(t: Test, answer?: (response: ServerResponse) => void) {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  })
-  let reads = 0
-  const server = createServer((_request, response) => {
-    reads += 1
-    if (answer) return answer(response)
-    response.writeHead(200, { 'cache-control': 'public, max-age=3600, must-revalidate' })
-    response.end(JSON.stringify({ current: publicKey }))
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const sign = (claims: object, head: object = {}) => {
-    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
-    const signed = `${encode({ alg: 'RS256', kid: 'current', typ: 'JWT', ...head })}.${encode(claims)}`
-    return `${signed}.${createSign('RSA-SHA256').update(signed).sign(privateKey, 'base64url')}`
-  }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/certs`, sign, reads: () => reads }
-}
-
-function claims(override: object = {}) {
-  const now = Math.floor(Date.now() / 1000)
-  return {
-    iss: 'https://accounts.google.com',
-    aud: audience,
-    sub: '1',
-    email: caller,
-    email_verified: true,
-    iat: now - 10,
-    exp: now + 3590,
-    ...override,
-  }
-}
-
-function google(url: string, clock: Clock = systemClock): Auth {
-  const keys = createGoogleKeys({ clock, url })
+function google(url: string): Auth {
+  const keys = createGoogleKeys({ clock: systemClock, url })
   return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier({ audience, keys }), [caller]) }
 }
 
-t.test('an identity token of Google is accepted for its audience, its callers and its time', async t => {
-  const keys = await startKeys(t)
+t.test('an identity token is accepted if its audience, caller and times are valid', async t => {
+  const keys = await startGoogleKeys(t)
   const { ask, logged } = await serve(t, google(keys.url))
   const now = Math.floor(Date.now() / 1000)
   const accepted = [
@@ -272,12 +225,12 @@ t.test('an identity token of Google is accepted for its audience, its callers an
   const stranger = await ask('/drift', `Bearer ${keys.sign(claims({ email: 'stranger@evil.example' }))}`)
   t.equal(stranger.status, 403)
   t.equal(stranger.code, 'CALLER_NOT_ALLOWED')
-  t.equal(keys.reads(), 1, 'the keys are kept for as long as Google says')
+  t.equal(keys.reads(), 1, 'the keys are cached')
   t.notMatch(logged(), /eyJ/, 'no token is logged')
 })
 
-t.test('an identity token that Google did not sign is refused, and asks nobody for keys', async t => {
-  const [keys, others] = [await startKeys(t), await startKeys(t)]
+t.test('a token that Google did not sign is rejected, and an unsigned one without a request for keys', async t => {
+  const [keys, others] = [await startGoogleKeys(t), await startGoogleKeys(t)]
   const { ask } = await serve(t, google(keys.url))
   const good = keys.sign(claims())
   const [head = '', body = '', signature = ''] = good.split('.')
@@ -307,107 +260,19 @@ t.test('an identity token that Google did not sign is refused, and asks nobody f
   t.equal((await ask('/drift', `Bearer ${good}`)).status, 200)
 })
 
-t.test('keys are read once for many, and without them nobody gets in', async t => {
-  const keys = await startKeys(t)
+t.test('concurrent requests share one read of the keys, and without keys no caller is accepted', async t => {
+  const keys = await startGoogleKeys(t)
   const { ask } = await serve(t, google(keys.url))
   const answers = await Promise.all(Array.from({ length: 20 }, () => ask('/drift', `Bearer ${keys.sign(claims())}`)))
   t.ok(answers.every(({ status }) => status === 200))
   t.equal(keys.reads(), 1)
-  const broken = await startKeys(t, response => response.writeHead(404).end())
+  const broken = await startGoogleKeys(t, response => response.writeHead(404).end())
   const shut = await serve(t, google(broken.url))
   const answer = await shut.ask('/drift', `Bearer ${broken.sign(claims())}`)
   t.equal(answer.status, 503)
   t.equal(answer.code, 'KEYS_UNAVAILABLE')
   t.equal((await shut.ask('/health/live')).status, 200)
 })
-
-t.test('keys are used for as long as Google says, and fetched anew after it', async t => {
-  let down = false
-  const keys = await startKeys(t)
-  const known = await (await fetch(keys.url)).text()
-  const relay = await startKeys(t, response => {
-    response.writeHead(down ? 500 : 200, { 'cache-control': 'public, max-age=3600' }).end(known)
-  })
-  const clock = createAdvancedClock()
-  const { authenticate } = google(relay.url, clock)
-  const ask = () => authenticate(keys.sign(claims()))
-  await ask()
-  down = true
-  clock.advance(3_590_000)
-  await ask()
-  clock.set(86_400_000)
-  await ask()
-  t.equal(relay.reads(), 1)
-  clock.advance(20_000)
-  await t.rejects(ask(), { code: 'KEYS_UNAVAILABLE' })
-  down = false
-  await ask()
-  t.equal(relay.reads(), 3)
-})
-
-t.test('what is no set of keys is no fault of the caller', async t => {
-  const bodies = ['<html>', 'null', '{}', '[]', '5', '"text"', '{"current":null}', '{"current":"a key"}', '']
-  for (const body of bodies) {
-    const keys = await startKeys(t, response => response.end(body))
-    await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' }, body)
-    t.equal(keys.reads(), 1, 'it is not asked again')
-  }
-  const elsewhere = await startKeys(t)
-  const moved = await startKeys(t, response => response.writeHead(302, { location: elsewhere.url }).end())
-  await t.rejects(google(moved.url).authenticate(elsewhere.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
-  t.equal(elsewhere.reads(), 0)
-})
-
-t.test('of keys that never end no more is read than keys are long', async t => {
-  const closed = Promise.withResolvers<void>()
-  let sent = 0
-  const keys = await startKeys(t, response => {
-    response.once('close', closed.resolve)
-    const send = () => {
-      sent += 65_536
-      if (!response.destroyed && response.write(Buffer.alloc(65_536, ' '))) send()
-    }
-    response.on('drain', send)
-    send()
-  })
-  await t.rejects(google(keys.url).authenticate(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
-  await closed.promise
-  t.ok(sent < 32 * 2 ** 20, `${sent} bytes filled the buffers between`)
-})
-
-const hanging = {
-  'never begins': () => {},
-  'never ends': (response: ServerResponse) => response.write(' '),
-}
-
-for (const [what, answer] of Object.entries(hanging)) {
-  t.test(`an answer of Google's that ${what} is waited for no longer than five seconds, or until the end`, async t => {
-    const closed = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const keys = await startKeys(t, response => {
-      const at = keys.reads() - 1
-      response.once('close', () => closed[at]?.resolve())
-      answer(response)
-      asked[at]?.resolve()
-    })
-    const clock = createAdvancedClock()
-    const known = createGoogleKeys({ clock, url: keys.url })
-    const verifier = createIdTokenVerifier({ audience, keys: known })
-    const ask = () => t.rejects(verifier.verify(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
-    const late = ask()
-    await asked[0]?.promise
-    clock.advance(5001)
-    await late
-    await closed[0]?.promise
-    const ended = ask()
-    await asked[1]?.promise
-    known.close()
-    await ended
-    await closed[1]?.promise
-    await ask()
-    t.equal(keys.reads(), 2)
-  })
-}
 
 const stacks = [{ name: 'a', project: 'acme', region: 'us-central1', service: { name: 'a' } }]
 const read = (auth: object, variables = {}) =>

@@ -1,8 +1,8 @@
 import { DriftwatchError } from '../../errors.ts'
 
 /**
- * Google's Application Default Credentials. They are looked for when they are needed, and again after a lookup that
- * failed. Rejects with a coded error (`UNAUTHENTICATED`, `UNAVAILABLE`) that shows no secret.
+ * Application Default Credentials, loaded on first use, and again after a failure. Rejects with a coded error
+ * (`UNAUTHENTICATED`, `UNAVAILABLE`) without secrets.
  */
 export interface GoogleCredentials {
   accessToken(): Promise<string>
@@ -10,16 +10,15 @@ export interface GoogleCredentials {
   requestHeaders(url?: string | URL): Promise<Headers>
 }
 
-/** What the clients ask for; a service account is bound by its roles, whatever the scope. */
+/** A service account is limited by its roles, not by the scope. */
 const scope = 'https://www.googleapis.com/auth/cloud-platform'
 
-/** As much of Google's library as is used. */
+/** The used part of Google's library. */
 interface AuthSource {
   getAccessToken(): Promise<string | null | undefined>
   getRequestHeaders(url?: string | URL): Promise<Headers>
 }
 
-/** Google's library is loaded when it is needed first. */
 export function createGoogleCredentials(): GoogleCredentials {
   let source: Promise<AuthSource> | null = null
 
@@ -28,12 +27,12 @@ export function createGoogleCredentials(): GoogleCredentials {
     return new googleAuthLibrary.GoogleAuth({ scopes: [scope] })
   }
 
-  async function ask<T>(question: (auth: AuthSource) => Promise<T>): Promise<T> {
+  async function request<T>(send: (auth: AuthSource) => Promise<T>): Promise<T> {
     source ??= load()
     try {
-      return await question(await source)
+      return await send(await source)
     } catch (thrown) {
-      // The library may keep what failed.
+      // The library may cache the failure.
       source = null
       throw credentialError(thrown)
     }
@@ -41,26 +40,26 @@ export function createGoogleCredentials(): GoogleCredentials {
 
   return {
     async accessToken() {
-      const token = await ask(auth => auth.getAccessToken())
+      const token = await request(auth => auth.getAccessToken())
       if (token && /^[\x21-\x7e]+$/.test(token)) return token
-      throw new DriftwatchError('UNAUTHENTICATED', `Google's credentials gave no access token`)
+      throw new DriftwatchError('UNAUTHENTICATED', 'Google Cloud returned no access token. Check the credentials.')
     },
-    requestHeaders: url => ask(auth => auth.getRequestHeaders(url)),
+    requestHeaders: url => request(auth => auth.getRequestHeaders(url)),
   }
 }
 
-/** In words of our own: what Google's library throws may carry the request with its secrets. */
+/** Errors of Google's library may contain the request with its secrets. */
 function credentialError(thrown: unknown): DriftwatchError {
-  if (isPassing(thrown)) {
-    return new DriftwatchError('UNAVAILABLE', 'Google gave no access token at this moment')
+  if (isTemporary(thrown)) {
+    return new DriftwatchError('UNAVAILABLE', 'Google Cloud cannot issue an access token at the moment')
   }
   return new DriftwatchError(
     'UNAUTHENTICATED',
-    'there are no Google credentials that work: run as a service account, or `gcloud auth application-default login`',
+    'no valid Google Cloud credentials. Run "gcloud auth application-default login", or run as a service account.',
   )
 }
 
-function isPassing(thrown: unknown): boolean {
+function isTemporary(thrown: unknown): boolean {
   const { status, code } = (thrown ?? {}) as { status?: unknown; code?: unknown }
   if (typeof status === 'number') return status === 429 || status >= 500
   return typeof code === 'string' && /^(E[A-Z]+|UND_ERR_.*)$/.test(code) && code !== 'ENOENT'

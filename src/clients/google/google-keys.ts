@@ -1,80 +1,104 @@
-import { createPublicKey } from 'node:crypto'
+import type { JWTVerifyGetKey } from 'jose'
 import type { Clock } from '../../clock.ts'
-import { withDeadline } from '../../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
-import { version } from '../../version.ts'
-import { readBounded } from '../http/bounded-body.ts'
+import { createHttpClient } from '../http/http-client.ts'
 
-/** PEM texts by key ID. */
-export type Keys = Readonly<Record<string, string>>
-
-/** What Google signs identity tokens with. */
+/** The public keys of Google's identity tokens. */
 export interface GoogleKeys {
-  /** The keys that are valid now, kept for as long as Google says. Rejects with KEYS_UNAVAILABLE. */
-  read(): Promise<Keys>
-  /** Gives up what is being fetched. */
+  /**
+   * Resolves to the key that a token names. Keys are cached for as long as Google allows. If the cached keys lack it, they
+   * are fetched again, at most once in 30 s. Rejects with KEYS_UNAVAILABLE if Google's keys cannot be read, and with another
+   * error if the key does not exist.
+   */
+  readonly find: JWTVerifyGetKey
+  /** Aborts the running fetch. */
   close(): void
 }
 
 export interface GoogleKeysOptions {
   readonly clock: Clock
-  /** Where they are, as JSON; Google's own by default. */
+  /** A JSON Web Key Set; default Google's. */
   readonly url?: string
 }
 
-/** From the question to the last byte. */
+interface KeySet {
+  readonly find: JWTVerifyGetKey
+  readonly validUntil: number
+}
+
 const fetchWithinMs = 5000
-/** Google's have 2 KiB. */
-const longestBody = 65_536
+const refetchGapMs = 30_000
+/** Google's key set has about 2 KiB. */
+const maxBodyBytes = 65_536
 
 export function createGoogleKeys({
   clock,
-  url = 'https://www.googleapis.com/oauth2/v1/certs',
+  url = 'https://www.googleapis.com/oauth2/v3/certs',
 }: GoogleKeysOptions): GoogleKeys {
-  const ending = new AbortController()
-  let known: { readonly keys: Keys; readonly until: number } | null = null
-  let fetching: Promise<Keys> | null = null
+  const client = createHttpClient()
+  const closing = new AbortController()
+  let cached: KeySet | null = null
+  let fetching: Promise<KeySet> | null = null
+  let latest: { readonly at: number; readonly keys: Promise<KeySet> } | null = null
 
-  async function fetchKeys(signal: AbortSignal): Promise<Keys> {
-    const asked = clock.monotonic()
-    const headers = { accept: 'application/json', 'user-agent': `driftwatch/${version}` }
-    const answer = await fetch(url, { headers, signal, redirect: 'error' })
-    const body = await readBounded(answer.body, longestBody)
-    if (!answer.ok || body === null) throw new Error(`no keys in an answer ${answer.status}`)
-    const keys = parseKeys(body.toString())
-    known = { keys, until: asked + maxAgeMs(answer.headers) }
-    return keys
+  async function fetchKeys(deadline: Deadline): Promise<KeySet> {
+    const begin = clock.monotonic()
+    const headers = { accept: 'application/json' }
+    const response = await client({ url: new URL(url), headers, maxBodyBytes, deadline })
+    if (response.status !== 200 || response.body === null) throw new Error(`unusable response ${response.status}`)
+    const find = await readKeySet(response.body.toString())
+    cached = { find, validUntil: begin + maxAgeMs(response.headers.get('cache-control') ?? '') }
+    return cached
   }
 
-  /** However many ask, they are fetched once. */
-  function fetchOnce(): Promise<Keys> {
-    fetching ??= withDeadline(clock, fetchWithinMs, ending.signal, ({ signal }) => fetchKeys(signal)).finally(() => {
+  /** Concurrent callers share one fetch. */
+  function fetchOnce(): Promise<KeySet> {
+    if (fetching) return fetching
+    fetching = withDeadline(clock, fetchWithinMs, closing.signal, fetchKeys).finally(() => {
       fetching = null
     })
-    return fetching.catch(cause => {
-      const message = "Google's keys could not be read at this moment: ask again"
-      throw new DriftwatchError('KEYS_UNAVAILABLE', message, { cause })
-    })
+    latest = { at: clock.monotonic(), keys: fetching }
+    return fetching
+  }
+
+  function refetch(): Promise<KeySet> {
+    return latest && clock.monotonic() < latest.at + refetchGapMs ? latest.keys : fetchOnce()
   }
 
   return {
-    async read() {
-      return known !== null && clock.monotonic() < known.until ? known.keys : fetchOnce()
+    async find(header, token) {
+      if (typeof header.kid !== 'string') throw new Error('the token names no key')
+      const keys = cached && clock.monotonic() < cached.validUntil ? cached : fetchOnce()
+      const key = (await findIn(keys, header, token)) ?? (await findIn(refetch(), header, token))
+      if (key === null) throw new Error('the token names an unknown key')
+      return key
     },
-    close: () => ending.abort(),
+    close: () => closing.abort(),
   }
 }
 
-/** Throws where it is anything else, so that no caller is blamed for it. */
-function parseKeys(text: string): Keys {
-  const keys = JSON.parse(text)
-  const texts = Object.values(keys ?? {}).map(String)
-  if (texts.length === 0) throw new Error('no keys')
-  for (const text of texts) createPublicKey(text)
-  return keys
+/** Throws unless at least one key is usable. */
+async function readKeySet(text: string): Promise<JWTVerifyGetKey> {
+  const { createLocalJWKSet } = await import('jose/jwks/local')
+  const jwks = JSON.parse(text)
+  const find = createLocalJWKSet(jwks)
+  const kids: readonly string[] = jwks.keys.map(({ kid }: { kid: string }) => kid)
+  await Promise.any(kids.map(kid => find({ alg: 'RS256', kid })))
+  return find
 }
 
-function maxAgeMs(headers: Headers): number {
-  const [, seconds = 0] = /\bmax-age=(\d+)/.exec(headers.get('cache-control') ?? '') ?? []
+/** Null if the set lacks the key. */
+async function findIn(keys: KeySet | Promise<KeySet>, ...token: Parameters<JWTVerifyGetKey>) {
+  try {
+    return await (await keys).find(...token)
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_JWKS_NO_MATCHING_KEY') return null
+    throw new DriftwatchError('KEYS_UNAVAILABLE', "cannot read Google's public keys. Retry in a moment.", { cause })
+  }
+}
+
+function maxAgeMs(cacheControl: string): number {
+  const [, seconds = 0] = /\bmax-age=(\d+)/.exec(cacheControl) ?? []
   return Number(seconds) * 1000
 }

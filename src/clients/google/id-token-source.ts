@@ -1,12 +1,12 @@
 import { DriftwatchError } from '../../errors.ts'
 
-/** OIDC identity tokens of the account that Driftwatch runs as. */
+/** OIDC identity tokens of Driftwatch's own account. */
 export interface IdTokenSource {
-  /** Rejects with UNAUTHENTICATED, in words that show no secret. */
+  /** Rejects with UNAUTHENTICATED, without secrets. */
   token(audience: string): Promise<string>
 }
 
-/** Of the Application Default Credentials; Google's library is loaded when the first token is asked for, and keeps tokens. */
+/** Uses the Application Default Credentials. Google's library is loaded on first use, and caches tokens. */
 export function createIdTokenSource(): IdTokenSource {
   const clients = new Map<string, Promise<{ getRequestHeaders(): Promise<Headers> }>>()
 
@@ -28,7 +28,7 @@ export function createIdTokenSource(): IdTokenSource {
       }
       throw new DriftwatchError(
         'UNAUTHENTICATED',
-        `the credentials give no identity token for ${audience}: run as a service account`,
+        `cannot get an identity token for ${audience}. Run as a service account.`,
       )
     },
   }

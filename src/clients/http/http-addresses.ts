@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 
-/** Where no request may go: addresses that hand out credentials, and those of no host of one's own choice. */
-const refused = [
+/** Addresses that hand out credentials, or are not addresses of a host. */
+const blocked = [
   ['169.254.0.0', 16, 'ipv4'], // link-local: metadata servers
   ['0.0.0.0', 8, 'ipv4'],
   ['100.100.100.200', 32, 'ipv4'],
@@ -16,17 +16,17 @@ const refused = [
   ['2002:a9fe::', 32, 'ipv6'],
 ] as const
 
-const refusedNames = /^(metadata|instance-data|(.*\.)?metadata\.google\.internal)\.?$/i
+const blockedNames = /^(metadata|instance-data|(.*\.)?metadata\.google\.internal)\.?$/i
 
-/** Tells addresses apart; IPv4 addresses mapped into IPv6 count as what they are. */
-export function createAddressRules(): { refuses(address: string): boolean; refusesName(host: string): boolean } {
+/** Decides which addresses may be contacted. An IPv4 address mapped into IPv6 is treated as IPv4. */
+export function createAddressRules(): { blocks(address: string): boolean; blocksName(host: string): boolean } {
   const list = new BlockList()
-  for (const [net, prefix, family] of refused) list.addSubnet(net, prefix, family)
+  for (const [net, prefix, family] of blocked) list.addSubnet(net, prefix, family)
   return {
-    refuses(address) {
+    blocks(address) {
       const family = isIP(address)
       return family === 0 || list.check(address, family === 6 ? 'ipv6' : 'ipv4')
     },
-    refusesName: host => refusedNames.test(host),
+    blocksName: host => blockedNames.test(host),
   }
 }

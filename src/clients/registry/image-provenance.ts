@@ -4,16 +4,16 @@ import { isDigest, parseJson } from './registry-manifest.ts'
 
 type JsonObject = Readonly<Record<string, unknown>>
 
-/** The longest that a builder's text is quoted. */
-const longestText = 200
+/** Longer texts of a builder are cut. */
+const maxTextLength = 200
 
-/** The blob that holds what the builder of a single image noted, or null. */
+/** The digest of the config blob of a single image, or null. */
 export function configDigest(manifest: Buffer): string | null {
   const digest = object(object(parseJson(manifest))?.config)?.digest
   return typeof digest === 'string' && isDigest(digest) ? digest : null
 }
 
-/** What the annotations of a manifest and the labels of its config say. Null: not fetched. */
+/** Reads the annotations of a manifest and the labels of its config. Null arguments were not fetched. */
 export function describeProvenance(
   manifest: Buffer | null,
   config: Buffer | null,
@@ -22,16 +22,16 @@ export function describeProvenance(
   const annotations = object(object(manifest && parseJson(manifest))?.annotations)
   const built = object(config && parseJson(config))
   const labels = object(object(built?.config)?.Labels)
-  const noted = (name: string) => text(annotations?.[name]) ?? text(labels?.[name])
+  const annotation = (name: string) => text(annotations?.[name]) ?? text(labels?.[name])
   return {
     uploadedAt,
-    created: noted('org.opencontainers.image.created') ?? text(built?.created),
-    source: noted('org.opencontainers.image.source'),
-    revision: noted('org.opencontainers.image.revision'),
+    created: annotation('org.opencontainers.image.created') ?? text(built?.created),
+    source: annotation('org.opencontainers.image.source'),
+    revision: annotation('org.opencontainers.image.revision'),
   }
 }
 
-/** When a digest was uploaded, by the list of tags as Google's registries extend it; null where that does not say. */
+/** The upload time of a digest in a tags list as extended by Google's registries; null if absent. */
 export function uploadTime(tagsList: Buffer, digest: string): EpochMs | null {
   const manifests = object(object(parseJson(tagsList))?.manifest)
   const uploaded = Number(object(manifests?.[digest])?.timeUploadedMs)
@@ -39,10 +39,10 @@ export function uploadTime(tagsList: Buffer, digest: string): EpochMs | null {
 }
 
 /**
- * Whether a list of tags is that of a repository in which nothing is. Google's registries answer so for a name that they do
- * not know; others, whose list says nothing of manifests, may hold what has no tag.
+ * Whether a tags list belongs to an empty repository. Google's registries return such a list for unknown repositories.
+ * Lists of other registries do not mention manifests, so the repository may contain untagged images.
  */
-export function holdsNothing(tagsList: Buffer): boolean {
+export function isEmptyRepository(tagsList: Buffer): boolean {
   const list = object(parseJson(tagsList))
   const manifests = object(list?.manifest)
   const tags = Array.isArray(list?.tags) ? list.tags : []
@@ -54,5 +54,5 @@ function object(value: unknown): JsonObject | null {
 }
 
 function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value.slice(0, longestText) : null
+  return typeof value === 'string' && value !== '' ? value.slice(0, maxTextLength) : null
 }

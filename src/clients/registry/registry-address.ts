@@ -1,12 +1,12 @@
 import { DriftwatchError } from '../../errors.ts'
 
-/** Where one image repository is asked about. */
+/** The API address of an image repository. */
 export interface RepositoryAddress {
-  /** The host that holds the repository, as the API is reached: `registry-1.docker.io` where images say `docker.io`. */
+  /** The API host: `registry-1.docker.io` for `docker.io`. */
   readonly host: string
   /** The repository's path on that host. */
   readonly path: string
-  /** What URLs begin with: `https://` and the host, or `http://` and the emulator's. */
+  /** `https://` and the host, or `http://` and the emulator's host. */
   readonly origin: string
 }
 
@@ -15,13 +15,13 @@ const pathText = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+
 const dockerHosts = ['docker.io', 'index.docker.io', 'registry-1.docker.io']
 
 /**
- * The address of `host/path`. As container runtimes do, what names no host is Docker Hub's, and a single name there
- * stands for `library/name`. Throws `INVALID_ARGUMENT` for what is no repository.
+ * The address of `host/path`. As in container runtimes, a name without a host belongs to Docker Hub, and a single name there
+ * means `library/name`. Throws `INVALID_ARGUMENT` for an invalid repository.
  */
 export function repositoryAddress(repository: string, emulatorHost: string | null): RepositoryAddress {
   const { host, path } = splitRepository(repository)
   if (!hostText.test(host) || !pathText.test(path)) {
-    throw new DriftwatchError('INVALID_ARGUMENT', `"${repository}" is no image repository: expected host/path`)
+    throw new DriftwatchError('INVALID_ARGUMENT', `invalid image repository "${repository}": expected host/path`)
   }
   return { host, path, origin: emulatorHost === null ? `https://${host}` : `http://${emulatorHost}` }
 }
@@ -36,7 +36,7 @@ function splitRepository(repository: string): { host: string; path: string } {
   return { host: 'registry-1.docker.io', path: path.includes('/') ? path : `library/${path}` }
 }
 
-/** Whether Google's own registries live on that host: only these are ever shown Google credentials. */
+/** Whether the host is a registry of Google. Only these receive Google credentials. */
 export function isGoogleRegistry(host: string): boolean {
   return host === 'gcr.io' || host.endsWith('.gcr.io') || host.endsWith('.pkg.dev')
 }

@@ -1,245 +1,112 @@
-import pRetry from 'p-retry'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
-import { rejectOnAbort } from '../../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import { createFairQueue, type FairQueue } from '../../concurrency/fair-queue.ts'
+import { retry } from '../../concurrency/retry.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
-import { configDigest, describeProvenance, holdsNothing, uploadTime } from './image-provenance.ts'
+import type { HttpResponse } from '../http/http-client.ts'
+import { configDigest, describeProvenance, isEmptyRepository, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
-import {
-  createRegistryHttp,
-  type RegistryHttp,
-  type RegistryReply,
-  type RegistryRequest,
-  refusalCode,
-} from './registry-http.ts'
+import { createRegistryHttp, type RegistryHttp, type RegistryRequest, refusalCode } from './registry-http.ts'
 import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
 
 export interface RegistryClient {
   /**
-   * Answers one question. Never rejects because a registry failed: that is an answer of kind `failed` with a code.
-   * What an index holds is kept for ever, and a presence or absence that is as expected for ten minutes; a tag is looked
-   * up each time. Equal questions in flight are one.
+   * Never rejects: a failure is an answer of kind `failed` with an error code. Concurrent equal questions share one
+   * request. The content of an index is cached without expiry, an expected presence or absence for ten minutes, a tag
+   * not at all.
    */
-  ask(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer>
+  ask(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer>
 }
 
 export interface RegistryClientOptions {
-  /** `host:port` that stands for every registry host, over plain HTTP and without credentials; null for the real ones. */
+  /** `host:port` of an emulator that replaces every registry, without TLS and credentials; null for real registries. */
   readonly emulatorHost: string | null
-  /** For Google's registries alone. Null: they are asked anonymously. */
+  /** Sent to Google's registries only. Null for anonymous access. */
   readonly credentials: RegistryCredentials | null
   readonly clock: Clock
   readonly fetch?: typeof globalThis.fetch
-  /** Hears of every HTTP request that was made. */
+  /** Called for every HTTP request sent. */
   readonly onRequest?: (request: RegistryRequest) => void
 }
 
-const retries = 2
-const firstBackoffMs = 200
-/** In digests: some ten megabytes at most. */
-const maxKept = 100_000
+/** In digests: about ten megabytes at most. */
+const maxCached = 100_000
 
-/** A question that takes longer lets the next one to its registry be asked beside it. */
-const turnMs = 1000
+/** After this time, a slow request no longer delays the next one to its registry. */
+const slotMs = 1000
 
-/** What is as it should be is not asked again so soon. */
-const believedForMs = 10 * 60_000
+const expectedForMs = 10 * 60_000
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
   const http = createRegistryHttp({ fetch, onRequest })
-  const read = repositoryReader(http, createRegistryTokens({ http, credentials, clock }))
-  const kept = createBoundedCache<RegistryAnswer>(maxKept, sizeOf)
-  const believed = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxKept)
-  const singleFlight = createSingleFlight<RegistryAnswer>()
-  /** By registry: one that hangs keeps no other waiting. */
-  const hosts = new Map<string, FairQueue>()
+  const tokens = createRegistryTokens({ http, credentials, clock })
+  const immutable = createBoundedCache<RegistryAnswer>(maxCached, sizeOf)
+  const expiring = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxCached)
+  const flights = createSingleFlight<RegistryAnswer>()
+  /** One queue for each host, so that a registry that hangs does not delay others. */
+  const queues = new Map<string, FairQueue>()
 
-  async function attempt(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
+  function cachedAnswer(question: RegistryQuestion, key: string): RegistryAnswer | undefined {
+    const expected = expectedAnswer(question)
+    if (expected === null) return immutable.get(key)
+    const cached = expiring.get(key)
+    return cached && cached.answer.kind === expected && clock.monotonic() < cached.until ? cached.answer : undefined
+  }
+
+  async function fetchAnswer(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
+    const answer = await flights.run(key, deadline, shared => queueRequest(question, key, shared))
+    if (expectedAnswer(question) !== null) expiring.set(key, { answer, until: clock.monotonic() + expectedForMs })
+    if (isImmutable(answer)) immutable.set(key, answer)
+    return answer
+  }
+
+  function queueRequest(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
+    const [host = ''] = question.repository.split('/')
+    const queue = queues.get(host) ?? createFairQueue(clock)
+    queues.set(host, queue)
+    return queue.run({ caller: key, deadline, slotMs }, () =>
+      retry(clock, deadline, timeoutMs =>
+        withDeadline(clock, timeoutMs, deadline.signal, own => attempt(question, own)),
+      ),
+    )
+  }
+
+  async function attempt(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer> {
     checkQuestion(question)
     const address = repositoryAddress(question.repository, emulatorHost)
-    if (question.about === 'tag') return askTag(read, address, question.tag, signal)
-    if (question.about === 'presence') return askPresence(read, address, question.digest, signal)
-    if (question.about === 'repository') return askRepository(read, address, signal)
-    const ask = question.about === 'origin' ? askOrigin : askDigest
-    const answer = await ask(read, address, question.digest, signal)
-    if (answer.kind === 'holds' || isTold(answer)) kept.set(questionKey(question), answer)
+    const answer = await readAnswer(openRepository(address, http, tokens, deadline), question)
+    // After the deadline, the answer may lack parts that were not read.
+    deadline.signal.throwIfAborted()
     return answer
-  }
-
-  /** What was said before, where that still counts. */
-  function recall(question: RegistryQuestion, key: string): RegistryAnswer | undefined {
-    const expected = expectedAnswer(question)
-    if (expected === null) return kept.get(key)
-    const before = believed.get(key)
-    return before && before.answer.kind === expected && clock.monotonic() < before.until ? before.answer : undefined
-  }
-
-  async function askNow(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
-    const answer = await singleFlight.run(key, signal, shared => askInTurn(question, key, shared))
-    if (expectedAnswer(question) !== null) believed.set(key, { answer, until: clock.monotonic() + believedForMs })
-    return answer
-  }
-
-  function askInTurn(question: RegistryQuestion, key: string, signal: AbortSignal): Promise<RegistryAnswer> {
-    const [host = ''] = question.repository.split('/')
-    const fairQueue = hosts.get(host) ?? createFairQueue(clock)
-    hosts.set(host, fairQueue)
-    const over = rejectOnAbort(signal)
-    over.catch(() => {})
-    return fairQueue.run({ who: key, until: { signal, over }, turnMs }, () => persist(question, signal))
-  }
-
-  function persist(question: RegistryQuestion, signal: AbortSignal): Promise<RegistryAnswer> {
-    return pRetry(() => attempt(question, signal), {
-      retries,
-      signal,
-      // The wait is the clock's, not p-retry's own.
-      minTimeout: 0,
-      shouldRetry: async ({ error, retriesConsumed }) => {
-        if (!(error instanceof DriftwatchError) || !error.retryable) return false
-        await clock.sleep(firstBackoffMs * 2 ** retriesConsumed * (1 + Math.random()), signal)
-        return true
-      },
-    })
   }
 
   return {
-    async ask(question, signal) {
+    async ask(question, deadline) {
       const key = questionKey(question)
       try {
-        return recall(question, key) ?? (await askNow(question, key, signal))
+        return cachedAnswer(question, key) ?? (await fetchAnswer(question, key, deadline))
       } catch (thrown) {
-        return failed(thrown, key, signal)
+        const { code, message } = asDriftwatchError(thrown)
+        return { kind: 'failed', code, message: `${key}: ${message}` }
       }
     },
   }
 }
 
-/** What an answer must be to be believed for a while; null: it is kept for ever, or asked for each time. */
+/** The kind of answer that is cached for a while; null if answers do not expire, or are not cached. */
 function expectedAnswer(question: RegistryQuestion): RegistryAnswer['kind'] | null {
   if (question.about === 'repository') return 'there'
   return question.about === 'presence' ? question.expected : null
 }
 
-/** Reads something of a repository by tag or digest, after a token exchange where the registry asks for one. */
-type ReadRepository = (
-  method: keyof typeof paths,
-  address: RepositoryAddress,
-  reference: string,
-  signal: AbortSignal,
-) => Promise<RegistryReply>
-
-const paths = { HeadManifest: 'manifests', GetManifest: 'manifests', GetBlob: 'blobs', ListTags: 'tags' } as const
-
-function repositoryReader(http: RegistryHttp, tokens: RegistryTokens): ReadRepository {
-  return async (method, address, reference, signal) => {
-    const accept = paths[method] === 'manifests' ? manifestTypes.join(', ') : '*/*'
-    const url = new URL(`${address.origin}/v2/${address.path}/${paths[method]}/${reference}`)
-    const send = (token: string | null) =>
-      http({ method, url, signal, headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) } })
-    const reply = await send(tokens.held(address))
-    if (reply.status !== 401) return reply
-    return send(await tokens.obtain(address, reply.headers.get('www-authenticate'), signal))
-  }
-}
-
-async function askTag(
-  read: ReadRepository,
-  address: RepositoryAddress,
-  tag: string,
-  signal: AbortSignal,
-): Promise<RegistryAnswer> {
-  const head = await read('HeadManifest', address, tag, signal)
-  if (head.status === 404) return { kind: 'absent' }
-  if (head.status !== 200 && head.status !== 405) throw refusal(head.status, address)
-  const digest = head.status === 200 ? head.headers.get('docker-content-digest') : null
-  if (digest !== null) return { kind: 'digest', digest: checkedDigest(digest, address) }
-
-  // A registry that says no digest, or knows no HEAD: the digest is that of the bytes.
-  const got = await read('GetManifest', address, tag, signal)
-  if (got.status === 404) return { kind: 'absent' }
-  const bytes = manifestBytes(got, address)
-  heldDigests(bytes)
-  return { kind: 'digest', digest: digestOfBytes(bytes, 'sha256') }
-}
-
-async function askPresence(
-  read: ReadRepository,
-  address: RepositoryAddress,
-  digest: string,
-  signal: AbortSignal,
-): Promise<RegistryAnswer> {
-  const head = await read('HeadManifest', address, digest, signal)
-  const reply = head.status === 405 ? await read('GetManifest', address, digest, signal) : head
-  if (reply.status === 404) return { kind: 'absent' }
-  if (reply.status !== 200) throw refusal(reply.status, address)
-  const said = reply.headers.get('docker-content-digest') ?? digest
-  if (said === digest) return { kind: 'digest', digest }
-  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered for another digest than it was asked for`)
-}
-
-/** Its tags are listed: only that tells a repository that does not exist from a digest that it does not hold. */
-async function askRepository(
-  read: ReadRepository,
-  address: RepositoryAddress,
-  signal: AbortSignal,
-): Promise<RegistryAnswer> {
-  const reply = await read('ListTags', address, 'list?n=1', signal)
-  if (reply.status === 404) return { kind: 'absent' }
-  if (reply.status !== 200) throw refusal(reply.status, address)
-  return { kind: reply.body !== null && holdsNothing(reply.body) ? 'absent' : 'there' }
-}
-
-/** What cannot be fetched is not told: a part that fails spoils no other. */
-async function askOrigin(
-  read: ReadRepository,
-  address: RepositoryAddress,
-  digest: string,
-  signal: AbortSignal,
-): Promise<RegistryAnswer> {
-  const body = async (method: 'GetManifest' | 'GetBlob' | 'ListTags', reference: string) => {
-    const reply = await read(method, address, reference, signal).catch(() => null)
-    return reply?.status === 200 ? reply.body : null
-  }
-  const verified = async (method: 'GetManifest' | 'GetBlob', wanted: string) => {
-    const bytes = await body(method, wanted)
-    return bytes && isDigestOf(wanted, bytes) ? bytes : null
-  }
-  const [manifest, tags] = await Promise.all([
-    verified('GetManifest', digest),
-    isGoogleRegistry(address.host) ? body('ListTags', 'list') : null,
-  ])
-  const config = manifest && configDigest(manifest)
-  return {
-    kind: 'origin',
-    origin: describeProvenance(
-      manifest,
-      config === null ? null : await verified('GetBlob', config),
-      tags && uploadTime(tags, digest),
-    ),
-  }
-}
-
-function isTold(answer: RegistryAnswer): boolean {
-  return answer.kind === 'origin' && Object.values(answer.origin).some(each => each !== null)
-}
-
-async function askDigest(
-  read: ReadRepository,
-  address: RepositoryAddress,
-  digest: string,
-  signal: AbortSignal,
-): Promise<RegistryAnswer> {
-  const got = await read('GetManifest', address, digest, signal)
-  if (got.status === 404) return { kind: 'absent' }
-  const bytes = manifestBytes(got, address)
-  if (isDigestOf(digest, bytes)) return { kind: 'holds', digests: heldDigests(bytes) }
-  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with bytes that have another digest`)
+function isImmutable(answer: RegistryAnswer): boolean {
+  if (answer.kind === 'origin') return Object.values(answer.origin).some(each => each !== null)
+  return answer.kind === 'holds'
 }
 
 function sizeOf(answer: RegistryAnswer): number {
@@ -248,37 +115,133 @@ function sizeOf(answer: RegistryAnswer): number {
 
 function checkQuestion(question: RegistryQuestion): void {
   if (question.about === 'repository') return
-  const sound = question.about === 'tag' ? /^\w[\w.-]{0,127}$/.test(question.tag) : isDigest(question.digest)
-  if (sound) return
-  throw new DriftwatchError('INVALID_ARGUMENT', `that is no ${question.about}: no registry was asked`)
+  if (question.about === 'tag' && !/^\w[\w.-]{0,127}$/.test(question.tag)) {
+    throw new DriftwatchError('INVALID_ARGUMENT', 'invalid tag: expected 1 to 128 letters, digits, ".", "_" or "-"')
+  }
+  if (question.about !== 'tag' && !isDigest(question.digest)) {
+    throw new DriftwatchError('INVALID_ARGUMENT', 'invalid digest: expected sha256: or sha512: and hexadecimal digits')
+  }
 }
 
-function checkedDigest(digest: string, address: RepositoryAddress): string {
-  if (isDigest(digest)) return digest
-  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with something that is no digest`)
+/** A repository as one attempt reads it. */
+interface Repository {
+  readonly host: string
+  /** Reads by tag or digest, after a token exchange if the registry demands one. */
+  read(method: keyof typeof paths, reference: string): Promise<HttpResponse>
 }
 
-function manifestBytes(reply: RegistryReply, address: RepositoryAddress): Buffer {
-  if (reply.status !== 200) throw refusal(reply.status, address)
-  if (reply.body !== null) return reply.body
-  throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered with more than 4 MiB: that is no manifest`)
+const paths = { HeadManifest: 'manifests', GetManifest: 'manifests', GetBlob: 'blobs', ListTags: 'tags' } as const
+
+function openRepository(
+  address: RepositoryAddress,
+  http: RegistryHttp,
+  tokens: RegistryTokens,
+  deadline: Deadline,
+): Repository {
+  return {
+    host: address.host,
+    async read(method, reference) {
+      const accept = paths[method] === 'manifests' ? manifestTypes.join(', ') : '*/*'
+      const url = new URL(`${address.origin}/v2/${address.path}/${paths[method]}/${reference}`)
+      const send = (token: string | null) =>
+        http({
+          method,
+          url,
+          deadline,
+          headers: { accept, ...(token !== null && { authorization: `Bearer ${token}` }) },
+        })
+      const response = await send(tokens.cached(address))
+      if (response.status !== 401) return response
+      return send(await tokens.obtain(address, response.headers.get('www-authenticate'), deadline))
+    },
+  }
 }
 
-function refusal(status: number, { host }: RepositoryAddress): DriftwatchError {
+function readAnswer(repository: Repository, question: RegistryQuestion): Promise<RegistryAnswer> {
+  if (question.about === 'tag') return resolveTag(repository, question.tag)
+  if (question.about === 'digest') return readIndex(repository, question.digest)
+  if (question.about === 'presence') return checkPresence(repository, question.digest)
+  return question.about === 'origin' ? readOrigin(repository, question.digest) : checkRepository(repository)
+}
+
+async function resolveTag(repository: Repository, tag: string): Promise<RegistryAnswer> {
+  const head = await repository.read('HeadManifest', tag)
+  if (head.status === 404) return { kind: 'absent' }
+  if (head.status !== 200 && head.status !== 405) throw refusal(head.status, repository)
+  const digest = head.status === 200 ? head.headers.get('docker-content-digest') : null
+  if (digest !== null) {
+    if (isDigest(digest)) return { kind: 'digest', digest }
+    throw malformed(repository, 'an invalid digest')
+  }
+  // Some registries send no digest, or do not support HEAD.
+  const got = await repository.read('GetManifest', tag)
+  if (got.status === 404) return { kind: 'absent' }
+  const bytes = manifestBytes(got, repository)
+  heldDigests(bytes)
+  return { kind: 'digest', digest: digestOfBytes(bytes, 'sha256') }
+}
+
+async function readIndex(repository: Repository, digest: string): Promise<RegistryAnswer> {
+  const got = await repository.read('GetManifest', digest)
+  if (got.status === 404) return { kind: 'absent' }
+  const bytes = manifestBytes(got, repository)
+  if (isDigestOf(digest, bytes)) return { kind: 'holds', digests: heldDigests(bytes) }
+  throw malformed(repository, 'a manifest that does not match its digest')
+}
+
+async function checkPresence(repository: Repository, digest: string): Promise<RegistryAnswer> {
+  const head = await repository.read('HeadManifest', digest)
+  const response = head.status === 405 ? await repository.read('GetManifest', digest) : head
+  if (response.status === 404) return { kind: 'absent' }
+  if (response.status !== 200) throw refusal(response.status, repository)
+  if ((response.headers.get('docker-content-digest') ?? digest) === digest) return { kind: 'digest', digest }
+  throw malformed(repository, 'a different digest than requested')
+}
+
+/** Lists tags, because only that distinguishes a missing repository from a missing digest. */
+async function checkRepository(repository: Repository): Promise<RegistryAnswer> {
+  const response = await repository.read('ListTags', 'list?n=1')
+  if (response.status === 404) return { kind: 'absent' }
+  if (response.status !== 200) throw refusal(response.status, repository)
+  return { kind: response.body !== null && isEmptyRepository(response.body) ? 'absent' : 'there' }
+}
+
+/** A part that cannot be read is null. */
+async function readOrigin(repository: Repository, digest: string): Promise<RegistryAnswer> {
+  const body = async (method: 'GetManifest' | 'GetBlob' | 'ListTags', reference: string) => {
+    const response = await repository.read(method, reference).catch(() => null)
+    return response?.status === 200 ? response.body : null
+  }
+  const verified = async (method: 'GetManifest' | 'GetBlob', wanted: string) => {
+    const bytes = await body(method, wanted)
+    return bytes && isDigestOf(wanted, bytes) ? bytes : null
+  }
+  const [manifest, tags] = await Promise.all([
+    verified('GetManifest', digest),
+    isGoogleRegistry(repository.host) ? body('ListTags', 'list') : null,
+  ])
+  const config = manifest && configDigest(manifest)
+  const blob = config === null ? null : await verified('GetBlob', config)
+  return { kind: 'origin', origin: describeProvenance(manifest, blob, tags && uploadTime(tags, digest)) }
+}
+
+function manifestBytes(response: HttpResponse, repository: Repository): Buffer {
+  if (response.status !== 200) throw refusal(response.status, repository)
+  if (response.body !== null) return response.body
+  throw malformed(repository, 'a manifest larger than 4 MiB')
+}
+
+function malformed({ host }: Repository, what: string): DriftwatchError {
+  return new DriftwatchError('MALFORMED_RESPONSE', `${host} returned ${what}`)
+}
+
+function refusal(status: number, { host }: Repository): DriftwatchError {
   const code = refusalCode(status) ?? 'MALFORMED_RESPONSE'
   const remedy = isGoogleRegistry(host) ? googleRemedies[code] : undefined
-  return new DriftwatchError(code, `${host} answered HTTP ${status}${remedy ? `: ${remedy}` : ''}`)
+  return new DriftwatchError(code, `${host} returned HTTP ${status}${remedy ? `. ${remedy}` : ''}`)
 }
 
 const googleRemedies: Partial<Record<ErrorCode, string>> = {
-  UNAUTHENTICATED: 'check the credentials that Driftwatch runs with',
-  PERMISSION_DENIED: 'grant roles/artifactregistry.reader to the account that Driftwatch runs as',
-}
-
-function failed(thrown: unknown, asked: string, signal: AbortSignal): RegistryAnswer {
-  if (!(thrown instanceof DriftwatchError) && signal.aborted) {
-    return { kind: 'failed', code: 'DEADLINE_EXCEEDED', message: `${asked}: no answer in the time allowed` }
-  }
-  const { code, message } = asDriftwatchError(thrown)
-  return { kind: 'failed', code, message: `${asked}: ${message}` }
+  UNAUTHENTICATED: "Check Driftwatch's credentials.",
+  PERMISSION_DENIED: "Grant roles/artifactregistry.reader to Driftwatch's service account.",
 }

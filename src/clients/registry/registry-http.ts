@@ -1,11 +1,11 @@
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { version } from '../../version.ts'
-import { readBounded } from '../http/bounded-body.ts'
+import { createHttpClient, fetchExchange, type HttpResponse, isRedirect } from '../http/http-client.ts'
 
-/** The requests that are made, as metrics name them. */
+/** The values of the metric label `method`. */
 export const registryMethods = ['HeadManifest', 'GetManifest', 'GetBlob', 'ListTags', 'GetToken'] as const
 
-/** One request that was made, in the words of `driftwatch_api_requests_total`. */
+/** One request that was sent, with the labels of `driftwatch_api_requests_total`. */
 export interface RegistryRequest {
   readonly api: 'registry'
   readonly method: (typeof registryMethods)[number]
@@ -16,62 +16,42 @@ export interface RegistryHttpCall {
   readonly method: RegistryRequest['method']
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  readonly signal: AbortSignal
+  readonly deadline: Deadline
 }
 
-export interface RegistryReply {
-  readonly status: number
-  readonly headers: Headers
-  /** Null: it was larger than `maxBodyBytes`. */
-  readonly body: Buffer | null
-}
+/** Never returns a redirect: one that leaves the origin, or the fourth in a row, is `MALFORMED_RESPONSE`. */
+export type RegistryHttp = (call: RegistryHttpCall) => Promise<HttpResponse>
 
-export type RegistryHttp = (call: RegistryHttpCall) => Promise<RegistryReply>
+/** The largest manifest that registries accept. */
+const maxBodyBytes = 4 * 1024 * 1024
 
-/** What registries accept as a manifest, and therefore as much as is ever read. */
-export const maxBodyBytes = 4 * 1024 * 1024
-
-const maxRedirects = 3
-
-/** Sends requests whose authorization never leaves the origin that it was meant for. Every body is read or cancelled. */
 export function createRegistryHttp(options: {
   readonly fetch: typeof globalThis.fetch
   readonly onRequest: (request: RegistryRequest) => void
 }): RegistryHttp {
-  async function send(call: RegistryHttpCall, url: URL): Promise<RegistryReply> {
-    const record = (code: RegistryRequest['code']) => options.onRequest({ api: 'registry', method: call.method, code })
-    try {
-      const response = await options.fetch(url, {
-        method: call.method === 'HeadManifest' ? 'HEAD' : 'GET',
-        headers: { 'user-agent': `driftwatch/${version}`, ...call.headers },
-        redirect: 'manual',
-        signal: call.signal,
-      })
-      const reply = {
-        status: response.status,
-        headers: response.headers,
-        body: await readBounded(response.body, maxBodyBytes),
-      }
-      record(isRedirect(reply.status) ? 'OK' : (refusalCode(reply.status) ?? 'OK'))
-      return reply
-    } catch (thrown) {
-      record(call.signal.aborted ? 'DEADLINE_EXCEEDED' : transportError(thrown, url).code)
-      throw transportError(thrown, url)
-    }
-  }
-
-  return async call => {
-    let url = call.url
-    for (let followed = 0; followed <= maxRedirects; followed++) {
-      const reply = await send(call, url)
-      if (!isRedirect(reply.status)) return reply
-      url = redirectTarget(reply, url)
-    }
-    throw new DriftwatchError('MALFORMED_RESPONSE', `${call.url.host} redirects in a circle`)
+  const client = createHttpClient(fetchExchange(options.fetch))
+  return async ({ method, url, headers, deadline }) => {
+    const response = await client({
+      url,
+      method: method === 'HeadManifest' ? 'HEAD' : 'GET',
+      headers,
+      maxBodyBytes,
+      deadline,
+      onResult(result) {
+        const code = result instanceof DriftwatchError ? result.code : statusCode(result.status)
+        options.onRequest({ api: 'registry', method, code })
+      },
+    })
+    if (isRedirect(response.status)) throw redirectError(url, response.location)
+    return response
   }
 }
 
-/** The code that a status stands for, or null for 200; what no registry should answer is `MALFORMED_RESPONSE`. */
+function statusCode(status: number): RegistryRequest['code'] {
+  return isRedirect(status) ? 'OK' : (refusalCode(status) ?? 'OK')
+}
+
+/** The error code of a status, or null for 200. A status that no registry should send is `MALFORMED_RESPONSE`. */
 export function refusalCode(status: number): ErrorCode | null {
   if (status === 200) return null
   return status >= 500 ? 'UNAVAILABLE' : (refusals[status] ?? 'MALFORMED_RESPONSE')
@@ -87,34 +67,10 @@ const refusals: Readonly<Record<number, ErrorCode>> = {
   429: 'RESOURCE_EXHAUSTED',
 }
 
-function isRedirect(status: number): boolean {
-  return [301, 302, 303, 307, 308].includes(status)
-}
-
-function redirectTarget(reply: RegistryReply, from: URL): URL {
-  const location = reply.headers.get('location')
-  const target = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : null
-  if (target?.origin === from.origin) return target
-  throw new DriftwatchError(
-    'MALFORMED_RESPONSE',
-    `${from.host} redirects to ${target?.host ?? 'nowhere'}: manifests are only read from the host that was asked`,
-  )
-}
-
-/** Says the network's own code only: what `fetch` puts into its messages may quote headers. */
-function transportError(thrown: unknown, { host }: URL): DriftwatchError {
-  const causes = causesOf(thrown)
-  if (causes.some(({ name }) => name === 'HTTPParserError')) {
-    return new DriftwatchError('MALFORMED_RESPONSE', `${host} does not speak HTTP`, { cause: thrown })
-  }
-  const reason = causes.map(networkCode).find(code => code !== null) ?? 'the connection was lost'
-  return new DriftwatchError('UNAVAILABLE', `${host} could not be reached (${reason})`, { cause: thrown })
-}
-
-function causesOf(thrown: unknown): readonly Error[] {
-  return thrown instanceof Error ? [thrown, ...causesOf(thrown.cause)] : []
-}
-
-function networkCode(error: Error): string | null {
-  return 'code' in error && typeof error.code === 'string' ? error.code : null
+function redirectError({ host, origin }: URL, location: URL | null): DriftwatchError {
+  const message =
+    location?.origin === origin
+      ? `${host} redirects too often`
+      : `${host} redirects to ${location?.host ?? 'an invalid URL'}. Only redirects within the registry are followed.`
+  return new DriftwatchError('MALFORMED_RESPONSE', message)
 }

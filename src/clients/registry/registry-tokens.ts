@@ -1,29 +1,30 @@
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock } from '../../clock.ts'
+import type { Deadline } from '../../concurrency/deadline.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { isGoogleRegistry, type RepositoryAddress } from './registry-address.ts'
 import { type RegistryHttp, refusalCode } from './registry-http.ts'
 import { parseJson } from './registry-manifest.ts'
 
-/** Where Google access tokens come from. */
+/** The source of Google access tokens. */
 export interface RegistryCredentials {
-  /** Rejects with a coded error (`UNAUTHENTICATED`, `UNAVAILABLE`) that shows no secret. */
+  /** Rejects with a coded error (`UNAUTHENTICATED`, `UNAVAILABLE`) without secrets. */
   accessToken(): Promise<string>
 }
 
-/** The bearer tokens that registries gave, by repository. */
+/** Bearer tokens, one for each repository. */
 export interface RegistryTokens {
-  /** The token to try first, or null where there is none that is still good. */
-  held(address: RepositoryAddress): string | null
-  /** Exchanges what a 401 asked for (its `WWW-Authenticate`) for a token; rejects with a coded error. */
-  obtain(address: RepositoryAddress, challenge: string | null, signal: AbortSignal): Promise<string>
+  /** The valid token in the cache, or null. */
+  cached(address: RepositoryAddress): string | null
+  /** Requests the token that a 401 demands in its `WWW-Authenticate` header. Rejects with a coded error. */
+  obtain(address: RepositoryAddress, challenge: string | null, deadline: Deadline): Promise<string>
 }
 
-interface HeldToken {
+interface CachedToken {
   readonly token: string
   /** On the monotonic clock. */
-  readonly goodUntil: number
+  readonly validUntil: number
 }
 
 interface Challenge {
@@ -32,7 +33,7 @@ interface Challenge {
   readonly scope: string | null
 }
 
-/** What the token specification says of an answer that names no lifetime. */
+/** The default of the token specification. */
 const defaultLifetimeSeconds = 60
 const marginSeconds = 10
 
@@ -42,7 +43,7 @@ export function createRegistryTokens(options: {
   readonly clock: Clock
 }): RegistryTokens {
   const { http, clock } = options
-  const tokens = createBoundedCache<HeldToken>(1000)
+  const tokens = createBoundedCache<CachedToken>(1000)
   const exchanges = createSingleFlight<string>()
 
   async function authorization(address: RepositoryAddress): Promise<Record<string, string>> {
@@ -52,27 +53,30 @@ export function createRegistryTokens(options: {
     return { authorization: `Basic ${Buffer.from(`oauth2accesstoken:${token}`).toString('base64')}` }
   }
 
-  async function exchange(address: RepositoryAddress, challenge: Challenge, signal: AbortSignal): Promise<string> {
-    const asked = clock.monotonic()
+  async function exchange(address: RepositoryAddress, challenge: Challenge, deadline: Deadline): Promise<string> {
+    const begin = clock.monotonic()
     const headers = { accept: 'application/json', ...(await authorization(address)) }
-    signal.throwIfAborted()
-    const reply = await http({ method: 'GetToken', url: tokenUrl(address, challenge), headers, signal })
-    const code = refusalCode(reply.status)
+    deadline.signal.throwIfAborted()
+    const response = await http({ method: 'GetToken', url: tokenUrl(address, challenge), headers, deadline })
+    const code = refusalCode(response.status)
     if (code !== null)
-      throw new DriftwatchError(code, `${address.host} gives no token for ${address.path} (HTTP ${reply.status})`)
-    const { token, lifetimeSeconds } = readToken(reply.body, address)
-    tokens.set(keyOf(address), { token, goodUntil: asked + (lifetimeSeconds - marginSeconds) * 1000 })
+      throw new DriftwatchError(
+        code,
+        `${address.host} returned HTTP ${response.status} to a token request for ${address.path}`,
+      )
+    const { token, lifetimeSeconds } = readToken(response.body, address)
+    tokens.set(keyOf(address), { token, validUntil: begin + (lifetimeSeconds - marginSeconds) * 1000 })
     return token
   }
 
   return {
-    held(address) {
-      const held = tokens.get(keyOf(address))
-      return held && clock.monotonic() < held.goodUntil ? held.token : null
+    cached(address) {
+      const cached = tokens.get(keyOf(address))
+      return cached && clock.monotonic() < cached.validUntil ? cached.token : null
     },
-    async obtain(address, header, signal) {
+    async obtain(address, header, deadline) {
       const challenge = readChallenge(header, address)
-      return exchanges.run(keyOf(address), signal, shared => exchange(address, challenge, shared))
+      return exchanges.run(keyOf(address), deadline, shared => exchange(address, challenge, shared))
     },
   }
 }
@@ -85,13 +89,16 @@ function readChallenge(header: string | null, address: RepositoryAddress): Chall
   const parameters = bearerParameters(header ?? '')
   const realm = parameters.get('realm') ?? ''
   if (!URL.canParse(realm)) {
-    throw new DriftwatchError('UNAUTHENTICATED', `${address.host} asks for a login that is no token exchange`)
+    throw new DriftwatchError(
+      'UNAUTHENTICATED',
+      `${address.host} requires an authentication scheme that is not supported: expected Bearer with a realm`,
+    )
   }
   const url = new URL(realm)
   if (!isTrustedRealm(url, address)) {
     throw new DriftwatchError(
       'UNAUTHENTICATED',
-      `${address.host} sends its logins to ${url.protocol}//${url.host}, which is not its own: nothing was sent there`,
+      `${address.host} requests tokens from ${url.protocol}//${url.host}, which is not trusted. No request was sent there.`,
     )
   }
   return { realm: url, service: parameters.get('service') ?? null, scope: parameters.get('scope') ?? null }
@@ -107,7 +114,7 @@ function bearerParameters(header: string): ReadonlyMap<string, string> {
   return parameters
 }
 
-/** Token hosts that are not below the registry's own name. */
+/** Token hosts that are not subdomains of their registry. */
 const knownTokenHosts: Readonly<Record<string, string>> = { 'registry-1.docker.io': 'auth.docker.io' }
 
 function isTrustedRealm(realm: URL, address: RepositoryAddress): boolean {
@@ -130,12 +137,12 @@ function tokenUrl(address: RepositoryAddress, challenge: Challenge): URL {
 }
 
 function readToken(body: Buffer | null, address: RepositoryAddress): { token: string; lifetimeSeconds: number } {
-  const answer = (body && parseJson(body)) as { token?: unknown; access_token?: unknown; expires_in?: unknown } | null
-  const token = answer?.token ?? answer?.access_token
-  // `fetch` quotes a header value that it refuses: only what it takes is passed on.
+  const parsed = (body && parseJson(body)) as { token?: unknown; access_token?: unknown; expires_in?: unknown } | null
+  const token = parsed?.token ?? parsed?.access_token
+  // The error of `fetch` for an invalid header value would contain the token.
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} answered the token exchange without a token`)
+    throw new DriftwatchError('MALFORMED_RESPONSE', `${address.host} returned no valid token`)
   }
-  const lifetime = answer?.expires_in
+  const lifetime = parsed?.expires_in
   return { token, lifetimeSeconds: typeof lifetime === 'number' ? lifetime : defaultLifetimeSeconds }
 }

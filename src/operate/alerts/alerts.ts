@@ -47,7 +47,7 @@ export function openAlerts({ config, environment, clock, signal, project, servic
   async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
     const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
     const here = await withDeadline(clock, metadataTimeoutMs, signal, deadline =>
-      readMonitorIdentity({ config, environment, metadata, process: '' }, deadline.signal),
+      readMonitorIdentity({ config, environment, metadata, process: '' }, deadline),
     )
     return { project: project ?? here.project, monitor: service ?? here.monitor }
   }

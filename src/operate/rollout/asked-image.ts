@@ -29,7 +29,7 @@ export async function assertServes(
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
     const answers = registry
-      ? await askOpen(openRegistryReader(registry, deadline.signal), known => openQuestions(wish, serving.side, known))
+      ? await askOpen(openRegistryReader(registry, deadline), known => openQuestions(wish, serving.side, known))
       : new Map()
     const { result } = compareImages(wish, serving.side, answers)
     if (result === 'equal') return
