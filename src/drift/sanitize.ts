@@ -4,22 +4,11 @@ import { isPrintable, prose, shown } from '../printable.ts'
 /** A longer command is no command to paste. */
 const longestFix = 8000
 
-const kept = new WeakMap<Finding, Finding>()
-
 /**
  * A finding as it may be shown anywhere: what checks quote of others (images, commands, names) is as long and as wild as
  * those made it. Values are judged before, whole and as they are.
  */
 export function sanitize(finding: Finding): Finding {
-  // What is in sync is found by the same object in cycle after cycle.
-  const before = kept.get(finding)
-  if (before) return before
-  const made = makeShowable(finding)
-  kept.set(finding, made)
-  return made
-}
-
-function makeShowable(finding: Finding): Finding {
   const { differences, doubt } = finding
   const count = differences.length
   const fix = finding.fix !== null && isPasteable(finding.fix) ? finding.fix : null

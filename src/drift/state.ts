@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { CheckKind } from '../checks/check.ts'
 import type { Difference, Finding } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
@@ -29,10 +30,21 @@ export interface State {
   readonly notes: readonly string[]
   readonly fix: string | null
   readonly error: CheckError | null
+  readonly content: StateContent
 }
 
-/** A state, and what must not be forgotten between cycles lest a rollout hide a drift. */
+/** A state without the times of the cycle. States that differ only in these times share one object. */
+export type StateContent = Omit<State, 'observedAt' | 'staleAt' | 'error' | 'content'> & {
+  /** Which of the times there are. */
+  readonly isObserved: boolean
+  readonly goesStale: boolean
+  readonly error: Omit<CheckError, 'at'> | null
+}
+
+/** A state with the data that later cycles need, so that a rollout cannot hide a drift. */
 export interface TrackedState extends State {
+  /** The finding that alone decides the content, or null: the same finding then means the same content. */
+  readonly decidedBy: Finding | null
   /** The paths that were proven to diverge and have not been seen healed since. */
   readonly proven: readonly string[]
   /** Since when it has been pending without a break, moved on by the time that nothing was seen; null when it is not. */
@@ -49,6 +61,15 @@ export interface Transition {
   readonly differences: readonly Difference[]
 }
 
+/** Adds the content to a state: that of the state before if they are equal. */
+export function withContent<S extends Omit<State, 'content'>>(state: S, before: State | null): S & State {
+  const { check, status, since, observedAt, staleAt, summary, differences, notes, fix } = state
+  const error = state.error && { code: state.error.code, message: state.error.message }
+  const present = { isObserved: observedAt !== null, goesStale: staleAt !== null }
+  const content = { check, status, since, ...present, summary, differences, notes, fix, error }
+  return { ...state, content: before && isDeepStrictEqual(content, before.content) ? before.content : content }
+}
+
 /** How long things may stay as they are. */
 export interface StateLimits {
   readonly staleAfterMs: number
@@ -58,7 +79,7 @@ export interface StateLimits {
 
 /** A check that has not been looked at. */
 export function initialState(check: CheckKind, at: EpochMs): TrackedState {
-  return {
+  const state: Omit<TrackedState, 'content'> = {
     check,
     status: 'unknown',
     since: at,
@@ -69,9 +90,11 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     notes: [],
     fix: null,
     error: { code: 'NOT_OBSERVED', message: 'the first cycle has not been completed', at },
+    decidedBy: null,
     proven: [],
     pendingSince: null,
   }
+  return withContent(state, null)
 }
 
 /** The state after a finding on what was looked at `observedAt`. */
@@ -81,6 +104,8 @@ export function recordFinding(
   observedAt: EpochMs,
   limits: StateLimits,
 ): TrackedState {
+  const staleAt = observedAt + limits.staleAfterMs
+  if (judged === before.decidedBy) return { ...before, observedAt, staleAt }
   const spell = pendingSpell(before, observedAt)
   const finding = withoutHiding(
     { ...before, pendingSince: spell },
@@ -88,51 +113,55 @@ export function recordFinding(
     observedAt,
     limits.longestPendingMs,
   )
-  return {
+  const { status, summary, differences, notes, fix, doubt, proven } = finding
+  const state = {
     check: before.check,
-    status: finding.status,
-    since: finding.status === before.status ? before.since : observedAt,
+    status,
+    since: status === before.status ? before.since : observedAt,
     observedAt,
-    staleAt: observedAt + limits.staleAfterMs,
-    summary: finding.summary,
-    differences: finding.differences,
-    notes: finding.notes,
-    fix: finding.fix,
-    error: finding.doubt && { ...finding.doubt, at: observedAt },
-    proven: finding.proven,
-    pendingSince: pendingSince(spell, finding.status, observedAt),
+    staleAt,
+    summary,
+    differences,
+    notes,
+    fix,
+    error: doubt && { ...doubt, at: observedAt },
+    decidedBy: status === 'in_sync' && doubt === null ? judged : null,
+    proven,
+    pendingSince: pendingSince(spell, status, observedAt),
   }
+  return withContent(state, before)
 }
 
 /** The state after a look that failed: the last finding stays until it is stale, with the error. */
 export function recordFailure(before: TrackedState, failed: CheckError): TrackedState {
   const error = { ...failed, message: prose(failed.message) }
-  if (before.staleAt !== null && error.at < before.staleAt) return { ...before, error }
-  const aged = ageState(before, error.at)
-  return { ...aged, error, summary: `could not look: ${error.message}` }
+  const aged = { ...ageState(before, error.at), decidedBy: null, error }
+  const isStale = aged.staleAt === null || error.at >= aged.staleAt
+  return withContent(isStale ? { ...aged, summary: `could not look: ${error.message}` } : aged, before)
 }
 
 /** The state as it is to be believed at `now`: what was looked at too long ago is unknown. */
 export function ageState(state: TrackedState, now: EpochMs): TrackedState {
   if (state.staleAt === null || now < state.staleAt || !claimsAnything(state)) return state
-  const claimless = { ...state, differences: [], fix: null }
-  if (state.status === 'unknown') return { ...claimless, notes: [] }
+  const claimless = { ...state, decidedBy: null, differences: [], fix: null }
+  if (state.status === 'unknown') return withContent({ ...claimless, notes: [] }, state)
   const { staleAt, observedAt } = state
   const message = `last looked at ${formatTime(observedAt ?? staleAt)}, which is too long ago to be believed`
-  return {
+  const aged = {
     ...claimless,
-    status: 'unknown',
+    status: 'unknown' as const,
     since: staleAt,
     summary: message,
     notes: [`before that it was ${state.status}: ${state.summary}`],
-    error: state.error ?? { code: 'STALE', message, at: staleAt },
+    error: state.error ?? { code: 'STALE' as const, message, at: staleAt },
   }
+  return withContent(aged, state)
 }
 
 /** The state after the wall clock was set by `ms`: as old as before, by the new time. */
 export function moveState(state: TrackedState, ms: number): TrackedState {
   const moved = <T extends EpochMs | null>(moment: T) => (moment === null ? moment : moment + ms) as T
-  return {
+  const after = {
     ...state,
     since: moved(state.since),
     observedAt: moved(state.observedAt),
@@ -140,6 +169,7 @@ export function moveState(state: TrackedState, ms: number): TrackedState {
     pendingSince: moved(state.pendingSince),
     error: state.error && { ...state.error, at: moved(state.error.at) },
   }
+  return withContent(after, state)
 }
 
 /** Whether there is something in the state that time makes unbelievable. */

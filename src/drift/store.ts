@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
@@ -14,6 +15,7 @@ import {
   recordFailure,
   recordFinding,
   type State,
+  type StateContent,
   type TrackedState,
   type Transition,
   transitionOf,
@@ -30,6 +32,17 @@ export interface StackStates {
   /** What is wrong with the labels that name it, in sentences: it may not be what they mean. */
   readonly problems: readonly string[]
   readonly states: readonly State[]
+  readonly content: StackContent
+}
+
+/** A stack with its states without the times of the cycle. Stacks that differ only in these times share one object. */
+export type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
+
+/** Adds the content to a stack: the content before if they are equal. */
+export function withStackContent(stack: Omit<StackStates, 'content'>, before: StackContent | null): StackStates {
+  const { name, project, region, service, job, problems, states } = stack
+  const content = { name, project, region, service, job, problems, states: states.map(state => state.content) }
+  return { ...stack, content: before && isDeepStrictEqual(content, before) ? before : content }
 }
 
 /** The last completed cycle. */
@@ -151,6 +164,8 @@ type TrackedStacks = ReadonlyMap<string, TrackedStack>
 interface TrackedStack {
   readonly stack: Stack
   readonly states: Map<CheckKind, TrackedState>
+  /** The content of the last snapshot. */
+  content: StackContent | null
 }
 
 function trackStack(
@@ -164,7 +179,7 @@ function trackStack(
     const known = before && subjectOf(before.stack, check) === subjectOf(stack, check) ? before.states : null
     return [check.kind, known?.get(check.kind) ?? initialState(check.kind, at)] as const
   })
-  return { stack, states: new Map(states) }
+  return { stack, states: new Map(states), content: before?.content ?? null }
 }
 
 /** What a check looks at. Where that has changed, what was found before says nothing. */
@@ -195,11 +210,12 @@ function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {
 }
 
 function stackStates(
-  { stack, states }: TrackedStack,
+  tracked: TrackedStack,
   problems: ReadonlyMap<string, readonly LabelProblem[]>,
   now: EpochMs,
 ): StackStates {
-  return {
+  const { stack, states } = tracked
+  const fields = {
     name: stack.name,
     project: stack.project,
     region: stack.region,
@@ -208,4 +224,7 @@ function stackStates(
     problems: problems.get(stack.name)?.map(({ message }) => message) ?? [],
     states: [...states.values()].map(state => ageState(state, now)),
   }
+  const shown = withStackContent(fields, tracked.content)
+  tracked.content = shown.content
+  return shown
 }

@@ -72,7 +72,7 @@ interface StackLines {
 const secondsWidth = 14
 
 function renew(stack: StackStates, before?: Kept): Kept {
-  return { stack, lines: before && showsTheSame(before.stack, stack) ? before.lines : writeLines(stack) }
+  return { stack, lines: before?.stack.content === stack.content ? before.lines : writeLines(stack) }
 }
 
 function fillMoments(stacks: Iterable<Kept>): void {
@@ -91,23 +91,6 @@ function fillMoments(stacks: Iterable<Kept>): void {
 
 function haveSameElements<Value>(one: readonly Value[], other: readonly Value[]): boolean {
   return one.length === other.length && one.every((value, at) => value === other[at])
-}
-
-/** Whether two states of a stack differ in nothing but when was looked. */
-function showsTheSame(one: StackStates, other: StackStates): boolean {
-  const { project, region, service, job, states } = other
-  if (one.project !== project || one.region !== region || one.service !== service || one.job !== job) return false
-  return states.length === one.states.length && states.every((state, at) => isAlike(state, one.states[at]))
-}
-
-function isAlike(one: State, other: State | undefined): boolean {
-  return (
-    one.check === other?.check &&
-    one.status === other.status &&
-    one.since === other.since &&
-    one.differences.length === other.differences.length &&
-    (one.observedAt === null) === (other.observedAt === null)
-  )
 }
 
 function writeLines(stack: StackStates): StackLines {

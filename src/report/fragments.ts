@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
@@ -61,7 +60,7 @@ export function createFragments(): Fragments {
     of(stack) {
       const before = kept.get(stack.name)
       if (before?.stack === stack) return before
-      const fragment = before !== undefined && saysTheSame(before.stack, stack) ? before : cutStack(stack)
+      const fragment = before?.stack.content === stack.content ? before : cutStack(stack)
       fragment.stack = stack
       fill(fragment.stencil, stack.states)
       kept.set(stack.name, fragment)
@@ -115,33 +114,4 @@ function writeCheck(state: State): string {
   const finding = members({ summary, differences, notes, fix })
   const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${slot}"}`
   return `{${members(head)},"observedAt":${observed},"staleAt":${stale},${finding},"error":${failure}}`
-}
-
-/** Whether two states of a stack differ in nothing but the times of the cycle. */
-function saysTheSame(one: StackStates, other: StackStates): boolean {
-  if (one.project !== other.project || one.region !== other.region) return false
-  if (!isEqualList(one.problems, other.problems)) return false
-  return one.states.length === other.states.length && one.states.every((state, at) => isAlike(state, other.states[at]))
-}
-
-function isAlike(one: State, other: State | undefined): boolean {
-  return (
-    one.check === other?.check &&
-    one.status === other.status &&
-    one.since === other.since &&
-    (one.observedAt === null) === (other.observedAt === null) &&
-    (one.staleAt === null) === (other.staleAt === null) &&
-    one.summary === other.summary &&
-    one.fix === other.fix &&
-    one.error?.code === other.error?.code &&
-    one.error?.message === other.error?.message &&
-    isEqualList(one.differences, other.differences) &&
-    isEqualList(one.notes, other.notes)
-  )
-}
-
-/** Most lists are empty. */
-function isEqualList(one: readonly unknown[], other: readonly unknown[]): boolean {
-  if (one.length !== other.length) return false
-  return one === other || one.length === 0 || isDeepStrictEqual(one, other)
 }

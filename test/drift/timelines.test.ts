@@ -4,8 +4,9 @@ import type { Difference, Finding } from '../../src/checks/finding.ts'
 import type { Status } from '../../src/checks/status.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Transition } from '../../src/drift/state.ts'
-import { createStore, type Outcome, type Store } from '../../src/drift/store.ts'
+import { createStore, type Outcome, type Snapshot, type Store } from '../../src/drift/store.ts'
 import type { ErrorCode } from '../../src/errors.ts'
+import { createRenderer, type Renderer } from '../../src/report/rendered.ts'
 
 /** A timeline's unit, and the moment that it counts from. */
 const minute = 60_000
@@ -82,12 +83,15 @@ function outcomeOf(event: Exclude<Event, 'nothing'>, at: number): Outcome {
 
 /** Goes through the steps on a fresh store, and compares what is to be believed after each. */
 function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): void {
+  const render = createRenderer()
   let before: Status | null = null
   for (const [at, event, status, since, more = {}] of steps) {
     const now = start + at * minute
     const changes = event === 'nothing' ? null : cycle(store, event, now)
-    const state = store.snapshot(now).stacks[0]?.states[0]
+    const snapshot = store.snapshot(now)
+    const state = snapshot.stacks[0]?.states[0]
     const title = `minute ${at}`
+    t.ok(jsonOf(render, snapshot).equals(jsonOf(createRenderer(), snapshot)), `${title}: the report is current`)
     t.equal(state?.status, status, `${title}: status`)
     t.equal(state && (state.since - start) / minute, since, `${title}: since`)
     if (more.error !== undefined) t.equal(state?.error?.code ?? null, more.error, `${title}: error`)
@@ -97,6 +101,10 @@ function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): v
     if (changes) t.strictSame(changes.map(shown), more.transitions ?? usual, `${title}: transitions`)
     before = status
   }
+}
+
+function jsonOf(render: Renderer, snapshot: Snapshot): Buffer {
+  return render(snapshot).report('json').body
 }
 
 /** What a cycle does to the states: it lets go of what is too old, and records what it found. */
@@ -450,4 +458,24 @@ t.test('losing sight', async t => {
       shortSighted(),
     )
   })
+})
+
+t.test('the content of a state and of its stack is one object for as long as only the times change', async t => {
+  const contents = (store: Store, event: Exclude<Event, 'nothing'>, at: number) => {
+    cycle(store, event, start + at * minute)
+    const stack = store.snapshot(start + at * minute).stacks[0]
+    return [stack?.states[0]?.content, stack?.content]
+  }
+  for (const make of [() => inSync, () => structuredClone(inSync), () => drifted('job.image'), () => unproven]) {
+    const store = buildStore()
+    const first = contents(store, make(), 0)
+    const [state, stack] = contents(store, make(), 1)
+    t.equal(state, first[0])
+    t.equal(stack, first[1])
+    const failed = contents(store, 'UNAVAILABLE', 2)
+    t.not(failed[0], state, 'a failure adds an error')
+    t.not(failed[1], stack)
+    t.equal(contents(store, 'UNAVAILABLE', 3)[0], failed[0])
+    t.strictSame(contents(store, make(), 4), first, 'the error is gone')
+  }
 })

@@ -1,6 +1,6 @@
 import type { Difference } from '../../src/checks/finding.ts'
-import type { State } from '../../src/drift/state.ts'
-import type { Snapshot, StackStates } from '../../src/drift/store.ts'
+import { type State, withContent } from '../../src/drift/state.ts'
+import { type Snapshot, type StackStates, withStackContent } from '../../src/drift/store.ts'
 
 export const minute = 60_000
 
@@ -8,10 +8,10 @@ export const minute = 60_000
 export const noon = Date.UTC(2026, 10, 3, 12)
 
 /** A state that is in sync, looked at ten seconds before noon. */
-export function buildState(override: Partial<State> = {}): State {
-  return {
-    check: 'job-image',
-    status: 'in_sync',
+export function buildState(override: Partial<State> = {}, before: State | null = null): State {
+  const state = {
+    check: 'job-image' as const,
+    status: 'in_sync' as const,
     since: noon - 130 * minute,
     observedAt: noon - 10_000,
     staleAt: noon - 10_000 + 5 * minute,
@@ -22,6 +22,7 @@ export function buildState(override: Partial<State> = {}): State {
     error: null,
     ...override,
   }
+  return withContent(state, before)
 }
 
 export function buildDifference(override: Partial<Difference> = {}): Difference {
@@ -59,8 +60,8 @@ export function buildStaleState(override: Partial<State> = {}): State {
   })
 }
 
-export function buildStackStates(override: Partial<StackStates> = {}): StackStates {
-  return {
+export function buildStackStates(override: Partial<StackStates> = {}, before: StackStates | null = null): StackStates {
+  const stack = {
     name: 'runtime',
     project: 'acme',
     region: 'us-central1',
@@ -70,6 +71,7 @@ export function buildStackStates(override: Partial<StackStates> = {}): StackStat
     states: [buildState({ check: 'service-image' }), buildState({ check: 'job-image' })],
     ...override,
   }
+  return withStackContent(stack, before?.content ?? null)
 }
 
 export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
