@@ -4,6 +4,7 @@ import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 import { type ByteTemplate, createByteTemplate } from '../report/byte-template.ts'
 import { type MetricDefinition, metricDefinitions } from './definitions.ts'
+import { writeLabels, writeMetric, writeSample } from './exposition.ts'
 
 /** What is known of every check, in the exposition format: parts that follow one another, of which some are written anew next time. */
 export type DriftMetrics = (snapshot: Snapshot) => readonly Buffer[]
@@ -23,14 +24,15 @@ export function createDriftMetrics(): DriftMetrics {
     if (!haveSameElements(before, lines)) steady = joinSteady(lines)
     fillMoments(kept.values())
     const observed = lines.map(each => each.observed.bytes)
-    return [steady.first, ...family(metricDefinitions.checkObserved, observed), steady.last]
+    return [steady.first, ...writeMetric(metricDefinitions.checkObserved, observed), steady.last]
   }
 }
 
 /** What stands before and after the metric that changes with every cycle. */
 function joinSteady(lines: readonly StackLines[]): { readonly first: Buffer; readonly last: Buffer } {
   const { checkStatus, checkDifferences, checkSince, stackInfo } = metricDefinitions
-  const all = (definition: MetricDefinition, of: (lines: StackLines) => Buffer) => family(definition, lines.map(of))
+  const all = (definition: MetricDefinition, of: (lines: StackLines) => Buffer) =>
+    writeMetric(definition, lines.map(of))
   return {
     first: Buffer.concat([
       ...all(checkStatus, ({ status }) => status),
@@ -44,7 +46,7 @@ function joinSteady(lines: readonly StackLines[]): { readonly first: Buffer; rea
 /** `driftwatch_build_info`, which never changes. */
 export function renderBuildInfo({ version, node }: { readonly version: string; readonly node: string }): Buffer {
   const { buildInfo } = metricDefinitions
-  return Buffer.concat(family(buildInfo, [join([sample(buildInfo, formatLabels({ version, node }), 1)])]))
+  return Buffer.concat(writeMetric(buildInfo, [writeSample(buildInfo, writeLabels({ version, node }), 1)]))
 }
 
 /** A moment as Prometheus counts: seconds since 1970. */
@@ -96,15 +98,15 @@ function haveSameElements<Value>(one: readonly Value[], other: readonly Value[])
 function writeLines(stack: StackStates): StackLines {
   const { name, project, region, service, job } = stack
   const { checkDifferences, checkSince, stackInfo } = metricDefinitions
-  const checks = stack.states.map(state => ({ state, labels: formatLabels({ stack: name, check: state.check }) }))
+  const checks = stack.states.map(state => ({ state, labels: writeLabels({ stack: name, check: state.check }) }))
   const told = checks.filter(({ state }) => state.status !== 'unknown')
   const seen = checks.filter(({ state }) => state.observedAt !== null)
   return {
     status: join(checks.flatMap(({ labels, state }) => statusSamples(labels, state))),
-    differences: join(told.map(({ labels, state }) => sample(checkDifferences, labels, state.differences.length))),
-    since: join(checks.map(({ labels, state }) => sample(checkSince, labels, toSeconds(state.since)))),
+    differences: join(told.map(({ labels, state }) => writeSample(checkDifferences, labels, state.differences.length))),
+    since: join(checks.map(({ labels, state }) => writeSample(checkSince, labels, toSeconds(state.since)))),
     observed: createByteTemplate(observedParts(seen), secondsWidth),
-    info: join([sample(stackInfo, formatLabels({ stack: name, project, region, service, job: job ?? '' }), 1)]),
+    info: join([writeSample(stackInfo, writeLabels({ stack: name, project, region, service, job: job ?? '' }), 1)]),
   }
 }
 
@@ -117,28 +119,10 @@ function observedParts(seen: readonly { readonly labels: string }[]): string[] {
 
 function statusSamples(labels: string, state: State): string[] {
   return statuses.map(status =>
-    sample(metricDefinitions.checkStatus, `${labels},status="${status}"`, state.status === status ? 1 : 0),
+    writeSample(metricDefinitions.checkStatus, `${labels},status="${status}"`, state.status === status ? 1 : 0),
   )
 }
 
 function join(lines: readonly string[]): Buffer {
   return Buffer.from(lines.join(''))
-}
-
-function sample({ name }: MetricDefinition, labels: string, value: number): string {
-  return `${name}{${labels}} ${value}\n`
-}
-
-function family({ name, help, type }: MetricDefinition, samples: readonly Buffer[]): Buffer[] {
-  return [Buffer.from(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`), ...samples, Buffer.from('\n')]
-}
-
-function formatLabels(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
-    .join(',')
-}
-
-function escapeLabel(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
 }

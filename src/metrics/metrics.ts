@@ -28,8 +28,7 @@ export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
     ...createRuntimeMetrics(registry, known),
     contentType: registry.contentType,
     update(snapshot) {
-      const others = Buffer.from(renderDiscoveryMetrics(snapshot) + renderConfigMetric(snapshot))
-      drift = Buffer.concat([...renderDrift(snapshot), others])
+      drift = Buffer.concat([...renderDrift(snapshot), renderDiscoveryMetrics(snapshot), renderConfigMetric(snapshot)])
     },
     drift: () => drift,
     runtime: async () => Buffer.concat([buildInfo, Buffer.from(await registry.text())]),
