@@ -7,7 +7,7 @@ export const minute = 60_000
 /** The moment at which the snapshots of the tests are taken. */
 export const noon = Date.UTC(2026, 10, 3, 12)
 
-/** A state that is in sync, looked at ten seconds before noon. */
+/** A state that is in sync, observed ten seconds before noon. */
 export function buildState(override: Partial<State> = {}, before: State | null = null): State {
   const state = {
     check: 'job-image' as const,
@@ -15,7 +15,7 @@ export function buildState(override: Partial<State> = {}, before: State | null =
     since: noon - 130 * minute,
     observedAt: noon - 10_000,
     staleAt: noon - 10_000 + 5 * minute,
-    summary: 'the job runs the image that serves, runtime-rust:7f2e',
+    summary: 'The migration job uses the image in service, runtime-rust:7f2e.',
     differences: [],
     notes: [],
     fix: null,
@@ -36,26 +36,26 @@ export function buildDifference(override: Partial<Difference> = {}): Difference 
   }
 }
 
-/** The founding incident: the job stayed behind. */
+/** The migration job has an older image than the service. */
 export function buildDriftedState(override: Partial<State> = {}): State {
   return buildState({
     status: 'drifted',
-    summary: 'the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e',
+    summary: 'The migration job is pinned to runtime-rust:41c3, the service runs runtime-rust:7f2e.',
     differences: [buildDifference()],
     fix: 'gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e',
     ...override,
   })
 }
 
-/** A state that could not be proven for so long that it is no longer believed. */
+/** A state whose observation is stale, since later probes failed. */
 export function buildStaleState(override: Partial<State> = {}): State {
   return buildState({
     status: 'unknown',
     since: noon - 2 * minute,
     observedAt: noon - 7 * minute,
     staleAt: noon - 2 * minute,
-    summary: 'the last look is too old to be believed',
-    error: { code: 'UNAVAILABLE', message: 'Cloud Run could not be reached', at: noon - 20_000 },
+    summary: 'The last observation is stale.',
+    error: { code: 'UNAVAILABLE', message: 'Cloud Run is unavailable', at: noon - 20_000 },
     ...override,
   })
 }

@@ -36,7 +36,7 @@ const ajv = new Ajv({ strict: true, allowUnionTypes: true, formats: { 'date-time
 
 const render = createRenderer()
 
-const service = buildState({ check: 'service-image', summary: 'every revision that serves runs runtime-rust:7f2e' })
+const service = buildState({ check: 'service-image', summary: 'Every revision in service runs runtime-rust:7f2e.' })
 
 /** Two stacks: one drifted and unknown in parts, one in sync. */
 const mixed = buildSnapshot({
@@ -71,7 +71,7 @@ t.test('the report has the fields of the contract in the order of the contract',
               since: '2026-11-03T09:50:00.000Z',
               observedAt: '2026-11-03T11:59:50.000Z',
               staleAt: '2026-11-03T12:04:50.000Z',
-              summary: 'the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e',
+              summary: 'The migration job is pinned to runtime-rust:41c3, the service runs runtime-rust:7f2e.',
               differences: [
                 {
                   path: 'job.image',
@@ -103,7 +103,7 @@ t.test('before the first cycle the report has no cycle and is unknown, with stac
 t.test('a failed look is shown with its code and time', async t => {
   t.match(buildReport(mixed).stacks[0]?.checks[2]?.error, {
     code: 'UNAVAILABLE',
-    message: 'Cloud Run could not be reached',
+    message: 'Cloud Run is unavailable',
     at: '2026-11-03T11:59:40.000Z',
   })
 })
@@ -190,10 +190,11 @@ t.test('the status of the report is the worst of every state, whatever is shown'
 t.test('the table has the worst on top, with ages, differences, notes, errors and the fix', async t => {
   const drifted = buildDriftedState({
     differences: [
-      buildDifference({ via: 'alice with gcloud 528.0.0' }),
+      buildDifference({ via: 'changed by alice with gcloud 528.0.0' }),
       buildDifference({ path: 'job', actual: null }),
     ],
-    notes: ['compared by tag only'],
+    notes: ['Compared by tag only.'],
+    fix: `${buildDriftedState().fix}\ngcloud run jobs execute runtime-migrate`,
   })
   const snapshot = buildSnapshot({
     stacks: [
@@ -207,31 +208,30 @@ t.test('the table has the worst on top, with ages, differences, notes, errors an
   t.equal(
     renderText(buildReport(snapshot), { color: false }),
     `\
-DRIFTED  1 drifted, 1 unknown, 1 pending, 1 in sync  2026-11-03T12:00:00.000Z, cycle 42
+DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s ago (cycle 42) · 2026-11-03T12:00:00Z
 
-DRIFTED  billing  job-image            since 2h10m ago
-  the job would run runtime-rust:41c3, the service runs runtime-rust:7f2e
+! billing / job-image            drifted for 2 h 10 min
+  The migration job is pinned to runtime-rust:41c3, the service runs runtime-rust:7f2e.
   job.image changed
-    expected runtime-rust:7f2e
-    actual   runtime-rust:41c3
-    via      alice with gcloud 528.0.0
+    expected  runtime-rust:7f2e
+    actual    runtime-rust:41c3  (changed by alice with gcloud 528.0.0)
   job changed
-    expected runtime-rust:7f2e
-    actual   nothing
-  note       compared by tag only
-  fix
-    gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e
+    expected  runtime-rust:7f2e
+    actual    (none)
+  Note: Compared by tag only.
+  Fix: gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e
+       gcloud run jobs execute runtime-migrate
 
-UNKNOWN  runtime  migration-execution  since 2m ago
-  the last look is too old to be believed
-  error      UNAVAILABLE 20s ago: Cloud Run could not be reached
-  last seen  7m ago
+? runtime / migration-execution  unknown for 2 min
+  The last observation is stale.
+  Error: UNAVAILABLE 20 s ago: Cloud Run is unavailable
+  Last observed: 7 min ago
 
-PENDING  billing  service-image        since just now
-  the job runs the image that serves, runtime-rust:7f2e
+~ billing / service-image        pending for less than 1 s
+  The migration job uses the image in service, runtime-rust:7f2e.
 
-IN SYNC  runtime  service-image        since 2h10m ago
-  every revision that serves runs runtime-rust:7f2e
+✓ runtime / service-image        in sync for 2 h 10 min
+  Every revision in service runs runtime-rust:7f2e.
 `,
   )
 })
@@ -242,17 +242,14 @@ t.test('a part has a table of its own, and nothing to show is said', async t => 
   if (!stack || !check) throw new Error('the snapshot lacks what is asked for')
   t.match(
     renderText(stack, { color: false }),
-    /^IN SYNC {2}2 in sync {2}.*\n\nIN SYNC {2}billing {2}service-image {2}since/,
+    /^IN SYNC {2}2 checks in sync · .*\n\n✓ billing \/ service-image {2}in sync for/,
   )
   t.match(
     renderText(check, { color: false }),
-    /^DRIFTED {2}1 drifted {2}.*\n\nDRIFTED {2}runtime {2}job-image {2}since/,
+    /^DRIFTED {2}1 check drifted · .*\n\n! runtime \/ job-image {2}drifted for/,
   )
   const none = buildReport(buildSnapshot({ cycle: null, stacks: [] }))
-  t.equal(
-    renderText(none, { color: false }),
-    'UNKNOWN  no checks to show  2026-11-03T12:00:00.000Z, no cycle has completed yet\n',
-  )
+  t.equal(renderText(none, { color: false }), 'UNKNOWN  no checks · no completed cycle · 2026-11-03T12:00:00Z\n')
 })
 
 t.test('the table is coloured only where asked, whatever the process writes to', async t => {
@@ -274,11 +271,11 @@ t.test('prose is broken at 96 columns, images and commands are not', async t => 
   const prose = lines.filter(line => line.includes('word'))
   t.ok(prose.length > 6)
   t.ok(Math.max(...prose.map(line => line.length)) <= 96)
-  t.equal(lines.filter(line => line === `    ${command}`).length, 2, 'every line of the command is whole')
+  t.equal(lines.filter(line => line.slice(7) === command).length, 2, 'every line of the command is whole')
 })
 
 t.test('what vendors wrote cannot break the table or the terminal', async t => {
-  const evil = 'a\u001b[2J\u001b]0;title\u0007\nIN SYNC  fake\r\tb\u202e\u2028\u0000'
+  const evil = 'a\u001b[2J\u001b]0;title\u0007\n✓ fake\r\tb\u202e\u2028\u0000'
   const state = buildDriftedState({
     summary: evil,
     notes: [evil],
@@ -290,10 +287,38 @@ t.test('what vendors wrote cannot break the table or the terminal', async t => {
     color: false,
   })
   t.notMatch(text, /[^\P{C}\n]|[\u2028\u2029]/u, 'nothing is left that a terminal obeys')
-  t.equal(text.split('\n').filter(line => line.startsWith('IN SYNC')).length, 0)
-  t.match(text, 'expected a\\u{1b}[2J', 'what was there is spelled out')
-  t.match(text, 'actual   a  b', 'values keep their spaces')
+  t.equal(text.split('\n').filter(line => line.startsWith('✓')).length, 0)
+  t.match(text, 'expected  a\\u{1b}[2J', 'control characters are spelled out')
+  t.match(text, 'actual    a  b', 'values keep their spaces')
   t.equal(printable('plain ü 日本'), 'plain ü 日本')
+})
+
+t.test('the text shortens images so that a person can compare them, and fixes stay whole', async t => {
+  const repository = 'us-central1-docker.pkg.dev/acme/app/runtime-rust'
+  const [one, other] = ['a', 'b'].map(letter => `sha256:${letter.repeat(64)}`)
+  const shown = (expected: string | null, actual: string | null) => {
+    const state = buildDriftedState({
+      differences: [buildDifference({ expected, actual })],
+      fix: `use ${repository}@${one}`,
+    })
+    const text = renderText(buildReport(buildSnapshot({ stacks: [buildStackStates({ states: [state] })] })), {
+      color: false,
+    })
+    t.match(text, `  Fix: use ${repository}@${one}\n`)
+    return ['expected', 'actual'].map(label => new RegExp(`${label} +(.*)`).exec(text)?.[1])
+  }
+  t.strictSame(shown(`${repository}:c5a11fe@${one}`, `${repository}@${other}`), [
+    'runtime-rust:c5a11fe@sha256:aaaaaaaa',
+    'runtime-rust@sha256:bbbbbbbb',
+  ])
+  t.strictSame(shown(`${repository}@${one}`, `europe-docker.pkg.dev/acme/app/runtime-rust@${one}`), [
+    `${repository}@sha256:aaaaaaaa`,
+    'europe-docker.pkg.dev/acme/app/runtime-rust@sha256:aaaaaaaa',
+  ])
+  t.strictSame(shown(null, `${repository}@${one}`), ['(none)', `${repository}@sha256:aaaaaaaa`])
+  const near = `${repository}@${one?.slice(0, -1)}b`
+  t.strictSame(shown(`${repository}@${one}`, near), [`${repository}@${one}`, near], 'values that differ look different')
+  t.strictSame(shown('schemas/a', 'schemas/b'), ['schemas/a', 'schemas/b'])
 })
 
 t.test('a command that could not be pasted as it is shown is not shown, and that is said', async t => {
@@ -511,7 +536,7 @@ t.test('the ETag leaves out when was looked, and nothing else', async t => {
   const before = etags(state)
   t.equal(new Set(before).size, 4, 'a filter that hides nothing changes nothing, a format and a part do')
   const later = { ...state, observedAt: noon, staleAt: noon + minute }
-  const error = { code: 'UNAVAILABLE', message: 'Cloud Run could not be reached', at: noon + minute } as const
+  const error = { code: 'UNAVAILABLE', message: 'Cloud Run is unavailable', at: noon + minute } as const
   t.same(etags({ ...later, error }, { takenAt: noon + minute, cycle: null }), before)
   const changes: Partial<State>[] = [
     { status: 'drifted' },
@@ -551,7 +576,7 @@ t.test('problems with the labels of a stack are in its own part, in every form',
   const render = createRenderer()
   const rendered = render(snapshot)
   t.match(JSON.parse(String(rendered.report('json').body)), { stacks: [{ problems }, { status: 'in_sync' }] })
-  t.match(String(rendered.stack('runtime', 'text')?.body), /^UNKNOWN[^\n]*\n {2}problem +driftwatch-stack=runtime/)
+  t.match(String(rendered.stack('runtime', 'text')?.body), /^UNKNOWN[^\n]*\n {2}Problem: driftwatch-stack=runtime/)
   const mended = render({ ...snapshot, stacks: [buildStackStates(), buildStackStates({ name: 'other' })] })
   t.equal(mended.stack('runtime', 'json')?.status, 'in_sync')
   t.not(mended.stack('runtime', 'json')?.etag, rendered.stack('runtime', 'json')?.etag)
@@ -581,7 +606,7 @@ t.test('the page for a browser says above all what is wrong with places and with
   t.match(header, 'discovery in acme, odd<br>two services carry it')
   t.match(header, 'discovery in acme, closed<br>PERMISSION_DENIED: listing &lt;b&gt;denied&lt;/b&gt;<br>never listed')
   t.notMatch(header, 'acme, fine')
-  t.match(header, 'config refused: CONFIG_INVALID: driftwatch.yaml:3: no such key')
-  t.match(header, 'config: host count after a restart')
+  t.match(header, 'Configuration rejected just now: CONFIG_INVALID: driftwatch.yaml:3: no such key')
+  t.match(header, 'Changed, restart needed: host')
   t.end()
 })
