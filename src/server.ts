@@ -28,37 +28,37 @@ import { apiMethods, createWatch, type Watch } from './watch.ts'
 
 export interface ServerOptions {
   readonly config: Config
-  /** What keeps the alert policies right: handed in by whoever lets the service write them. */
+  /** Present if the service may write alert policies. */
   readonly keepPolicies?: PolicyReconciler | null
   readonly environment: Environment
   readonly clock: Clock
   readonly log: CloudLog
-  /** The version of Node.js that runs it, as `v24.1.0`. */
+  /** The version of Node.js: `v24.1.0`. */
   readonly nodeVersion: string
-  /** What begins the cycles; the config's schedule unless said. */
+  /** Starts the cycles. The default follows the schedule of the config. */
   readonly schedule?: typeof createScheduler
 }
 
-/** The long-running service: it looks by its schedule, and answers over HTTP what it knows. */
+/** The long-running service: runs cycles on a schedule, and serves their results over HTTP. */
 export interface Server {
-  /** The port that it listens on. */
+  /** The port on which it listens. */
   readonly port: number
-  /** Runs a cycle now, or joins the one that is under way; resolves when it is over. */
+  /** Runs a cycle now, or joins the running one. Resolves when it has ended. */
   refresh(): Promise<void>
-  /** The config file was read again: what counts from now on, and how it stands. The next cycle begins at once. */
+  /** Applies a configuration that was read again, and runs a cycle if it has changed. */
   configRead(config: Config, state: ConfigState): void
-  /** Answers what is under way, looks no more, and gives everything back. */
+  /** Answers open requests, stops the cycles, and closes everything. */
   close(): Promise<void>
 }
 
-/** Many monitors should not look at the same instant; none may wait until what it knows is stale. */
+/** Spreads the cycles of many monitors. The jitter must not make states stale. */
 const longestJitterMs = 1000
 
-/** What is under way may be answered for so long: a client that sends or reads nothing would hold the end up past Cloud Run's ten seconds. */
-const lastAnswersMs = 5000
+/** The time for open requests at shutdown: Cloud Run kills the process after ten seconds. */
+const drainMs = 5000
 const cutAgainMs = 100
 
-/** A fleet that is too big for one cycle is looked at on, whatever the schedule: by then there is leave for many calls. */
+/** If the call quota was too small for a whole cycle, the next one starts after this pause, whatever the schedule. */
 const catchUpPauseMs = 20_000
 
 function createServiceMetrics({ config, nodeVersion }: ServerOptions): Metrics {
@@ -69,9 +69,9 @@ function createServiceMetrics({ config, nodeVersion }: ServerOptions): Metrics {
   })
 }
 
-function countLook(look: ProbeResult<ProbeKind>, metrics: Metrics): void {
-  metrics.observeProbe(look.kind, look.durationMs / 1000)
-  if (look.outcome === 'failed') metrics.probeFailed(look.kind, look.error.code)
+function countProbe(result: ProbeResult<ProbeKind>, metrics: Metrics): void {
+  metrics.observeProbe(result.kind, result.durationMs / 1000)
+  if (result.outcome === 'failed') metrics.probeFailed(result.kind, result.error.code)
 }
 
 /** Listens, then starts the cycles. Rejects with ADDRESS_UNAVAILABLE if the address is taken or not allowed. */
@@ -90,7 +90,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const scheduler = schedule({ ...timingOf(settings), clock, log, run: cycles.run })
   const app = buildApp({
     rendered: view.rendered,
-    readiness: () => readiness(watch.store.snapshot(watch.clock.now()), scheduler, longestSilenceMs(settings)),
+    readiness: () => readiness(watch.store.snapshot(watch.clock.now()), scheduler, maxSilenceMs(settings)),
     metrics,
     refresh: createRefresh({ scheduler, clock, lastCycle: () => watch.store.snapshot(clock.now()).cycle }),
     auth: () => settings.auth,
@@ -160,7 +160,7 @@ async function openParts(options: ServerOptions, metrics: Metrics): Promise<Part
     clock,
     log,
     listeners: {
-      onLook: look => countLook(look, metrics),
+      onLook: result => countProbe(result, metrics),
       onApiRequest: metrics.apiRequest,
       onChange(snapshot, transitions) {
         for (const channel of channels) channel.publish(snapshot, transitions)
@@ -211,9 +211,9 @@ function createCycles({ watch, view, metrics, clock, log, runNow }: CyclesOption
   }
 }
 
-/** Closes the connections that are still open after `lastAnswersMs`, and later ones too, until it is cancelled. */
+/** Closes the connections that are still open after `drainMs`, and later ones too, until it is cancelled. */
 function cutConnectionsLater(server: Pick<HttpServer, 'closeAllConnections'>, clock: Clock): () => void {
-  let cancel = clock.after(lastAnswersMs, function cut() {
+  let cancel = clock.after(drainMs, function cut() {
     server.closeAllConnections()
     cancel = clock.after(cutAgainMs, cut)
   })
@@ -228,7 +228,7 @@ function timingOf({ config, gapMs }: Settings) {
   return { schedule: config.schedule, jitterMs: jitterOf(config, gapMs) }
 }
 
-function longestSilenceMs({ config, gapMs }: Settings): number {
+function maxSilenceMs({ config, gapMs }: Settings): number {
   return gapMs + longestCycleMs(config.timeoutMs) + longestJitterMs
 }
 
@@ -236,16 +236,16 @@ function jitterOf({ staleAfterMs, timeoutMs }: Config, gapMs: number): number {
   return Math.max(0, Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1))
 }
 
-function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, longestSilenceMs: number): Readiness {
-  if (cycle === null) return { ready: false, reason: 'the first cycle has not been completed' }
+function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, maxSilence: number): Readiness {
+  if (cycle === null) return { ready: false, reason: 'the first cycle has not completed' }
   const waiting = stacks.filter(({ states }) => states.some(isWaiting)).length
-  if (waiting > 0) return { ready: false, reason: `${waiting} of ${stacks.length} stacks have not been looked at yet` }
+  if (waiting > 0) return { ready: false, reason: `${waiting} of ${stacks.length} stacks have not been probed yet` }
   const silence = scheduler.sinceLastTick()
-  if (silence <= longestSilenceMs) return { ready: true }
-  return { ready: false, reason: `the last cycle began ${formatDuration(silence)} ago: the scheduler has stopped` }
+  if (silence <= maxSilence) return { ready: true }
+  return { ready: false, reason: `the scheduler has stopped: the last cycle started ${formatDuration(silence)} ago` }
 }
 
-/** The share of the quota was spent before it could be looked at for the first time. */
+/** The call quota was used up before the first observation. */
 function isWaiting({ observedAt, error }: State): boolean {
   return observedAt === null && error?.code === 'QUOTA_SPENT'
 }
@@ -253,8 +253,8 @@ function isWaiting({ observedAt, error }: State): boolean {
 function unavailable(thrown: unknown, host: string, port: number): DriftwatchError {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)
   const why = {
-    EADDRINUSE: 'it is in use: stop what listens there, or set PORT',
-    EACCES: 'it is not allowed: set PORT to one above 1023',
+    EADDRINUSE: 'the address is in use. Stop the process that uses it, or set PORT.',
+    EACCES: 'permission denied. Set PORT to a port above 1023.',
   }[code]
   return new DriftwatchError('ADDRESS_UNAVAILABLE', `cannot listen on ${host}:${port}: ${why ?? code}`, {
     cause: thrown,

@@ -9,7 +9,7 @@ import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './
 import {
   ageState,
   type CheckError,
-  claimsAnything,
+  canGoStale,
   initialState,
   moveState,
   recordFailure,
@@ -21,15 +21,15 @@ import {
   transitionOf,
 } from './state.ts'
 
-/** One stack with the states of its checks, in the order of the list of checks. */
+/** A stack with the states of its checks, in the order of `checks/checks.ts`. */
 export interface StackStates {
   readonly name: string
   readonly project: string
   readonly region: string
   readonly service: string
-  /** Null where the stack has no migration job. */
+  /** Null if the stack has no migration job. */
   readonly job: string | null
-  /** What is wrong with the labels that name it, in sentences: it may not be what they mean. */
+  /** Problems with the labels that name the stack. */
   readonly problems: readonly string[]
   readonly states: readonly State[]
   readonly content: StackContent
@@ -52,51 +52,51 @@ export interface CycleSummary {
   readonly durationMs: number
 }
 
-/** Everything that is known at one moment: what reports, metrics and alerts are made of. */
+/** All states at one moment: the source of reports, metrics and alerts. */
 export interface Snapshot {
   readonly takenAt: EpochMs
   /** Null before the first cycle has completed. */
   readonly cycle: CycleSummary | null
-  /** What is known of the places where stacks are found; null where nothing is discovered. */
+  /** Null without discovery. */
   readonly discovery: readonly PlaceState[] | null
-  /** How the config file stands; null where it is not followed. */
+  /** Null if the config file is not watched for changes. */
   readonly config: ConfigState | null
   readonly stacks: readonly StackStates[]
 }
 
-/** What came of judging one check in one cycle. */
+/** The result of one check in one cycle. */
 export type Outcome =
   | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
   | { readonly kind: 'failure'; readonly error: CheckError }
 
-/** Who is watched, by which config. */
+/** The monitored stacks, and their config. */
 export interface Watched {
   readonly config: Config
   readonly stacks: readonly Stack[]
   readonly places: readonly PlaceState[] | null
 }
 
-/** The states of every check of every stack, in memory. */
+/** The states of all checks, in memory. */
 export interface Store {
-  /** From now on these are watched. A check that looks at what it looked at before keeps its state. */
+  /** Replaces the monitored stacks. A check whose subjects are unchanged keeps its state. */
   watch(watched: Watched, now: EpochMs): void
-  /** When the look began that is the oldest of what is known of a stack; 0 where there is one that never succeeded. */
+  /** The oldest observation of a stack's checks; 0 if one of them has none. */
   observedAt(stack: string): EpochMs
-  /** Records what came of a check; returns the change of status, or null. */
+  /** Records the result of a check; returns the change of status, or null. */
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
-  /** Turns what is too old to be believed at `now` unknown; returns these changes of status. */
+  /** Sets stale states to unknown; returns these changes of status. */
   age(now: EpochMs): Transition[]
-  /** The wall clock was set by `ms`: everything that is known stays as old as it is. */
+  /** Moves all times by `ms`, after the wall clock was set by as much. */
   clockSet(ms: number): void
   cycleCompleted(cycle: CycleSummary): void
   configRead(state: ConfigState): void
-  /** What is to be believed at `now`. */
+  /** All states at `now`. */
   snapshot(now: EpochMs): Snapshot
-  /** When, after `now`, the next state or place goes stale, or null where none will. */
+  /** When the next state or place becomes stale after `now`, or null. */
   nextStaleAt(now: EpochMs): EpochMs | null
 }
 
-/** `checksOf` gives the checks of a stack that are judged. At first those that the config lists are watched. */
+/** `checksOf` returns the checks of a stack. The store starts with the stacks that the config lists. */
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
   let limits = config
   let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
@@ -151,7 +151,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     nextStaleAt(now) {
       let next = Number.POSITIVE_INFINITY
       for (const { states } of stacks.values()) {
-        for (const state of states.values()) if (claimsAnything(state)) next = Math.min(next, state.staleAt ?? next)
+        for (const state of states.values()) if (canGoStale(state)) next = Math.min(next, state.staleAt ?? next)
       }
       for (const { staleAt } of places ?? []) if (staleAt !== null && staleAt > now) next = Math.min(next, staleAt)
       return Number.isFinite(next) ? next : null
@@ -182,7 +182,7 @@ function trackStack(
   return { stack, states: new Map(states), content: before?.content ?? null }
 }
 
-/** What a check looks at. Where that has changed, what was found before says nothing. */
+/** The subjects of a check: when they change, its previous state no longer applies. */
 function subjectOf({ project, region, service, job, database, httpContract }: Stack, { needs }: Check): string {
   const subjects: Partial<Record<ProbeKind, unknown>> = {
     job: job?.name,

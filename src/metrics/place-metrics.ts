@@ -21,6 +21,6 @@ export function renderDiscoveryMetrics({ discovery, takenAt }: Snapshot): Buffer
 
 /** Whether the configuration file was rejected, in the Prometheus text format. */
 export function renderConfigMetric({ config }: Snapshot): Buffer {
-  const definition = metricDefinitions.configRefused
+  const definition = metricDefinitions.configRejected
   return Buffer.concat(writeMetric(definition, [writeSample(definition, '', config?.error ? 1 : 0)]))
 }

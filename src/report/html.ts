@@ -3,7 +3,7 @@ import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck } from './report.ts'
-import { age, countRows, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
 
 type Place = NonNullable<Report['discovery']>[number]
 
@@ -142,9 +142,10 @@ ${via === null ? null : row('via', via)}
 `
 }
 
-function errorLine({ error, observedAt, summary }: ReportedCheck, now: string): Markup | null {
+function errorLine(check: ReportedCheck, now: string): Markup | null {
+  const { error, observedAt } = check
   if (error === null) return null
-  const detail = summary.includes(error.message) ? '' : `: ${printable(error.message)}`
+  const detail = includesMessage(check) ? '' : `: ${printable(error.message)}`
   const observed = observedAt === null ? 'never' : age(observedAt, now)
   return html`<p class="quiet">Error: ${error.code} ${age(error.at, now)}${detail}</p>
 <p class="quiet">Last observed: ${observed}</p>`

@@ -61,6 +61,11 @@ export function age(moment: string, now: string): string {
   return ms < 1000 ? 'just now' : `${formatDuration(ms)} ago`
 }
 
+/** Whether the summary of a check contains the message of its error. */
+export function includesMessage({ summary, error }: ReportedCheck): boolean {
+  return error !== null && summary.toLowerCase().includes(error.message.toLowerCase())
+}
+
 function elapsedMs(from: string, to: string): number {
   return Math.max(0, (parseTime(to) ?? 0) - (parseTime(from) ?? 0))
 }

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
-import { age, countRows, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
 import { shortenImages } from './short-images.ts'
 
 export interface TextOptions {
@@ -89,7 +89,7 @@ function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
     ...proseLines('', check.summary),
     ...check.differences.flatMap(difference => differenceLines(difference, paint)),
     ...check.notes.flatMap(note => proseLines('Note: ', note)),
-    ...(check.error ? errorLines(check, check.error, now) : []),
+    ...errorLines(check, now),
     ...(check.fix === null ? [] : fixLines(check.fix, paint)),
   ]
 }
@@ -106,14 +106,12 @@ function differenceLines({ path, kind, expected, actual, via }: Difference, pain
   ]
 }
 
-function errorLines(
-  { observedAt, summary }: ReportedCheck,
-  { code, message, at }: NonNullable<ReportedCheck['error']>,
-  now: string,
-): string[] {
-  const detail = summary.includes(message) ? '' : `: ${message}`
+function errorLines(check: ReportedCheck, now: string): string[] {
+  const { observedAt, error } = check
+  if (error === null) return []
+  const detail = includesMessage(check) ? '' : `: ${error.message}`
   const observed = observedAt === null ? 'never' : age(observedAt, now)
-  return [...proseLines('Error: ', `${code} ${age(at, now)}${detail}`), `  Last observed: ${observed}`]
+  return [...proseLines('Error: ', `${error.code} ${age(error.at, now)}${detail}`), `  Last observed: ${observed}`]
 }
 
 /** The lines of a command stay whole, to be copied. */

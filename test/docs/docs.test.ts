@@ -235,7 +235,7 @@ t.test('each rule of the runbook has a check with a page, and scenarios in which
 
 t.test('what the pages quote of findings and logs is what the code says', async t => {
   const [text, source] = [pages, list('src/**/*.ts')].map(paths => paths.map(read).join('\n')) as [string, string]
-  for (const words of ['compared by tag only', 'it had drifted before this rollout', 'a look failed']) {
+  for (const words of ['compared by tag only', 'The check drifted before this rollout', 'a look failed']) {
     t.match(text, `\`${words}`, 'the pages quote it')
     t.match(source, words)
   }

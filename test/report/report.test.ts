@@ -38,7 +38,7 @@ const render = createRenderer()
 
 const service = buildState({ check: 'service-image', summary: 'Every revision in service runs runtime-rust:7f2e.' })
 
-/** Two stacks: one drifted and unknown in parts, one in sync. */
+/** Two stacks: one partly drifted and unknown, one in sync. */
 const mixed = buildSnapshot({
   stacks: [
     buildStackStates({ states: [service, buildDriftedState(), buildStaleState({ check: 'migration-execution' })] }),
@@ -46,7 +46,7 @@ const mixed = buildSnapshot({
   ],
 })
 
-t.test('the report has the fields of the contract in the order of the contract', async t => {
+t.test('the report has the fields of the contract, in that order', async t => {
   const snapshot = buildSnapshot({
     stacks: [buildStackStates({ states: [buildDriftedState({ notes: ['compared by tag only'] })] })],
   })
@@ -92,7 +92,7 @@ t.test('the report has the fields of the contract in the order of the contract',
   )
 })
 
-t.test('before the first cycle the report has no cycle and is unknown, with stacks or without', async t => {
+t.test('before the first cycle the report has no cycle and is unknown, with or without stacks', async t => {
   const unseen = buildStaleState({ observedAt: null, staleAt: null, since: noon })
   const report = buildReport(buildSnapshot({ cycle: null, stacks: [buildStackStates({ states: [unseen] })] }))
   t.match(report, { status: 'unknown', cycle: null, stacks: [{ checks: [{ observedAt: null, staleAt: null }] }] })
@@ -100,7 +100,7 @@ t.test('before the first cycle the report has no cycle and is unknown, with stac
   t.equal(buildReport(buildSnapshot({ stacks: [] })).status, 'in_sync')
 })
 
-t.test('a failed look is shown with its code and time', async t => {
+t.test('a failed probe is shown with its code and time', async t => {
   t.match(buildReport(mixed).stacks[0]?.checks[2]?.error, {
     code: 'UNAVAILABLE',
     message: 'Cloud Run is unavailable',
@@ -108,7 +108,7 @@ t.test('a failed look is shown with its code and time', async t => {
   })
 })
 
-t.test('a filter hides checks and empty stacks, and leaves every status as it was', async t => {
+t.test('a filter hides checks and empty stacks, and changes no status', async t => {
   const shown = (filter: Parameters<typeof buildReport>[1]) =>
     buildReport(mixed, filter).stacks.map(({ name, status, checks }) => [name, status, checks.map(one => one.check)])
   t.same(shown({ statuses: ['in_sync'] }), [
@@ -156,7 +156,7 @@ const anySnapshot: fc.Arbitrary<Snapshot> = fc
   .array(fc.array(anyState, { maxLength: 4 }), { maxLength: 4 })
   .map(stacks => buildSnapshot({ stacks: stacks.map((states, at) => buildStackStates({ name: `s${at}`, states })) }))
 
-t.test('every report and every part is what its schema says', async t => {
+t.test('every report and every part is valid by its schema', async t => {
   const compile = (schema: object): ValidateFunction => ajv.compile(schema)
   const [report, stack, check] = [reportSchema, stackReportSchema, checkReportSchema].map(compile)
   const valid = (validate: ValidateFunction | undefined, value: unknown) => {
@@ -176,7 +176,7 @@ t.test('every report and every part is what its schema says', async t => {
   t.notOk(report?.({ ...buildReport(mixed), extra: 1 }), 'the schema is closed')
 })
 
-t.test('the status of the report is the worst of every state, whatever is shown', async t => {
+t.test('the status of the report is the worst of all states, whatever the filter', async t => {
   t.doesNotThrow(() =>
     fc.assert(
       fc.property(anySnapshot, fc.subarray([...statuses]), (snapshot, shown) => {
@@ -187,27 +187,29 @@ t.test('the status of the report is the worst of every state, whatever is shown'
   )
 })
 
-t.test('the table has the worst on top, with ages, differences, notes, errors and the fix', async t => {
-  const drifted = buildDriftedState({
-    differences: [
-      buildDifference({ via: 'changed by alice with gcloud 528.0.0' }),
-      buildDifference({ path: 'job', actual: null }),
-    ],
-    notes: ['Compared by tag only.'],
-    fix: `${buildDriftedState().fix}\ngcloud run jobs execute runtime-migrate`,
-  })
-  const snapshot = buildSnapshot({
-    stacks: [
-      buildStackStates({ states: [service, buildStaleState({ check: 'migration-execution' })] }),
-      buildStackStates({
-        name: 'billing',
-        states: [buildState({ check: 'service-image', status: 'pending', since: noon - 200 }), drifted],
-      }),
-    ],
-  })
-  t.equal(
-    renderText(buildReport(snapshot), { color: false }),
-    `\
+t.test(
+  'the text has a block for each check, worst first, with durations, differences, notes, errors and the fix',
+  async t => {
+    const drifted = buildDriftedState({
+      differences: [
+        buildDifference({ via: 'changed by alice with gcloud 528.0.0' }),
+        buildDifference({ path: 'job', actual: null }),
+      ],
+      notes: ['Compared by tag only.'],
+      fix: `${buildDriftedState().fix}\ngcloud run jobs execute runtime-migrate`,
+    })
+    const snapshot = buildSnapshot({
+      stacks: [
+        buildStackStates({ states: [service, buildStaleState({ check: 'migration-execution' })] }),
+        buildStackStates({
+          name: 'billing',
+          states: [buildState({ check: 'service-image', status: 'pending', since: noon - 200 }), drifted],
+        }),
+      ],
+    })
+    t.equal(
+      renderText(buildReport(snapshot), { color: false }),
+      `\
 DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s ago (cycle 42) · 2026-11-03T12:00:00Z
 
 ! billing / job-image            drifted for 2 h 10 min
@@ -233,10 +235,11 @@ DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s 
 ✓ runtime / service-image        in sync for 2 h 10 min
   Every revision in service runs runtime-rust:7f2e.
 `,
-  )
-})
+    )
+  },
+)
 
-t.test('a part has a table of its own, and nothing to show is said', async t => {
+t.test('a part of the report has a text of its own, and an empty report says so', async t => {
   const stack = buildStackReport(mixed, 'billing')
   const check = buildCheckReport(mixed, 'runtime', 'job-image')
   if (!stack || !check) throw new Error('the snapshot lacks what is asked for')
@@ -252,7 +255,7 @@ t.test('a part has a table of its own, and nothing to show is said', async t => 
   t.equal(renderText(none, { color: false }), 'UNKNOWN  no checks · no completed cycle · 2026-11-03T12:00:00Z\n')
 })
 
-t.test('the table is coloured only where asked, whatever the process writes to', async t => {
+t.test('the text has colours only on request, whatever the process writes to', async t => {
   const esc = String.fromCodePoint(27)
   const plain = renderText(buildReport(mixed), { color: false })
   const coloured = renderText(buildReport(mixed), { color: true })
@@ -261,7 +264,7 @@ t.test('the table is coloured only where asked, whatever the process writes to',
   t.equal(coloured.replaceAll(new RegExp(`${esc}\\[\\d+m`, 'g'), ''), plain)
 })
 
-t.test('prose is broken at 96 columns, images and commands are not', async t => {
+t.test('prose wraps at 96 columns, images and commands do not', async t => {
   const words = 'a word of prose '.repeat(20).trim()
   const command = `gcloud run jobs update ${'--long-option '.repeat(12).trim()}  'two  spaces'`
   const state = buildDriftedState({ summary: words, notes: [words], fix: `${command}\n${command}` })
@@ -274,7 +277,7 @@ t.test('prose is broken at 96 columns, images and commands are not', async t => 
   t.equal(lines.filter(line => line.slice(7) === command).length, 2, 'every line of the command is whole')
 })
 
-t.test('what vendors wrote cannot break the table or the terminal', async t => {
+t.test('text of others cannot break the layout or control the terminal', async t => {
   const evil = 'a\u001b[2J\u001b]0;title\u0007\n✓ fake\r\tb\u202e\u2028\u0000'
   const state = buildDriftedState({
     summary: evil,
@@ -286,7 +289,7 @@ t.test('what vendors wrote cannot break the table or the terminal', async t => {
   const text = renderText(buildReport(buildSnapshot({ stacks: [buildStackStates({ states: [state] })] })), {
     color: false,
   })
-  t.notMatch(text, /[^\P{C}\n]|[\u2028\u2029]/u, 'nothing is left that a terminal obeys')
+  t.notMatch(text, /[^\P{C}\n]|[\u2028\u2029]/u, 'no control characters')
   t.equal(text.split('\n').filter(line => line.startsWith('✓')).length, 0)
   t.match(text, 'expected  a\\u{1b}[2J', 'control characters are spelled out')
   t.match(text, 'actual    a  b', 'values keep their spaces')
@@ -321,15 +324,18 @@ t.test('the text shortens images so that a person can compare them, and fixes st
   t.strictSame(shown('schemas/a', 'schemas/b'), ['schemas/a', 'schemas/b'])
 })
 
-t.test('a command that could not be pasted as it is shown is not shown, and that is said', async t => {
+t.test('a fix that cannot be shown unchanged is omitted, and a note says so', async t => {
   const finding = (fix: string) =>
     sanitize({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
   t.match(finding('run this\nand that'), { fix: 'run this\nand that', notes: [] })
   for (const fix of ["run 'a\u202eb'", 'run \u001b[2J', `run ${'x'.repeat(8000)}`])
-    t.match(finding(fix), { fix: null, notes: ['the command that mends it holds what cannot be shown and pasted'] })
+    t.match(finding(fix), {
+      fix: null,
+      notes: ['The fix is omitted: its command is too long or contains unprintable characters.'],
+    })
 })
 
-t.test('the bytes are those of the report, and made once', async t => {
+t.test('the bytes are those of the report, and are rendered once', async t => {
   const rendered = render(mixed)
   t.same(JSON.parse(rendered.report('json').body.toString()), buildReport(mixed))
   t.equal(rendered.report('text').body.toString(), renderText(buildReport(mixed), { color: false }))
@@ -342,7 +348,7 @@ t.test('the bytes are those of the report, and made once', async t => {
   t.equal(rendered.check('billing', 'migration-execution', 'json'), null)
 })
 
-t.test('whatever was rendered before, the bytes are those of the report', async t => {
+t.test('the bytes are those of the report, whatever was rendered before', async t => {
   const filters = fc.record({
     statuses: fc.option(fc.subarray([...statuses]), { nil: undefined }),
     checks: fc.option(fc.subarray([...checkKinds]), { nil: undefined }),
@@ -370,7 +376,7 @@ t.test('whatever was rendered before, the bytes are those of the report', async 
   )
 })
 
-/** A value of each field of a state that differs from every state below: a field that is added here has to be added there. */
+/** For each field of a state, values that no state below has. A new field needs an entry here. */
 const otherFields: { readonly [Field in Exclude<keyof State, 'content'>]-?: readonly State[Field][] } = {
   check: ['schema'],
   status: ['pending'],
@@ -454,7 +460,7 @@ function storeStack(stack: StackStates, before: StackStates | null): StackStates
   return buildStackStates({ ...stack, states }, before)
 }
 
-/** Everything that is answered of a snapshot, by a renderer and metrics that may have rendered before. */
+/** All answers about a snapshot, from a renderer and metrics that may have rendered before. */
 function answersOf(render: Renderer, metrics: DriftMetrics, snapshot: Snapshot): Record<string, string> {
   const rendered = render(snapshot)
   const { name = '', states = [] } = snapshot.stacks[0] ?? {}
@@ -474,7 +480,7 @@ function answersOf(render: Renderer, metrics: DriftMetrics, snapshot: Snapshot):
 }
 
 t.test(
-  'a field of a state or stack that changes by itself changes the answers as if nothing had been rendered before',
+  'a change of any single field of a state or stack changes the answers, whatever was rendered before',
   async t => {
     const pairs = buildPairs()
     t.ok(pairs.length > 50)
@@ -490,13 +496,13 @@ t.test(
         const shown = answersOf(render, metrics, first)
         const warm = answersOf(render, metrics, second)
         t.strictSame(warm, answersOf(createRenderer(), createDriftMetrics(), second), field)
-        t.strictNotSame(warm, shown, `${field} is shown somewhere`)
+        t.strictNotSame(warm, shown, `${field} is visible somewhere`)
       }
     }
   },
 )
 
-t.test('pages in the order of names hold every stack once, whatever comes and goes between them', async t => {
+t.test('pages are sorted by name and contain every stack once, even if stacks come and go between them', async t => {
   const names = ['c', 'a', 'd', 'b', 'e']
   const snapshot = buildSnapshot({ stacks: names.map(name => buildStackStates({ name })) })
   const render = createRenderer()
@@ -507,11 +513,11 @@ t.test('pages in the order of names hold every stack once, whatever comes and go
   t.same(shown(), { last: 'b', names: ['a', 'b'] })
   t.same(shown('b'), { last: 'd', names: ['c', 'd'] })
   t.same(shown('d'), { last: null, names: ['e'] })
-  t.same(shown('bb'), { last: 'd', names: ['c', 'd'] }, 'the stack that ended the page before is gone')
+  t.same(shown('bb'), { last: 'd', names: ['c', 'd'] }, 'the last stack of the previous page no longer exists')
   t.same(shown('e'), { last: null, names: [] })
 })
 
-t.test('a filter is one and the same however often and in whatever order it is given', async t => {
+t.test('equivalent filters share a page, whatever the order and repetition of their values', async t => {
   const rendered = render(mixed)
   const page = rendered.report('json', { statuses: ['drifted', 'unknown'] })
   t.equal(rendered.report('json', { statuses: ['unknown', 'drifted', 'unknown'] }), page)
@@ -520,7 +526,7 @@ t.test('a filter is one and the same however often and in whatever order it is g
   t.same(JSON.parse(page.body.toString()), buildReport(mixed, { statuses: ['drifted', 'unknown'] }))
 })
 
-t.test('the ETag leaves out when was looked, and nothing else', async t => {
+t.test('the ETag ignores observation times, and nothing else', async t => {
   const etags = (state: State, snapshot: Partial<Snapshot> = {}) => {
     const rendered = render(buildSnapshot({ ...snapshot, stacks: [buildStackStates({ states: [state] })] }))
     const filtered = rendered.report('json', { checks: ['job-image'] })
@@ -534,7 +540,7 @@ t.test('the ETag leaves out when was looked, and nothing else', async t => {
   }
   const state = buildStaleState()
   const before = etags(state)
-  t.equal(new Set(before).size, 4, 'a filter that hides nothing changes nothing, a format and a part do')
+  t.equal(new Set(before).size, 4, 'formats and parts have their own ETags, a filter that hides nothing does not')
   const later = { ...state, observedAt: noon, staleAt: noon + minute }
   const error = { code: 'UNAVAILABLE', message: 'Cloud Run is unavailable', at: noon + minute } as const
   t.same(etags({ ...later, error }, { takenAt: noon + minute, cycle: null }), before)
@@ -557,7 +563,7 @@ t.test('the ETag leaves out when was looked, and nothing else', async t => {
   }
 })
 
-t.test('problems with the labels of a stack are in its own part, in every form', t => {
+t.test('problems with the labels of a stack appear in its part of the report, in every format', t => {
   const problems = ['driftwatch-stack=runtime: service runtime carries it, and no job does']
   const place = { project: 'acme', region: 'us-central1', observedAt: noon, staleAt: noon + 1, error: null, stacks: 2 }
   const snapshot = buildSnapshot({
@@ -577,13 +583,13 @@ t.test('problems with the labels of a stack are in its own part, in every form',
   const rendered = render(snapshot)
   t.match(JSON.parse(String(rendered.report('json').body)), { stacks: [{ problems }, { status: 'in_sync' }] })
   t.match(String(rendered.stack('runtime', 'text')?.body), /^UNKNOWN[^\n]*\n {2}Problem: driftwatch-stack=runtime/)
-  const mended = render({ ...snapshot, stacks: [buildStackStates(), buildStackStates({ name: 'other' })] })
-  t.equal(mended.stack('runtime', 'json')?.status, 'in_sync')
-  t.not(mended.stack('runtime', 'json')?.etag, rendered.stack('runtime', 'json')?.etag)
+  const repaired = render({ ...snapshot, stacks: [buildStackStates(), buildStackStates({ name: 'other' })] })
+  t.equal(repaired.stack('runtime', 'json')?.status, 'in_sync')
+  t.not(repaired.stack('runtime', 'json')?.etag, rendered.stack('runtime', 'json')?.etag)
   t.end()
 })
 
-t.test('the page for a browser says above all what is wrong with places and with the config', t => {
+t.test('the page for a browser starts with problems of places and of the configuration', t => {
   const place = { project: 'acme', observedAt: noon, staleAt: noon + 1, error: null, stacks: 2, problems: [] }
   const denied = { code: 'PERMISSION_DENIED', message: 'listing <b>denied</b>', at: noon } as const
   const page = String(
