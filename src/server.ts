@@ -137,14 +137,8 @@ interface Settings {
   readonly auth: Auth | null
 }
 
-interface Parts {
-  readonly channels: readonly Channel[]
-  readonly watch: Watch
-  readonly view: View
-}
-
 /** The watch publishes to the channels and the view; these read the watch. */
-async function openParts(options: ServerOptions, metrics: Metrics): Promise<Parts> {
+async function openParts(options: ServerOptions, metrics: Metrics) {
   const { config, environment, clock, log } = options
   const channels = await openChannels({
     ...options,
@@ -178,7 +172,9 @@ async function openParts(options: ServerOptions, metrics: Metrics): Promise<Part
   return { channels, watch, view }
 }
 
-interface CyclesOptions extends Omit<Parts, 'channels'> {
+interface CyclesOptions {
+  readonly watch: Watch
+  readonly view: View
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: CloudLog

@@ -79,9 +79,9 @@ export interface StateLimits {
 
 /** The state of a check before its first observation. */
 export function initialState(check: CheckKind, at: EpochMs): TrackedState {
-  const state: Omit<TrackedState, 'content'> = {
+  const state = {
     check,
-    status: 'unknown',
+    status: 'unknown' as const,
     since: at,
     observedAt: null,
     staleAt: null,
@@ -89,7 +89,7 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     differences: [],
     notes: [],
     fix: null,
-    error: { code: 'NOT_OBSERVED', message: 'the first cycle has not completed', at },
+    error: { code: 'NOT_OBSERVED' as const, message: 'the first cycle has not completed', at },
     decidedBy: null,
     proven: [],
     pendingSince: null,
@@ -107,26 +107,18 @@ export function recordFinding(
   const staleAt = observedAt + limits.staleAfterMs
   if (judged === before.decidedBy) return { ...before, observedAt, staleAt }
   const period = pendingPeriod(before, observedAt)
-  const finding = withoutHiding(
-    { ...before, pendingSince: period },
-    sanitize(judged),
-    observedAt,
-    limits.longestPendingMs,
-  )
-  const { status, summary, differences, notes, fix, doubt, proven } = finding
+  const tracked = { ...before, pendingSince: period }
+  const finding = withoutHiding(tracked, sanitize(judged), observedAt, limits.longestPendingMs)
+  const { doubt, ...fields } = finding
+  const { status } = fields
   const state = {
-    check: before.check,
-    status,
+    ...before,
+    ...fields,
     since: status === before.status ? before.since : observedAt,
     observedAt,
     staleAt,
-    summary,
-    differences,
-    notes,
-    fix,
     error: doubt && { ...doubt, at: observedAt },
     decidedBy: status === 'in_sync' && doubt === null ? judged : null,
-    proven,
     pendingSince: pendingSince(period, status, observedAt),
   }
   return withContent(state, before)

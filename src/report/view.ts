@@ -11,7 +11,7 @@ export interface View {
   /** Marks the channel states as changed: the next answer renders them again. */
   channelsChanged(): void
   rendered(): Rendered
-  counts(): StatusCounts
+  counts(): ReturnType<typeof countStatuses>
   close(): void
 }
 
@@ -23,16 +23,6 @@ export interface ViewOptions {
   readonly onShow: (snapshot: Snapshot) => void
   /** Called when the next state goes stale. Must call `show`. */
   readonly onStale: () => void
-}
-
-/** How many checks have each status, and the worst status of all. */
-export interface StatusCounts {
-  readonly status: Status
-  readonly stacks: number
-  readonly drifted: number
-  readonly unknown: number
-  readonly pending: number
-  readonly inSync: number
 }
 
 /** Renders when a cycle ends, when a state goes stale, and after a channel state has changed. */
@@ -74,7 +64,8 @@ export function createView({ store, clock, channelStates, onShow, onStale }: Vie
   }
 }
 
-function countStatuses({ stacks }: Snapshot): StatusCounts {
+/** How many checks have each status, and the worst status of all. */
+function countStatuses({ stacks }: Snapshot) {
   const all = stacks.flatMap(({ states }) => states.map(({ status }) => status))
   const count = (counted: Status) => all.filter(status => status === counted).length
   return {

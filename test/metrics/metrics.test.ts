@@ -28,22 +28,22 @@ function parseExposition(text: string): Map<string, Family> {
   const families = new Map<string, Family>()
   let help: RegExpMatchArray | null = null
   let family: Family | undefined
-  if (!text.endsWith('\n')) throw new Error('the last line does not end')
+  if (!text.endsWith('\n')) throw new Error('the last line is not terminated')
   for (const line of text.split('\n')) {
     const found = line.match(/^# (HELP|TYPE) ([a-z_0-9]+) (.+)$/)
     const sample = line.match(/^([a-z_0-9]+)(?:\{((?:[a-z_]+="(?:[^"\\]|\\[\\n"])*",?)*)\})? (\S+)$/)
     if (found?.[1] === 'HELP') help = found
     else if (found?.[1] === 'TYPE') {
       const [, , name = '', type = ''] = found
-      if (help?.[2] !== name || families.has(name)) throw new Error(`${name} is described twice, or not at all`)
+      if (help?.[2] !== name || families.has(name)) throw new Error(`${name} is described twice, or never`)
       family = { name, type, help: help[3] ?? '', samples: [] }
       families.set(name, family)
     } else if (sample) {
       const [, name = '', labels = '', value = ''] = sample
       const base = family?.type === 'histogram' ? name.replace(/_(bucket|sum|count)$/, '') : name
-      if (family?.name !== base) throw new Error(`${name} stands in the family ${family?.name}`)
+      if (family?.name !== base) throw new Error(`${name} is in the family ${family?.name}`)
       family.samples.push({ name, labels: parseLabels(labels), value: value === 'Nan' ? Number.NaN : Number(value) })
-    } else if (line !== '') throw new Error(`not of the format: ${line}`)
+    } else if (line !== '') throw new Error(`invalid line: ${line}`)
   }
   return families
 }

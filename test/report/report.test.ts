@@ -242,7 +242,7 @@ DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s 
 t.test('a part of the report has a text of its own, and an empty report says so', async t => {
   const stack = buildStackReport(mixed, 'billing')
   const check = buildCheckReport(mixed, 'runtime', 'job-image')
-  if (!stack || !check) throw new Error('the snapshot lacks what is asked for')
+  if (!stack || !check) throw new Error('the snapshot has no such stack or check')
   t.match(
     renderText(stack, { color: false }),
     /^IN SYNC {2}2 checks in sync · .*\n\n✓ billing \/ service-image {2}in sync for/,
