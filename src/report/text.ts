@@ -35,15 +35,12 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
   const now = report.generatedAt
   const rows = rowsOf(report)
-  const names = rows.map(({ stack }) => printable(stack))
-  const stackWidth = Math.max(0, ...names.map(name => name.length))
-  const checkWidth = Math.max(0, ...rows.map(({ check }) => check.check.length))
+  const titles = rows.map(({ stack, check }) => `${printable(stack)} / ${check.check}`)
+  const titleWidth = Math.max(0, ...titles.map(title => title.length))
   const blocks = rows.map(({ check }, at) => {
-    const title = `${names[at]?.padEnd(stackWidth)} / ${check.check.padEnd(checkWidth)}`
-    return [
-      titleLine(title, check.status, `${inWords(check.status)} ${lasting(check, now)}`, paint),
-      ...bodyLines(check, now, paint),
-    ]
+    const detail = `${inWords(check.status)} ${lasting(check, now)}`
+    const title = titleLine(titles[at]?.padEnd(titleWidth) ?? '', check.status, detail, paint)
+    return [title, ...bodyLines(check, now, paint)]
   })
   const problems = 'problems' in report ? (report.problems ?? []) : []
   const head = [
