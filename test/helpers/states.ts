@@ -1,4 +1,7 @@
+import fc from 'fast-check'
+import { checkKinds } from '../../src/checks/check.ts'
 import type { Difference } from '../../src/checks/finding.ts'
+import { statuses } from '../../src/checks/status.ts'
 import { type State, withContent } from '../../src/drift/state.ts'
 import { type Snapshot, type StackStates, withStackContent } from '../../src/drift/store.ts'
 
@@ -84,3 +87,35 @@ export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
     ...override,
   }
 }
+
+export const service = buildState({
+  check: 'service-image',
+  summary: 'Every revision in service runs runtime-rust:7f2e.',
+})
+
+/** Two stacks: one partly drifted and unknown, one in sync. */
+export const mixed = buildSnapshot({
+  stacks: [
+    buildStackStates({ states: [service, buildDriftedState(), buildStaleState({ check: 'migration-execution' })] }),
+    buildStackStates({ name: 'billing' }),
+  ],
+})
+
+const anyFields: fc.Arbitrary<Omit<State, 'content'>> = fc.record({
+  check: fc.constantFrom(...checkKinds),
+  status: fc.constantFrom(...statuses),
+  since: fc.integer({ min: 0, max: noon }),
+  observedAt: fc.option(fc.integer({ min: 0, max: noon })),
+  staleAt: fc.option(fc.integer({ min: 0, max: noon })),
+  summary: fc.string({ unit: 'binary' }),
+  differences: fc.array(fc.string({ unit: 'binary' }).map(actual => buildDifference({ actual, expected: null }))),
+  notes: fc.array(fc.string({ unit: 'binary' })),
+  fix: fc.option(fc.string({ unit: 'binary' })),
+  error: fc.option(fc.record({ code: fc.constant('INTERNAL' as const), message: fc.string(), at: fc.nat(noon) })),
+})
+
+const anyState = anyFields.map(fields => buildState(fields))
+
+export const anySnapshot: fc.Arbitrary<Snapshot> = fc
+  .array(fc.array(anyState, { maxLength: 4 }), { maxLength: 4 })
+  .map(stacks => buildSnapshot({ stacks: stacks.map((states, at) => buildStackStates({ name: `s${at}`, states })) }))
