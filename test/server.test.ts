@@ -12,7 +12,7 @@ import { until } from './helpers/until.ts'
 
 const day = 86_400_000
 
-/** Looks at the start and then once a year: only the first cycle happens in a test. */
+/** Only the first cycle runs in a test: the next one is a year later. */
 const yearly = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '5s' }
 
 interface Bench {
@@ -63,7 +63,7 @@ async function drift({ get }: Bench): Promise<Report> {
   return (await (await get('/drift')).json()) as Report
 }
 
-t.test('it answers before it knows anything, and says so', async t => {
+t.test('before the first cycle it answers unknown and not ready', async t => {
   const context = await build(t, { patch: { faults: [{ hang: true }] } })
   t.match(await drift(context), { status: 'unknown', cycle: null })
   t.equal((await context.get('/drift/gate')).status, 503)
@@ -73,7 +73,7 @@ t.test('it answers before it knows anything, and says so', async t => {
   t.match(await ready.json(), { reason: /first cycle/ })
 })
 
-t.test('after the first cycle it is ready, and the report, the gate and the metrics say the same', async t => {
+t.test('after the first cycle it is ready, and the report, the gate and the metrics agree', async t => {
   const context = await build(t)
   await isReady(context)
   t.match(await drift(context), { status: 'in_sync', cycle: { id: 1 } })
@@ -84,12 +84,12 @@ t.test('after the first cycle it is ready, and the report, the gate and the metr
   t.match(metrics, /driftwatch_probe_errors_total\{probe="service",code="UNAVAILABLE"\} 0/)
 })
 
-t.test('when nothing looks any more, what was known turns unknown by itself', async t => {
+t.test('without further cycles the states go stale and become unknown', async t => {
   const context = await build(t)
   await isReady(context)
   const before = await drift(context)
   context.clock.advance(399 * day)
-  t.equal((await drift(context)).status, 'in_sync', 'it is believed for so long')
+  t.equal((await drift(context)).status, 'in_sync', 'the observation is still valid')
   context.clock.advance(2 * day)
   const report = await drift(context)
   t.match(report, {
@@ -107,7 +107,7 @@ for (const [what, ms] of [
   ['forward', 3_600_000],
   ['back', -3_600_000],
 ] as const) {
-  t.test(`the wall clock set ${what} by an hour makes nothing older or younger`, async t => {
+  t.test(`setting the wall clock ${what} by an hour does not change the age of a state`, async t => {
     const context = await build(t, {
       settings: { ...yearly, schedule: '0 * * * * *', staleAfter: '20m', timeout: '5s' },
     })
@@ -119,13 +119,13 @@ for (const [what, ms] of [
     const after = await drift(context)
     t.equal(after.status, 'in_sync')
     const since = ({ stacks }: Report) => Date.parse(stacks[0]?.checks[0]?.since ?? '')
-    // The wall clock counts whole milliseconds, and the other one parts of them.
+    // The wall clock counts whole milliseconds, the monotonic clock fractions.
     const isSet = (by: unknown) => Math.abs(Number(by) - ms) <= 1
-    t.ok(isSet(since(after) - since(before)), 'what was noted before is as old as it was')
+    t.ok(isSet(since(after) - since(before)), 'the status is as old as before')
     t.ok(context.log.lines().some(({ message, setByMs }) => message === 'wall clock was set' && isSet(setByMs)))
     context.clock.set(-ms)
     context.clock.advance(20 * 60_000 - 5000)
-    t.equal((await drift(context)).status, 'in_sync', 'it is believed for as long as it was to be')
+    t.equal((await drift(context)).status, 'in_sync', 'the observation is valid for as long as before')
     context.clock.advance(10_000)
     t.match(await drift(context), { status: 'unknown', stacks: [{ checks: [{ error: { code: 'STALE' } }, {}, {}] }] })
   })
@@ -135,7 +135,7 @@ for (const [what, ms] of [
   ['forward', 3_600_000],
   ['back', -3_600_000],
 ] as const) {
-  t.test(`without a cycle, too, the wall clock set ${what} changes nothing of when a state goes stale`, async t => {
+  t.test(`without a cycle, setting the wall clock ${what} does not change when a state goes stale`, async t => {
     const context = await build(t)
     await isReady(context)
     context.clock.set(ms)
@@ -146,8 +146,8 @@ for (const [what, ms] of [
   })
 }
 
-/** A cycle in which the process stands still as soon as it has asked something. */
-async function sleepThroughALook({ emulator, service }: Bench, ms: number): Promise<void> {
+/** Runs a cycle whose event loop stalls after its first API call. */
+async function stallDuringCycle({ emulator, service }: Bench, ms: number): Promise<void> {
   const asked = emulator.calls.all.length
   const refreshed = service.refresh()
   while (emulator.calls.all.length === asked) await new Promise(resolve => setImmediate(resolve))
@@ -156,14 +156,14 @@ async function sleepThroughALook({ emulator, service }: Bench, ms: number): Prom
   await refreshed
 }
 
-t.test('what was not answered because the process itself stood still is no fault of who was asked', async t => {
+t.test('a probe that fails because the event loop stalled reports LOOP_BLOCKED, and the status stays', async t => {
   const settings = { ...yearly, timeout: '1s' }
   const context = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings })
   await isReady(context)
   const before = await drift(context)
-  await sleepThroughALook(context, 2000)
+  await stallDuringCycle(context, 2000)
   const report = await drift(context)
-  t.equal(report.status, before.status, 'what was known stays')
+  t.equal(report.status, before.status, 'the previous status stays')
   for (const { error } of report.stacks[0]?.checks ?? [])
     t.match(error, { code: 'LOOP_BLOCKED', message: /^event loop stalled for [12] s of the 1 s allowed\. / })
   const blocked = context.log.lines().find(({ message }) => message === 'event loop stalled during a cycle')
@@ -174,7 +174,7 @@ t.test('what was not answered because the process itself stood still is no fault
   )
 })
 
-t.test('one info line a cycle, and a warning with its code for a look that failed', async t => {
+t.test('a cycle logs one info line, and a warning with its code for each failed probe', async t => {
   const context = await build(t, { patch: { faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }] } })
   await isReady(context)
   const lines = context.log.lines()
@@ -197,15 +197,15 @@ t.test('one info line a cycle, and a warning with its code for a look that faile
   )
 })
 
-t.test('a look that the process slept through for more than half of its time proves nothing', async t => {
+t.test('a probe during which the event loop stalled for more than half of its time proves nothing', async t => {
   const context = await build(t, { patch: { faults: [{ latencyMs: 300 }] }, settings: { ...yearly, timeout: '2s' } })
   await isReady(context)
-  await sleepThroughALook(context, 1500)
+  await stallDuringCycle(context, 1500)
   const { stacks } = await drift(context)
   for (const { error } of stacks[0]?.checks ?? []) t.match(error, { code: 'LOOP_BLOCKED' })
 })
 
-t.test('what is refused over HTTP is logged with its code, on one plain line', async t => {
+t.test('a rejected HTTP request is logged with its code, on one printable line', async t => {
   const context = await build(t, {})
   await isReady(context)
   await context.get('/nope/%C2%9B%E2%80%AE')
@@ -219,7 +219,7 @@ t.test('what is refused over HTTP is logged with its code, on one plain line', a
   )
 })
 
-t.test('a refresh looks at once, for who has the token, and what it saw is answered from then on', async t => {
+t.test('a refresh with the token runs a cycle at once, and later answers contain its result', async t => {
   const token = 'a-token-of-the-config-0123456789'
   const settings = { ...yearly, server: { auth: { kind: 'bearer', for: 'acting', tokens: [token] } } }
   const context = await build(t, { settings })
@@ -235,26 +235,26 @@ t.test('a refresh looks at once, for who has the token, and what it saw is answe
   const [one, other] = await Promise.all([refresh(`Bearer ${token}`), refresh(`Bearer ${token}`)])
   t.ok(one.ok && other.ok)
   const last = (await drift(context)).cycle?.id ?? 0
-  t.ok(last === 3 || last === 4, 'who asks while a cycle is under way shares the next')
+  t.ok(last === 3 || last === 4, 'clients that ask during a cycle share the next one')
   t.notMatch(JSON.stringify(context.log.lines()), token)
 })
 
-t.test('an address that is taken is named, with the remedy', async t => {
+t.test('an address in use is reported with the remedy', async t => {
   const { service } = await build(t)
   await t.rejects(build(t, { port: service.port }), {
     code: 'ADDRESS_UNAVAILABLE',
-    message: `cannot listen on 127.0.0.1:${service.port}: it is in use: stop what listens there, or set PORT`,
+    message: `cannot listen on 127.0.0.1:${service.port}: the address is in use. Stop the process that uses it, or set PORT.`,
   })
 })
 
-t.test('closing gives up a look that hangs, and publishes nothing of it', async t => {
+t.test('closing aborts a probe that hangs, and publishes nothing', async t => {
   const context = await build(t, { patch: { faults: [{ hang: true }] }, settings: { ...yearly, timeout: '25s' } })
   await until(() => context.emulator.calls.all.length > 0)
   await context.service.close()
   t.notOk(context.log.lines().some(({ message }) => message === 'cycle completed'))
 })
 
-t.test('a refresh runs a cycle out of turn, and joins one that is under way', async t => {
+t.test('a refresh runs an extra cycle, or joins the running one', async t => {
   const context = await build(t)
   await isReady(context)
   await Promise.all([context.service.refresh(), context.service.refresh()])

@@ -2,46 +2,46 @@ import type { Status } from '../checks/status.ts'
 import type { EpochMs } from '../clock.ts'
 import type { CheckError } from './state.ts'
 
-/** What is wrong with labels that name a stack. */
+/** A problem with the labels that name a stack. */
 export interface LabelProblem {
-  /** The stack that they name. */
+  /** The stack that the labels name. */
   readonly stack: string
-  /** A sentence: which resources, and what they need. */
+  /** Which resources are affected, and what they need. */
   readonly message: string
 }
 
-/** What is known of the stacks of one project and region. */
+/** The result of discovery in one project and region. */
 export interface PlaceState {
   readonly project: string
   readonly region: string
-  /** When its services and jobs were last listed to the end; null before the first time. */
+  /** When its services and jobs were last listed completely; null before the first time. */
   readonly observedAt: EpochMs | null
-  /** When that becomes too old to be believed. */
+  /** When that list becomes stale. */
   readonly staleAt: EpochMs | null
-  /** What kept it from being listed the last time, or null. */
+  /** Why the last listing failed; null if it succeeded. */
   readonly error: CheckError | null
-  /** What is wrong with its labels: a stack that they mean may not be watched. */
+  /** Problems with its labels: the stacks that they name may not be monitored. */
   readonly problems: readonly LabelProblem[]
-  /** How many stacks are watched because of its labels. */
+  /** How many stacks were discovered here. */
   readonly stacks: number
 }
 
-/** What was found may be all there is only where everything could be listed and every label is understood. */
+/** In sync only if the list is complete, not stale, and without problems: otherwise stacks may be missing. */
 export function placeStatus({ staleAt, problems }: PlaceState, now: EpochMs): Extract<Status, 'in_sync' | 'unknown'> {
   return staleAt !== null && now < staleAt && problems.length === 0 ? 'in_sync' : 'unknown'
 }
 
-/** What is known of a place before it was listed. */
+/** A place before its first listing. */
 export function unlistedPlace({ project, region }: Pick<PlaceState, 'project' | 'region'>): PlaceState {
   return { project, region, observedAt: null, staleAt: null, error: null, problems: [], stacks: 0 }
 }
 
-/** The first place whose stacks are not known, since it was never listed; null where they all are. */
+/** The first place that was never listed, or null. */
 export function neverListed(places: readonly PlaceState[] | null): PlaceState | null {
   return places?.find(({ observedAt }) => observedAt === null) ?? null
 }
 
-/** Whether a stack that is not watched is known to be gone: every place was listed just now, and no label names it. */
+/** Whether a stack that is not monitored certainly no longer exists: the last listing of each place succeeded, and no label names it. */
 export function isKnownGone(places: readonly PlaceState[] | null, stack: string): boolean {
   return (places ?? []).every(
     ({ observedAt, error, problems }) =>
@@ -49,7 +49,7 @@ export function isKnownGone(places: readonly PlaceState[] | null, stack: string)
   )
 }
 
-/** What is known of a place when the wall clock was set by `ms`. */
+/** The place after the wall clock was set by `ms`: all its times move along. */
 export function movePlace(place: PlaceState, ms: number): PlaceState {
   const { observedAt, staleAt, error } = place
   return {

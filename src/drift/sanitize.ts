@@ -1,37 +1,23 @@
 import { type Difference, type Finding, maxDifferences } from '../checks/finding.ts'
 import { isPrintable, prose, shown } from '../printable.ts'
 
-/** A longer command is no command to paste. */
+/** Longer commands are omitted. */
 const longestFix = 8000
 
-const kept = new WeakMap<Finding, Finding>()
-
-/**
- * A finding as it may be shown anywhere: what checks quote of others (images, commands, names) is as long and as wild as
- * those made it. Values are judged before, whole and as they are.
- */
+/** A finding that is safe to show anywhere: printable, of bounded length. Checks quote values of others unchanged. */
 export function sanitize(finding: Finding): Finding {
-  // What is in sync is found by the same object in cycle after cycle.
-  const before = kept.get(finding)
-  if (before) return before
-  const made = makeShowable(finding)
-  kept.set(finding, made)
-  return made
-}
-
-function makeShowable(finding: Finding): Finding {
   const { differences, doubt } = finding
   const count = differences.length
   const fix = finding.fix !== null && isPasteable(finding.fix) ? finding.fix : null
   const notes = [
     ...finding.notes.map(note => prose(note)),
-    ...(count > maxDifferences ? [`only the first ${maxDifferences} of ${count} differences are told`] : []),
-    ...(fix === finding.fix ? [] : ['the command that mends it holds what cannot be shown and pasted']),
+    ...(count > maxDifferences ? [`Only the first ${maxDifferences} of ${count} differences are listed.`] : []),
+    ...(fix === finding.fix ? [] : ['The fix is omitted: its command is too long or contains unprintable characters.']),
   ]
   return {
     ...finding,
     summary: prose(finding.summary),
-    differences: differences.slice(0, maxDifferences).map(showableDifference),
+    differences: differences.slice(0, maxDifferences).map(sanitizeDifference),
     notes,
     fix,
     doubt: doubt && { ...doubt, message: prose(doubt.message) },
@@ -43,7 +29,7 @@ function isPasteable(fix: string): boolean {
   return fix.length <= longestFix && fix.split('\n').every(isPrintable)
 }
 
-function showableDifference({ path, kind, expected, actual, via, objects }: Difference): Difference {
+function sanitizeDifference({ path, kind, expected, actual, via, objects }: Difference): Difference {
   const orNull = (text: string | null) => (text === null ? null : shown(text))
   return {
     path: shown(path),

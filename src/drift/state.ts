@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { CheckKind } from '../checks/check.ts'
 import type { Difference, Finding } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
@@ -7,7 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { prose } from '../printable.ts'
 import { sanitize } from './sanitize.ts'
 
-/** The last look that failed, or that proved nothing. */
+/** The last probe that failed, or whose result proved nothing. */
 export interface CheckError {
   readonly code: ErrorCode
   readonly message: string
@@ -20,22 +21,33 @@ export interface State {
   readonly status: Status
   /** When this status began. */
   readonly since: EpochMs
-  /** When what the finding rests on was looked at; null before the first answer. */
+  /** When the finding was observed; null before the first observation. */
   readonly observedAt: EpochMs | null
-  /** When it becomes too old to be believed; null before the first answer. */
+  /** When the observation becomes stale; null before the first one. */
   readonly staleAt: EpochMs | null
   readonly summary: string
   readonly differences: readonly Difference[]
   readonly notes: readonly string[]
   readonly fix: string | null
   readonly error: CheckError | null
+  readonly content: StateContent
 }
 
-/** A state, and what must not be forgotten between cycles lest a rollout hide a drift. */
+/** A state without the times of the cycle. States that differ only in these times share one object. */
+export type StateContent = Omit<State, 'observedAt' | 'staleAt' | 'error' | 'content'> & {
+  /** Which of the times there are. */
+  readonly isObserved: boolean
+  readonly goesStale: boolean
+  readonly error: Omit<CheckError, 'at'> | null
+}
+
+/** A state with the data that later cycles need, so that a rollout cannot hide a drift. */
 export interface TrackedState extends State {
-  /** The paths that were proven to diverge and have not been seen healed since. */
+  /** The finding that alone decides the content, or null: the same finding then means the same content. */
+  readonly decidedBy: Finding | null
+  /** The paths of differences that were proven and that no later observation showed as fixed. */
   readonly proven: readonly string[]
-  /** Since when it has been pending without a break, moved on by the time that nothing was seen; null when it is not. */
+  /** When the current pending period began, not counting time without a valid observation; null outside of one. */
   readonly pendingSince: EpochMs | null
 }
 
@@ -49,90 +61,102 @@ export interface Transition {
   readonly differences: readonly Difference[]
 }
 
-/** How long things may stay as they are. */
+/** Adds the content to a state: that of the state before if they are equal. */
+export function withContent<S extends Omit<State, 'content'>>(state: S, before: State | null): S & State {
+  const { check, status, since, observedAt, staleAt, summary, differences, notes, fix } = state
+  const error = state.error && { code: state.error.code, message: state.error.message }
+  const present = { isObserved: observedAt !== null, goesStale: staleAt !== null }
+  const content = { check, status, since, ...present, summary, differences, notes, fix, error }
+  return { ...state, content: before && isDeepStrictEqual(content, before.content) ? before.content : content }
+}
+
+/** How long a state stays valid without new evidence. */
 export interface StateLimits {
   readonly staleAfterMs: number
-  /** Nothing stays pending longer without a break: `rolloutGrace` plus `maxDuration`. */
+  /** The longest pending period: `rolloutGrace` plus `maxDuration`. */
   readonly longestPendingMs: number
 }
 
-/** A check that has not been looked at. */
+/** The state of a check before its first observation. */
 export function initialState(check: CheckKind, at: EpochMs): TrackedState {
-  return {
+  const state = {
     check,
-    status: 'unknown',
+    status: 'unknown' as const,
     since: at,
     observedAt: null,
     staleAt: null,
-    summary: 'nothing has been looked at yet',
+    summary: 'No observation yet.',
     differences: [],
     notes: [],
     fix: null,
-    error: { code: 'NOT_OBSERVED', message: 'the first cycle has not been completed', at },
+    error: { code: 'NOT_OBSERVED' as const, message: 'the first cycle has not completed', at },
+    decidedBy: null,
     proven: [],
     pendingSince: null,
   }
+  return withContent(state, null)
 }
 
-/** The state after a finding on what was looked at `observedAt`. */
+/** The state after a finding from observations made at `observedAt`. */
 export function recordFinding(
   before: TrackedState,
   judged: Finding,
   observedAt: EpochMs,
   limits: StateLimits,
 ): TrackedState {
-  const spell = pendingSpell(before, observedAt)
-  const finding = withoutHiding(
-    { ...before, pendingSince: spell },
-    sanitize(judged),
+  const staleAt = observedAt + limits.staleAfterMs
+  if (judged === before.decidedBy) return { ...before, observedAt, staleAt }
+  const period = pendingPeriod(before, observedAt)
+  const tracked = { ...before, pendingSince: period }
+  const finding = withoutHiding(tracked, sanitize(judged), observedAt, limits.longestPendingMs)
+  const { doubt, ...fields } = finding
+  const { status } = fields
+  const state = {
+    ...before,
+    ...fields,
+    since: status === before.status ? before.since : observedAt,
     observedAt,
-    limits.longestPendingMs,
-  )
-  return {
-    check: before.check,
-    status: finding.status,
-    since: finding.status === before.status ? before.since : observedAt,
-    observedAt,
-    staleAt: observedAt + limits.staleAfterMs,
-    summary: finding.summary,
-    differences: finding.differences,
-    notes: finding.notes,
-    fix: finding.fix,
-    error: finding.doubt && { ...finding.doubt, at: observedAt },
-    proven: finding.proven,
-    pendingSince: pendingSince(spell, finding.status, observedAt),
+    staleAt,
+    error: doubt && { ...doubt, at: observedAt },
+    decidedBy: status === 'in_sync' && doubt === null ? judged : null,
+    pendingSince: pendingSince(period, status, observedAt),
   }
+  return withContent(state, before)
 }
 
-/** The state after a look that failed: the last finding stays until it is stale, with the error. */
+/** The state after a failed probe: the last finding with the error, until that finding is stale. */
 export function recordFailure(before: TrackedState, failed: CheckError): TrackedState {
   const error = { ...failed, message: prose(failed.message) }
-  if (before.staleAt !== null && error.at < before.staleAt) return { ...before, error }
-  const aged = ageState(before, error.at)
-  return { ...aged, error, summary: `could not look: ${error.message}` }
+  const aged = { ...ageState(before, error.at), decidedBy: null, error }
+  const isStale = aged.staleAt === null || error.at >= aged.staleAt
+  return withContent(isStale ? { ...aged, summary: `The probe failed: ${endSentence(error.message)}` } : aged, before)
 }
 
-/** The state as it is to be believed at `now`: what was looked at too long ago is unknown. */
+function endSentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`
+}
+
+/** The state at `now`: unknown if its observation is stale. */
 export function ageState(state: TrackedState, now: EpochMs): TrackedState {
-  if (state.staleAt === null || now < state.staleAt || !claimsAnything(state)) return state
-  const claimless = { ...state, differences: [], fix: null }
-  if (state.status === 'unknown') return { ...claimless, notes: [] }
+  if (state.staleAt === null || now < state.staleAt || !canGoStale(state)) return state
+  const empty = { ...state, decidedBy: null, differences: [], fix: null }
+  if (state.status === 'unknown') return withContent({ ...empty, notes: [] }, state)
   const { staleAt, observedAt } = state
-  const message = `last looked at ${formatTime(observedAt ?? staleAt)}, which is too long ago to be believed`
-  return {
-    ...claimless,
-    status: 'unknown',
+  const aged = {
+    ...empty,
+    status: 'unknown' as const,
     since: staleAt,
-    summary: message,
-    notes: [`before that it was ${state.status}: ${state.summary}`],
-    error: state.error ?? { code: 'STALE', message, at: staleAt },
+    summary: `The last observation is stale. It was made at ${formatTime(observedAt ?? staleAt)}.`,
+    notes: [`Previous status: ${state.status}. ${state.summary}`],
+    error: state.error ?? { code: 'STALE' as const, message: 'the last observation is stale', at: staleAt },
   }
+  return withContent(aged, state)
 }
 
-/** The state after the wall clock was set by `ms`: as old as before, by the new time. */
+/** The state after the wall clock was set by `ms`: all its times move along. */
 export function moveState(state: TrackedState, ms: number): TrackedState {
   const moved = <T extends EpochMs | null>(moment: T) => (moment === null ? moment : moment + ms) as T
-  return {
+  const after = {
     ...state,
     since: moved(state.since),
     observedAt: moved(state.observedAt),
@@ -140,14 +164,15 @@ export function moveState(state: TrackedState, ms: number): TrackedState {
     pendingSince: moved(state.pendingSince),
     error: state.error && { ...state.error, at: moved(state.error.at) },
   }
+  return withContent(after, state)
 }
 
-/** Whether there is something in the state that time makes unbelievable. */
-export function claimsAnything({ status, differences, fix }: State): boolean {
+/** Whether anything in the state becomes invalid with time. */
+export function canGoStale({ status, differences, fix }: State): boolean {
   return status !== 'unknown' || differences.length > 0 || fix !== null
 }
 
-/** The transition from one state to the next, or null: the first finding is none, whatever looks failed before it. */
+/** The transition from one state to the next, or null. The first finding of a check is not a transition. */
 export function transitionOf(stack: string, before: TrackedState, after: TrackedState): Transition | null {
   if (before.status === after.status || before.observedAt === null) return null
   return {
@@ -161,40 +186,40 @@ export function transitionOf(stack: string, before: TrackedState, after: Tracked
 }
 
 /**
- * A pending finding may not hide what was proven before: it stays drifted while it holds a difference that was proven
- * and never healed, and it is drifted when it has been pending for too long. What is only doubted becomes unknown.
+ * A rollout must not hide a drift. A pending finding counts as drifted while it contains a difference that was proven
+ * earlier and not fixed since, and after the longest pending period. Without proof it counts as unknown.
  */
 function withoutHiding(before: TrackedState, finding: Finding, observedAt: EpochMs, longestPendingMs: number): Finding {
   if (finding.status === 'in_sync') return finding
   const paths = finding.differences.map(difference => difference.path)
-  const unhealed = paths.filter(path => before.proven.includes(path))
-  // What is in doubt has not been seen healed.
-  const remembered = finding.doubt === null ? unhealed : before.proven
+  const unfixed = paths.filter(path => before.proven.includes(path))
+  // A finding in doubt does not prove that anything was fixed.
+  const remembered = finding.doubt === null ? unfixed : before.proven
   const proven = [...new Set([...finding.proven, ...remembered])]
   if (finding.status !== 'pending') return { ...finding, proven }
-  if (unhealed.length > 0)
-    return insist(finding, 'drifted', proven, 'it had drifted before this rollout and has not been in sync since')
+  if (unfixed.length > 0)
+    return override(finding, 'drifted', proven, 'The check drifted before this rollout and has not been in sync since.')
   if (finding.doubt !== null && proven.length > 0)
-    return insist(finding, 'unknown', proven, 'it had drifted before this rollout, and cannot be seen now')
+    return override(finding, 'unknown', proven, 'The check drifted before this rollout and cannot be verified now.')
   if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs)
     return { ...finding, proven }
-  const note = `it has been pending for longer than the ${formatDuration(longestPendingMs)} that rollouts explain`
+  const note = `The check has been pending for longer than ${formatDuration(longestPendingMs)}, the limit for a rollout.`
   return paths.length > 0
-    ? insist(finding, 'drifted', [...proven, ...paths], note)
-    : insist(finding, 'unknown', proven, note)
+    ? override(finding, 'drifted', [...proven, ...paths], note)
+    : override(finding, 'unknown', proven, note)
 }
 
-function insist(finding: Finding, status: Status, proven: readonly string[], note: string): Finding {
+function override(finding: Finding, status: Status, proven: readonly string[], note: string): Finding {
   return { ...finding, status, proven, notes: [...finding.notes, note] }
 }
 
-/** When the pending spell began, had there been no blindness: being blind does not end it, and is not counted. */
-function pendingSpell({ pendingSince, staleAt }: TrackedState, observedAt: EpochMs): EpochMs | null {
+/** When the pending period began, moved forward by the time in which the last observation was stale. */
+function pendingPeriod({ pendingSince, staleAt }: TrackedState, observedAt: EpochMs): EpochMs | null {
   if (pendingSince === null || staleAt === null || observedAt <= staleAt) return pendingSince
   return pendingSince + observedAt - staleAt
 }
 
-function pendingSince(spell: EpochMs | null, status: Status, observedAt: EpochMs): EpochMs | null {
+function pendingSince(period: EpochMs | null, status: Status, observedAt: EpochMs): EpochMs | null {
   if (status === 'in_sync' || status === 'drifted') return null
-  return spell ?? (status === 'pending' ? observedAt : null)
+  return period ?? (status === 'pending' ? observedAt : null)
 }

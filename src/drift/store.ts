@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
 import type { EpochMs } from '../clock.ts'
@@ -8,28 +9,40 @@ import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './
 import {
   ageState,
   type CheckError,
-  claimsAnything,
+  canGoStale,
   initialState,
   moveState,
   recordFailure,
   recordFinding,
   type State,
+  type StateContent,
   type TrackedState,
   type Transition,
   transitionOf,
 } from './state.ts'
 
-/** One stack with the states of its checks, in the order of the list of checks. */
+/** A stack with the states of its checks, in the order of `checks/checks.ts`. */
 export interface StackStates {
   readonly name: string
   readonly project: string
   readonly region: string
   readonly service: string
-  /** Null where the stack has no migration job. */
+  /** Null if the stack has no migration job. */
   readonly job: string | null
-  /** What is wrong with the labels that name it, in sentences: it may not be what they mean. */
+  /** Problems with the labels that name the stack. */
   readonly problems: readonly string[]
   readonly states: readonly State[]
+  readonly content: StackContent
+}
+
+/** A stack with its states without the times of the cycle. Stacks that differ only in these times share one object. */
+export type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
+
+/** Adds the content to a stack: the content before if they are equal. */
+export function withStackContent(stack: Omit<StackStates, 'content'>, before: StackContent | null): StackStates {
+  const { name, project, region, service, job, problems, states } = stack
+  const content = { name, project, region, service, job, problems, states: states.map(state => state.content) }
+  return { ...stack, content: before && isDeepStrictEqual(content, before) ? before : content }
 }
 
 /** The last completed cycle. */
@@ -39,51 +52,51 @@ export interface CycleSummary {
   readonly durationMs: number
 }
 
-/** Everything that is known at one moment: what reports, metrics and alerts are made of. */
+/** All states at one moment: the source of reports, metrics and alerts. */
 export interface Snapshot {
   readonly takenAt: EpochMs
   /** Null before the first cycle has completed. */
   readonly cycle: CycleSummary | null
-  /** What is known of the places where stacks are found; null where nothing is discovered. */
+  /** Null without discovery. */
   readonly discovery: readonly PlaceState[] | null
-  /** How the config file stands; null where it is not followed. */
+  /** Null if the config file is not watched for changes. */
   readonly config: ConfigState | null
   readonly stacks: readonly StackStates[]
 }
 
-/** What came of judging one check in one cycle. */
+/** The result of one check in one cycle. */
 export type Outcome =
   | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
   | { readonly kind: 'failure'; readonly error: CheckError }
 
-/** Who is watched, by which config. */
+/** The monitored stacks, and their config. */
 export interface Watched {
   readonly config: Config
   readonly stacks: readonly Stack[]
   readonly places: readonly PlaceState[] | null
 }
 
-/** The states of every check of every stack, in memory. */
+/** The states of all checks, in memory. */
 export interface Store {
-  /** From now on these are watched. A check that looks at what it looked at before keeps its state. */
+  /** Replaces the monitored stacks. A check whose subjects are unchanged keeps its state. */
   watch(watched: Watched, now: EpochMs): void
-  /** When the look began that is the oldest of what is known of a stack; 0 where there is one that never succeeded. */
+  /** The oldest observation of a stack's checks; 0 if one of them has none. */
   observedAt(stack: string): EpochMs
-  /** Records what came of a check; returns the change of status, or null. */
+  /** Records the result of a check; returns the change of status, or null. */
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
-  /** Turns what is too old to be believed at `now` unknown; returns these changes of status. */
+  /** Sets stale states to unknown; returns these changes of status. */
   age(now: EpochMs): Transition[]
-  /** The wall clock was set by `ms`: everything that is known stays as old as it is. */
+  /** Moves all times by `ms`, after the wall clock was set by as much. */
   clockSet(ms: number): void
   cycleCompleted(cycle: CycleSummary): void
   configRead(state: ConfigState): void
-  /** What is to be believed at `now`. */
+  /** All states at `now`. */
   snapshot(now: EpochMs): Snapshot
-  /** When, after `now`, the next state or place goes stale, or null where none will. */
+  /** When the next state or place becomes stale after `now`, or null. */
   nextStaleAt(now: EpochMs): EpochMs | null
 }
 
-/** `checksOf` gives the checks of a stack that are judged. At first those that the config lists are watched. */
+/** `checksOf` returns the checks of a stack. The store starts with the stacks that the config lists. */
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
   let limits = config
   let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
@@ -138,7 +151,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     nextStaleAt(now) {
       let next = Number.POSITIVE_INFINITY
       for (const { states } of stacks.values()) {
-        for (const state of states.values()) if (claimsAnything(state)) next = Math.min(next, state.staleAt ?? next)
+        for (const state of states.values()) if (canGoStale(state)) next = Math.min(next, state.staleAt ?? next)
       }
       for (const { staleAt } of places ?? []) if (staleAt !== null && staleAt > now) next = Math.min(next, staleAt)
       return Number.isFinite(next) ? next : null
@@ -151,6 +164,8 @@ type TrackedStacks = ReadonlyMap<string, TrackedStack>
 interface TrackedStack {
   readonly stack: Stack
   readonly states: Map<CheckKind, TrackedState>
+  /** The content of the last snapshot. */
+  content: StackContent | null
 }
 
 function trackStack(
@@ -164,10 +179,10 @@ function trackStack(
     const known = before && subjectOf(before.stack, check) === subjectOf(stack, check) ? before.states : null
     return [check.kind, known?.get(check.kind) ?? initialState(check.kind, at)] as const
   })
-  return { stack, states: new Map(states) }
+  return { stack, states: new Map(states), content: before?.content ?? null }
 }
 
-/** What a check looks at. Where that has changed, what was found before says nothing. */
+/** The subjects of a check: when they change, its previous state no longer applies. */
 function subjectOf({ project, region, service, job, database, httpContract }: Stack, { needs }: Check): string {
   const subjects: Partial<Record<ProbeKind, unknown>> = {
     job: job?.name,
@@ -195,11 +210,12 @@ function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {
 }
 
 function stackStates(
-  { stack, states }: TrackedStack,
+  tracked: TrackedStack,
   problems: ReadonlyMap<string, readonly LabelProblem[]>,
   now: EpochMs,
 ): StackStates {
-  return {
+  const { stack, states } = tracked
+  const fields = {
     name: stack.name,
     project: stack.project,
     region: stack.region,
@@ -208,4 +224,7 @@ function stackStates(
     problems: problems.get(stack.name)?.map(({ message }) => message) ?? [],
     states: [...states.values()].map(state => ageState(state, now)),
   }
+  const shown = withStackContent(fields, tracked.content)
+  tracked.content = shown.content
+  return shown
 }

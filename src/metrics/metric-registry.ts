@@ -8,13 +8,13 @@ type Defined<T extends MetricDefinition['type'], L extends string> = MetricDefin
 
 type Labels<L extends string> = Readonly<Record<L, string>>
 
-/** Metrics whose values live here, in the exposition format. The only file that knows which library keeps them. */
+/** Counters, gauges and histograms. Hides the metrics library. */
 export interface MetricRegistry {
   readonly contentType: string
   counter<L extends string>(definition: Defined<'counter', L>): (labels: Labels<L>, amount: number) => void
-  /** Has no series before its first value. */
+  /** It has no series before its first value. */
   gauge(definition: Defined<'gauge', never>): (value: number) => void
-  /** `zero` makes the series of these labels exist before its first value. */
+  /** `zero` creates the series of these labels before its first value. */
   histogram<L extends string>(
     definition: Defined<'histogram', L>,
     buckets: readonly number[],
@@ -22,7 +22,7 @@ export interface MetricRegistry {
   text(): Promise<string>
 }
 
-/** A registry of its own, with the metrics of the process and of Node.js in it. */
+/** A separate registry, with the metrics of the process and of Node.js. */
 export function createMetricRegistry(): MetricRegistry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

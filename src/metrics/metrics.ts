@@ -5,17 +5,17 @@ import { renderConfigMetric, renderDiscoveryMetrics } from './place-metrics.ts'
 import { createRuntimeMetrics, type KnownSeries, type RuntimeMetrics } from './runtime.ts'
 
 export interface Metrics extends RuntimeMetrics {
-  /** What is known of every check from now on: after a cycle, and when a state goes stale. Rendered now, and not at a scrape. */
+  /** Renders the metrics of a new snapshot: after a cycle, and when a state goes stale. */
   update(snapshot: Snapshot): void
-  /** The metrics of checks and stacks: the same bytes from one update to the next. */
+  /** The metrics of checks and stacks, as of the last update. */
   drift(): Buffer
-  /** The metrics of Driftwatch itself, as they are now. They come after the others. */
+  /** The current metrics of Driftwatch itself, which come after the others. */
   runtime(): Promise<Buffer>
   readonly contentType: string
 }
 
 export interface MetricsOptions extends KnownSeries {
-  /** Driftwatch's own version, and that of the Node.js that runs it. */
+  /** The versions of Driftwatch and Node.js. */
   readonly build: { readonly version: string; readonly node: string }
 }
 
@@ -28,8 +28,7 @@ export function createMetrics({ build, ...known }: MetricsOptions): Metrics {
     ...createRuntimeMetrics(registry, known),
     contentType: registry.contentType,
     update(snapshot) {
-      const others = Buffer.from(renderDiscoveryMetrics(snapshot) + renderConfigMetric(snapshot))
-      drift = Buffer.concat([...renderDrift(snapshot), others])
+      drift = Buffer.concat([...renderDrift(snapshot), renderDiscoveryMetrics(snapshot), renderConfigMetric(snapshot)])
     },
     drift: () => drift,
     runtime: async () => Buffer.concat([buildInfo, Buffer.from(await registry.text())]),

@@ -8,18 +8,18 @@ import type { MetricRegistry } from './metric-registry.ts'
 export const publishResults = ['ok', 'failed'] as const
 export type PublishResult = (typeof publishResults)[number]
 
-/** What Driftwatch itself does and how long that takes. */
+/** The metrics of Driftwatch itself. */
 export interface RuntimeMetrics {
-  /** One look of a probe at one stack ended, well or badly. */
+  /** A probe of one stack ended, whether it succeeded or failed. */
   observeProbe(probe: ProbeKind, seconds: number): void
   probeFailed(probe: ProbeKind, code: ErrorCode): void
-  /** One request to a system that is watched was answered: `apiRequest('run', 'ListServices', 'OK')`. */
+  /** A request to an API ended: `apiRequest('run', 'ListServices', 'OK')`. */
   apiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
   cycleCompleted(seconds: number, at: EpochMs): void
   alertPublished(channel: string, result: PublishResult): void
 }
 
-/** What can be counted and is known beforehand: these counters begin at 0. */
+/** Labels that are known at the start: their counters start at 0. */
 export interface KnownSeries {
   readonly channels?: readonly string[]
   /** Methods by API. */
@@ -39,11 +39,11 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
 
   for (const probe of probeKinds) {
     probeDuration.zero({ probe })
-    for (const code of failedLookCodes()) probeErrors({ probe, code }, 0)
+    for (const code of probeErrorCodes()) probeErrors({ probe, code }, 0)
   }
   for (const [api, methods] of Object.entries(known.apiMethods ?? {})) {
     for (const method of methods)
-      for (const code of ['OK', ...failedLookCodes()] as const) apiRequests({ api, method, code }, 0)
+      for (const code of ['OK', ...probeErrorCodes()] as const) apiRequests({ api, method, code }, 0)
   }
   for (const channel of known.channels ?? []) {
     for (const result of publishResults) alertPublishes({ channel, result }, 0)
@@ -61,7 +61,7 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
   }
 }
 
-/** The codes with which a look fails: those that are worth a warning. */
-function failedLookCodes(): ErrorCode[] {
+/** The error codes of failed probes: those that are logged as warnings. */
+function probeErrorCodes(): ErrorCode[] {
   return (Object.keys(errorTable) as ErrorCode[]).filter(code => errorTable[code].logLevel === 'warn')
 }

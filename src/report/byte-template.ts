@@ -1,11 +1,11 @@
-/** Bytes that stay as they are but for holes of one width, which are filled anew. */
+/** Fixed bytes with slots of one width. */
 export interface ByteTemplate {
   readonly bytes: Buffer
-  /** Writes a text of ASCII, as long as the hole is wide, into one of the holes. */
+  /** Writes ASCII text of the slots' width into one of them. */
   fill(slot: number, text: string): void
 }
 
-/** The parts with a hole between each and the next. */
+/** The parts, with a slot between each and the next. */
 export function createByteTemplate(parts: readonly string[], width: number): ByteTemplate {
   const bytes = Buffer.from(parts.join(' '.repeat(width)))
   const offsets: number[] = []

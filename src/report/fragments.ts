@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
@@ -7,31 +6,31 @@ import { type ByteTemplate, createByteTemplate } from './byte-template.ts'
 import { buildStackHead, reportState } from './report.ts'
 
 /**
- * A stack of the report as JSON, in bytes that are kept: while what was found stays, only the times of the cycle are
- * written anew. Whoever wants the bytes copies them.
+ * A stack of the report as JSON. While its content is the same, only the times of the cycle are overwritten in place:
+ * callers must copy the bytes.
  */
 export interface StackFragment {
-  /** What the bytes show. */
+  /** The stack that the bytes describe. */
   stack: StackStates
-  readonly stencil: ByteTemplate
+  readonly template: ByteTemplate
   /** In the order of the stack's states. */
   readonly checks: readonly CheckFragment[]
-  /** Equal for equal findings of equal stacks, whenever they were made. */
+  /** Equal for equal content: the times of the cycle are not part of it. */
   readonly digest: string
 }
 
-/** Where a check's object lies in the bytes of its stack. */
+/** The position of a check's object in the bytes of its stack. */
 export interface CheckFragment {
   readonly start: number
   readonly end: number
-  /** Equal for equal findings, whenever they were made. */
+  /** As for the stack. */
   readonly digest: string
 }
 
-/** What is kept of the stacks from one snapshot to the next. */
+/** The fragments of the stacks, reused from one snapshot to the next. */
 export interface Fragments {
   of(stack: StackStates): StackFragment
-  /** Drops what is kept of stacks that this snapshot does not have. */
+  /** Drops the fragments of stacks that are not in this snapshot. */
   keepOnly(snapshot: Snapshot): void
 }
 
@@ -39,7 +38,7 @@ export function createFragments(): Fragments {
   const kept = new Map<string, StackFragment>()
   const times = new Map<EpochMs, string>()
 
-  /** The moments of a cycle are shared by many checks. */
+  /** Many checks share the times of a cycle. */
   function timeOf(moment: EpochMs): string {
     const known = times.get(moment)
     if (known !== undefined) return known
@@ -61,9 +60,9 @@ export function createFragments(): Fragments {
     of(stack) {
       const before = kept.get(stack.name)
       if (before?.stack === stack) return before
-      const fragment = before !== undefined && saysTheSame(before.stack, stack) ? before : cutStack(stack)
+      const fragment = before?.stack.content === stack.content ? before : cutStack(stack)
       fragment.stack = stack
-      fill(fragment.stencil, stack.states)
+      fill(fragment.template, stack.states)
       kept.set(stack.name, fragment)
       return fragment
     },
@@ -75,7 +74,7 @@ export function createFragments(): Fragments {
   }
 }
 
-/** The object of a stack up to where its checks begin. */
+/** The object of a stack up to its checks. */
 export function writeStackHead(stack: StackStates): string {
   return `{${members(buildStackHead(stack))},"checks":[`
 }
@@ -89,10 +88,10 @@ export function shortHash(text: string): string {
   return hash('sha256', text, 'base64url').slice(0, 22)
 }
 
-/** No JSON holds this character as it is. */
+/** JSON always escapes this character. */
 const slot = '\0'
 
-/** `2026-11-03T12:00:00.000Z`: as wide until the year 9999. */
+/** The width of `2026-11-03T12:00:00.000Z`, the same until the year 9999. */
 const timeWidth = 24
 
 function cutStack(stack: StackStates): StackFragment {
@@ -105,43 +104,14 @@ function cutStack(stack: StackStates): StackFragment {
     end = start + Buffer.byteLength(check) + (check.split(slot).length - 1) * (timeWidth - slot.length)
     return { start, end, digest: shortHash(check) }
   })
-  return { stack, stencil: createByteTemplate(text.split(slot), timeWidth), checks: places, digest: shortHash(text) }
+  return { stack, template: createByteTemplate(text.split(slot), timeWidth), checks: places, digest: shortHash(text) }
 }
 
-/** With holes for the times of the cycle, in the order in which `fill` fills them. */
+/** With slots for the times of the cycle, in the order in which `fill` fills them. */
 function writeCheck(state: State): string {
   const { observedAt, staleAt, summary, differences, notes, fix, error, ...head } = reportState(state)
   const [observed, stale] = [observedAt, staleAt].map(time => (time === null ? 'null' : `"${slot}"`))
   const finding = members({ summary, differences, notes, fix })
   const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${slot}"}`
   return `{${members(head)},"observedAt":${observed},"staleAt":${stale},${finding},"error":${failure}}`
-}
-
-/** Whether two states of a stack differ in nothing but the times of the cycle. */
-function saysTheSame(one: StackStates, other: StackStates): boolean {
-  if (one.project !== other.project || one.region !== other.region) return false
-  if (!isEqualList(one.problems, other.problems)) return false
-  return one.states.length === other.states.length && one.states.every((state, at) => isAlike(state, other.states[at]))
-}
-
-function isAlike(one: State, other: State | undefined): boolean {
-  return (
-    one.check === other?.check &&
-    one.status === other.status &&
-    one.since === other.since &&
-    (one.observedAt === null) === (other.observedAt === null) &&
-    (one.staleAt === null) === (other.staleAt === null) &&
-    one.summary === other.summary &&
-    one.fix === other.fix &&
-    one.error?.code === other.error?.code &&
-    one.error?.message === other.error?.message &&
-    isEqualList(one.differences, other.differences) &&
-    isEqualList(one.notes, other.notes)
-  )
-}
-
-/** Most lists are empty. */
-function isEqualList(one: readonly unknown[], other: readonly unknown[]): boolean {
-  if (one.length !== other.length) return false
-  return one === other || one.length === 0 || isDeepStrictEqual(one, other)
 }

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { toSentence } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck } from './report.ts'
-import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
 
 type Place = NonNullable<Report['discovery']>[number]
 
@@ -15,7 +14,7 @@ export interface PageOptions {
   readonly refreshSeconds: number
 }
 
-/** Light or dark, as its reader has it. */
+/** Follows the light or dark setting of the browser. */
 const style = `
 :root { color-scheme: light dark; --drifted: light-dark(#c4161c, #ff7b72); --unknown: light-dark(#8a3ffc, #d2a8ff);
   --pending: light-dark(#9a6700, #e3b341); --in_sync: light-dark(#1a7f37, #3fb950); --quiet: light-dark(#57606a, #8b949e);
@@ -31,13 +30,13 @@ table { border-collapse: collapse; margin-top: 1rem; width: 100%; } td { padding
 td:first-child, td:nth-child(2) { white-space: nowrap; } footer { margin-top: 1.5rem; } a { color: inherit; }
 `
 
-/** What the page may use beside its own text, for the header Content-Security-Policy. */
+/** The style of the page, for the header Content-Security-Policy. */
 export const styleSource = `'sha256-${createHash('sha256').update(style).digest('base64')}'`
 
-/** More than anybody reads on a page: the rest is counted. */
+/** The page shows at most so many checks, and counts the rest. */
 const mostRows = 500
 
-/** The report as a page that renews itself every `refreshSeconds`: what is wrong in full, what is in sync in a line. */
+/** The report as a page that reloads every `refreshSeconds`. A check that is in sync takes one line. */
 export function renderHtml(report: Report, { version, refreshSeconds }: PageOptions): string {
   const rows = rowsOf(report)
   const shown = rows.slice(0, mostRows)
@@ -56,15 +55,15 @@ export function renderHtml(report: Report, { version, refreshSeconds }: PageOpti
 <body>
 <header>
 <h1>${badge(report.status)} ${countRows(rows)}</h1>
-<p class="quiet">${now}, ${report.cycle ? `cycle ${report.cycle.id}` : 'no cycle has completed yet'}</p>
+<p class="quiet">${whenObserved(report)}</p>
 ${report.channels.map(channelLine)}
-${report.config ? configLines(report.config) : null}
+${report.config ? configLines(report.config, now) : null}
 ${(report.discovery ?? []).map(placeLines)}
 </header>
 <main>
 ${wrong.map(row => article(row, now))}
 <table>${right.map(row => tableRow(row, now))}</table>
-${rows.length > mostRows ? html`<p>and ${rows.length - mostRows} more: see /drift</p>` : null}
+${rows.length > mostRows ? html`<p>${rows.length - mostRows} more checks: see /drift</p>` : null}
 </main>
 <footer>
 Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">as text</a>
@@ -77,17 +76,18 @@ Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">
 }
 
 function channelLine({ channel, error }: Report['channels'][number]): Markup | null {
-  return error && html`<p>alerts by ${printable(channel)}: ${error.code}: ${printable(error.message)}</p>`
+  return error && html`<p>Alert channel ${printable(channel)}: ${error.code}: ${printable(error.message)}</p>`
 }
 
-function configLines({ error, needRestart }: NonNullable<Report['config']>): Markup[] {
+function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string): Markup[] {
+  const when = error && age(error.at, now)
   return [
-    ...(error ? [html`<p>config refused: ${error.code}: ${printable(error.message)}</p>`] : []),
-    ...(needRestart.length > 0 ? [html`<p>config: ${needRestart.join(', ')} count after a restart</p>`] : []),
+    ...(error ? [html`<p>Configuration rejected ${when}: ${error.code}: ${printable(error.message)}</p>`] : []),
+    ...(needRestart.length > 0 ? [html`<p>Changed, restart needed: ${needRestart.join(', ')}</p>`] : []),
   ]
 }
 
-/** What keeps it from being known which stacks there are in a place. */
+/** A place whose stacks are not all known. */
 function placeLines({ project, region, status, observedAt, problems, error }: Place): Markup | null {
   if (status === 'in_sync' && error === null) return null
   const where = html`${badge(status)} discovery in ${printable(project)}, ${printable(region)}`
@@ -101,10 +101,10 @@ function placeLines({ project, region, status, observedAt, problems, error }: Pl
 
 function article({ stack, check }: Row, now: string): Markup {
   return html`<article>
-<h2>${badge(check.status)} ${link(stack, check)} ${since(check, now)}</h2>
+<h2>${badge(check.status)} ${link(stack, check)} ${duration(check, now)}</h2>
 <p>${printable(check.summary)}</p>
 ${check.differences.map(differenceList)}
-${check.notes.map(note => html`<p class="quiet">${printable(note)}</p>`)}
+${check.notes.map(note => html`<p class="quiet">Note: ${printable(note)}</p>`)}
 ${errorLine(check, now)}
 ${check.fix === null ? null : html`<pre>${check.fix.split('\n').map(printable).join('\n')}</pre>`}
 </article>
@@ -113,7 +113,7 @@ ${check.fix === null ? null : html`<pre>${check.fix.split('\n').map(printable).j
 
 function tableRow({ stack, check }: Row, now: string): Markup {
   return html`<tr>
-<td>${badge(check.status)}</td><td>${link(stack, check)}</td><td>${printable(check.summary)} ${since(check, now)}</td>
+<td>${badge(check.status)}</td><td>${link(stack, check)}</td><td>${printable(check.summary)} ${duration(check, now)}</td>
 </tr>
 `
 }
@@ -124,27 +124,29 @@ function badge(status: Status): Markup {
 
 function link(stack: string, { check }: ReportedCheck): Markup {
   const path = `/drift/${encodeURIComponent(stack)}/${encodeURIComponent(check)}?format=text`
-  return html`<a href="${path}">${printable(stack)} ${check}</a>`
+  return html`<a href="${path}">${printable(stack)} / ${check}</a>`
 }
 
-function since(check: ReportedCheck, now: string): Markup {
-  return html`<span class="quiet">since ${age(check.since, now)}</span>`
+function duration(check: ReportedCheck, now: string): Markup {
+  return html`<span class="quiet">${lasting(check, now)}</span>`
 }
 
 function differenceList({ path, kind, expected, actual, via }: Difference): Markup {
   const row = (term: string, text: string) => html`<dt>${term}</dt><dd>${printable(text)}</dd>`
   return html`<dl>
 ${row(kind, path)}
-${row('expected', expected ?? 'nothing')}
-${row('actual', actual ?? 'nothing')}
+${row('expected', expected ?? '(none)')}
+${row('actual', actual ?? '(none)')}
 ${via === null ? null : row('via', via)}
 </dl>
 `
 }
 
-function errorLine({ error, observedAt, summary }: ReportedCheck, now: string): Markup | null {
+function errorLine(check: ReportedCheck, now: string): Markup | null {
+  const { error, observedAt } = check
   if (error === null) return null
-  const seen = observedAt === null ? 'never seen' : `last seen ${age(observedAt, now)}`
-  const told = summary.includes(toSentence(error.message)) ? '' : `: ${printable(error.message)}`
-  return html`<p class="quiet">${error.code} ${age(error.at, now)}, ${seen}${told}</p>`
+  const detail = includesMessage(check) ? '' : `: ${printable(error.message)}`
+  const observed = observedAt === null ? 'never' : age(observedAt, now)
+  return html`<p class="quiet">Error: ${error.code} ${age(error.at, now)}${detail}</p>
+<p class="quiet">Last observed: ${observed}</p>`
 }

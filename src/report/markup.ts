@@ -9,19 +9,19 @@ class Markup {
 
 export type { Markup }
 
-/** Text of our own that is HTML, or CSS, as it is. */
+/** HTML or CSS of our own, which is not escaped. */
 export function literal(text: string): Markup {
   return new Markup(text)
 }
 
-/** HTML of a template: whatever is put into it is text, unless it is markup itself. Lists are joined, null is nothing. */
+/** HTML from a template. Values are escaped unless they are markup; lists are joined, and null becomes empty. */
 export function html(strings: TemplateStringsArray, ...values: readonly unknown[]): Markup {
-  return new Markup(strings.map((part, at) => part + (at < values.length ? show(values[at]) : '')).join(''))
+  return new Markup(strings.map((part, at) => part + (at < values.length ? toHtml(values[at]) : '')).join(''))
 }
 
-function show(value: unknown): string {
+function toHtml(value: unknown): string {
   if (value instanceof Markup) return value.text
-  if (Array.isArray(value)) return value.map(show).join('')
+  if (Array.isArray(value)) return value.map(toHtml).join('')
   return value === null ? '' : escapeText(String(value))
 }
 

@@ -27,32 +27,32 @@ export interface Page {
   readonly status: Status
   readonly format: ReportFormat
   readonly body: Buffer
-  /** Weak: equal for equal statuses, findings and errors, whenever they were looked at and however they are encoded. */
+  /** Weak: independent of observation times and encoding. */
   readonly etag: string
-  /** After which stack the next page begins, where the filter's `limit` left some out. */
+  /** The last stack of this page if the filter's `limit` cut the list, else null. */
   readonly last: string | null
 }
 
-/** A snapshot as bytes, each form of it made when it is asked for first, and then answered many times. */
+/** A snapshot as bytes. Each form is rendered when it is first requested. */
 export interface Rendered {
   report(format: ReportFormat, filter?: ReportFilter): Page
-  /** Null where there is no such stack. */
+  /** Null if there is no such stack. */
   stack(name: string, format: ReportFormat): Page | null
-  /** Null where there is no such stack, or it has no such check. */
+  /** Null if there is no such stack or check. */
   check(stack: string, check: string, format: ReportFormat): Page | null
   /** The whole report as a page for a browser. */
   html(): Buffer
-  /** The names of the stacks, and of the checks of one of them, for whoever asks for another. */
+  /** The names of all stacks and their checks. */
   readonly names: ReadonlyMap<string, readonly CheckKind[]>
 }
 
-/** Renders one snapshot after another. What is found to be as it was keeps its bytes. */
+/** Renders one snapshot after another. Stacks with the same content reuse their bytes. */
 export type Renderer = (snapshot: Snapshot, channels?: readonly ChannelState[]) => Rendered
 
-/** What is kept beside the whole report: enough for each part in both formats, and for the filters that are asked for. */
-const keptBytes = 32 * 1024 * 1024
+/** The size of the cache for parts and filtered reports. */
+const maxCachedBytes = 32 * 1024 * 1024
 
-/** How often an open page asks anew. */
+/** How often an open page reloads. */
 const refreshSeconds = 30
 
 export function createRenderer(): Renderer {
@@ -65,7 +65,7 @@ export function createRenderer(): Renderer {
 
 function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], fragments: Fragments): Rendered {
   const wholes = new Map<ReportFormat, Page>()
-  const parts = new LRUCache<string, Page>({ maxSize: keptBytes, sizeCalculation: ({ body }) => body.length + 1 })
+  const parts = new LRUCache<string, Page>({ maxSize: maxCachedBytes, sizeCalculation: ({ body }) => body.length + 1 })
   const find = (name: string) => snapshot.stacks.find(stack => stack.name === name)
   let html: Buffer | null = null
 
@@ -74,14 +74,14 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     const head = buildReportHead(snapshot, channels)
     const body =
       format === 'json' ? joinReport(head, selection, fragments) : writeText(buildReport(snapshot, filter, channels))
-    const told = channels.map(({ channel, error }) => [channel, error?.code, error?.message])
+    const channelErrors = channels.map(({ channel, error }) => [channel, error?.code, error?.message])
     const places = snapshot.discovery?.map(({ observedAt, staleAt, error, ...rest }) => [
       rest,
       error?.code,
       error?.message,
     ])
     const config = snapshot.config && [snapshot.config.error?.message, snapshot.config.needRestart]
-    const content = [told, places, config, selection.stacks.map(selected => digestOf(selected, fragments))]
+    const content = [channelErrors, places, config, selection.stacks.map(selected => digestOf(selected, fragments))]
     return createPage({ status: head.status, format, body, content, last: selection.last })
   }
 
@@ -107,14 +107,15 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
   return {
     report(format, filter = {}) {
       if (isFilter(filter)) {
-        return keep(parts, ['report', format, ...normalized(filter)], () => renderReport(format, filter))
+        return cached(parts, ['report', format, ...normalized(filter)], () => renderReport(format, filter))
       }
       const whole = wholes.get(format) ?? renderReport(format, filter)
       wholes.set(format, whole)
       return whole
     },
-    stack: (name, format) => keep(parts, ['stack', format, name], () => renderStack(name, format)),
-    check: (name, check, format) => keep(parts, ['check', format, name, check], () => renderCheck(name, check, format)),
+    stack: (name, format) => cached(parts, ['stack', format, name], () => renderStack(name, format)),
+    check: (name, check, format) =>
+      cached(parts, ['check', format, name, check], () => renderCheck(name, check, format)),
     html() {
       html ??= Buffer.from(renderHtml(buildReport(snapshot, undefined, channels), { version, refreshSeconds }))
       return html
@@ -123,31 +124,33 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
   }
 }
 
-/** The page that is kept under this key, rendered first where there is none. */
-function keep<P extends Page | null>(
+/** The cached page for this key; renders it first if there is none. */
+function cached<P extends Page | null>(
   pages: LRUCache<string, Page>,
   key: readonly unknown[],
   render: () => P,
 ): Page | P {
   const name = JSON.stringify(key)
-  const kept = pages.get(name)
-  if (kept) return kept
+  const before = pages.get(name)
+  if (before) return before
   const page = render()
   if (page) pages.set(name, page)
   return page
 }
 
-/** A report as JSON, copied together from what is kept of its stacks: the same bytes as those of `buildReport`. */
+/** A report as JSON, joined from the fragments of its stacks: the same bytes as those of `buildReport`. */
 function joinReport(head: object, { stacks }: Selection, fragments: Fragments): Buffer {
   const written = stacks.map(selected => bytesOf(selected, fragments))
   return Buffer.concat([Buffer.from(`{${members(head)},"stacks":[`), ...separated(written), Buffer.from(']}\n')])
 }
 
 function bytesOf({ stack, states }: SelectedStack, fragments: Fragments): Buffer {
-  const { stencil: template, checks } = fragments.of(stack)
+  const { template, checks } = fragments.of(stack)
   if (states === stack.states) return template.bytes
-  const shown = shownChecks({ stack, states }, checks).map(({ start, end }) => template.bytes.subarray(start, end))
-  return Buffer.concat([Buffer.from(writeStackHead(stack)), ...separated(shown), Buffer.from(']}')])
+  const selected = selectedChecks({ stack, states }, checks).map(({ start, end }) =>
+    template.bytes.subarray(start, end),
+  )
+  return Buffer.concat([Buffer.from(writeStackHead(stack)), ...separated(selected), Buffer.from(']}')])
 }
 
 function separated(items: readonly Buffer[]): Buffer[] {
@@ -159,20 +162,20 @@ function writeText(report: Report | StackReport | CheckReport): Buffer {
   return Buffer.from(renderText(report, { color: false }))
 }
 
-/** What the ETag of a stack rests on. */
+/** What the ETag of a stack depends on. */
 function digestOf(selected: SelectedStack, fragments: Fragments): string {
   const { digest, checks } = fragments.of(selected.stack)
   if (selected.states.length === checks.length) return digest
-  return [writeStackHead(selected.stack), ...shownChecks(selected, checks).map(check => check.digest)].join('\n')
+  return [writeStackHead(selected.stack), ...selectedChecks(selected, checks).map(check => check.digest)].join('\n')
 }
 
-function shownChecks({ stack, states }: SelectedStack, checks: readonly CheckFragment[]): readonly CheckFragment[] {
-  const shown = new Set(states)
-  return checks.filter((_, at) => shown.has(stack.states[at] as State))
+function selectedChecks({ stack, states }: SelectedStack, checks: readonly CheckFragment[]): readonly CheckFragment[] {
+  const selected = new Set(states)
+  return checks.filter((_, at) => selected.has(stack.states[at] as State))
 }
 
 interface PageParts extends Omit<Page, 'etag'> {
-  /** Everything that the ETag tells apart, beside the format. */
+  /** Everything that the ETag depends on, except the format. */
   readonly content: unknown
 }
 
@@ -185,7 +188,7 @@ function isFilter({ statuses, checks, after, limit }: ReportFilter): boolean {
   return (statuses ?? checks ?? after ?? limit) !== undefined
 }
 
-/** One and the same for filters that mean the same. */
+/** Equal for equivalent filters. */
 function normalized({ statuses, checks, after, limit }: ReportFilter): readonly unknown[] {
   return [sorted(statuses), sorted(checks), after ?? null, limit ?? null]
 }

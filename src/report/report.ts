@@ -18,33 +18,36 @@ const nullableTime = { type: ['string', 'null'], format: 'date-time' } as const
 
 const status = { type: 'string', enum: statuses } as const
 
-const failedLookSchema = {
+const errorSchema = {
   ...closed,
-  description: 'The last look that failed, or that proved nothing.',
+  description: 'The last probe that failed, or whose result proved nothing.',
   required: ['code', 'message', 'at'],
   properties: {
     code: { type: 'string', enum: Object.keys(errorTable) as ErrorCode[], description: 'A code of docs/errors.md.' },
-    message: { type: 'string', description: 'What happened and where, for a person.' },
-    at: { ...time, description: 'When it happened.' },
+    message: { type: 'string', description: 'What failed, and where.' },
+    at: { ...time, description: 'When it failed.' },
   },
 } as const
 
-const nullableFailedLook = { anyOf: [failedLookSchema, { type: 'null' }] } as const
+const nullableError = { anyOf: [errorSchema, { type: 'null' }] } as const
 
 const differenceSchema = {
   ...closed,
-  description: 'One concrete divergence.',
+  description: 'One difference.',
   required: ['path', 'kind', 'expected', 'actual', 'via'],
   properties: {
-    path: { type: 'string', description: 'What diverges: `job.image`, `service.traffic`.' },
+    path: { type: 'string', description: 'What differs: `job.image`, `service.traffic`.' },
     kind: { type: 'string', enum: differenceKinds },
-    expected: { type: ['string', 'null'], description: 'What was expected; null where nothing was.' },
-    actual: { type: ['string', 'null'], description: 'What is; null where nothing is.' },
-    via: { type: ['string', 'null'], description: 'How it came to be, where that is known.' },
+    expected: { type: ['string', 'null'], description: 'The expected value; null if none was expected.' },
+    actual: { type: ['string', 'null'], description: 'The actual value; null if there is none.' },
+    via: {
+      type: ['string', 'null'],
+      description: 'Who made the change and when, or how a role has a privilege. Null if unknown.',
+    },
     objects: {
       type: 'array',
       items: { type: 'string' },
-      description: 'Where one difference stands for many objects: which, up to a bound that the notes state.',
+      description: 'The affected objects, if one difference covers several. A note says if the list is incomplete.',
     },
   },
 } as const
@@ -52,20 +55,23 @@ const differenceSchema = {
 const stateProperties = {
   status: { ...status, description: 'The status of this check.' },
   since: { ...time, description: 'When this status began.' },
-  observedAt: { ...nullableTime, description: 'When the finding was observed; null before the first answer.' },
+  observedAt: { ...nullableTime, description: 'When the finding was observed; null before the first observation.' },
   staleAt: {
     ...nullableTime,
-    description: 'When the finding becomes too old to be believed; null before the first answer.',
+    description: 'When the observation becomes stale; null before the first one.',
   },
-  summary: { type: 'string', description: 'One sentence: what an on-call person needs.' },
+  summary: { type: 'string', description: 'The finding in one sentence.' },
   differences: { type: 'array', items: differenceSchema },
   notes: {
     type: 'array',
     items: { type: 'string' },
-    description: 'What a reader should know although it is no difference.',
+    description: 'Further information that is not a difference.',
   },
-  fix: { type: ['string', 'null'], description: 'A command that mends it and can be pasted, or null.' },
-  error: { ...nullableFailedLook, description: 'The last failed look, or null after a good one.' },
+  fix: { type: ['string', 'null'], description: 'A command that fixes the drift, or null.' },
+  error: {
+    ...nullableError,
+    description: 'Why the last probe failed or its result proved nothing; null after a success.',
+  },
 } as const
 
 const checkName = { type: 'string', enum: checkKinds, description: 'The name of the check.' } as const
@@ -81,16 +87,17 @@ const stackProperties = {
   name: { type: 'string', description: 'The name of the stack in the config.' },
   status: {
     ...status,
-    description: 'The worst status of all its checks, filters or not; unknown at best where its labels have problems.',
+    description:
+      'The worst status of all its checks, whatever the filter. At best unknown if its labels have problems.',
   },
   project: { type: 'string' },
   region: { type: 'string' },
   problems: {
     type: 'array',
     items: { type: 'string' },
-    description: 'What is wrong with the labels that name it; only where something is.',
+    description: 'Problems with the labels that name it. Absent if there are none.',
   },
-  checks: { type: 'array', items: checkStateSchema, description: 'Its checks; with a filter those that match.' },
+  checks: { type: 'array', items: checkStateSchema, description: 'Its checks that match the filter.' },
 } as const
 
 const stackSchema = {
@@ -107,7 +114,7 @@ const cycleSchema = {
       ...closed,
       required: ['id', 'startedAt', 'durationMs'],
       properties: {
-        id: { type: 'integer', description: 'Counts the cycles since the start.' },
+        id: { type: 'integer', description: 'The number of the cycle since the start.' },
         startedAt: { ...time },
         durationMs: { type: 'number', description: 'How long the cycle took, in milliseconds.' },
       },
@@ -118,18 +125,18 @@ const cycleSchema = {
 
 const channelSchema = {
   ...closed,
-  description: 'Where alerts are published, and how the last publishing went.',
+  description: 'An alert channel, and the result of its last publish.',
   required: ['channel', 'publishedAt', 'error'],
   properties: {
     channel: { type: 'string', description: 'The name of the channel.' },
-    publishedAt: { ...nullableTime, description: 'When it last succeeded; null before that.' },
-    error: nullableFailedLook,
+    publishedAt: { ...nullableTime, description: 'When a publish last succeeded; null before the first success.' },
+    error: nullableError,
   },
 } as const
 
 const placeSchema = {
   ...closed,
-  description: 'A project and region in which stacks are found by their labels.',
+  description: 'A project and region in which stacks are discovered by their labels.',
   required: ['project', 'region', 'status', 'observedAt', 'staleAt', 'stacks', 'problems', 'error'],
   properties: {
     project: { type: 'string' },
@@ -137,44 +144,47 @@ const placeSchema = {
     status: {
       type: 'string',
       enum: ['in_sync', 'unknown'],
-      description: 'Unknown: it could not be listed for too long, or a label names no stack that can be watched.',
+      description: 'Unknown if its list of resources is stale, or a label has a problem.',
     },
-    observedAt: { ...nullableTime, description: 'When it was last listed to the end; null before the first time.' },
-    staleAt: { ...nullableTime, description: 'When that becomes too old to be believed.' },
-    stacks: { type: 'integer', description: 'How many stacks were found there, beside those that the config lists.' },
+    observedAt: { ...nullableTime, description: 'When it was last listed completely; null before the first time.' },
+    staleAt: { ...nullableTime, description: 'When that list becomes stale.' },
+    stacks: {
+      type: 'integer',
+      description: 'The number of stacks that were discovered there, without those that the config lists.',
+    },
     problems: {
       type: 'array',
       items: {
         ...closed,
         required: ['stack', 'message'],
         properties: {
-          stack: { type: 'string', description: 'The name that the labels give.' },
-          message: { type: 'string', description: 'What is wrong with them, for a person.' },
+          stack: { type: 'string', description: 'The stack that the labels name.' },
+          message: { type: 'string', description: 'What the problem is.' },
         },
       },
     },
-    error: nullableFailedLook,
+    error: nullableError,
   },
 } as const
 
 const configStateSchema = {
   ...closed,
-  description: 'How the config file stands that is followed.',
+  description: 'The state of the config file, which is reloaded when it changes.',
   required: ['loadedAt', 'error', 'needRestart'],
   properties: {
-    loadedAt: { ...time, description: 'When what counts was read.' },
-    error: { ...nullableFailedLook, description: 'Why the file as it is now does not count; null where it does.' },
+    loadedAt: { ...time, description: 'When the current configuration was read.' },
+    error: { ...nullableError, description: 'Why the file was rejected; null if it was not.' },
     needRestart: {
       type: 'array',
       items: { type: 'string' },
-      description: 'Keys that have changed and count after a restart.',
+      description: 'Changed keys that take effect after a restart.',
     },
   },
 } as const
 
 const apiVersion = { type: 'string', const: 'driftwatch/v1' } as const
 
-const generatedAt = { ...time, description: 'The moment that this describes.' } as const
+const generatedAt = { ...time, description: 'The time of the report.' } as const
 
 /** `GET /drift`: every state of every stack. */
 export const reportSchema = {
@@ -186,15 +196,14 @@ export const reportSchema = {
     apiVersion,
     status: {
       ...status,
-      description:
-        'The worst status of every check of every stack, and of every place where stacks are found; filters or not.',
+      description: 'The worst status of all checks of all stacks and of all places, whatever the filter.',
     },
     generatedAt,
     channels: { type: 'array', items: channelSchema },
     cycle: cycleSchema,
     config: configStateSchema,
-    discovery: { type: 'array', items: placeSchema, description: 'Only where the config has `discover`.' },
-    stacks: { type: 'array', items: stackSchema, description: 'With a filter those that have a check that matches.' },
+    discovery: { type: 'array', items: placeSchema, description: 'Absent without `discover` in the config.' },
+    stacks: { type: 'array', items: stackSchema, description: 'The stacks that match the filter.' },
   },
 } as const
 
@@ -229,16 +238,16 @@ export type CheckReport = FromSchema<typeof checkReportSchema>
 export type ReportedStack = Report['stacks'][number]
 export type ReportedCheck = ReportedStack['checks'][number]
 
-/** How a channel of alerts stands. */
+/** The state of an alert channel. */
 export interface ChannelState {
   readonly channel: string
-  /** When it last published everything; null before that. */
+  /** When it last published everything; null before the first time. */
   readonly publishedAt: EpochMs | null
-  /** What is wrong with it, or what it may not do; null when nothing is. */
+  /** Its last error, or the permission that it lacks; null if there is none. */
   readonly error: CheckError | null
 }
 
-/** The report of everything. A filter hides checks, and stacks that have no check left; no status changes by it. */
+/** The whole report. A filter hides checks, and stacks without a matching check; it changes no status. */
 export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels: readonly ChannelState[] = []): Report {
   const { stacks } = selectStates(snapshot, filter)
   return {
@@ -247,7 +256,7 @@ export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels:
   }
 }
 
-/** The report without its stacks, which come after it. */
+/** The report without its stacks, which come last. */
 export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelState[]): Omit<Report, 'stacks'> {
   return {
     apiVersion: 'driftwatch/v1',
@@ -260,7 +269,7 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
   }
 }
 
-/** A stack of the report without its checks, which come after it. */
+/** A stack of the report without its checks, which come last. */
 export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'> {
   const { name, project, region, problems } = stack
   return {
@@ -272,7 +281,7 @@ export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'
   }
 }
 
-/** One stack's part of the report, or null where there is no such stack. */
+/** The part of the report for one stack, or null if there is no such stack. */
 export function buildStackReport(snapshot: Snapshot, stackName: string): StackReport | null {
   const stack = findStack(snapshot, stackName)
   if (stack === undefined) return null
@@ -281,7 +290,7 @@ export function buildStackReport(snapshot: Snapshot, stackName: string): StackRe
   return { apiVersion, status, generatedAt, cycle, ...head, checks: stack.states.map(reportState) }
 }
 
-/** One check's part of the report, or null where there is no such stack, or it has no such check. */
+/** The part of the report for one check, or null if there is no such stack or check. */
 export function buildCheckReport(snapshot: Snapshot, stackName: string, checkName: string): CheckReport | null {
   const state = findStack(snapshot, stackName)?.states.find(({ check }) => check === checkName)
   if (state === undefined) return null
@@ -294,7 +303,7 @@ function findStack(snapshot: Snapshot, stackName: string): StackStates | undefin
   return snapshot.stacks.find(({ name }) => name === stackName)
 }
 
-/** Nothing to look at is in sync only when a cycle has said so, and when it is known that there is nothing. */
+/** A report without any stack is in sync only after a completed cycle, and if every place was listed. */
 function statusOfAll(snapshot: Snapshot): Status {
   const states = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
   const places = (snapshot.discovery ?? []).map(place => placeStatus(place, snapshot.takenAt))
@@ -318,7 +327,7 @@ function reportStack(stack: StackStates, states: readonly State[]): ReportedStac
   return { ...buildStackHead(stack), checks: states.map(reportState) }
 }
 
-/** Where its labels are not understood, what is looked at may be something else. */
+/** Problems with its labels make a stack unknown, since the labels may mean other resources. */
 function statusOfStack({ states, problems }: StackStates): Status {
   return worstStatus([...states.map(({ status }) => status), ...problems.map(() => 'unknown' as const)])
 }

@@ -3,13 +3,13 @@ import { parseTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
 
-/** A check of a stack, as a person reads it in a table. */
+/** A check of a stack, for a person. */
 export interface Row {
   readonly stack: string
   readonly check: ReportedCheck
 }
 
-/** Every check of a report, or of a part of one: the worst on top. */
+/** Every check of a report, or of a part of one, worst first. */
 export function rowsOf(report: Report | StackReport | CheckReport): Row[] {
   return listRows(report).toSorted(
     (one, other) => statuses.indexOf(one.check.status) - statuses.indexOf(other.check.status),
@@ -23,13 +23,19 @@ function listRows(report: Report | StackReport | CheckReport): Row[] {
   return [{ stack: report.stack, check: report }]
 }
 
-/** `1 drifted, 7 in sync`: how many checks have which status. */
+/** `2 of 6 checks drifted, 4 in sync`; `6 checks in sync`; `no checks`. */
 export function countRows(rows: readonly Row[]): string {
   const counts = statuses
-    .map(counted => ({ counted, count: rows.filter(({ check }) => check.status === counted).length }))
+    .map(status => ({ status, count: rows.filter(({ check }) => check.status === status).length }))
     .filter(({ count }) => count > 0)
-    .map(({ counted, count }) => `${count} ${inWords(counted)}`)
-  return counts.length > 0 ? counts.join(', ') : 'no checks to show'
+  const [worst, ...others] = counts
+  if (!worst) return 'no checks'
+  const checks = rows.length === 1 ? 'check' : 'checks'
+  const share = others.length > 0 ? `${worst.count} of ${rows.length}` : rows.length
+  return [
+    `${share} ${checks} ${inWords(worst.status)}`,
+    ...others.map(({ status, count }) => `${count} ${inWords(status)}`),
+  ].join(', ')
 }
 
 /** `in sync`. */
@@ -37,8 +43,29 @@ export function inWords(status: Status): string {
   return status.replace('_', ' ')
 }
 
-/** How long before the report, `2h10m ago`. Both are times as the report writes them. */
+/** `for 12 min`: how long a status has lasted. */
+export function lasting({ since }: ReportedCheck, now: string): string {
+  const ms = elapsedMs(since, now)
+  return `for ${ms < 1000 ? 'less than 1 s' : formatDuration(ms)}`
+}
+
+/** `observed 2 s ago (cycle 311) · 2026-11-03T12:00:00Z`. The last part is the time that all durations refer to. */
+export function whenObserved({ cycle, generatedAt }: Pick<Report, 'cycle' | 'generatedAt'>): string {
+  const when = cycle ? `observed ${age(cycle.startedAt, generatedAt)} (cycle ${cycle.id})` : 'no completed cycle'
+  return `${when} · ${generatedAt.replace(/\.\d+Z$/, 'Z')}`
+}
+
+/** `2 h 10 min ago`: how long before the report. Both times are as the report writes them. */
 export function age(moment: string, now: string): string {
-  const ms = Math.max(0, (parseTime(now) ?? 0) - (parseTime(moment) ?? 0))
+  const ms = elapsedMs(moment, now)
   return ms < 1000 ? 'just now' : `${formatDuration(ms)} ago`
+}
+
+/** Whether the summary of a check contains the message of its error. */
+export function includesMessage({ summary, error }: ReportedCheck): boolean {
+  return error !== null && summary.toLowerCase().includes(error.message.toLowerCase())
+}
+
+function elapsedMs(from: string, to: string): number {
+  return Math.max(0, (parseTime(to) ?? 0) - (parseTime(from) ?? 0))
 }

@@ -3,36 +3,36 @@ import type { Status } from '../checks/status.ts'
 import type { State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 
-/** What to show of a report. A part that is left out shows everything; an empty list shows nothing. */
+/** Which parts of a report to show. An absent field filters nothing; an empty list matches nothing. */
 export interface ReportFilter {
   readonly statuses?: readonly Status[] | undefined
   readonly checks?: readonly CheckKind[] | undefined
-  /** Only stacks whose names come after this one; as with `limit`, stacks then stand in the order of their names. */
+  /** Only stacks whose names come after this one. As with `limit`, stacks are then sorted by name. */
   readonly after?: string | undefined
-  /** At most so many stacks. */
+  /** The maximum number of stacks. */
   readonly limit?: number | undefined
 }
 
 export interface SelectedStack {
   readonly stack: StackStates
-  /** The states of it that are shown. */
+  /** Its states that match. */
   readonly states: readonly State[]
 }
 
 export interface Selection {
   readonly stacks: readonly SelectedStack[]
-  /** The last stack that is shown, where there are more after it; else null. */
+  /** The last selected stack if more follow, else null. */
   readonly last: string | null
 }
 
-/** The stacks and states that a filter shows: with `statuses` or `checks`, stacks of which no check is left are hidden. */
+/** The stacks and states that match a filter. `statuses` and `checks` also hide stacks without a matching check. */
 export function selectStates({ stacks }: Snapshot, filter: ReportFilter = {}): Selection {
   const { statuses, checks, after, limit } = filter
-  const chooses = statuses !== undefined || checks !== undefined
+  const isByCheck = statuses !== undefined || checks !== undefined
   const shown = stacks
     .filter(({ name }) => after === undefined || name > after)
-    .map(stack => ({ stack, states: chooses ? stack.states.filter(state => matches(state, filter)) : stack.states }))
-    .filter(({ states }) => !chooses || states.length > 0)
+    .map(stack => ({ stack, states: isByCheck ? stack.states.filter(state => matches(state, filter)) : stack.states }))
+    .filter(({ states }) => !isByCheck || states.length > 0)
   if (after === undefined && limit === undefined) return { stacks: shown, last: null }
   const ordered = shown.toSorted((one, other) => (one.stack.name < other.stack.name ? -1 : 1))
   const page = ordered.slice(0, limit)

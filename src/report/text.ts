@@ -1,19 +1,17 @@
 import { styleText } from 'node:util'
-import { toSentence } from '../checks/finding.ts'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
 import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
-import { age, countRows, inWords, type Row, rowsOf } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
+import { shortenImages } from './short-images.ts'
 
 export interface TextOptions {
-  /** Whether to colour: the caller knows the terminal and `NO_COLOR`. */
+  /** Whether to use colours: the caller knows the terminal and `NO_COLOR`. */
   readonly color: boolean
 }
 
-/** Prose is broken at this column; images and commands never are, so that they can be copied. */
+/** Prose wraps at this column. Values and commands never wrap, so that they can be copied. */
 const width = 96
-
-const labelWidth = 10
 
 type Place = NonNullable<Report['discovery']>[number]
 
@@ -23,25 +21,6 @@ type Style = Parameters<typeof styleText>[0]
 
 type Paint = (style: Style, text: string) => string
 
-/** A report, or a part of one, as the table that a person reads at 3 a.m.: the worst on top. */
-export function renderText(report: Report | StackReport | CheckReport, { color }: TextOptions): string {
-  const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
-  const rows = rowsOf(report).map(({ stack, check }) => ({ stack: printable(stack), check }))
-  const stackWidth = Math.max(0, ...rows.map(({ stack }) => stack.length))
-  const checkWidth = Math.max(0, ...rows.map(({ check }) => check.check.length))
-  const blocks = rows.map(({ stack, check }) => {
-    const title = `${stack.padEnd(stackWidth)}  ${check.check.padEnd(checkWidth)}`
-    return [headLine(title, check, report.generatedAt, paint), ...bodyLines(check, report.generatedAt, paint)]
-  })
-  const places = 'discovery' in report ? (report.discovery ?? []) : []
-  const doubts = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
-  const discovery = doubts.map(place => placeLines(place, report.generatedAt, paint))
-  const config = 'config' in report && report.config ? configLines(report.config, report.generatedAt, paint) : []
-  const problems = 'problems' in report ? (report.problems ?? []) : []
-  const labels = problems.flatMap(message => proseLines('problem', message, paint))
-  return `${[[topLine(report, rows, paint), ...config, ...labels], ...discovery, ...blocks].map(lines => lines.join('\n')).join('\n\n')}\n`
-}
-
 const styles = {
   drifted: ['bold', 'red'],
   unknown: ['bold', 'magenta'],
@@ -49,94 +28,99 @@ const styles = {
   in_sync: ['bold', 'green'],
 } as const satisfies Record<Status, Style>
 
-function topLine(report: Report | StackReport | CheckReport, rows: readonly Row[], paint: Paint): string {
-  const { status, generatedAt, cycle } = report
-  const when = cycle ? `cycle ${cycle.id}` : 'no cycle has completed yet'
-  return `${paintStatus(status, paint)}  ${countRows(rows)}  ${paint('dim', `${generatedAt}, ${when}`)}`
-}
+const signs = { drifted: '!', unknown: '?', pending: '~', in_sync: '✓' } as const satisfies Record<Status, string>
 
-function headLine(title: string, check: ReportedCheck, now: string, paint: Paint): string {
-  return `${paintStatus(check.status, paint)}  ${title}  ${paint('dim', `since ${age(check.since, now)}`)}`
-}
-
-function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string, paint: Paint): string[] {
-  return [
-    ...(error ? proseLines('config', `refused ${age(error.at, now)}: ${error.message}`, paint) : []),
-    ...(needRestart.length > 0 ? proseLines('config', `${needRestart.join(', ')} count after a restart`, paint) : []),
+/** A report, or a part of one, for a person: a headline, then a block for each check, worst first. */
+export function renderText(report: Report | StackReport | CheckReport, { color }: TextOptions): string {
+  const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
+  const now = report.generatedAt
+  const rows = rowsOf(report)
+  const titles = rows.map(({ stack, check }) => `${printable(stack)} / ${check.check}`)
+  const titleWidth = Math.max(0, ...titles.map(title => title.length))
+  const blocks = rows.map(({ check }, at) => {
+    const detail = `${inWords(check.status)} ${lasting(check, now)}`
+    const title = titleLine(titles[at]?.padEnd(titleWidth) ?? '', check.status, detail, paint)
+    return [title, ...bodyLines(check, now, paint)]
+  })
+  const problems = 'problems' in report ? (report.problems ?? []) : []
+  const head = [
+    `${paintStatus(report.status, paint)}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
+    ...('config' in report && report.config ? configLines(report.config, now) : []),
+    ...problems.flatMap(message => proseLines('Problem: ', message)),
   ]
-}
-
-/** A place whose stacks are not all known for sure: above them, since nobody can see what is missing. */
-function placeLines(
-  { project, region, status, observedAt, stacks, problems, error }: Place,
-  now: string,
-  paint: Paint,
-): string[] {
-  const seen = observedAt === null ? 'never listed' : `listed ${age(observedAt, now)}`
-  return [
-    `${paintStatus(status, paint)}  discovery in ${printable(project)}, ${printable(region)}  ${paint('dim', seen)}`,
-    `  ${stacks} stacks found`,
-    ...problems.flatMap(({ message }) => proseLines('problem', message, paint)),
-    ...(error ? proseLines('error', `${error.code} ${age(error.at, now)}: ${error.message}`, paint) : []),
-  ]
+  const places = 'discovery' in report ? (report.discovery ?? []) : []
+  const incomplete = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
+  const sections = [head, ...incomplete.map(place => placeLines(place, now, paint)), ...blocks]
+  return `${sections.map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
 function paintStatus(status: Status, paint: Paint): string {
-  return paint(styles[status], inWords(status).toUpperCase().padEnd('DRIFTED'.length))
+  return paint(styles[status], inWords(status).toUpperCase())
+}
+
+function titleLine(title: string, status: Status, detail: string, paint: Paint): string {
+  return `${paint(styles[status], signs[status])} ${paint('bold', title)}  ${paint('dim', detail)}`
+}
+
+function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string): string[] {
+  return [
+    ...(error ? proseLines(`Configuration rejected ${age(error.at, now)}: `, error.message) : []),
+    ...(needRestart.length > 0 ? proseLines('Changed, restart needed: ', needRestart.join(', ')) : []),
+  ]
+}
+
+/** A place whose stacks are not all known. It comes before the checks, since some may be missing among them. */
+function placeLines(place: Place, now: string, paint: Paint): string[] {
+  const { project, region, status, observedAt, stacks, problems, error } = place
+  const listed = observedAt === null ? 'never listed' : `listed ${age(observedAt, now)}`
+  const title = `discovery in ${printable(project)}, ${printable(region)}`
+  return [
+    titleLine(title, status, `${listed}, ${stacks} ${stacks === 1 ? 'stack' : 'stacks'} found`, paint),
+    ...problems.flatMap(({ message }) => proseLines('Problem: ', message)),
+    ...(error ? proseLines('Error: ', `${error.code} ${age(error.at, now)}: ${error.message}`) : []),
+  ]
 }
 
 function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
   return [
-    ...wrap(prose(check.summary), width - 2).map(text => `  ${text}`),
+    ...proseLines('', check.summary),
     ...check.differences.flatMap(difference => differenceLines(difference, paint)),
-    ...check.notes.flatMap(note => proseLines('note', note, paint)),
-    ...(check.error ? errorLines(check, check.error, now, paint) : []),
+    ...check.notes.flatMap(note => proseLines('Note: ', note)),
+    ...errorLines(check, now),
     ...(check.fix === null ? [] : fixLines(check.fix, paint)),
   ]
 }
 
 function differenceLines({ path, kind, expected, actual, via }: Difference, paint: Paint): string[] {
   const value = (label: string, text: string | null) =>
-    `  ${paintLabel(`  ${label}`, paint)} ${text === null ? paint('dim', 'nothing') : printable(text)}`
+    `    ${paint('dim', label)}  ${text === null ? paint('dim', '(none)') : printable(text)}`
+  const [shortExpected, shortActual] = shortenImages(expected, actual)
+  const author = via === null ? '' : `  ${paint('dim', `(${printable(via)})`)}`
   return [
     `  ${paint('bold', printable(path))} ${paint('dim', kind)}`,
-    value('expected', expected),
-    value('actual', actual),
-    ...(via === null ? [] : [value('via', via)]),
+    value('expected', shortExpected),
+    `${value('actual  ', shortActual)}${author}`,
   ]
 }
 
-function errorLines(
-  { observedAt, summary }: ReportedCheck,
-  { code, message, at }: NonNullable<ReportedCheck['error']>,
-  now: string,
-  paint: Paint,
-): string[] {
-  const seen = observedAt === null ? 'never' : age(observedAt, now)
-  return [
-    ...proseLines(
-      'error',
-      `${code} ${age(at, now)}${summary.includes(toSentence(message)) ? '' : `: ${message}`}`,
-      paint,
-    ),
-    ...proseLines('last seen', seen, paint),
-  ]
+function errorLines(check: ReportedCheck, now: string): string[] {
+  const { observedAt, error } = check
+  if (error === null) return []
+  const detail = includesMessage(check) ? '' : `: ${error.message}`
+  const observed = observedAt === null ? 'never' : age(observedAt, now)
+  return [...proseLines('Error: ', `${error.code} ${age(error.at, now)}${detail}`), `  Last observed: ${observed}`]
 }
 
-/** On lines of its own and unbroken, to be copied and pasted. */
+/** The lines of a command stay whole, to be copied. */
 function fixLines(fix: string, paint: Paint): string[] {
-  const lines = fix.split('\n').map(printable)
-  return [`  ${paint('dim', 'fix')}`, ...lines.map(text => `    ${paint('cyan', text)}`)]
+  return fix.split('\n').map((line, at) => `  ${at === 0 ? 'Fix: ' : '     '}${paint('cyan', printable(line))}`)
 }
 
-function proseLines(label: string, text: string, paint: Paint): string[] {
-  const indent = ' '.repeat(2 + labelWidth + 1)
-  const lines = wrap(prose(text), width - indent.length)
-  return lines.map((part, at) => (at === 0 ? `  ${paintLabel(label, paint)} ${part}` : indent + part))
-}
-
-function paintLabel(label: string, paint: Paint): string {
-  return paint('dim', label.padEnd(labelWidth))
+/** Prose, after a label where there is one: then further lines are indented. */
+function proseLines(label: string, text: string): string[] {
+  const indent = label === '' ? '  ' : '    '
+  const [first, ...others] = wrap(`${label}${prose(text)}`, width - indent.length)
+  return [`  ${first}`, ...others.map(line => indent + line)]
 }
 
 /** Breaks at spaces only. */

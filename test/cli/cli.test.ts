@@ -154,7 +154,7 @@ t.test('check prints what it finds and exits accordingly', async t => {
   const { variables, cloudRun } = await emulator(t)
   const healthy = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(healthy.code, 0)
-  t.match(healthy.stdout, /IN SYNC +runtime +job-image/)
+  t.match(healthy.stdout, /✓ runtime \/ job-image/)
   t.match(healthy.stderr, /^runtime: .*database/, 'says why there is no database part')
 
   const missing = await run(['check', '--stack', 'web', '--format', 'json'], { variables })

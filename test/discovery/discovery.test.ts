@@ -233,10 +233,7 @@ t.test('a place that was never listed is unknown, and the others are still watch
         },
       ],
     })
-    t.match(
-      renderText(report(), { color: false }),
-      /^UNKNOWN {2}.*\n\nUNKNOWN {2}discovery in openagentsgemini, europe-west1/,
-    )
+    t.match(renderText(report(), { color: false }), /^UNKNOWN {2}.*\n\n\? discovery in openagentsgemini, europe-west1/)
     become([{ name: 'one' }, { name: 'two', region: 'europe-west1' }])
     await cycle()
     t.strictSame(stacks(), { one: 'in_sync', two: 'in_sync' })
@@ -422,7 +419,7 @@ t.test('the commands find a stack by its labels', async t => {
   }
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
   t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two has this label, but no job has it/ })
-  t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one +service-image/ })
+  t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one \/ service-image/ })
   t.match(await run('check', '--stack', 'three'), { code: 1, stderr: /no stack "three": no labels name it/ })
   t.match(await run('config'), { code: 0, stdout: /^discover:\n {2}- projects: \[openagentsgemini\]/m })
   t.match(await run('migrate', '--dry-run', '--stack', 'one'), { code: 0, stdout: /one-migrate/ })
@@ -489,15 +486,15 @@ t.test('over HTTP each problem is reported and closes only the gates that it con
     t.equal(answer.status, code, `the gate of ${stack || 'all'}`)
     await answer.body?.cancel()
   }
-  t.match(await (await get('/drift/alone?format=text')).text(), /^UNKNOWN[^\n]*\n {2}problem .*no\s+job\s+has/)
+  t.match(await (await get('/drift/alone?format=text')).text(), /^UNKNOWN[^\n]*\n {2}Problem: .*no\s+job\s+has/)
   const text = await (await get('/drift?format=text')).text()
   for (const [place, word] of [
-    [here, 'problem'],
-    [there, 'problem'],
+    [here, 'Problem'],
+    [there, 'Problem'],
     [closed, 'UNAVAILABLE'],
     [endless, 'MALFORMED'],
   ])
-    t.match(text, new RegExp(`UNKNOWN {2}discovery in ${project}, ${place} [^]*${word}`))
+    t.match(text, new RegExp(`\\? discovery in ${project}, ${place} [^]*${word}`))
   const browser = { headers: { accept: 'text/html' } }
   const page = await (await fetch(`http://127.0.0.1:${service.port}/`, browser)).text()
   t.match(page, `discovery in ${project}, ${endless}<br>MALFORMED_RESPONSE`)

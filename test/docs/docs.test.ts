@@ -277,7 +277,7 @@ t.test('each rule of the runbook has a check with a page, and scenarios in which
 
 t.test('messages that pages quote exist in the code', async t => {
   const [text, source] = [pages, list('src/**/*.ts')].map(paths => paths.map(read).join('\n')) as [string, string]
-  for (const words of ['Compared by tag only', 'it had drifted before this rollout', 'probe failed']) {
+  for (const words of ['Compared by tag only', 'The check drifted before this rollout', 'probe failed']) {
     t.match(text, `\`${words}`, 'the pages quote it')
     t.match(source, words)
   }

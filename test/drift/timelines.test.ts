@@ -3,11 +3,13 @@ import type { Check, CheckKind } from '../../src/checks/check.ts'
 import type { Difference, Finding } from '../../src/checks/finding.ts'
 import type { Status } from '../../src/checks/status.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { sanitize } from '../../src/drift/sanitize.ts'
 import type { Transition } from '../../src/drift/state.ts'
-import { createStore, type Outcome, type Store } from '../../src/drift/store.ts'
+import { createStore, type Outcome, type Snapshot, type Store } from '../../src/drift/store.ts'
 import type { ErrorCode } from '../../src/errors.ts'
+import { createRenderer, type Renderer } from '../../src/report/rendered.ts'
 
-/** A timeline's unit, and the moment that it counts from. */
+/** The unit of a timeline, and its start. */
 const minute = 60_000
 const start = Date.parse('2026-11-23T12:00:00Z')
 
@@ -17,11 +19,11 @@ const check: Check = {
   needs: [],
   appliesTo: () => true,
   judge() {
-    throw new Error('a timeline brings its own findings')
+    throw new Error('timelines provide their own findings')
   },
 }
 
-/** Nothing may stay pending for longer than 45 minutes without a break. */
+/** The longest pending period is 45 minutes. */
 function buildStore({ staleAfter = '1d', rolloutGrace = '15m', maxDuration = '30m' } = {}): Store {
   const stack = { name: 'runtime', project: 'acme', region: 'us-central1' }
   const parts = { service: { name: 'runtime' }, job: { name: 'runtime-migrate', maxDuration } }
@@ -29,21 +31,21 @@ function buildStore({ staleAfter = '1d', rolloutGrace = '15m', maxDuration = '30
   return createStore(parseConfig(JSON.stringify(file), 'driftwatch.yaml', {}), () => [check], start)
 }
 
-const shortSighted = () => buildStore({ staleAfter: '5m' })
+const buildShortLivedStore = () => buildStore({ staleAfter: '5m' })
 
-/** What befalls the check at a moment. `nothing`: no cycle runs. */
+/** What happens to the check at a moment. `nothing`: no cycle runs. */
 type Event = Finding | ErrorCode | 'nothing'
 
-/** Minute, what befalls, the status after it, and the minute since when it has that status. */
+/** Minute, event, the status after it, and the minute at which that status began. */
 type Step = readonly [at: number, event: Event, status: Status, since: number, more?: More]
 
 type Change = readonly [from: Status, to: Status, since: number]
 
 interface More {
-  /** The changes of status that the cycle told of, in order. Left out: the one that the two steps show, if they do. */
+  /** The changes of status that the cycle reports, in order. The default is the change between the two steps, if any. */
   readonly transitions?: readonly Change[]
   readonly error?: ErrorCode | null
-  /** The minute of the last look that answered. */
+  /** The minute of the last observation. */
   readonly observed?: number
   readonly note?: string
 }
@@ -54,17 +56,17 @@ function differenceAt(path: string): Difference {
 
 function finding(status: Status, paths: readonly string[], proven: readonly string[]): Finding {
   const differences = paths.map(differenceAt)
-  return { status, summary: `it is ${status}`, differences, notes: [], fix: null, doubt: null, proven }
+  return { status, summary: `The check is ${status}.`, differences, notes: [], fix: null, doubt: null, proven }
 }
 
 const inSync = finding('in_sync', [], [])
-/** Every difference is explained by a rollout. */
+/** A rollout explains every difference. */
 const pending = (...paths: string[]) => finding('pending', paths, [])
 /** No rollout explains the differences. */
 const drifted = (...paths: string[]) => finding('drifted', paths, paths)
-/** Some of the differences a rollout would explain. */
+/** A rollout explains some of the differences. */
 const partlyDrifted = (proven: string, explained: string) => finding('drifted', [proven, explained], [proven])
-/** The look succeeded and proves nothing. */
+/** The probe succeeded, but proves nothing. */
 const cannotJudge: Finding = {
   ...finding('unknown', [], []),
   doubt: { code: 'CONDITION_ABSENT', message: 'no condition' },
@@ -77,17 +79,20 @@ const unresolved: Finding = {
 
 function outcomeOf(event: Exclude<Event, 'nothing'>, at: number): Outcome {
   if (typeof event === 'object') return { kind: 'finding', finding: event, observedAt: at }
-  return { kind: 'failure', error: { code: event, message: 'could not look', at } }
+  return { kind: 'failure', error: { code: event, message: 'not available', at } }
 }
 
-/** Goes through the steps on a fresh store, and compares what is to be believed after each. */
+/** Goes through the steps on a new store, and compares the state after each. */
 function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): void {
+  const render = createRenderer()
   let before: Status | null = null
   for (const [at, event, status, since, more = {}] of steps) {
     const now = start + at * minute
     const changes = event === 'nothing' ? null : cycle(store, event, now)
-    const state = store.snapshot(now).stacks[0]?.states[0]
+    const snapshot = store.snapshot(now)
+    const state = snapshot.stacks[0]?.states[0]
     const title = `minute ${at}`
+    t.ok(jsonOf(render, snapshot).equals(jsonOf(createRenderer(), snapshot)), `${title}: the report is current`)
     t.equal(state?.status, status, `${title}: status`)
     t.equal(state && (state.since - start) / minute, since, `${title}: since`)
     if (more.error !== undefined) t.equal(state?.error?.code ?? null, more.error, `${title}: error`)
@@ -99,7 +104,11 @@ function follow(t: Test, steps: readonly Step[], store: Store = buildStore()): v
   }
 }
 
-/** What a cycle does to the states: it lets go of what is too old, and records what it found. */
+function jsonOf(render: Renderer, snapshot: Snapshot): Buffer {
+  return render(snapshot).report('json').body
+}
+
+/** What a cycle does to the states: it ages them, and records the result. */
 function cycle(store: Store, event: Exclude<Event, 'nothing'>, now: number): Transition[] {
   const aged = store.age(now)
   return [...aged, store.record('runtime', kind, outcomeOf(event, now)) ?? []].flat()
@@ -110,21 +119,21 @@ function shown({ from, to, since }: Transition): Change {
 }
 
 t.test('first findings', async t => {
-  t.test('nothing was looked at: unknown', async t => {
+  t.test('without an observation the status is unknown', async t => {
     follow(t, [[0, 'nothing', 'unknown', 0, { error: 'NOT_OBSERVED' }]])
   })
   for (const first of [inSync, pending('job.image'), drifted('job.image'), cannotJudge]) {
-    t.test(`a first finding is no transition: ${first.status}`, async t => {
+    t.test(`a first finding is not a transition: ${first.status}`, async t => {
       const store = buildStore()
       const transition = store.record('runtime', kind, outcomeOf(first, start + minute))
       t.equal(transition, null)
       t.equal(store.snapshot(start + minute).stacks[0]?.states[0]?.status, first.status)
     })
   }
-  t.test('with no earlier state a failed look is unknown at once, and no transition', async t => {
+  t.test('a probe that fails first makes the status unknown at once, without a transition', async t => {
     follow(t, [[1, 'UNAVAILABLE', 'unknown', 0, { error: 'UNAVAILABLE', transitions: [] }]])
   })
-  t.test('the second finding is one', async t => {
+  t.test('the second finding is a transition', async t => {
     follow(t, [
       [1, drifted('job.image'), 'drifted', 1, { transitions: [], error: null }],
       [2, drifted('job.image'), 'drifted', 1, { transitions: [] }],
@@ -134,7 +143,7 @@ t.test('first findings', async t => {
 })
 
 t.test('no hiding', async t => {
-  t.test('deploys every ten minutes over a job that stays behind become a drift', async t => {
+  t.test('deploys every ten minutes do not hide a job with an old image', async t => {
     const behind = pending('job.image')
     follow(t, [
       [0, inSync, 'in_sync', 0],
@@ -154,7 +163,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('a spell of pending is one spell, whatever its differences are', async t => {
+  t.test('a pending period continues when its differences change', async t => {
     follow(t, [
       [0, pending('service.reconciling'), 'pending', 0],
       [15, pending('job.image'), 'pending', 0],
@@ -165,7 +174,7 @@ t.test('no hiding', async t => {
   })
 
   for (const by of [60, -60]) {
-    t.test(`a spell is as long as it is when the clock is set by ${by} minutes`, async t => {
+    t.test(`a pending period keeps its length when the clock is set by ${by} minutes`, async t => {
       const store = buildStore()
       follow(t, [[0, pending('job.image'), 'pending', 0]], store)
       store.clockSet(by * minute)
@@ -177,7 +186,7 @@ t.test('no hiding', async t => {
     })
   }
 
-  t.test('being in sync for a moment ends the spell', async t => {
+  t.test('being in sync for a moment ends the pending period', async t => {
     follow(t, [
       [0, pending('job.image'), 'pending', 0],
       [40, inSync, 'in_sync', 40],
@@ -197,7 +206,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('what a rollout explained beside a drift may stay pending after it', async t => {
+  t.test('a difference that a rollout explained may be pending after another one is fixed', async t => {
     follow(t, [
       [0, partlyDrifted('job.command', 'job.image'), 'drifted', 0],
       [5, pending('job.image'), 'pending', 5],
@@ -206,7 +215,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('one of two drifts is mended, and the other stays drifted through a rollout', async t => {
+  t.test('when one of two drifts is fixed, the other stays drifted during a rollout', async t => {
     follow(t, [
       [0, drifted('job.command', 'job.image'), 'drifted', 0],
       [5, pending('job.image'), 'drifted', 0],
@@ -214,7 +223,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('a drift that was mended and comes again may be pending again', async t => {
+  t.test('a drift that was fixed and returns may be pending again', async t => {
     follow(t, [
       [0, drifted('job.image'), 'drifted', 0],
       [10, inSync, 'in_sync', 10],
@@ -222,7 +231,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('the bound begins anew after a drift', async t => {
+  t.test('the limit starts again after a drift', async t => {
     follow(t, [
       [0, pending('service.reconciling'), 'pending', 0],
       [30, drifted('service.reconciling'), 'drifted', 30],
@@ -232,7 +241,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('blindness in between neither ends a spell of pending nor counts for it', async t => {
+  t.test('time without observations neither ends a pending period nor counts towards it', async t => {
     follow(
       t,
       [
@@ -242,15 +251,15 @@ t.test('no hiding', async t => {
         [25, 'PERMISSION_DENIED', 'pending', 21],
         [26, 'PERMISSION_DENIED', 'unknown', 26],
         [45, pending('job.image'), 'pending', 45],
-        // Seen for 5 minutes after 0, 21 and 45 each: 31 minutes of the 76 were blind.
+        // Observations are valid for 5 minutes after 0, 21 and 45: 31 of the 76 minutes had no valid observation.
         ...[49, 53, 57, 61, 65, 69, 73, 76].map(minute => [minute, pending('job.image'), 'pending', 45] as const),
         [77, pending('job.image'), 'drifted', 77],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('not knowing in between does not hide a drift', async t => {
+  t.test('an unknown status in between does not hide a drift', async t => {
     follow(
       t,
       [
@@ -261,11 +270,11 @@ t.test('no hiding', async t => {
         [7, 'UNAVAILABLE', 'unknown', 7],
         [8, pending('job.image'), 'drifted', 8],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('not knowing in between does not keep a drift that is seen mended', async t => {
+  t.test('a drift ends when it is observed as fixed after an unknown status', async t => {
     follow(t, [
       [0, drifted('job.image'), 'drifted', 0],
       [1, cannotJudge, 'unknown', 1],
@@ -274,7 +283,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('images that cannot be compared are pending for a rollout and unknown after it, never drifted', async t => {
+  t.test('images that cannot be compared are pending during a rollout and unknown after it, never drifted', async t => {
     follow(t, [
       [0, unresolved, 'pending', 0],
       [45, unresolved, 'pending', 0],
@@ -284,7 +293,7 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('a drift that is in doubt is not hidden behind another difference that a rollout explains', async t => {
+  t.test('a drift in doubt is not hidden by another difference that a rollout explains', async t => {
     const doubtful: Finding = {
       ...pending('other'),
       doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
@@ -296,36 +305,37 @@ t.test('no hiding', async t => {
     ])
   })
 
-  t.test('images that cannot be compared for a moment hide no drift', async t => {
+  t.test('images that cannot be compared for a moment do not hide a drift', async t => {
     const store = buildStore()
     follow(t, [[0, drifted('job.image'), 'drifted', 0]], store)
     store.record('runtime', kind, outcomeOf(unresolved, start + minute))
-    t.not(store.snapshot(start + minute).stacks[0]?.states[0]?.status, 'pending', 'there is no other difference')
+    t.not(store.snapshot(start + minute).stacks[0]?.states[0]?.status, 'pending', 'no other difference is pending')
     store.record('runtime', kind, outcomeOf(pending('job.image'), start + 2 * minute))
-    t.equal(store.snapshot(start + 2 * minute).stacks[0]?.states[0]?.status, 'drifted', 'it was never seen mended')
+    t.equal(
+      store.snapshot(start + 2 * minute).stacks[0]?.states[0]?.status,
+      'drifted',
+      'it was never observed as fixed',
+    )
   })
 })
 
-t.test('losing sight', async t => {
-  t.test(
-    'a failed look keeps the last status until its observation is too old, with the error from the first',
-    async t => {
-      follow(
-        t,
-        [
-          [0, inSync, 'in_sync', 0, { error: null, observed: 0 }],
-          [1, 'UNAVAILABLE', 'in_sync', 0, { error: 'UNAVAILABLE', observed: 0 }],
-          [4, 'DEADLINE_EXCEEDED', 'in_sync', 0, { error: 'DEADLINE_EXCEEDED', observed: 0 }],
-          [5, 'UNAVAILABLE', 'unknown', 5, { error: 'UNAVAILABLE', observed: 0 }],
-          [6, 'PERMISSION_DENIED', 'unknown', 5, { error: 'PERMISSION_DENIED' }],
-          [7, inSync, 'in_sync', 7, { error: null, observed: 7 }],
-        ],
-        shortSighted(),
-      )
-    },
-  )
+t.test('missing observations', async t => {
+  t.test('a failed probe keeps the last status until it is stale, with the error from the first failure', async t => {
+    follow(
+      t,
+      [
+        [0, inSync, 'in_sync', 0, { error: null, observed: 0 }],
+        [1, 'UNAVAILABLE', 'in_sync', 0, { error: 'UNAVAILABLE', observed: 0 }],
+        [4, 'DEADLINE_EXCEEDED', 'in_sync', 0, { error: 'DEADLINE_EXCEEDED', observed: 0 }],
+        [5, 'UNAVAILABLE', 'unknown', 5, { error: 'UNAVAILABLE', observed: 0 }],
+        [6, 'PERMISSION_DENIED', 'unknown', 5, { error: 'PERMISSION_DENIED' }],
+        [7, inSync, 'in_sync', 7, { error: null, observed: 7 }],
+      ],
+      buildShortLivedStore(),
+    )
+  })
 
-  t.test('a look that answers in between keeps it known', async t => {
+  t.test('a successful probe in between keeps the status valid', async t => {
     follow(
       t,
       [
@@ -335,11 +345,11 @@ t.test('losing sight', async t => {
         [8, 'UNAVAILABLE', 'drifted', 0],
         [9, 'UNAVAILABLE', 'unknown', 9],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('a kept status is not advanced by the clock', async t => {
+  t.test('a status that is kept after a failure does not advance with time', async t => {
     const patient = buildStore({ staleAfter: '2h' })
     follow(
       t,
@@ -354,7 +364,7 @@ t.test('losing sight', async t => {
     )
   })
 
-  t.test('without any cycle a state goes stale by itself, whatever it was', async t => {
+  t.test('without any cycle every state goes stale', async t => {
     for (const [status, event] of Object.entries({ in_sync: inSync, pending: pending('a'), drifted: drifted('a') })) {
       follow(
         t,
@@ -364,12 +374,12 @@ t.test('losing sight', async t => {
           [5, 'nothing', 'unknown', 5, { error: 'STALE', note: status }],
           [600, 'nothing', 'unknown', 5, { error: 'STALE' }],
         ],
-        shortSighted(),
+        buildShortLivedStore(),
       )
     }
   })
 
-  t.test('what went stale and is seen again as it was has changed from unknown', async t => {
+  t.test('a stale state that is observed again has a transition from unknown', async t => {
     follow(
       t,
       [
@@ -388,11 +398,11 @@ t.test('losing sight', async t => {
           },
         ],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('what went stale and is seen again otherwise has changed from unknown', async t => {
+  t.test('a stale state that is observed with another status has a transition from unknown', async t => {
     follow(
       t,
       [
@@ -411,11 +421,11 @@ t.test('losing sight', async t => {
           },
         ],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('what went stale while drifted is drifted again, though a rollout would explain it', async t => {
+  t.test('a state that went stale while drifted is drifted again, even during a rollout', async t => {
     follow(
       t,
       [
@@ -434,11 +444,11 @@ t.test('losing sight', async t => {
           },
         ],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
 
-  t.test('an unknown finding is not kept as if it were known, and does not go stale', async t => {
+  t.test('an unknown finding does not go stale', async t => {
     follow(
       t,
       [
@@ -447,7 +457,38 @@ t.test('losing sight', async t => {
         [2, 'UNAVAILABLE', 'unknown', 1, { error: 'UNAVAILABLE' }],
         [20, 'nothing', 'unknown', 1, { error: 'UNAVAILABLE' }],
       ],
-      shortSighted(),
+      buildShortLivedStore(),
     )
   })
+})
+
+t.test('the content of a state and of its stack is one object for as long as only the times change', async t => {
+  const contents = (store: Store, event: Exclude<Event, 'nothing'>, at: number) => {
+    cycle(store, event, start + at * minute)
+    const stack = store.snapshot(start + at * minute).stacks[0]
+    return [stack?.states[0]?.content, stack?.content]
+  }
+  for (const make of [() => inSync, () => structuredClone(inSync), () => drifted('job.image'), () => cannotJudge]) {
+    const store = buildStore()
+    const first = contents(store, make(), 0)
+    const [state, stack] = contents(store, make(), 1)
+    t.equal(state, first[0])
+    t.equal(stack, first[1])
+    const failed = contents(store, 'UNAVAILABLE', 2)
+    t.not(failed[0], state, 'a failure adds an error')
+    t.not(failed[1], stack)
+    t.equal(contents(store, 'UNAVAILABLE', 3)[0], failed[0])
+    t.strictSame(contents(store, make(), 4), first, 'the error is gone')
+  }
+})
+
+t.test('a fix that cannot be shown unchanged is omitted, and a note says so', async t => {
+  const finding = (fix: string) =>
+    sanitize({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
+  t.match(finding('run this\nand that'), { fix: 'run this\nand that', notes: [] })
+  for (const fix of ["run 'a\u202eb'", 'run \u001b[2J', `run ${'x'.repeat(8000)}`])
+    t.match(finding(fix), {
+      fix: null,
+      notes: ['The fix is omitted: its command is too long or contains unprintable characters.'],
+    })
 })

@@ -23,27 +23,27 @@ interface Family {
   readonly samples: { readonly name: string; readonly labels: Record<string, string>; readonly value: number }[]
 }
 
-/** Reads the exposition format and throws at the first line that is not of it. */
+/** Parses the Prometheus text format; throws at the first invalid line. */
 function parseExposition(text: string): Map<string, Family> {
   const families = new Map<string, Family>()
   let help: RegExpMatchArray | null = null
   let family: Family | undefined
-  if (!text.endsWith('\n')) throw new Error('the last line does not end')
+  if (!text.endsWith('\n')) throw new Error('the last line is not terminated')
   for (const line of text.split('\n')) {
     const found = line.match(/^# (HELP|TYPE) ([a-z_0-9]+) (.+)$/)
     const sample = line.match(/^([a-z_0-9]+)(?:\{((?:[a-z_]+="(?:[^"\\]|\\[\\n"])*",?)*)\})? (\S+)$/)
     if (found?.[1] === 'HELP') help = found
     else if (found?.[1] === 'TYPE') {
       const [, , name = '', type = ''] = found
-      if (help?.[2] !== name || families.has(name)) throw new Error(`${name} is described twice, or not at all`)
+      if (help?.[2] !== name || families.has(name)) throw new Error(`${name} is described twice, or never`)
       family = { name, type, help: help[3] ?? '', samples: [] }
       families.set(name, family)
     } else if (sample) {
       const [, name = '', labels = '', value = ''] = sample
       const base = family?.type === 'histogram' ? name.replace(/_(bucket|sum|count)$/, '') : name
-      if (family?.name !== base) throw new Error(`${name} stands in the family ${family?.name}`)
+      if (family?.name !== base) throw new Error(`${name} is in the family ${family?.name}`)
       family.samples.push({ name, labels: parseLabels(labels), value: value === 'Nan' ? Number.NaN : Number(value) })
-    } else if (line !== '') throw new Error(`not of the format: ${line}`)
+    } else if (line !== '') throw new Error(`invalid line: ${line}`)
   }
   return families
 }
@@ -62,7 +62,7 @@ function buildMetrics(override: Partial<MetricsOptions> = {}): Metrics {
   return createMetrics({ build: { version: '1.2.3', node: 'v24.0.0' }, ...override })
 }
 
-/** Everything that a scrape holds. */
+/** The whole text of a scrape. */
 async function textOf(metrics: Metrics): Promise<string> {
   return String(metrics.drift()) + (await metrics.runtime())
 }
@@ -79,7 +79,7 @@ async function samplesOf(metric: keyof typeof metricDefinitions, snapshot: Parti
   return family?.samples.map(({ labels, value }) => [labels, value])
 }
 
-/** As the contract has it. */
+/** The contract. */
 const contract = `
 | driftwatch_check_status | gauge | stack, check, status |
 | driftwatch_check_differences | gauge | stack, check |
@@ -114,7 +114,7 @@ const parts = {
   stacks: [buildStackStates({ states: [buildDriftedState(), buildStaleState({ check: 'migration-execution' })] })],
 }
 
-t.test('code, documentation and contract name the same metrics with the same types and labels', async t => {
+t.test('code, documentation and contract list the same metrics with the same types and labels', async t => {
   const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8')
   const documented = [...page.matchAll(/^\| `(driftwatch_\w+)` \| (\w+) \|(.*)\| (.+) \|$/gm)]
   const defined = Object.values(metricDefinitions).map(({ name, type, labels, help }) => [
@@ -140,7 +140,7 @@ t.test('code, documentation and contract name the same metrics with the same typ
   )
 })
 
-t.test('a scrape holds exactly the documented metrics with their labels, and those of the process', async t => {
+t.test('a scrape contains exactly the documented metrics with their labels, and those of the process', async t => {
   const metrics = buildMetrics({ channels: ['log'], apiMethods: { run: ['GetService'] } })
   metrics.update(buildSnapshot(parts))
   metrics.cycleCompleted(0.5, noon)
@@ -159,7 +159,7 @@ t.test('a scrape holds exactly the documented metrics with their labels, and tho
   t.match(metrics.contentType, /^text\/plain; version=0\.0\.4/)
 })
 
-t.test('a check has one series for each status, 1 for its own', async t => {
+t.test('a check has one series for each status: 1 for the current one', async t => {
   t.same(await samplesOf('checkStatus', { stacks: [buildStackStates({ states: [buildDriftedState()] })] }), [
     [{ stack: 'runtime', check: 'job-image', status: 'drifted' }, 1],
     [{ stack: 'runtime', check: 'job-image', status: 'unknown' }, 0],
@@ -168,7 +168,7 @@ t.test('a check has one series for each status, 1 for its own', async t => {
   ])
 })
 
-t.test('differences are counted, and not while a check is unknown', async t => {
+t.test('differences are counted, except while a check is unknown', async t => {
   const states = [buildState({ check: 'service-image' }), ...(parts.stacks[0]?.states ?? [])]
   t.same(await samplesOf('checkDifferences', { stacks: [buildStackStates({ states })] }), [
     [{ stack: 'runtime', check: 'service-image' }, 0],
@@ -176,7 +176,7 @@ t.test('differences are counted, and not while a check is unknown', async t => {
   ])
 })
 
-t.test('times are seconds since 1970, and none before the first answer', async t => {
+t.test('times are seconds since 1970, and absent before the first observation', async t => {
   const unseen = buildStaleState({ check: 'service-image', observedAt: null, staleAt: null, since: noon })
   const stacks = [buildStackStates({ states: [unseen, buildState({ observedAt: noon - 1 })] })]
   t.same(await samplesOf('checkSince', { stacks }), [
@@ -186,14 +186,14 @@ t.test('times are seconds since 1970, and none before the first answer', async t
   t.same(await samplesOf('checkObserved', { stacks }), [[{ stack: 'runtime', check: 'job-image' }, (noon - 1) / 1000]])
 })
 
-t.test('what a stack watches is told, with an empty job where there is none', async t => {
+t.test('the info series names the resources of a stack, with an empty job if there is none', async t => {
   const labels = { stack: 'runtime', project: 'acme', region: 'us-central1', service: 'runtime' }
   t.same(await samplesOf('stackInfo', { stacks: [buildStackStates()] }), [[{ ...labels, job: 'runtime-migrate' }, 1]])
   t.same(await samplesOf('stackInfo', { stacks: [buildStackStates({ job: null })] }), [[{ ...labels, job: '' }, 1]])
   t.same(await samplesOf('buildInfo', {}), [[{ version: '1.2.3', node: 'v24.0.0' }, 1]])
 })
 
-t.test('a stack that vanishes leaves no series behind', async t => {
+t.test('a removed stack has no series', async t => {
   const metrics = buildMetrics()
   metrics.update(buildSnapshot({ stacks: [buildStackStates(), buildStackStates({ name: 'gone' })] }))
   t.match(await textOf(metrics), 'stack="gone"')
@@ -214,13 +214,13 @@ t.test('any label value survives being written and read', async t => {
   )
 })
 
-t.test('no digest, summary or error text gets into a label', async t => {
+t.test('labels contain no digest, summary or error message', async t => {
   const metrics = buildMetrics()
   metrics.update(buildSnapshot(parts))
-  t.notMatch(await textOf(metrics), /41c3|7f2e|Cloud Run could not|would run/)
+  t.notMatch(await textOf(metrics), /41c3|7f2e|Cloud Run is unavailable|is pinned to/)
 })
 
-t.test('counters begin at 0 where their labels are known', async t => {
+t.test('counters with known labels start at 0', async t => {
   const metrics = buildMetrics({
     channels: ['log', 'cloud-monitoring'],
     apiMethods: { run: ['GetService', 'ListJobs'] },
@@ -244,7 +244,7 @@ t.test('counters begin at 0 where their labels are known', async t => {
   }
 })
 
-t.test('what happens is counted and timed', async t => {
+t.test('events are counted and timed', async t => {
   const metrics = buildMetrics()
   const value = async (name: string, labels: Record<string, string>) => {
     const samples = [...(await scrape(metrics)).values()].flatMap(family => family.samples)
@@ -289,7 +289,7 @@ const anyStack = fc
   })
   .map(({ project, states }) => buildStackStates({ project, states: states.map(state => buildState(state)) }))
 
-t.test('what was rendered before shows in nothing', async t => {
+t.test('the output does not depend on what was rendered before', async t => {
   const warm = createDriftMetrics()
   t.doesNotThrow(() =>
     fc.assert(
@@ -303,7 +303,7 @@ t.test('what was rendered before shows in nothing', async t => {
   )
 })
 
-t.test('two sets of metrics know nothing of each other', async t => {
+t.test('two sets of metrics are independent', async t => {
   const [one, other] = [buildMetrics(), buildMetrics()]
   one.alertPublished('log', 'ok')
   t.match(await textOf(one), 'channel="log"')

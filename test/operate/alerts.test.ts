@@ -68,7 +68,7 @@ t.test('the commands of an alert work as they are pasted', async t => {
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/inner`
   for (const kind of ['drifted', 'unknown']) {
     const [check = '', curl = '', ...more] = commandsOf(baseUrl, kind)
-    t.match(await paste(check), /IN SYNC +runtime +job-image/, check)
+    t.match(await paste(check), /✓ runtime \/ job-image/, check)
     t.equal(await paste(curl), '/inner/drift/runtime/job-image?format=text nobody', curl)
     t.strictSame(more, [])
   }
