@@ -143,7 +143,6 @@ export const databaseSchema = {
     url: {
       type: 'string',
       title: 'a PostgreSQL URL, its password percent-encoded',
-      format: 'postgres-url',
       writeOnly: true,
       examples: ['postgres://user:password@host:5432/name'],
       description: 'Where the database is; the password in it is a secret. Empty: as if the part were left out.',
