@@ -80,7 +80,7 @@ t.test('a broken config is refused and said, and what was before still counts', 
   t.match(await report(), {
     status: 'in_sync',
     stacks: [{ name: 'a' }],
-    config: { error: { code: 'CONFIG_INVALID', message: /stacks\[1\]\.name: stacks\[0\] is named "a" already/ } },
+    config: { error: { code: 'CONFIG_INVALID', message: /stacks\[1\]\.name: duplicate name "a": stacks\[0\]/ } },
   })
   t.equal(await refused(), '1')
   writeFileSync(`${link}/driftwatch.yaml`, configOf(['a'], { host: 'localhost' }))

@@ -12,7 +12,7 @@ import { commandLine, updateJob } from '../../src/checks/fix.ts'
 import type { Config } from '../../src/config/config.ts'
 import { type Environment, environmentVariables, readEnvironment } from '../../src/config/environment.ts'
 import { escapeInterpolation, interpolate } from '../../src/config/file/interpolate.ts'
-import { suggestion } from '../../src/config/file/suggestion.ts'
+import { suggestWord } from '../../src/config/file/suggestion.ts'
 import { ajvOptions } from '../../src/config/file/validator.ts'
 import { loadConfig, parseConfig } from '../../src/config/load.ts'
 import { maskText, maskWords } from '../../src/config/mask.ts'
@@ -68,7 +68,7 @@ t.test('a flood of problems is cut short', async t => {
   const text = `stacks: []\n${Array.from({ length: 3000 }, (_, index) => `key${index}: value\n`).join('')}`
   const lines = failure(t, 'CONFIG_INVALID', () => parseConfig(text, 'big.yaml', {})).split('\n')
   t.equal(lines.length, 101)
-  t.equal(lines.at(-1), 'big.yaml: and 2901 more problems')
+  t.equal(lines.at(-1), 'big.yaml: 2901 more problems')
 })
 
 t.test('whatever the text is, it is a config or a coded error', async t => {
@@ -134,14 +134,14 @@ t.test('a file that cannot be read is a coded error that says what to do', async
   })
   const unreadable = (file: string) =>
     failure(t, 'CONFIG_UNREADABLE', () => loadConfig({ file, environment: { variables: {} } }))
-  const named = 'name another file with --config FILE or DRIFTWATCH_CONFIG'
-  t.equal(unreadable('nowhere.yaml'), `cannot read the config file nowhere.yaml: there is no such file; ${named}`)
-  t.match(unreadable(folder), `it is a directory; ${named}`)
+  const named = 'Use --config FILE or DRIFTWATCH_CONFIG to select another file.'
+  t.equal(unreadable('nowhere.yaml'), `cannot read the configuration file nowhere.yaml: no such file. ${named}`)
+  t.match(unreadable(folder), `it is a directory. ${named}`)
   t.match(unreadable(`${folder}/not-text.yaml`), 'it is not UTF-8 text')
-  t.match(unreadable(`${folder}/huge.yaml`), 'it is larger than 1048576 bytes')
-  t.match(unreadable('/dev/zero'), 'it is larger than 1048576 bytes')
-  t.match(unreadable('a\0b'), 'cannot read the config file')
-  t.match(unreadable(`${folder}/huge.yaml/x`), `ENOTDIR; ${named}`)
+  t.match(unreadable(`${folder}/huge.yaml`), 'it is larger than 1 MiB')
+  t.match(unreadable('/dev/zero'), 'it is larger than 1 MiB')
+  t.match(unreadable('a\0b'), 'cannot read the configuration file')
+  t.match(unreadable(`${folder}/huge.yaml/x`), `ENOTDIR. ${named}`)
 })
 
 t.test('the config files of this repository load', async t => {
@@ -170,7 +170,7 @@ t.test('the config of the runbook takes the variables of its scripts', async t =
   t.match(load({}), {
     project: 'openagentsgemini',
     database: null,
-    notes: ['no database part: `database.url` is empty'],
+    notes: ['The database checks do not run: `database.url` is empty.'],
   })
   const stack = load({
     GCP_PROJECT: 'acme',
@@ -309,10 +309,14 @@ t.test('variables are resolved as in a shell', async t => {
   }
   for (const [text, value] of Object.entries(outcomes)) t.equal(interpolate(text, variables).value, value, text)
   for (const text of ['${', ref(''), ref('1'), ref('A:?b'), ref('A-b'), ref(' A'), '${A', `${ref('A:-${')}`]) {
-    t.match(interpolate(text, variables).faults, [/^a variable is written/], text)
+    t.match(interpolate(text, variables).faults, [/^invalid variable: expected/], text)
   }
-  t.match(interpolate(ref('toString'), {}).faults, [/^the variable toString is not set/])
-  t.match(interpolate('${A:-'.repeat(50_000), variables).faults, [/^a variable is written/], 'nested without an end')
+  t.match(interpolate(ref('toString'), {}).faults, [/^variable toString is not set/])
+  t.match(
+    interpolate('${A:-'.repeat(50_000), variables).faults,
+    [/^invalid variable: expected/],
+    'nested without an end',
+  )
   t.doesNotThrow(() =>
     fc.assert(
       fc.property(
@@ -589,7 +593,7 @@ t.test('a printed config is a config again, and the same', async t => {
   }
   t.doesNotThrow(() => fc.assert(fc.property(fc.nat({ max: 3650 * d }), ms => parseDuration(exactDuration(ms)) === ms)))
   const withoutDatabase = parseConfig(read('deploy/openagents-runtime.yaml'), 'driftwatch.yaml', {})
-  t.match(printConfig(withoutDatabase), /^# runtime: no database part: `database.url` is empty\n/)
+  t.match(printConfig(withoutDatabase), /^# runtime: The database checks do not run: `database.url` is empty\.\n/)
 })
 
 t.test('the longest gap of a schedule counts every calendar', async t => {
@@ -666,13 +670,13 @@ t.test('the longest gap of a schedule is the one that node-cron leaves', async t
 
 t.test('a slip of the pen is recognized, another word is not', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
-  t.equal(suggestion('comand', known), '; did you mean "command"?')
-  t.equal(suggestion('max_duration', known), '; did you mean "maxDuration"?')
-  t.equal(suggestion('names', known), '; did you mean "name"?')
-  t.equal(suggestion('image', known), '; known are command, args, maxDuration, name')
-  t.equal(suggestion('image', []), '')
+  t.equal(suggestWord('comand', known), '; did you mean "command"?')
+  t.equal(suggestWord('max_duration', known), '; did you mean "maxDuration"?')
+  t.equal(suggestWord('names', known), '; did you mean "name"?')
+  t.equal(suggestWord('image', known), '; expected one of command, args, maxDuration, name')
+  t.equal(suggestWord('image', []), '')
   t.match(
-    suggestion(
+    suggestWord(
       'x',
       Array.from({ length: 50 }, (_, index) => `name${index}`),
     ),
@@ -727,9 +731,9 @@ t.test('an environment that makes no sense is refused, with every fault', async 
     readEnvironment({ PORT: '65536', LOG_LEVEL: 'loud', CLOUD_RUN_EMULATOR_HOST: 'run.googleapis.com:443' }),
   )
   t.strictSame(message.split('\n'), [
-    'PORT must be a whole number from 0 to 65535, not "65536"',
-    'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
-    'CLOUD_RUN_EMULATOR_HOST must be host:port on loopback, such as 127.0.0.1:9090, not "run.googleapis.com:443"',
+    'invalid PORT "65536": expected a number from 0 to 65535',
+    'invalid LOG_LEVEL "loud": expected one of trace, debug, info, warn, error, fatal, silent',
+    'invalid CLOUD_RUN_EMULATOR_HOST "run.googleapis.com:443": expected host:port on loopback, for example 127.0.0.1:9090',
   ])
   for (const PORT of ['-1', '1.5', '8o80', ' 80', '1e3', '0x10']) failure(t, 'USAGE', () => readEnvironment({ PORT }))
   for (const host of [

@@ -1,6 +1,6 @@
 import { durationPattern } from '../../duration.ts'
 
-/** A duration, by the format that bounds it. */
+/** The schema of a duration; the format sets its limits. */
 export const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
   ({
     type: 'string',
@@ -14,11 +14,11 @@ export const duration = (text: string, format: keyof typeof durationTitles, desc
 
 const durationTitles = {
   duration: 'a duration',
-  'positive-duration': 'a duration above 0s',
-  timeout: 'a duration above 0s and of 25s at most',
+  'positive-duration': 'a duration longer than 0s',
+  timeout: 'a duration longer than 0s, at most 25s',
 } as const
 
-/** What a Cloud Run resource, a region and a stack may be called: short, and safe in URLs, labels and commands. */
+/** The name of a Cloud Run resource, a region or a stack. Safe in URLs, labels and commands. */
 export const name = (example: string, description: string) =>
   ({
     type: 'string',
