@@ -15,7 +15,7 @@ import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
-import { openAuth } from './http/auth.ts'
+import { createAuth } from './http/auth.ts'
 import type { Readiness } from './http/routes/health.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { ProbeResult } from './probes/observe.ts'
@@ -103,7 +103,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
   })
   const googleKeys = createGoogleKeys({ clock })
-  let auth = openAuth(config.server.auth, googleKeys)
+  let auth = createAuth(config.server.auth, googleKeys)
   let closing = false
   let cancelCatchUp = () => {}
   const view = createView(watch, channels, metrics.update)
@@ -154,7 +154,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       view.show(watch.store.snapshot(watch.clock.now()))
       if (next === config) return
       config = next
-      auth = openAuth(config.server.auth, googleKeys)
+      auth = createAuth(config.server.auth, googleKeys)
       gapMs = longestGapMs(config.schedule)
       watch.use(config)
       scheduler.reschedule({ schedule: config.schedule, jitterMs: jitterOf(config, gapMs) })
@@ -246,12 +246,12 @@ function countStatuses({ stacks }: Snapshot) {
 }
 
 function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, longestSilenceMs: number): Readiness {
-  if (cycle === null) return { ready: false, reason: 'the first cycle has not been completed' }
+  if (cycle === null) return { ready: false, reason: 'the first cycle has not completed' }
   const waiting = stacks.filter(({ states }) => states.some(isWaiting)).length
-  if (waiting > 0) return { ready: false, reason: `${waiting} of ${stacks.length} stacks have not been looked at yet` }
+  if (waiting > 0) return { ready: false, reason: `${waiting} of ${stacks.length} stacks have not been probed yet` }
   const silence = scheduler.sinceLastTick()
   if (silence <= longestSilenceMs) return { ready: true }
-  return { ready: false, reason: `the last cycle began ${formatDuration(silence)} ago: the scheduler has stopped` }
+  return { ready: false, reason: `the scheduler has stopped: the last cycle started ${formatDuration(silence)} ago` }
 }
 
 /** The share of the quota was spent before it could be looked at for the first time. */

@@ -229,7 +229,7 @@ t.test('what is refused over HTTP is logged with its code, on one plain line', a
   await context.get('/nope/%C2%9B%E2%80%AE')
   await context.get('/drift?x=1')
   t.match(
-    context.log.lines().filter(({ message }) => message === 'request refused'),
+    context.log.lines().filter(({ message }) => message === 'request rejected'),
     [
       { severity: 'INFO', code: 'ROUTE_NOT_FOUND', url: '/nope/%C2%9B%E2%80%AE' },
       { severity: 'INFO', code: 'USAGE', url: '/drift?x=1' },

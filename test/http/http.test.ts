@@ -12,9 +12,9 @@ import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import type { Snapshot } from '../../src/drift/store.ts'
 import { errorTable } from '../../src/errors.ts'
-import { preferredType } from '../../src/http/accept.ts'
+import { selectMediaType } from '../../src/http/accept.ts'
 import { type AppDependencies, buildApp } from '../../src/http/app.ts'
-import { createGzipParts, preferredEncoding } from '../../src/http/encoding.ts'
+import { createGzipParts, selectEncoding } from '../../src/http/encoding.ts'
 import { defaultLimits } from '../../src/http/limits.ts'
 import { matchesEtag } from '../../src/http/routes/drift.ts'
 import type { ScrapedMetrics } from '../../src/http/routes/metrics.ts'
@@ -95,7 +95,7 @@ async function exchange(url: string, bytes: string): Promise<string> {
 
 const accept = (type: string) => ({ headers: { accept: type } })
 
-t.test('/drift is the report as JSON, or the table for whoever asks for text', async t => {
+t.test('/drift responds with JSON, or with a table to clients that accept text', async t => {
   const { get } = await serve(t)
   for (const [path, init] of [
     ['/drift', {}],
@@ -124,7 +124,7 @@ t.test('/drift is the report as JSON, or the table for whoever asks for text', a
   }
 })
 
-t.test('/drift answers 200 whatever the status, the gate only when in sync or pending', async t => {
+t.test('/drift always responds with 200, a gate only if everything is in sync or pending', async t => {
   const { get } = await serve(t)
   const codes = { runtime: 503, billing: 200, search: 503, rollout: 200 }
   for (const [stack, code] of Object.entries(codes)) {
@@ -141,7 +141,7 @@ t.test('/drift answers 200 whatever the status, the gate only when in sync or pe
   t.equal((await green.get('/drift/gate')).status, 200)
 })
 
-t.test('a gate cannot be talked into a 304 or a filter', async t => {
+t.test('a gate never responds with 304 and has no filters', async t => {
   const { get } = await serve(t)
   const gate = await get('/drift/gate', { headers: { 'if-none-match': '*' } })
   t.equal(gate.status, 503)
@@ -151,7 +151,7 @@ t.test('a gate cannot be talked into a 304 or a filter', async t => {
   t.equal((await get('/drift/billing/gate', { headers: { 'if-none-match': '*' } })).status, 200)
 })
 
-t.test('a stack and a check have paths of their own', async t => {
+t.test('each stack and each check has its own path', async t => {
   const { get } = await serve(t)
   t.match(await (await get('/drift/runtime')).json(), {
     name: 'runtime',
@@ -167,7 +167,7 @@ t.test('a stack and a check have paths of their own', async t => {
   t.match(await (await get('/drift/search/job-image', accept('text/plain'))).text(), /UNKNOWN {2}search {2}job-image/)
 })
 
-t.test('filters show less and leave the status of everything', async t => {
+t.test('filters omit checks and do not change the overall status', async t => {
   const { get } = await serve(t)
   const shown = async (query: string) => {
     const report = (await (await get(`/drift?${query}`)).json()) as ReturnType<typeof buildReport>
@@ -182,45 +182,50 @@ t.test('filters show less and leave the status of everything', async t => {
   t.match(text, /^DRIFTED {2}1 unknown .*\n\nUNKNOWN {2}search/)
 })
 
-t.test('what makes no sense is refused with a code and a way out', async t => {
+t.test('an invalid request is rejected with a code and a remedy', async t => {
   const { get } = await serve(t)
   const cases = [
     [
       '/drift?statuss=drifted',
       400,
       'USAGE',
-      'unknown query parameter "statuss": this path takes format, status, check, limit, after',
+      'unknown query parameter "statuss": expected format, status, check, limit, after',
     ],
-    ['/drift/runtime?status=drifted', 400, 'USAGE', 'unknown query parameter "status": this path takes format'],
-    ['/health/live?x=1', 400, 'USAGE', 'unknown query parameter "x": this path takes none'],
-    ['/drift?status=broken', 400, 'USAGE', '"status" must be one of drifted, unknown, pending, in_sync; repeat it'],
-    ['/drift?status=drifted,unknown', 400, 'USAGE', 'repeat it to name several'],
-    ['/drift?status=', 400, 'USAGE', '"status" must be one of'],
-    ['/drift?check=nope', 400, 'USAGE', '"check" must be one of service-image'],
-    ['/drift?format=yaml', 400, 'USAGE', 'query parameter "format" must be one of json, text'],
-    ['/drift?format=json&format=text', 400, 'USAGE', 'query parameter "format" may be given only once'],
-    ['/drift/%E0%A4%A', 400, 'USAGE', 'not valid percent-encoding'],
-    ['/drift/%zz', 400, 'USAGE', 'not valid percent-encoding'],
-    ['/drift/nope', 404, 'STACK_NOT_FOUND', 'there is no stack "nope": GET /drift lists'],
-    ['/drift/%00', 404, 'STACK_NOT_FOUND', 'there is no stack "\\u0000"'],
-    ['/drift/nope/gate', 404, 'STACK_NOT_FOUND', 'there is no stack "nope"'],
-    ['/drift/nope/job-image', 404, 'STACK_NOT_FOUND', 'there is no stack "nope"'],
+    ['/drift/runtime?status=drifted', 400, 'USAGE', 'unknown query parameter "status": expected format'],
+    ['/health/live?x=1', 400, 'USAGE', 'unknown query parameter "x": expected no parameters'],
+    [
+      '/drift?status=broken',
+      400,
+      'USAGE',
+      'invalid query parameter "status": expected one of drifted, unknown, pending, in_sync; repeat it',
+    ],
+    ['/drift?status=drifted,unknown', 400, 'USAGE', 'repeat it for several values'],
+    ['/drift?status=', 400, 'USAGE', 'invalid query parameter "status": expected one of'],
+    ['/drift?check=nope', 400, 'USAGE', 'invalid query parameter "check": expected one of service-image'],
+    ['/drift?format=yaml', 400, 'USAGE', 'invalid query parameter "format": expected one of json, text'],
+    ['/drift?format=json&format=text', 400, 'USAGE', 'duplicate query parameter "format"'],
+    ['/drift/%E0%A4%A', 400, 'USAGE', 'invalid percent-encoding'],
+    ['/drift/%zz', 400, 'USAGE', 'invalid percent-encoding'],
+    ['/drift/nope', 404, 'STACK_NOT_FOUND', 'unknown stack "nope". GET /drift lists'],
+    ['/drift/%00', 404, 'STACK_NOT_FOUND', 'unknown stack "\\u0000"'],
+    ['/drift/nope/gate', 404, 'STACK_NOT_FOUND', 'unknown stack "nope"'],
+    ['/drift/nope/job-image', 404, 'STACK_NOT_FOUND', 'unknown stack "nope"'],
     [
       '/drift/billing/nope',
       404,
       'CHECK_NOT_FOUND',
-      'stack "billing" has no check "nope": it has service-image, job-image',
+      'stack "billing" has no check "nope": its checks are service-image, job-image',
     ],
-    ['/drift/search/service-image', 404, 'CHECK_NOT_FOUND', 'it has job-image'],
-    [`/drift/${'a'.repeat(200)}`, 404, 'ROUTE_NOT_FOUND', 'no stack or check has a name as long'],
+    ['/drift/search/service-image', 404, 'CHECK_NOT_FOUND', 'its checks are job-image'],
+    [`/drift/${'a'.repeat(200)}`, 404, 'ROUTE_NOT_FOUND', 'a name in the path is longer'],
     [
       '/drift/billing/job-image/more',
       404,
       'ROUTE_NOT_FOUND',
-      'there is no "/drift/billing/job-image/more": GET / lists',
+      'unknown path "/drift/billing/job-image/more". GET / lists',
     ],
-    ['/nope', 404, 'ROUTE_NOT_FOUND', 'there is no "/nope"'],
-    ['/docs/static/nope', 404, 'ROUTE_NOT_FOUND', 'there is no "/docs/static/nope"'],
+    ['/nope', 404, 'ROUTE_NOT_FOUND', 'unknown path "/nope"'],
+    ['/docs/static/nope', 404, 'ROUTE_NOT_FOUND', 'unknown path "/docs/static/nope"'],
   ] as const
   for (const [path, status, code, message] of cases) {
     const answer = await get(path, accept('text/plain'))
@@ -236,7 +241,7 @@ t.test('what makes no sense is refused with a code and a way out', async t => {
   }
 })
 
-t.test('only GET and HEAD are answered, and no body is read', async t => {
+t.test('only GET and HEAD are supported, and no body is read', async t => {
   const { get } = await serve(t)
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
     for (const path of ['/drift', '/nope']) {
@@ -248,7 +253,7 @@ t.test('only GET and HEAD are answered, and no body is read', async t => {
   }
 })
 
-t.test('what is no HTTP is answered in JSON too, and hung up on', async t => {
+t.test('invalid HTTP is answered in JSON, and the connection is closed', async t => {
   const { url } = await serve(t)
   const garbage = await exchange(url, 'GARBAGE\r\n\r\n')
   t.match(garbage, /^HTTP\/1\.1 400 Bad Request\r\n/)
@@ -258,7 +263,7 @@ t.test('what is no HTTP is answered in JSON too, and hung up on', async t => {
   t.match(tooLarge, 'headers of the request are too large')
 })
 
-t.test('what Node.js would refuse without a word is told with a code, and the headers of every answer', async t => {
+t.test('requests that Node.js would reject without a body get a code and the default headers', async t => {
   const { url } = await serve(t)
   const ask = async (head: string) => {
     const [line = '', body = ''] = (await exchange(url, `${head}\r\nconnection: close\r\n\r\n`)).split('\r\n\r\n')
@@ -297,7 +302,7 @@ async function leaveOpen(url: string, bytes: string): Promise<string> {
   return answer
 }
 
-t.test('what is too large or too slow is refused with a code, and harms nobody', async t => {
+t.test('requests that are too large or too slow are rejected with a code and affect no others', async t => {
   const limits = {
     ...defaultLimits,
     headersTimeoutMs: 100,
@@ -335,7 +340,7 @@ t.test('what is too large or too slow is refused with a code, and harms nobody',
   t.equal((await get('/drift')).status, 200)
 })
 
-t.test('connections have a bound, and one that is given back makes room', async t => {
+t.test('the number of connections is limited, and a closed one makes room', async t => {
   const { url, get } = await serve(t, mixed, { limits: { ...defaultLimits, connections: 2 } })
   const held = [0, 1].map(() => connect(Number(new URL(url).port), '127.0.0.1'))
   await Promise.all(held.map(socket => once(socket, 'connect')))
@@ -344,7 +349,7 @@ t.test('connections have a bound, and one that is given back makes room', async 
   await until(async () => (await get('/drift').catch(() => null))?.ok ?? false)
 })
 
-t.test('connections that are kept for a next request leave room for others', async t => {
+t.test('kept-alive connections leave room for new clients', async t => {
   const { app, url } = await serve(t, mixed, { limits: { ...defaultLimits, connections: 10 } })
   const count = () => promisify(app.server.getConnections).call(app.server)
   const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n`
@@ -368,7 +373,7 @@ t.test('connections that are kept for a next request leave room for others', asy
   alone.destroy()
 })
 
-t.test('a client that never reads its answer loses its connection', async t => {
+t.test('the connection of a client that never reads is closed', async t => {
   const { app, url } = await serve(t, mixed, { limits: { ...defaultLimits, idleTimeoutMs: 50 } })
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   t.teardown(() => socket.destroy())
@@ -379,7 +384,7 @@ t.test('a client that never reads its answer loses its connection', async t => {
   await until(async () => (await promisify(app.server.getConnections).call(app.server)) === 0)
 })
 
-t.test('while the event loop is behind, requests are sent away, but health and metrics', async t => {
+t.test('while the event loop is overloaded, requests are rejected except for health and metrics', async t => {
   const { get } = await serve(t, mixed, { limits: { ...defaultLimits, loopDelayMs: 1, loopSampleMs: 200 } })
   const block = () => {
     const end = performance.now() + 250
@@ -408,7 +413,7 @@ t.test('while the event loop is behind, requests are sent away, but health and m
   await until(async () => (await get('/drift')).ok)
 })
 
-t.test('no other origin is let in', async t => {
+t.test('no CORS header is sent', async t => {
   const { get } = await serve(t)
   for (const [method, path] of [
     ['GET', '/drift'],
@@ -425,7 +430,7 @@ t.test('no other origin is let in', async t => {
   }
 })
 
-t.test('HEAD is GET without the body', async t => {
+t.test('HEAD responds like GET without a body', async t => {
   const { get } = await serve(t)
   for (const path of ['/drift', '/drift?format=text', '/drift/gate', '/drift/runtime/job-image', '/', '/nope']) {
     const [head, full] = await Promise.all([get(path, { method: 'HEAD' }), get(path)])
@@ -437,7 +442,7 @@ t.test('HEAD is GET without the body', async t => {
   }
 })
 
-t.test('whoever has the report already gets 304, until something changes', async t => {
+t.test('a client with the current ETag gets 304 until the report changes', async t => {
   const { get } = await serve(t)
   for (const path of [
     '/drift',
@@ -457,10 +462,14 @@ t.test('whoever has the report already gets 304, until something changes', async
   }
   const etag = (await get('/drift')).headers.get('etag') ?? ''
   const later = await serve(t, { ...mixed, takenAt: noon + 30_000, cycle: { id: 43, startedAt: noon, durationMs: 5 } })
-  t.equal((await later.get('/drift', { headers: { 'if-none-match': etag } })).status, 304, 'another cycle saw the same')
+  t.equal(
+    (await later.get('/drift', { headers: { 'if-none-match': etag } })).status,
+    304,
+    'another cycle with the same result',
+  )
   t.equal((await later.get('/drift', { headers: { 'if-none-match': etag, accept: 'text/plain' } })).status, 200)
-  const mended = await serve(t, buildSnapshot())
-  t.equal((await mended.get('/drift', { headers: { 'if-none-match': etag } })).status, 200)
+  const fixed = await serve(t, buildSnapshot())
+  t.equal((await fixed.get('/drift', { headers: { 'if-none-match': etag } })).status, 200)
 })
 
 /** Enough stacks that their report is worth compressing. */
@@ -474,7 +483,7 @@ async function raw(url: string, headers: Record<string, string> = {}, method = '
   return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(await answer.toArray()) }
 }
 
-t.test('answers are compressed for who accepts it, once for everybody, and mean the same', async t => {
+t.test('responses are compressed for clients that accept it, once for all clients', async t => {
   const metrics = createMetrics({ build: { version, node: process.version } })
   metrics.update(fleet)
   const { url } = await serve(t, fleet, { metrics })
@@ -510,14 +519,14 @@ t.test('answers are compressed for who accepts it, once for everybody, and mean 
     }
   }
   const small = await raw(`${url}/health/live`, { 'accept-encoding': 'gzip' })
-  t.equal(small.headers['content-encoding'], undefined, 'what fits into a packet stays plain')
+  t.equal(small.headers['content-encoding'], undefined, 'a body that fits into one packet is not compressed')
   t.equal(
     (await raw(`${url}/drift/stack-1/job-image`, { 'accept-encoding': 'br' })).headers['content-encoding'],
     undefined,
   )
 })
 
-t.test('Accept-Encoding is weighed by quality, brotli first where it is all the same', t => {
+t.test('Accept-Encoding is ranked by quality, then Brotli first', t => {
   const cases = [
     [undefined, null],
     ['', null],
@@ -537,12 +546,12 @@ t.test('Accept-Encoding is weighed by quality, brotli first where it is all the 
     ['gzip;q=nonsense', 'gzip'],
     [';;,q=', null],
   ] as const
-  for (const [header, encoding] of cases) t.equal(preferredEncoding(header), encoding, header ?? 'none')
-  t.equal(preferredEncoding('br, gzip;q=0.1', ['gzip']), 'gzip')
+  for (const [header, encoding] of cases) t.equal(selectEncoding(header), encoding, header ?? 'none')
+  t.equal(selectEncoding('br, gzip;q=0.1', ['gzip']), 'gzip')
   t.end()
 })
 
-t.test('two parts make one gzip, of whatever sizes', async t => {
+t.test('two parts of any size make one gzip body', async t => {
   const gzip = createGzipParts()
   await t.resolves(
     fc.assert(
@@ -562,7 +571,7 @@ t.test('two parts make one gzip, of whatever sizes', async t => {
   )
 })
 
-t.test('/drift comes in pages for who asks for them, each with the way to the next', async t => {
+t.test('/drift is paged on request, with a link to the next page', async t => {
   const { get, url } = await serve(t, fleet)
   const seen: string[] = []
   let next: string | undefined = `${url}/drift?limit=7&status=in_sync&check=job-image`
@@ -580,7 +589,7 @@ t.test('/drift comes in pages for who asks for them, each with the way to the ne
   const etag = (await get('/drift?limit=7')).headers.get('etag') ?? ''
   const again = await get('/drift?limit=7', { headers: { 'if-none-match': etag } })
   t.equal(again.status, 304)
-  t.match(again.headers.get('link'), 'after=stack-14', 'who has the page already is told the way too')
+  t.match(again.headers.get('link'), 'after=stack-14', 'a 304 has the link too')
   t.match(await (await get('/drift?limit=1&format=text')).text(), /^IN SYNC {2}1 in sync/)
   t.equal((await get('/drift?after=stack-9')).headers.get('link'), null)
   for (const query of [
@@ -595,7 +604,7 @@ t.test('/drift comes in pages for who asks for them, each with the way to the ne
     t.equal(answer.status, 400, query)
     t.match(await answer.json(), { error: { code: 'USAGE' } })
   }
-  t.equal((await get('/drift/gate?limit=1')).status, 400, 'a gate is of everything')
+  t.equal((await get('/drift/gate?limit=1')).status, 400, 'a gate has no pages')
 })
 
 t.test('If-None-Match is compared weakly, in lists and as *', async t => {
@@ -615,7 +624,7 @@ t.test('If-None-Match is compared weakly, in lists and as *', async t => {
   for (const [header, matches] of cases) t.equal(matchesEtag(header, etag), matches, header ?? 'none')
 })
 
-t.test('Accept is weighed by quality, then exactness, then place', async t => {
+t.test('Accept is ranked by quality, then specificity, then position', async t => {
   const offered = ['application/json', 'text/plain'] as const
   const cases = [
     [undefined, 'application/json'],
@@ -634,10 +643,10 @@ t.test('Accept is weighed by quality, then exactness, then place', async t => {
     ['text/plain;q=nonsense', 'text/plain'],
     [';;q=,,', 'application/json'],
   ] as const
-  for (const [header, type] of cases) t.equal(preferredType(header, offered), type, header ?? 'none')
+  for (const [header, type] of cases) t.equal(selectMediaType(header, offered), type, header ?? 'none')
 })
 
-t.test('a state that went stale shows in every form', async t => {
+t.test('a stale state is shown in every format', async t => {
   const { get } = await serve(t, buildSnapshot({ stacks: [buildStackStates({ states: [buildStaleState()] })] }))
   t.match(await (await get('/drift')).json(), {
     status: 'unknown',
@@ -645,11 +654,11 @@ t.test('a state that went stale shows in every form', async t => {
   })
   t.equal((await get('/drift/gate')).status, 503)
   const text = await (await get('/drift?format=text')).text()
-  t.match(text, /UNKNOWN {2}runtime {2}job-image {2}since 2m ago/)
-  t.match(text, /last seen {2}7m ago/)
+  t.match(text, /UNKNOWN {2}runtime {2}job-image {2}since 2 min ago/)
+  t.match(text, /last seen {2}7 min ago/)
 })
 
-t.test('what is rendered anew is answered from then on', async t => {
+t.test('a new report is sent as soon as it is rendered', async t => {
   let rendered = render(buildSnapshot())
   const { get } = await serve(t, mixed, { rendered: () => rendered })
   t.match(await (await get('/drift')).json(), { status: 'in_sync' })
@@ -657,7 +666,7 @@ t.test('what is rendered anew is answered from then on', async t => {
   t.match(await (await get('/drift')).json(), { status: 'drifted' })
 })
 
-t.test('every answer carries the headers that keep browsers from harm', async t => {
+t.test('every response has the security headers', async t => {
   const { get } = await serve(t)
   for (const path of ['/', '/drift', '/drift/gate', '/metrics', '/health/live', '/openapi.json', '/nope', '/docs/']) {
     const { headers } = await get(path)
@@ -669,7 +678,7 @@ t.test('every answer carries the headers that keep browsers from harm', async t 
   }
 })
 
-t.test('/metrics is the exposition format', async t => {
+t.test('/metrics responds in the exposition format', async t => {
   const { get } = await serve(t)
   const answer = await get('/metrics', accept('application/openmetrics-text;version=1.0.0,text/plain;q=0.5'))
   t.equal(answer.status, 200)
@@ -677,7 +686,7 @@ t.test('/metrics is the exposition format', async t => {
   t.match(await answer.text(), `driftwatch_build_info{version="${version}"`)
 })
 
-t.test('health: live always, ready only when what is answered can be believed', async t => {
+t.test('health: always live, ready only if the report is up to date', async t => {
   let readiness: ReturnType<AppDependencies['readiness']> = { ready: false, reason: 'the first cycle is not done' }
   const { get } = await serve(t, mixed, { readiness: () => readiness })
   t.same(await (await get('/health/live')).json(), { status: 'ok' })
@@ -690,7 +699,7 @@ t.test('health: live always, ready only when what is answered can be believed', 
   t.same(await after.json(), { status: 'ok' })
 })
 
-t.test('/ lists paths that all answer, in the form that is asked for', async t => {
+t.test('/ lists the paths in the requested format, and all of them exist', async t => {
   const { get } = await serve(t, buildSnapshot())
   const index = (await (await get('/')).json()) as { name: string; version: string; paths: { path: string }[] }
   t.match(index, { name: 'driftwatch', version })
@@ -699,7 +708,7 @@ t.test('/ lists paths that all answer, in the form that is asked for', async t =
   t.match(await (await get('/', accept('text/plain'))).text(), /^driftwatch .*\n\n\/drift {2}/)
 })
 
-t.test('/ is a page for a browser: what is wrong in full, the worst first, then what is in sync', async t => {
+t.test('/ is a page for browsers: problems in full, worst first, then checks in sync', async t => {
   const { get } = await serve(t)
   const answer = await get('/', accept('text/html,*/*;q=0.8'))
   t.equal(answer.headers.get('content-type'), 'text/html; charset=utf-8')
@@ -726,7 +735,7 @@ t.test('/ is a page for a browser: what is wrong in full, the worst first, then 
   t.match(answer.headers.get('content-security-policy'), `style-src 'sha256-${style}'`)
 })
 
-t.test('what vendors and configs wrote is text on the page, and no markup', async t => {
+t.test('texts of vendors and configs are escaped on the page', async t => {
   const hostile = '<script>alert(1)</script>"\'&\u001b[31m\u202e'
   const state = buildDriftedState({
     summary: hostile,
@@ -756,7 +765,7 @@ interface Described {
   >
 }
 
-t.test('/openapi.json describes every path, its parameters and its answers', async t => {
+t.test('/openapi.json describes every path, its parameters and its responses', async t => {
   const { get } = await serve(t)
   const described = (await (await get('/openapi.json')).json()) as Described
   t.match(described, { openapi: '3.1.0', info: { title: 'Driftwatch', version } })
@@ -794,20 +803,20 @@ t.test('/openapi.json describes every path, its parameters and its answers', asy
   for (const { name, schema } of parameters) t.ok(ajv.validateSchema(schema), name)
 })
 
-t.test('an error says again what was asked as plain text', async t => {
+t.test('an error repeats parts of the request only as printable text', async t => {
   const { get } = await serve(t)
   for (const path of ['/drift/%C2%9B%E2%80%AEx', '/drift/billing/%E2%80%A8', '/drift?%C2%9B=1', '/%E2%80%AE'])
     t.notMatch(await (await get(path)).text(), /[\p{C}\p{Zl}]/u, path)
 })
 
-t.test('/docs is a page that its own policy lets run', async t => {
+t.test('/docs works under its own content security policy', async t => {
   const { get } = await serve(t)
   const page = await get('/docs/')
   const html = await page.text()
   const policy = page.headers.get('content-security-policy') ?? ''
   t.match(policy, "default-src 'self'")
   t.notMatch(policy, 'upgrade-insecure-requests', 'the page works over plain HTTP')
-  t.notMatch(html, /<script(?![^>]* src=)/, 'no script stands in the page itself')
+  t.notMatch(html, /<script(?![^>]* src=)/, 'no inline script')
   const assets = [...html.matchAll(/(?:src|href)="\.\/(static\/[^"]+)"/g)].map(([, path]) => `/docs/${path}`)
   t.ok(assets.length >= 5)
   for (const path of assets) {
@@ -820,19 +829,19 @@ t.test('/docs is a page that its own policy lets run', async t => {
   t.match(await (await get('/docs/json')).json(), { openapi: '3.1.0' })
 })
 
-t.test('refusals are logged at the level of their code, requests are not logged', async t => {
+t.test('rejected requests are logged at the level of their code, others are not logged', async t => {
   const { get, lines } = await serve(t)
   lines.length = 0
   await get('/drift')
   t.same(lines, [])
   await get('/nope')
   t.match(lines, [
-    { severity: 'INFO', code: 'ROUTE_NOT_FOUND', method: 'GET', url: '/nope', message: 'request refused' },
+    { severity: 'INFO', code: 'ROUTE_NOT_FOUND', method: 'GET', url: '/nope', message: 'request rejected' },
   ])
   t.equal(errorTable.ROUTE_NOT_FOUND.logLevel, 'info')
 })
 
-t.test('a bug of ours is a 500 that tells the log, and not the world, what happened', async t => {
+t.test('a bug is a 500 with details only in the log', async t => {
   const { get, lines } = await serve(t, mixed, {
     metrics: scraped(() => Promise.reject(new Error('secret detail'))),
     rendered: () => {
@@ -846,13 +855,13 @@ t.test('a bug of ours is a 500 that tells the log, and not the world, what happe
     const answer = await get(path)
     t.equal(answer.status, 500)
     const body = await answer.text()
-    t.match(JSON.parse(body), { error: { code: 'BUG', message: /please report it/ } })
+    t.match(JSON.parse(body), { error: { code: 'BUG', message: /report a bug/ } })
     t.notMatch(body, 'secret')
     t.match(lines.at(-1), { severity: 'ERROR', code: 'BUG', err: { message: detail, stack: /http\.test/ } })
   }
 })
 
-t.test('a connection that is kept alive does not hold up the closing', async t => {
+t.test('a kept-alive connection does not delay the shutdown', async t => {
   const { promise: answer, resolve: scrape } = Promise.withResolvers<Buffer>()
   const started = Promise.withResolvers<void>()
   const metrics = scraped(() => {
@@ -868,7 +877,7 @@ t.test('a connection that is kept alive does not hold up the closing', async t =
   const closed = app.close()
   // The server stops listening only after the hooks that come before its closing.
   while (app.server.listening) await new Promise(resolve => setImmediate(resolve))
-  await t.rejects(fetch(`http://127.0.0.1:${port}/drift`), 'nobody is let in any more')
+  await t.rejects(fetch(`http://127.0.0.1:${port}/drift`), 'no new connections')
   scrape(Buffer.from('the end\n'))
   const [message] = (await answered) as [IncomingMessage]
   t.equal(message.statusCode, 200)
@@ -877,7 +886,7 @@ t.test('a connection that is kept alive does not hold up the closing', async t =
   await closed
 })
 
-t.test('a long scrape is read to its end, although the closing began meanwhile', async t => {
+t.test('a long scrape completes during the shutdown', async t => {
   const long = Buffer.alloc(64 * 2 ** 20, '# a line of the metrics\n')
   const { app, url } = await serve(t, mixed, { metrics: scraped(async () => long) })
   const [message] = (await once(httpRequest(`${url}/metrics`).end(), 'response')) as [IncomingMessage]
@@ -889,7 +898,7 @@ t.test('a long scrape is read to its end, although the closing began meanwhile',
   await closed
 })
 
-t.test('a request that was on its way when the closing began is answered as ever', async t => {
+t.test('a request that arrives during the shutdown is answered', async t => {
   const { app, url } = await serve(t)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   let answers = ''
@@ -904,6 +913,6 @@ t.test('a request that was on its way when the closing began is answered as ever
   socket.write('\r\n')
   await once(socket, 'close')
   t.equal(answers.match(/HTTP\/1\.1 200 OK/g)?.length, 2)
-  t.equal(answers.match(/connection: close/gi)?.length, 1, 'the last one is told to hang up')
+  t.equal(answers.match(/connection: close/gi)?.length, 1, 'the last response closes the connection')
   await closed
 })
