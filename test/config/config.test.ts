@@ -25,18 +25,18 @@ import { DriftwatchError, type ErrorCode } from '../../src/errors.ts'
 const top = new URL('../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, top), 'utf8')
 
-/** A reference to a variable, which a linter would take for a forgotten template. */
+/** A reference to a variable. Written out, a linter would report it as a wrong template. */
 const ref = (content: string) => `\${${content}}`
 
 const [s, m, h, d] = [1000, 60_000, 3_600_000, 86_400_000]
 
-/** A config whose one stack has these parts beside what every stack needs. */
+/** A config with one stack: the required keys and these. */
 function buildConfig(parts: object = {}, top: object = {}): string {
   const stack = { name: 'runtime', project: 'acme', region: 'us-central1', service: { name: 'runtime' }, ...parts }
   return new Document({ ...top, stacks: [stack] }).toString()
 }
 
-/** The error with which `act` ends; the test fails where it does not, or with one that is not ours. */
+/** The message of the error that `act` throws. Fails the test if it does not throw a DriftwatchError with this code. */
 function failure(t: Test, code: ErrorCode, act: () => unknown): string {
   try {
     act()
@@ -49,7 +49,7 @@ function failure(t: Test, code: ErrorCode, act: () => unknown): string {
   return ''
 }
 
-t.test('an invalid config is refused with all its problems, each with its place and path', async t => {
+t.test('an invalid config is rejected with all problems, each with its position and path', async t => {
   const folder = 'test/fixtures/config/invalid/'
   const names = readdirSync(new URL(folder, top))
   const cases = new Set(names.map(name => basename(name).replace(/\.(yaml|txt)$/, '')))
@@ -60,18 +60,18 @@ t.test('an invalid config is refused with all its problems, each with its place 
       parseConfig(read(`${folder}${name}.yaml`), 'driftwatch.yaml', variables),
     )
     t.equal(`${message}\n`, read(`${folder}${name}.txt`), name)
-    t.notMatch(message, 'hunter2', `${name} gives no secret away`)
+    t.notMatch(message, 'hunter2', `${name} shows no secret`)
   }
 })
 
-t.test('a flood of problems is cut short', async t => {
+t.test('the number of reported problems is limited', async t => {
   const text = `stacks: []\n${Array.from({ length: 3000 }, (_, index) => `key${index}: value\n`).join('')}`
   const lines = failure(t, 'CONFIG_INVALID', () => parseConfig(text, 'big.yaml', {})).split('\n')
   t.equal(lines.length, 101)
   t.equal(lines.at(-1), 'big.yaml: 2901 more problems')
 })
 
-t.test('whatever the text is, it is a config or a coded error', async t => {
+t.test('any text is a config or a coded error', async t => {
   const valid = read('deploy/openagents-runtime.yaml')
   const pieces = [
     'a',
@@ -127,7 +127,7 @@ t.test('whatever the text is, it is a config or a coded error', async t => {
   t.doesNotThrow(() => fc.assert(fc.property(texts, outcome), { numRuns: 120 }))
 })
 
-t.test('a file that cannot be read is a coded error that says what to do', async t => {
+t.test('an unreadable file is a coded error with a remedy', async t => {
   const folder = t.testdir({
     'not-text.yaml': Buffer.from([0xff, 0xfe, 0x00, 0xd8]),
     'huge.yaml': ' '.repeat(1024 * 1024 + 1),
@@ -193,7 +193,7 @@ t.test('the config of the runbook takes the variables of its scripts', async t =
   )
 })
 
-t.test('what the file leaves out has its default', async t => {
+t.test('absent keys have their defaults', async t => {
   const expected: Config = {
     schedule: '*/30 * * * * *',
     timeoutMs: 10 * s,
@@ -250,14 +250,14 @@ t.test('what the file leaves out has its default', async t => {
   )
 })
 
-t.test('args are judged where there is a command or where there are args', async t => {
+t.test('args are checked if command or args are set', async t => {
   const job = (parts: object) => parseConfig(buildConfig({ job: { name: 'migrate', ...parts } }), '', {}).stacks[0]?.job
   t.match(job({ command: ['migrate'] }), { command: ['migrate'], args: [] })
   t.match(job({ args: ['--all'] }), { command: null, args: ['--all'] })
   t.match(job({ command: [], args: [''] }), { command: [], args: [''] })
 })
 
-t.test('a value is read as its key wants it', async t => {
+t.test('a value is converted to the type of its key', async t => {
   const text = `
 staleAfter: 1h30m
 stacks:
@@ -277,7 +277,7 @@ stacks:
   t.match(config.stacks[0]?.database?.roles.rw, { login: true, superuser: true })
 })
 
-t.test('anchors, aliases and merge keys work, and a map has its own keys first', async t => {
+t.test('anchors, aliases and merge keys work, and own keys take precedence', async t => {
   const text = `
 stacks:
   - &base
@@ -315,7 +315,7 @@ t.test('variables are resolved as in a shell', async t => {
   t.match(
     interpolate('${A:-'.repeat(50_000), variables).faults,
     [/^invalid variable: expected/],
-    'nested without an end',
+    'never-ending nesting',
   )
   t.doesNotThrow(() =>
     fc.assert(
@@ -327,7 +327,7 @@ t.test('variables are resolved as in a shell', async t => {
   )
 })
 
-t.test('what a variable holds never becomes YAML', async t => {
+t.test('the value of a variable is never parsed as YAML', async t => {
   const text = `
 stacks:
   - name: ${ref('NAME:-runtime')}
@@ -354,7 +354,7 @@ stacks:
   )
 })
 
-t.test('a password in a URL is shown nowhere', async t => {
+t.test('the password of a URL is never shown', async t => {
   const password = fc.string({ unit: fc.constantFrom(...'abc019-._~!$&()*+,;=:', '%25'), minLength: 6 })
   const urls = fc.constantFrom<(secret: string) => string>(
     secret => `postgres://admin:${secret}@db:5432/name?sslmode=require`,
@@ -387,7 +387,7 @@ t.test('a password in a URL is shown nowhere', async t => {
   )
 })
 
-t.test('a URL with a password is not shown where it does not belong either', async t => {
+t.test('a URL with a password is masked in any key', async t => {
   const secretUrl = 'postgres://admin:hunter2 or 3@db/name'
   const places: number[] = []
   visit(parseDocument(read('deploy/openagents-runtime.yaml')), {
@@ -415,7 +415,7 @@ t.test('a URL with a password is not shown where it does not belong either', asy
   )
 })
 
-t.test('of the words of a command what is written as a secret is masked, however it is quoted', async t => {
+t.test('secrets in the words of a command are masked, with any quoting', async t => {
   for (const [word, shown] of [
     ['--url=http://a:b@c --password=d e', '--url=http://a:***@c --password=*** e'],
     ['host=db password=s3,cr&e\'t" user=me', 'host=db password=*** user=me'],
@@ -446,7 +446,7 @@ t.test('of the words of a command what is written as a secret is masked, however
   ])
 })
 
-t.test('a shell reads a command line as the words that it was made of, and it shows no secret', async t => {
+t.test('a shell parses a command line into the original words, and it shows no secret', async t => {
   const words = [
     ...['plain', '', '~root', '$(id)', '`id`', '$HOME', "it's", 'a "b" \\', '* ?', 'new\nline', '-x=!#', '{a,b}'],
     ...['postgres://me:s3cr$et@h', '--password=an other', 'x password="s3cr$et"', 'https://third@h'],
@@ -460,7 +460,7 @@ t.test('a shell reads a command line as the words that it was made of, and it sh
   t.equal(read({}).stdout, '')
 })
 
-t.test('a command with a list has its secrets taken from the shell', async t => {
+t.test('the secrets of a command with a list are shell variables', async t => {
   const [stack] = parseConfig(
     buildConfig({ job: { name: 'j', args: ['--password', 's3cret', '-a,b', 'db://me:s3cret@h'] } }),
     '',
@@ -474,7 +474,7 @@ t.test('a command with a list has its secrets taken from the shell', async t => 
   )
 })
 
-t.test('what stacks share is in every stack that does not say otherwise', async t => {
+t.test('defaults apply to every stack that does not override them', async t => {
   const file = {
     defaults: {
       project: 'acme',
@@ -515,7 +515,7 @@ t.test('what stacks share is in every stack that does not say otherwise', async 
   t.equal(own?.service.repositories.length, 1, 'a list is replaced')
 })
 
-t.test('what is discovered takes its names from the labels and the rest from what stacks share', async t => {
+t.test('a discovered stack has the names of its labels and the values of defaults', async t => {
   const file = {
     discover: [
       { projects: ['acme', 'acme-eu'], regions: ['us-central1'] },
@@ -558,7 +558,7 @@ t.test('what is discovered takes its names from the labels and the rest from wha
   t.equal(shown(again), shown(discover))
 })
 
-t.test('a printed config is a config again, and the same', async t => {
+t.test('a printed config parses to the same config', async t => {
   const odd = {
     service: {
       name: 'runtime',
@@ -596,7 +596,7 @@ t.test('a printed config is a config again, and the same', async t => {
   t.match(printConfig(withoutDatabase), /^# runtime: The database checks do not run: `database.url` is empty\.\n/)
 })
 
-t.test('the longest gap of a schedule counts every calendar', async t => {
+t.test('the longest gap of a schedule covers nights, weekends and leap years', async t => {
   const gaps: Record<string, number> = {
     '* * * * * *': s,
     '*/30 * * * * *': 30 * s,
@@ -621,7 +621,7 @@ t.test('the longest gap of a schedule counts every calendar', async t => {
   for (const [expression, gap] of Object.entries(gaps)) t.equal(longestGapMs(expression), gap, expression)
 })
 
-t.test('the usual gap of a schedule is that between most looks of a day', async t => {
+t.test('the usual gap of a schedule is the median of a day', async t => {
   const gaps: Record<string, number> = {
     '*/30 * * * * *': 30 * s,
     '*/40 * * * * *': 20 * s,
@@ -636,7 +636,7 @@ t.test('the usual gap of a schedule is that between most looks of a day', async 
   for (const [expression, gap] of Object.entries(gaps)) t.equal(usualGapMs(expression), gap, expression)
 })
 
-t.test('the longest gap of a schedule is the one that node-cron leaves', async t => {
+t.test('the longest gap of a schedule matches the runs of node-cron', async t => {
   const observed = (expression: string, runs: number) => {
     const task = createTask(expression, () => undefined, { timezone: 'Etc/UTC' })
     const times = task.getNextRuns(runs).map(Number)
@@ -668,7 +668,7 @@ t.test('the longest gap of a schedule is the one that node-cron leaves', async t
   t.doesNotThrow(() => fc.assert(fc.property(timesOfDay, oneDay), { numRuns: 30 }))
 })
 
-t.test('a slip of the pen is recognized, another word is not', async t => {
+t.test('a typo gets a suggestion, another word gets the known words', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
   t.equal(suggestWord('comand', known), '; did you mean "command"?')
   t.equal(suggestWord('max_duration', known), '; did you mean "maxDuration"?')
@@ -684,7 +684,7 @@ t.test('a slip of the pen is recognized, another word is not', async t => {
   )
 })
 
-t.test('the environment is read, and an empty variable is not set', async t => {
+t.test('the environment is read, and an empty variable counts as not set', async t => {
   const nothing = {
     port: 8080,
     configFile: 'driftwatch.yaml',
@@ -700,7 +700,7 @@ t.test('the environment is read, and an empty variable is not set', async t => {
   const { variables, ...rest } = readEnvironment({ OTHER: 'x' })
   t.strictSame(rest, nothing)
   const { adminUrl } = readEnvironment({ DB_ADMIN_URL: 'postgres://boss:hunter2@db/x' })
-  t.equal(String(adminUrl), 'postgres://boss:***@db/x', 'a secret shows itself masked')
+  t.equal(String(adminUrl), 'postgres://boss:***@db/x', 'a secret is masked')
   t.strictSame(variables, { OTHER: 'x' })
   const blank = Object.fromEntries(Object.keys(environmentVariables).map(name => [name, '']))
   t.match(readEnvironment(blank), nothing)
@@ -726,7 +726,7 @@ t.test('the environment is read, and an empty variable is not set', async t => {
   })
 })
 
-t.test('an environment that makes no sense is refused, with every fault', async t => {
+t.test('an invalid environment is rejected with all problems', async t => {
   const message = failure(t, 'USAGE', () =>
     readEnvironment({ PORT: '65536', LOG_LEVEL: 'loud', CLOUD_RUN_EMULATOR_HOST: 'run.googleapis.com:443' }),
   )
@@ -752,11 +752,11 @@ t.test('an environment that makes no sense is refused, with every fault', async 
   }
 })
 
-t.test('what is generated from the code is what the repository holds', async t => {
+t.test('generated files are up to date', async t => {
   for (const [path, text] of generatedFiles()) t.equal(read(path), text, `${path} is current (npm run docs)`)
 })
 
-t.test('the schema is sound, closed, and explains every key', async t => {
+t.test('the schema is valid, rejects unknown keys, and describes every key', async t => {
   t.doesNotThrow(() => new Ajv({ ...ajvOptions, strict: true }).compile(configSchema))
   const faults: string[] = []
   const inspectSchema = (schema: Record<string, unknown>, path: string) => {
