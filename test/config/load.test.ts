@@ -1,53 +1,21 @@
-import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { inspect } from 'node:util'
 import { Ajv } from 'ajv'
 import fc from 'fast-check'
-import { createTask } from 'node-cron'
-import t, { type Test } from 'tap'
-import { Document, parse, parseDocument, visit } from 'yaml'
-import { generatedFiles } from '../../docs/generate.ts'
-import { commandLine, updateJob } from '../../src/checks/fix.ts'
+import t from 'tap'
+import { parse, parseDocument } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
-import { type Environment, environmentVariables, readEnvironment } from '../../src/config/environment.ts'
+import type { Environment } from '../../src/config/environment.ts'
 import { escapeInterpolation, interpolate } from '../../src/config/file/interpolate.ts'
 import { suggestWord } from '../../src/config/file/suggestion.ts'
-import { ajvOptions } from '../../src/config/file/validator.ts'
 import { loadConfig, parseConfig } from '../../src/config/load.ts'
-import { maskText, maskWords } from '../../src/config/mask.ts'
 import { printConfig } from '../../src/config/print-config.ts'
-import { longestGapMs, usualGapMs } from '../../src/config/schedule-gap.ts'
-import { configSchema } from '../../src/config/schema.ts'
 import { exactDuration, parseDuration } from '../../src/duration.ts'
-import { DriftwatchError, type ErrorCode } from '../../src/errors.ts'
+import { DriftwatchError } from '../../src/errors.ts'
+import { buildConfig, catchMessage, read, ref, top } from '../helpers/config-text.ts'
 
-const top = new URL('../../', import.meta.url)
-const read = (path: string) => readFileSync(new URL(path, top), 'utf8')
-
-/** A reference to a variable. Written out, a linter would report it as a wrong template. */
-const ref = (content: string) => `\${${content}}`
-
-const [s, m, h, d] = [1000, 60_000, 3_600_000, 86_400_000]
-
-/** A config with one stack: the required keys and these. */
-function buildConfig(parts: object = {}, top: object = {}): string {
-  const stack = { name: 'runtime', project: 'acme', region: 'us-central1', service: { name: 'runtime' }, ...parts }
-  return new Document({ ...top, stacks: [stack] }).toString()
-}
-
-/** The message of the error that `act` throws. Fails the test if it does not throw a DriftwatchError with this code. */
-function failure(t: Test, code: ErrorCode, act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    if (!(error instanceof DriftwatchError)) throw error
-    t.equal(error.code, code)
-    return error.message
-  }
-  t.fail('nothing was thrown')
-  return ''
-}
+const [s, m, _h, d] = [1000, 60_000, 3_600_000, 86_400_000]
 
 t.test('an invalid config is rejected with all problems, each with its position and path', async t => {
   const folder = 'test/fixtures/config/invalid/'
@@ -56,7 +24,7 @@ t.test('an invalid config is rejected with all problems, each with its position 
   const variables = { NONSENSE: 'hunter2 nonsense', PASSWORD: 'hunter2', YAML: 'x, name: [y]', YES: 'true' }
   t.equal(names.length, 2 * cases.size, 'every case is a .yaml and a .txt')
   for (const name of cases) {
-    const message = failure(t, 'CONFIG_INVALID', () =>
+    const message = catchMessage(t, 'CONFIG_INVALID', () =>
       parseConfig(read(`${folder}${name}.yaml`), 'driftwatch.yaml', variables),
     )
     t.equal(`${message}\n`, read(`${folder}${name}.txt`), name)
@@ -66,7 +34,7 @@ t.test('an invalid config is rejected with all problems, each with its position 
 
 t.test('the number of reported problems is limited', async t => {
   const text = `stacks: []\n${Array.from({ length: 3000 }, (_, index) => `key${index}: value\n`).join('')}`
-  const lines = failure(t, 'CONFIG_INVALID', () => parseConfig(text, 'big.yaml', {})).split('\n')
+  const lines = catchMessage(t, 'CONFIG_INVALID', () => parseConfig(text, 'big.yaml', {})).split('\n')
   t.equal(lines.length, 101)
   t.equal(lines.at(-1), 'big.yaml: 2901 more problems')
 })
@@ -133,7 +101,7 @@ t.test('an unreadable file is a coded error with a remedy', async t => {
     'huge.yaml': ' '.repeat(1024 * 1024 + 1),
   })
   const unreadable = (file: string) =>
-    failure(t, 'CONFIG_UNREADABLE', () => loadConfig({ file, environment: { variables: {} } }))
+    catchMessage(t, 'CONFIG_UNREADABLE', () => loadConfig({ file, environment: { variables: {} } }))
   const named = 'Use --config FILE or DRIFTWATCH_CONFIG to select another file.'
   t.equal(unreadable('nowhere.yaml'), `cannot read the configuration file nowhere.yaml: no such file. ${named}`)
   t.match(unreadable(folder), `it is a directory. ${named}`)
@@ -354,126 +322,6 @@ stacks:
   )
 })
 
-t.test('the password of a URL is never shown', async t => {
-  const password = fc.string({ unit: fc.constantFrom(...'abc019-._~!$&()*+,;=:', '%25'), minLength: 6 })
-  const urls = fc.constantFrom<(secret: string) => string>(
-    secret => `postgres://admin:${secret}@db:5432/name?sslmode=require`,
-    secret => `postgresql://me:${secret}@db`,
-    secret => `postgres://admin:${secret}@/name?host=/cloudsql/acme:us-central1:db`,
-    secret => `postgres://db/name?user=admin&password=${encodeURIComponent(secret)}`,
-    secret => `postgres://me@db/name?p%61ssword=${encodeURIComponent(secret)}&${encodeURIComponent(secret)}=1`,
-  )
-  const isHidden = (secret: string, url: string) => {
-    const config = parseConfig(buildConfig({ database: { url: escapeInterpolation(url) } }), '', {})
-    const database = config.stacks[0]?.database
-    // What is shown is a config too.
-    parseConfig(printConfig(config), '', {})
-    const shown = [
-      printConfig(config),
-      JSON.stringify(config),
-      inspect(config, { depth: 9, showHidden: true }),
-      `${database?.url}`,
-    ]
-    return (
-      database?.url.reveal() === url &&
-      !shown.some(text => text.includes(secret) || text.includes(encodeURIComponent(secret)))
-    )
-  }
-  t.doesNotThrow(() =>
-    fc.assert(
-      fc.property(password, urls, (secret, url) => isHidden(secret, url(secret))),
-      { numRuns: 60 },
-    ),
-  )
-})
-
-t.test('a URL with a password is masked in any key', async t => {
-  const secretUrl = 'postgres://admin:hunter2 or 3@db/name'
-  const places: number[] = []
-  visit(parseDocument(read('deploy/openagents-runtime.yaml')), {
-    Scalar: (_, node) => void places.push(node.range?.[0] ?? 0),
-  })
-  t.ok(places.length > 80)
-  const shown = (index: number, planted: string) => {
-    const document = parseDocument(read('deploy/openagents-runtime.yaml'))
-    visit(document, {
-      Scalar(_, node) {
-        if (node.range?.[0] === places[index]) node.value = planted
-      },
-    })
-    try {
-      return printConfig(parseConfig(String(document), 'driftwatch.yaml', { SECRET: secretUrl }))
-    } catch (error) {
-      return error instanceof DriftwatchError ? error.message : `${inspect(error)} hunter2`
-    }
-  }
-  const planted = [secretUrl, ref('SECRET'), ref(`NONE:-${secretUrl}`)]
-  const texts = places.map((_, index) => shown(index, planted[index % planted.length] ?? ''))
-  t.strictSame(
-    texts.filter(text => /hunter2|or 3/.test(text)),
-    [],
-  )
-})
-
-t.test('secrets in the words of a command are masked, with any quoting', async t => {
-  for (const [word, shown] of [
-    ['--url=http://a:b@c --password=d e', '--url=http://a:***@c --password=*** e'],
-    ['host=db password=s3,cr&e\'t" user=me', 'host=db password=*** user=me'],
-    ['psql "password=\'s3 cret\' host=db"', 'psql "password=*** host=db"'],
-    ['{"password": "s3\\" cret", "port": 1}', '{"password": ***, "port": 1}'],
-    ['{\\"api_key\\":\\"s3cret\\"}', '{\\"api_key\\":***'],
-    ['--password=s3 cret', '--password=***'],
-    ['PGPASSWORD=s3cret', 'PGPASSWORD=***'],
-    ["--password='s3cret", '--password=***'],
-    ['https://h/?token=s3cret', 'https://h/?token=***'],
-    ['https://s3cret@h/x', 'https://***@h/x'],
-    ['postgres://me@h/x', 'postgres://me@h/x'],
-    ['http://host:8080/x', 'http://host:8080/x'],
-    ['--token-file=/run/token', '--token-file=/run/token'],
-    ['acme.dev/team/secret:v1@sha256:0', 'acme.dev/team/secret:v1@sha256:0'],
-    ['password: s3cret', 'password: ***'],
-    ['--password=', '--password='],
-  ] as const) {
-    t.equal(maskText(word), shown)
-  }
-  t.strictSame(maskWords(['--password', 's3cret', '--api-key', '-s3cret', 'run', 'token']), [
-    '--password',
-    '***',
-    '--api-key',
-    '***',
-    'run',
-    'token',
-  ])
-})
-
-t.test('a shell parses a command line into the original words, and it shows no secret', async t => {
-  const words = [
-    ...['plain', '', '~root', '$(id)', '`id`', '$HOME', "it's", 'a "b" \\', '* ?', 'new\nline', '-x=!#', '{a,b}'],
-    ...['postgres://me:s3cr$et@h', '--password=an other', 'x password="s3cr$et"', 'https://third@h'],
-  ]
-  const line = commandLine(...words)
-  t.notMatch(line, /s3cr|other|third/)
-  const read = (env: NodeJS.ProcessEnv) => spawnSync('sh', ['-c', `printf '%s\\0' ${line}`], { encoding: 'utf8', env })
-  const { stdout } = read({ PASSWORD: 's3cr$et', PASSWORD_2: 'an other', PASSWORD_3: '"s3cr$et"', PASSWORD_4: 'third' })
-  t.strictSame(stdout.split('\0').slice(0, -1), words)
-  t.not(read({}).status, 0, 'without the secrets nothing is done')
-  t.equal(read({}).stdout, '')
-})
-
-t.test('the secrets of a command with a list are shell variables', async t => {
-  const [stack] = parseConfig(
-    buildConfig({ job: { name: 'j', args: ['--password', 's3cret', '-a,b', 'db://me:s3cret@h'] } }),
-    '',
-    {},
-  ).stacks
-  const { job } = stack ?? {}
-  if (!stack || !job) return t.fail('there is a job')
-  t.equal(
-    updateJob({ ...stack, job }, null),
-    `gcloud run jobs update j --args '^|^--password|'"\${PASSWORD:?}"'|-a,b|db://me:'"\${PASSWORD:?}"@h --region us-central1 --project acme`,
-  )
-})
-
 t.test('defaults apply to every stack that does not override them', async t => {
   const file = {
     defaults: {
@@ -596,78 +444,6 @@ t.test('a printed config parses to the same config', async t => {
   t.match(printConfig(withoutDatabase), /^# runtime: The database checks do not run: `database.url` is empty\.\n/)
 })
 
-t.test('the longest gap of a schedule covers nights, weekends and leap years', async t => {
-  const gaps: Record<string, number> = {
-    '* * * * * *': s,
-    '*/30 * * * * *': 30 * s,
-    '*/7 * * * * *': 7 * s,
-    '*/40 * * * * *': 40 * s,
-    '*/5 * * * *': 5 * m,
-    '0,10 * * * *': 50 * m,
-    '*/5 9-17 * * *': 15 * h + 5 * m,
-    '*/5 9-17 * * 1-5': 2 * d + 15 * h + 5 * m,
-    '0 22-2 * * *': 20 * h,
-    '@daily': d,
-    '0 0 * * 0': 7 * d,
-    '0 0 1 * *': 31 * d,
-    '0 0 31 * *': 61 * d,
-    '0 0 1-30 * *': 2 * d,
-    '0 0 2-31 * *': 2 * d,
-    '0 0 1 1 *': 366 * d,
-    '0 0 29 2 *': 2921 * d,
-    '0 0 29 2 1': 14_609 * d,
-    '0 0 31W 2 *': Number.POSITIVE_INFINITY,
-  }
-  for (const [expression, gap] of Object.entries(gaps)) t.equal(longestGapMs(expression), gap, expression)
-})
-
-t.test('the usual gap of a schedule is the median of a day', async t => {
-  const gaps: Record<string, number> = {
-    '*/30 * * * * *': 30 * s,
-    '*/40 * * * * *': 20 * s,
-    '*/7 * * * *': 7 * m,
-    '*/5 9-17 * * 1-5': 5 * m,
-    '0,10 * * * *': 10 * m,
-    '0 9,13,17 * * *': 4 * h,
-    '@daily': d,
-    '0 0 * * 0': 7 * d,
-    '0 0 31W 2 *': Number.POSITIVE_INFINITY,
-  }
-  for (const [expression, gap] of Object.entries(gaps)) t.equal(usualGapMs(expression), gap, expression)
-})
-
-t.test('the longest gap of a schedule matches the runs of node-cron', async t => {
-  const observed = (expression: string, runs: number) => {
-    const task = createTask(expression, () => undefined, { timezone: 'Etc/UTC' })
-    const times = task.getNextRuns(runs).map(Number)
-    void task.destroy()
-    return Math.max(...times.slice(1).map((time, index) => time - (times[index] ?? 0)))
-  }
-  // The calendar of weekdays and leap years comes round in 28 years, as long as no century is near.
-  for (const days of [
-    'L * *',
-    'L-3 * *',
-    'LW * *',
-    '1W * *',
-    '15W * *',
-    '30W * *',
-    '* * 1L',
-    '* * 5#5',
-    '* * 0#1,3L',
-    '13 * 5',
-  ]) {
-    const expression = `30 4 ${days}`
-    t.equal(longestGapMs(expression), observed(expression, 12 * 28 + 1), expression)
-  }
-  const list = (least: number, most: number) =>
-    fc
-      .uniqueArray(fc.integer({ min: least, max: most }), { minLength: 1, maxLength: 4 })
-      .map(values => values.join(','))
-  const timesOfDay = fc.tuple(list(0, 59), list(0, 59), list(0, 23)).map(fields => `${fields.join(' ')} * * *`)
-  const oneDay = (expression: string) => longestGapMs(expression) === observed(expression, 4 * 4 * 4 + 2)
-  t.doesNotThrow(() => fc.assert(fc.property(timesOfDay, oneDay), { numRuns: 30 }))
-})
-
 t.test('a typo gets a suggestion, another word gets the known words', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
   t.equal(suggestWord('comand', known), '; did you mean "command"?')
@@ -682,93 +458,4 @@ t.test('a typo gets a suggestion, another word gets the known words', async t =>
     ),
     /name19, \.\.\.$/,
   )
-})
-
-t.test('the environment is read, and an empty variable counts as not set', async t => {
-  const nothing = {
-    port: 8080,
-    configFile: 'driftwatch.yaml',
-    logLevel: 'info',
-    cloudRunEmulatorHost: null,
-    monitoringEmulatorHost: null,
-    artifactRegistryEmulatorHost: null,
-    metadataHost: 'metadata.google.internal',
-    adminUrl: null,
-    service: null,
-    noColor: false,
-  }
-  const { variables, ...rest } = readEnvironment({ OTHER: 'x' })
-  t.strictSame(rest, nothing)
-  const { adminUrl } = readEnvironment({ DB_ADMIN_URL: 'postgres://boss:hunter2@db/x' })
-  t.equal(String(adminUrl), 'postgres://boss:***@db/x', 'a secret is masked')
-  t.strictSame(variables, { OTHER: 'x' })
-  const blank = Object.fromEntries(Object.keys(environmentVariables).map(name => [name, '']))
-  t.match(readEnvironment(blank), nothing)
-  const set = {
-    PORT: '0',
-    DRIFTWATCH_CONFIG: '/etc/driftwatch.yaml',
-    LOG_LEVEL: 'warn',
-    CLOUD_RUN_EMULATOR_HOST: 'localhost:1',
-    MONITORING_EMULATOR_HOST: '[::1]:65535',
-    ARTIFACT_REGISTRY_EMULATOR_HOST: '127.1.2.3:5000',
-    K_SERVICE: 'driftwatch',
-    NO_COLOR: '1',
-  }
-  t.match(readEnvironment(set), {
-    port: 0,
-    configFile: '/etc/driftwatch.yaml',
-    logLevel: 'warn',
-    cloudRunEmulatorHost: 'localhost:1',
-    monitoringEmulatorHost: '[::1]:65535',
-    artifactRegistryEmulatorHost: '127.1.2.3:5000',
-    service: 'driftwatch',
-    noColor: true,
-  })
-})
-
-t.test('an invalid environment is rejected with all problems', async t => {
-  const message = failure(t, 'USAGE', () =>
-    readEnvironment({ PORT: '65536', LOG_LEVEL: 'loud', CLOUD_RUN_EMULATOR_HOST: 'run.googleapis.com:443' }),
-  )
-  t.strictSame(message.split('\n'), [
-    'invalid PORT "65536": expected a number from 0 to 65535',
-    'invalid LOG_LEVEL "loud": expected one of trace, debug, info, warn, error, fatal, silent',
-    'invalid CLOUD_RUN_EMULATOR_HOST "run.googleapis.com:443": expected host:port on loopback, for example 127.0.0.1:9090',
-  ])
-  for (const PORT of ['-1', '1.5', '8o80', ' 80', '1e3', '0x10']) failure(t, 'USAGE', () => readEnvironment({ PORT }))
-  for (const host of [
-    '127.0.0.1',
-    '10.0.0.1:80',
-    '127.0.0.1.evil.dev:80',
-    '127.0.0.300:80',
-    'localhost:',
-    'localhost:0',
-    '::1:80',
-    'localhost:99999',
-    'http://localhost:80',
-  ]) {
-    failure(t, 'USAGE', () => readEnvironment({ MONITORING_EMULATOR_HOST: host }))
-    failure(t, 'USAGE', () => readEnvironment({ ARTIFACT_REGISTRY_EMULATOR_HOST: host }))
-  }
-})
-
-t.test('generated files are up to date', async t => {
-  for (const [path, text] of generatedFiles()) t.equal(read(path), text, `${path} is current (npm run docs)`)
-})
-
-t.test('the schema is valid, rejects unknown keys, and describes every key', async t => {
-  t.doesNotThrow(() => new Ajv({ ...ajvOptions, strict: true }).compile(configSchema))
-  const faults: string[] = []
-  const inspectSchema = (schema: Record<string, unknown>, path: string) => {
-    if (schema.properties && schema.additionalProperties !== false) faults.push(`${path} is open`)
-    for (const [key, value] of Object.entries((schema.properties ?? {}) as Record<string, Record<string, unknown>>)) {
-      if (typeof value.description !== 'string' || !value.description.endsWith('.')) faults.push(`${path}.${key}`)
-      inspectSchema(value, `${path}.${key}`)
-    }
-    for (const inner of [schema.items, schema.additionalProperties]) {
-      if (typeof inner === 'object') inspectSchema(inner as Record<string, unknown>, `${path}[]`)
-    }
-  }
-  inspectSchema(configSchema, '')
-  t.strictSame(faults, [])
 })
