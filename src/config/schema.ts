@@ -8,7 +8,7 @@ import { duration } from './sections/values.ts'
 
 /**
  * The shape of the config file after `defaults` are merged into its stacks: the source of its types, defaults and docs.
- * `file-schema.ts` derives the editors' schema from it.
+ * `editor-schema.ts` derives the editors' schema from it.
  */
 export const configSchema = {
   type: 'object',

@@ -11,7 +11,7 @@ interface Schema {
  * The shape of a file before `defaults` are merged into its stacks, for editors. Required keys of a stack may be in
  * `defaults`, so only its name is required.
  */
-export function buildFileSchema(): object {
+export function buildEditorSchema(): object {
   const stack = withoutRequired(stackSchema)
   const { name: _, ...shared } = stack.properties ?? {}
   const { description } = configSchema.properties.defaults
