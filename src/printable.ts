@@ -40,17 +40,17 @@ export function shownLines(text: string): string {
 }
 
 /** The maximum length of vendors' messages, such as conditions and errors. */
-const longestProse = 1000
+const maxProse = 1000
 
 /** The maximum length of vendors' names. Names in Cloud Run have at most 63 characters. */
-const longestName = 200
+const maxName = 200
 
 /** Makes a vendor's message printable, on one line and short, when it is received. */
 export function vendorProse(text: string): string {
-  return prose(text, longestProse)
+  return prose(text, maxProse)
 }
 
 /** Makes a vendor's name printable and short. A changed name intentionally matches no resource. */
 export function vendorName(text: string): string {
-  return shown(text, longestName)
+  return shown(text, maxName)
 }

@@ -13,10 +13,10 @@ import { maskText } from './mask.ts'
 import { formatPath, indexProblems, type Problem } from './problem.ts'
 
 /** In bytes; a thousand stacks need less. */
-const largestFile = 1024 * 1024
+const maxFileBytes = 1024 * 1024
 
 /** Further problems are only counted. */
-const mostProblems = 100
+const maxProblems = 100
 
 /** Loads the config file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with one line for each problem. */
 export function loadConfig({
@@ -55,12 +55,12 @@ function invalid(fileName: string, source: YamlSource, problems: readonly Proble
     problems.map(problem => [shown(`${maskText(formatPath(problem.path))}: ${problem.message}`), problem]),
   )
   const lines = [...unique]
-    .slice(0, mostProblems)
+    .slice(0, maxProblems)
     .map(([text, problem]) => ({ ...source.position(problem), text }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
     .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
-  const left = unique.size - mostProblems
-  if (left > 0) lines.push(`${fileName}: ${left} more problems`)
+  const omitted = unique.size - maxProblems
+  if (omitted > 0) lines.push(`${fileName}: ${omitted} more problems`)
   return new DriftwatchError('CONFIG_INVALID', lines.join('\n'))
 }
 
@@ -75,7 +75,7 @@ export function readText(file: string): string {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     throw unreadable(reasons[code] ?? `${code}. ${remedy}`, error)
   }
-  if (bytes.length > largestFile) throw unreadable('it is larger than 1 MiB')
+  if (bytes.length > maxFileBytes) throw unreadable('it is larger than 1 MiB')
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
@@ -93,7 +93,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** Reads at most one byte more than allowed, because the file may be a never-ending pipe or device. */
 function readBytes(file: string): Buffer {
-  const buffer = Buffer.alloc(largestFile + 1)
+  const buffer = Buffer.alloc(maxFileBytes + 1)
   const descriptor = openSync(file, 'r')
   try {
     let length = 0

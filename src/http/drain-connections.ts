@@ -7,9 +7,9 @@ const keepAliveShare = 0.9
 
 /**
  * Completes all responses while the server closes. The caller limits the time for that. Also closes each connection after
- * its next response while nearly all `most` connections are in use.
+ * its next response while nearly all connections are in use.
  */
-export function drainConnections(app: FastifyInstance, most: number): void {
+export function drainConnections(app: FastifyInstance, maxConnections: number): void {
   const connections = new Set<Socket>()
   const lastResponses = new WeakMap<Socket, ServerResponse>()
   let closing = false
@@ -17,23 +17,25 @@ export function drainConnections(app: FastifyInstance, most: number): void {
     connections.add(connection)
     connection.once('close', () => connections.delete(connection))
   })
-  app.addHook('onRequest', ({ raw: { socket } }, { raw: answer }, done) => {
-    if (closing || connections.size > most * keepAliveShare) closeAfter(answer)
-    lastResponses.set(socket, answer)
+  app.addHook('onRequest', ({ raw: { socket } }, { raw: response }, done) => {
+    if (closing || connections.size > maxConnections * keepAliveShare) closeAfter(response)
+    lastResponses.set(socket, response)
     done()
   })
   app.addHook('preClose', async () => {
     closing = true
-    const answers = [...connections].flatMap(connection => lastResponses.get(connection) ?? [])
-    answers.forEach(closeAfter)
+    const responses = [...connections].flatMap(connection => lastResponses.get(connection) ?? [])
+    responses.forEach(closeAfter)
     // Node.js treats a connection as idle, and closes it, when its response is written but not yet sent.
-    await Promise.all(answers.filter(isUnsent).map(answer => new Promise(resolve => answer.once('close', resolve))))
+    await Promise.all(
+      responses.filter(isUnsent).map(response => new Promise(resolve => response.once('close', resolve))),
+    )
   })
 }
 
 /** A kept-alive connection would delay the shutdown for its whole idle time. */
-function closeAfter(answer: ServerResponse): void {
-  if (!answer.headersSent) answer.setHeader('connection', 'close')
+function closeAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close')
 }
 
 function isUnsent({ writableEnded, writableFinished, destroyed }: ServerResponse): boolean {

@@ -11,7 +11,7 @@ const compressors = {
 export type Encoding = keyof typeof compressors
 
 /** Smaller bodies fit into one packet and are not compressed. */
-export const leastBytes = 1400
+export const minCompressedBytes = 1400
 
 /** Sends a body in the encoding that the client prefers. */
 export type SendBody = (request: FastifyRequest, reply: FastifyReply, body: Buffer) => void
@@ -44,7 +44,7 @@ export function createBodySender(): SendBody {
 
   return (request, reply, body) => {
     reply.header('vary', 'accept, accept-encoding')
-    const encoding = body.length < leastBytes ? null : selectEncoding(request.headers['accept-encoding'])
+    const encoding = body.length < minCompressedBytes ? null : selectEncoding(request.headers['accept-encoding'])
     if (encoding === null) {
       reply.send(body)
       return

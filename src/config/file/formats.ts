@@ -5,26 +5,26 @@ import { parseImage } from '../../release/image.ts'
 import { isPattern } from '../pattern.ts'
 
 /** `driftwatch check` must finish within 30 s, and a cycle takes at least one probe. */
-const longestTimeoutMs = 25_000
+const maxTimeoutMs = 25_000
 
 /** Keeps sums of durations and times within the safe range. */
-const longestDurationMs = 3650 * 86_400_000
+const maxDurationMs = 3650 * 86_400_000
 
 /** The longest duration of a condition that Cloud Monitoring accepts. */
-const longestRetestMs = 84_600_000
+const maxRetestMs = 84_600_000
 
 /** The custom formats of the schema. */
 export const formats = {
   cron: isSchedule,
-  duration: (text: string) => durationWithin(text, 0, longestDurationMs),
-  'positive-duration': (text: string) => durationWithin(text, 1, longestDurationMs),
-  timeout: (text: string) => durationWithin(text, 1, longestTimeoutMs),
-  minutes: (text: string) => durationWithin(text, 60_000, longestRetestMs) && (parseDuration(text) ?? 0) % 60_000 === 0,
-  'auto-close': (text: string) => durationWithin(text, 86_400_000, 7 * 86_400_000),
+  duration: (text: string) => isDurationWithin(text, 0, maxDurationMs),
+  'positive-duration': (text: string) => isDurationWithin(text, 1, maxDurationMs),
+  timeout: (text: string) => isDurationWithin(text, 1, maxTimeoutMs),
+  minutes: (text: string) => isDurationWithin(text, 60_000, maxRetestMs) && (parseDuration(text) ?? 0) % 60_000 === 0,
+  'auto-close': (text: string) => isDurationWithin(text, 86_400_000, 7 * 86_400_000),
   host: (text: string) => isIP(text) !== 0 || /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(text),
   image: (text: string) => text === '' || parseImage(text) !== null,
   repository: (text: string) => parseImage(text)?.repository === text && /^(localhost|[^/]*[.:][^/]*)\//.test(text),
-  'telemetry-window': (text: string) => durationWithin(text, 60_000, 86_400_000),
+  'telemetry-window': (text: string) => isDurationWithin(text, 60_000, 86_400_000),
   'json-pointer': (text: string) => /^(\/([^~]|~[01])*)?$/.test(text),
   re2: isPattern,
   'http-origin': (text: string) => text === '' || isOrigin(text),
@@ -45,7 +45,7 @@ function isOrigin(text: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && local)
 }
 
-function durationWithin(text: string, leastMs: number, mostMs: number): boolean {
+function isDurationWithin(text: string, minMs: number, maxMs: number): boolean {
   const ms = parseDuration(text)
-  return ms !== null && ms >= leastMs && ms <= mostMs
+  return ms !== null && ms >= minMs && ms <= maxMs
 }

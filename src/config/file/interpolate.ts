@@ -40,7 +40,7 @@ interface Reference {
 }
 
 /** The maximum nesting of defaults in defaults. */
-const deepest = 16
+const maxNesting = 16
 
 /** The parts of `text`, or null if a reference is malformed. */
 function parseTemplate(text: string): Template | null {
@@ -56,7 +56,7 @@ function parseTemplate(text: string): Template | null {
       if (written === '}' || written === '$${') parts.push(written.slice(-2))
       else if (name && ending === '}') parts.push({ name, fallback: null })
       else {
-        const fallback = name && depth < deepest ? readParts(depth + 1) : null
+        const fallback = name && depth < maxNesting ? readParts(depth + 1) : null
         if (!name || !fallback) return null
         parts.push({ name, fallback })
       }

@@ -1,12 +1,12 @@
 /** The maximum number of names in a message. */
-const mostNames = 20
+const maxNames = 20
 
 /** Ends a message about an unknown word: with the most similar known word, otherwise with all known words. */
 export function suggestWord(word: string, known: readonly string[]): string {
   const meant = findNearest(word, known)
   if (meant) return `; did you mean "${meant}"?`
   if (known.length === 0) return ''
-  return `; expected one of ${known.slice(0, mostNames).join(', ')}${known.length > mostNames ? ', ...' : ''}`
+  return `; expected one of ${known.slice(0, maxNames).join(', ')}${known.length > maxNames ? ', ...' : ''}`
 }
 
 /** The candidate that `word` is probably a typo of, or null. */

@@ -45,8 +45,8 @@ interface Reading {
 }
 
 /** Enough for thousands of stacks, but stops aliases that multiply ("billion laughs"). */
-const mostValues = 200_000
-const deepestPath = 64
+const maxValues = 200_000
+const maxDepth = 64
 
 /** Reads one YAML document. Variables are resolved after parsing, so their values cannot change its structure. */
 export function readYaml(text: string, variables: Variables): YamlSource {
@@ -112,7 +112,7 @@ function readValue(reading: Reading, node: Node | null, path: ConfigPath, key: n
     key,
     written: isScalar(node) ? unescapeReferences(node.source ?? '') : null,
   })
-  if (++reading.values > mostValues || path.length > deepestPath) return tooMuch(reading)
+  if (++reading.values > maxValues || path.length > maxDepth) return tooMuch(reading)
   if (isAlias(node)) return readAlias(reading, node, path, key)
   if (node?.tag) return report(reading, path, 'value', 'YAML tags (!...) are not supported: remove it')
   if (isMap(node)) return Object.fromEntries(readMap(reading, node, path))

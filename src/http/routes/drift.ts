@@ -10,7 +10,7 @@ import { describeReport, formatParameter, getContentType, selectFormat } from '.
 import type { Router } from '../router.ts'
 
 /** The maximum number of stacks on a page. */
-const mostOfPage = 1000
+const maxPageSize = 1000
 
 const reportQuery = {
   type: 'object',
@@ -30,7 +30,7 @@ const reportQuery = {
     limit: {
       type: 'integer',
       minimum: 1,
-      maximum: mostOfPage,
+      maximum: maxPageSize,
       description:
         'The maximum number of stacks, sorted by name. If there are more, the `Link` header has the URL of the next page.',
     },
@@ -98,7 +98,7 @@ export function addDriftRoutes(router: Router, rendered: () => Rendered, sendBod
       statuses: status,
       checks: check,
       after,
-      limit: after === undefined ? limit : (limit ?? mostOfPage),
+      limit: after === undefined ? limit : (limit ?? maxPageSize),
     }
     const page = rendered().report(selectFormat(request, format), filter)
     if (page.last !== null) reply.header('link', `<${nextPage(request.url, page.last)}>; rel="next"`)
