@@ -12,7 +12,8 @@ export interface Expectation {
   readonly everybody: Rights
 }
 
-export const nothingExpected: Expectation = { id: -1, direct: new Map(), everybody: 0 }
+const noRights: ReadonlyMap<Oid, Rights> = new Map()
+export const nothingExpected: Expectation = { id: -1, direct: noRights, everybody: 0 }
 
 /** The class of objects that a policy counts a kind to. */
 export function classOf(kind: CatalogObject['kind']): ObjectClass {

@@ -58,7 +58,9 @@ export function rightOf(word: PrivilegeWord): Rights {
   return 1 << privilegeWords.indexOf(word)
 }
 
-const bitOfLetter = new Map(Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]))
+const bitOfLetter: ReadonlyMap<string, Rights> = new Map(
+  Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]),
+)
 
 /** The bit of a letter in an ACL; undefined for one that is newer than this list. */
 export function rightOfLetter(letter: string): Rights | undefined {
