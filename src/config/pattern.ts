@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 
 /**
- * RE2 matches in linear time, so a pattern of the config cannot make Driftwatch hang. Loaded on first use, because it takes
+ * RE2 matches in linear time, so a pattern of the config cannot make Driftwatch hang. Loaded on first use, which takes
  * 50 ms.
  */
 function loadRe2(): typeof import('re2js') {

@@ -19,7 +19,7 @@ export interface PostgresTarget {
   readonly sslKey: string | null
 }
 
-/** Without spaces, and without an `@` after the host: otherwise a part of a password with an unencoded `/` or `?` would be taken for the host. */
+/** No spaces, and no `@` after the host: a password with an unencoded `/` or `?` must not be split into host and path. */
 const shape = /^postgres(?:ql)?:\/\/(?:([^\s/?#]*)@)?([^\s@/?#]*)(?:\/([^\s@/?#]*))?(?:\?([^\s@#]*))?$/i
 
 /** Parses a URL as libpq does. Throws CONFIG_INVALID with a message that never contains the password. */

@@ -9,7 +9,7 @@ export interface Secret {
   [inspect.custom](): string
 }
 
-/** Removes a secret from the text of a system that received it: verbatim, and as encoded in URLs, JSON, base64 and hex. */
+/** Masks a secret in the text of a system that received it: verbatim, and as in URLs, JSON, base64 and hex. */
 export function createConcealer(secret: string): (text: string) => string {
   if (secret === '') return text => text
   const bytes = Buffer.from(secret)

@@ -6,8 +6,8 @@ interface Range {
 }
 
 /**
- * Selects the media type that an `Accept` header prefers: by quality, then by specificity, then by position. Selects the
- * first one offered if the header is missing, has no preference, or matches nothing.
+ * Selects the media type that an `Accept` header prefers: by quality, then by specificity, then by position. The default
+ * is the first one offered.
  */
 export function selectMediaType<T extends string>(accept: string | undefined, offered: readonly [T, ...T[]]): T {
   // The usual values.

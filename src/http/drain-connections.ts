@@ -6,8 +6,8 @@ import type { FastifyInstance } from 'fastify'
 const keepAliveShare = 0.9
 
 /**
- * Completes all responses while the server closes. The caller limits the time for that. Also closes each connection after
- * its next response while nearly all connections are in use.
+ * Completes all responses while the server closes; the caller limits the time for that. While nearly all connections are
+ * in use, closes each one after its next response.
  */
 export function drainConnections(app: FastifyInstance, maxConnections: number): void {
   const connections = new Set<Socket>()

@@ -80,21 +80,22 @@ function toRejection(error: DriftwatchError): Rejection {
 
 function describeProblem({ validation, validationContext, message }: FastifyError, request: FastifyRequest): string {
   const [problem] = validation ?? []
-  if (validationContext !== 'querystring' || problem === undefined) return message
-  return describeParameter(problem, request) ?? message
+  return validationContext === 'querystring' && problem ? describeParameter(problem, request) : message
 }
 
-function describeParameter(problem: FastifySchemaValidationError, request: FastifyRequest): string | null {
-  const { keyword, params, instancePath } = problem
-  const [, name, index] = instancePath.split('/')
-  if (keyword === 'additionalProperties') {
-    return `unknown query parameter ${JSON.stringify(params.additionalProperty)}: expected ${listParameters(request)}`
-  }
+function describeParameter(
+  { keyword, params, instancePath, message }: FastifySchemaValidationError,
+  request: FastifyRequest,
+) {
+  const [, name = '', index] = instancePath.split('/')
+  const parameter = `query parameter ${JSON.stringify(name || params.additionalProperty)}`
+  if (keyword === 'additionalProperties') return `unknown ${parameter}: expected ${listParameters(request)}`
   if (keyword === 'enum' && Array.isArray(params.allowedValues)) {
     const several = index === undefined ? '' : '; repeat it for several values'
-    return `invalid query parameter ${JSON.stringify(name)}: expected one of ${params.allowedValues.join(', ')}${several}`
+    return `invalid ${parameter}: expected one of ${params.allowedValues.join(', ')}${several}`
   }
-  return keyword === 'type' ? `duplicate query parameter ${JSON.stringify(name)}` : null
+  const isRepeated = keyword === 'type' && Array.isArray((request.query as Record<string, unknown>)[name])
+  return isRepeated ? `duplicate ${parameter}` : `invalid ${parameter}: ${message}`
 }
 
 function listParameters(request: FastifyRequest): string {

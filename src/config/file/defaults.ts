@@ -25,7 +25,7 @@ const placeholder = {
   job: { name: 'job' },
 } as const
 
-/** Merges `defaults` into every stack. Keys of the stack take precedence; maps are merged key by key, lists and texts are replaced. */
+/** Merges `defaults` into every stack, map by map. Keys of the stack take precedence. */
 export function mergeDefaults(data: unknown): MergedDefaults {
   const { defaults, discover, stacks = [] } = isTree(data) ? data : {}
   const used = isTree(data) && Array.isArray(stacks) && (isTree(defaults) || Array.isArray(discover))

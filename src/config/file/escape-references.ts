@@ -3,8 +3,8 @@ const characters = '{}[],:#'
 const standIns = '\uFDD0\uFDD1\uFDD2\uFDD3\uFDD4\uFDD5\uFDD6'
 
 /**
- * Makes every `${...}` of a YAML text one word for the YAML parser, so that `[a, ${B:-c}]` is valid. Keeps the length, so
- * that positions stay valid. `unescapeReferences` reverses it in parsed values.
+ * Makes every `${...}` of a YAML text one word for the YAML parser, so that `[a, ${B:-c}]` is valid. Keeps all positions.
+ * `unescapeReferences` reverses it in parsed values.
  */
 export function escapeReferences(text: string): string {
   let depth = 0

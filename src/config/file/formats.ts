@@ -32,7 +32,7 @@ export const formats = {
   token: (text: string) => /^[\x21-\x7e]*$/.test(text),
 } as const
 
-/** node-cron expands a range before it validates it, so a large number would take minutes. No valid field has three digits. */
+/** Rejects numbers of three digits first: node-cron expands a range before it validates it, which could take minutes. */
 function isSchedule(text: string): boolean {
   return text.length <= 256 && !/\d{3}/.test(text) && validate(text)
 }

@@ -18,7 +18,11 @@ const assertionSchema = {
       examples: ['/paths/~1credit~1intent'],
       description: 'The value to check, as a JSON Pointer: `~1` is `/`, `~0` is `~`. Empty: the whole document.',
     },
-    present: { type: 'boolean', default: true, description: 'Whether the value must be present or absent.' },
+    present: {
+      type: 'boolean',
+      default: true,
+      description: 'Whether the value must be present. With `false`, it must be absent.',
+    },
     type: { enum: jsonTypes, description: 'The required JSON type.' },
     equal: {
       type: 'string',
@@ -150,7 +154,7 @@ export interface HttpContractConfig {
 
 const usualLatencyMs = 5000
 
-/** The time limit for the requests of one probe. It ends before the probe does, so a missing response is a finding instead of a failed probe. */
+/** The time limit for the requests of one probe: shorter than the probe's, so that a missing response is a finding. */
 export function answerWithinMs(timeoutMs: number): number {
   return Math.floor(timeoutMs * 0.9)
 }
