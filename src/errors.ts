@@ -53,7 +53,7 @@ export const errorTable = {
 
   // The probe succeeded, but the check has no result.
   IMAGE_UNRESOLVED: noVerdict(
-    'Two images could not be compared: one is a tag, the other a digest, and the registry gave no answer.',
+    'Two images could not be compared: one is a tag, the other a digest, and no registry resolved the tag.',
   ),
   CONTAINER_AMBIGUOUS: noVerdict('There are several containers, and the configuration does not select one.'),
   CONTAINER_ABSENT: noVerdict('The response contains no container.'),

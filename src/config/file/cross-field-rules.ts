@@ -124,8 +124,8 @@ function findUrlProblems(url: string, path: ConfigPath): Problem[] {
 /** Finds contradictions in a policy, and references to unlisted roles. */
 function findPolicyProblems(database: DatabaseFile, path: ConfigPath): Problem[] {
   const unlisted = unlistedRoles(database)
-  const isKnown = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
-  const others = policyProblems(database).filter(problem => !isKnown(problem.path))
+  const isReported = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
+  const others = policyProblems(database).filter(problem => !isReported(problem.path))
   return [...unlisted, ...others].map(problem => ({
     path: [...path, ...problem.path],
     at: problem.at,

@@ -1,5 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern, parseDuration } from '../../duration.ts'
+import { parseDuration } from '../../duration.ts'
+import { duration, name } from './values.ts'
 
 const count = (fallback: string, description: string) =>
   ({
@@ -8,17 +9,6 @@ const count = (fallback: string, description: string) =>
     minimum: 0,
     default: Number(fallback),
     examples: [fallback],
-    description,
-  }) as const
-
-const span = (text: string, description: string) =>
-  ({
-    type: 'string',
-    title: 'a duration from 1m to 1d',
-    pattern: durationPattern,
-    format: 'telemetry-window',
-    examples: [text],
-    default: text,
     description,
   }) as const
 
@@ -34,15 +24,14 @@ export const afterRolloutSchema = {
       default: [],
       description:
         'The Cloud Run services to watch, in the project and region of the stack. If empty: the service of the stack.',
-      items: {
-        type: 'string',
-        title: 'a short name of lower-case letters, digits and dashes',
-        pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-        examples: ['runtime'],
-      },
+      items: name('runtime', 'The name of a service.'),
     },
-    window: span('10m', 'The length of the rolling window. Rounded up to whole minutes.'),
-    delay: span('4m', 'How long Cloud Monitoring needs to complete the data of a minute. Rounded up to whole minutes.'),
+    window: duration('10m', 'telemetry-window', 'The length of the rolling window. Rounded up to whole minutes.'),
+    delay: duration(
+      '4m',
+      'telemetry-window',
+      'How long Cloud Monitoring needs to complete the data of a minute. Rounded up to whole minutes.',
+    ),
     maxNewServerErrors: count(
       '0',
       'How many more 5xx responses a service may send than in the window before the rollout.',

@@ -1,5 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern } from '../../duration.ts'
+import { duration, name } from './values.ts'
 
 export const alertChannels = ['log', 'cloud-monitoring'] as const
 export type AlertChannel = (typeof alertChannels)[number]
@@ -40,13 +40,10 @@ const routeSchema = {
   additionalProperties: false,
   required: ['name', 'labels', 'notificationChannels'],
   properties: {
-    name: {
-      type: 'string',
-      title: 'a short name of lower-case letters, digits and dashes',
-      pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-      examples: ['payments'],
-      description: 'The name of the route, used in the names of its policies. Must be unique and not `default`.',
-    },
+    name: name(
+      'payments',
+      'The name of the route, used in the names of its policies. Must be unique and not `default`.',
+    ),
     labels: {
       type: 'object',
       minProperties: 1,
@@ -86,25 +83,12 @@ export const alertsSchema = {
       description:
         'The severity of alerts about drift. Alerts about checks that stay `unknown` are `warning`; the alert about a monitor that sends no data is `critical`.',
     },
-    unknownAfter: {
-      type: 'string',
-      title: 'a duration of whole minutes from 1m to 23h30m',
-      pattern: durationPattern,
-      format: 'minutes',
-      examples: ['15m'],
-      default: '15m',
-      description: 'How long a check may be `unknown` before an alert is sent.',
-    },
-    autoClose: {
-      type: 'string',
-      title: 'a duration from 1d to 7d',
-      pattern: durationPattern,
-      format: 'auto-close',
-      examples: ['7d'],
-      default: '7d',
-      description:
-        'When Cloud Monitoring closes an incident that receives no data. Must be longer than the monitor may be down.',
-    },
+    unknownAfter: duration('15m', 'minutes', 'How long a check may be `unknown` before an alert is sent.'),
+    autoClose: duration(
+      '7d',
+      'auto-close',
+      'When Cloud Monitoring closes an incident that receives no data. Must be longer than the monitor may be down.',
+    ),
     notificationChannels: notificationChannels(
       'The notification channels for all stacks without a matching route, and for the alert about a monitor that sends no data.',
     ),

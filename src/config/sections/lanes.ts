@@ -1,14 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import type { ConfigPath, Problem } from '../problem.ts'
-
-const repository = (description: string) =>
-  ({
-    type: 'string',
-    title: 'an image repository with host and path, without tag or digest',
-    format: 'repository',
-    examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
-    description,
-  }) as const
+import { repository } from './values.ts'
 
 /** The `lanes` key of a stack. */
 export const lanesSchema = {

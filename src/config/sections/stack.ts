@@ -3,7 +3,7 @@ import { afterRolloutSchema } from './after-rollout.ts'
 import { databaseSchema } from './database.ts'
 import { httpContractSchema } from './http-contract.ts'
 import { lanesSchema } from './lanes.ts'
-import { duration, name, project } from './values.ts'
+import { duration, name, project, repository } from './values.ts'
 
 const container = {
   type: 'string',
@@ -24,12 +24,7 @@ const serviceSchema = {
       type: 'array',
       default: [],
       description: 'The image repositories that the service may use. If empty, the repository is not checked.',
-      items: {
-        type: 'string',
-        title: 'an image repository with host and path, without tag or digest',
-        format: 'repository',
-        examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
-      },
+      items: repository('An image repository.'),
     },
     expectedImage: {
       type: 'string',

@@ -16,6 +16,9 @@ const durationTitles = {
   duration: 'a duration',
   'positive-duration': 'a duration longer than 0s',
   timeout: 'a duration longer than 0s, at most 25s',
+  minutes: 'a duration of whole minutes from 1m to 23h30m',
+  'auto-close': 'a duration from 1d to 7d',
+  'telemetry-window': 'a duration from 1m to 1d',
 } as const
 
 /** The name of a Cloud Run resource, a region or a stack. Safe in URLs, labels and commands. */
@@ -25,6 +28,15 @@ export const name = (example: string, description: string) =>
     title: 'a short name of lower-case letters, digits and dashes',
     pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
     examples: [example],
+    description,
+  }) as const
+
+export const repository = (description: string) =>
+  ({
+    type: 'string',
+    title: 'an image repository with host and path, without tag or digest',
+    format: 'repository',
+    examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
     description,
   }) as const
 
