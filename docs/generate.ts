@@ -1,7 +1,7 @@
 /** Writes the files that are generated from the code: `npm run docs`. Tests compare the files with this output. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { buildEditorSchema } from '../src/config/editor-schema.ts'
 import { environmentVariables } from '../src/config/environment.ts'
-import { fileSchema } from '../src/config/file-schema.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { receiptSchema } from '../src/operate/rollout/receipt.ts'
 import { costTable } from './cost.ts'
@@ -104,7 +104,7 @@ function editorSchema(): object {
   return {
     $schema: draft,
     title: 'driftwatch.yaml',
-    ...allowVariables(fileSchema()),
+    ...allowVariables(buildEditorSchema()),
   }
 }
 

@@ -1,10 +1,10 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 import { type Clock, formatTime } from './clock.ts'
 
-/** A log of lines that Cloud Logging understands. */
+/** A log in the format of Cloud Logging. */
 export type CloudLog = Logger
 
-/** Cloud Logging's words for pino's levels. */
+/** The severities of Cloud Logging by pino level. */
 const severities: Record<string, string> = {
   trace: 'DEBUG',
   debug: 'DEBUG',
@@ -15,8 +15,8 @@ const severities: Record<string, string> = {
 }
 
 /**
- * A logger whose lines Cloud Logging understands: `severity`, `message`, `time` in RFC 3339. Writes to stderr unless
- * another stream is given, since stdout belongs to results.
+ * Creates a log in the format of Cloud Logging: `severity`, `message`, `time` in RFC 3339. Writes to stderr by default,
+ * because stdout is for results.
  */
 export function createLog(options: { level: string; clock: Clock; stream?: DestinationStream }): CloudLog {
   return pino(

@@ -1,11 +1,11 @@
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-/** What a duration looks like: `500ms`, `15m`, `1h30m`. Also the pattern of the config's schema. */
+/** The pattern of a duration: `500ms`, `15m`, `1h30m`. The config schema uses it too. */
 export const durationPattern = '^([0-9]+(ms|s|m|h|d))+$'
 
 const durationText = new RegExp(durationPattern)
 
-/** `1h30m` in milliseconds, or null for what is no duration. */
+/** Parses `1h30m` to milliseconds, or returns null for an invalid duration. */
 export function parseDuration(text: string): number | null {
   if (!durationText.test(text)) return null
   let total = 0
@@ -17,7 +17,7 @@ export function parseDuration(text: string): number | null {
 
 const shownUnits = { d: 'd', h: 'h', m: 'min', s: 's' } as const
 
-/** Milliseconds for a person: the two largest units, as `2 d 4 h`, `15 min`, `40 s`, `500 ms`. */
+/** Formats milliseconds for people, with the two largest units: `2 d 4 h`, `15 min`, `40 s`, `500 ms`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`
   let rest = Math.floor(ms / 1000) * 1000
@@ -32,7 +32,7 @@ export function formatDuration(ms: number): string {
   return parts.join(' ')
 }
 
-/** Milliseconds as a config has them, to the last one: `1h30m`, `2d40s`. What `parseDuration` reads back. */
+/** Formats milliseconds exactly, as `parseDuration` reads them: `1h30m`, `2d40s`. */
 export function exactDuration(ms: number): string {
   let rest = ms
   const parts = (['d', 'h', 'm', 's', 'ms'] as const).map(unit => {

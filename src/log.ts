@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
 
-/** Where Driftwatch tells what it does. */
+/** The log of Driftwatch. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 function ignore(): void {}
 
-/** For a command, whose results say it all: the library that logs is not even loaded. */
+/** For commands, which print their results. Does not load the logging library. */
 export const silentLog: Log = {
   trace: ignore,
   debug: ignore,

@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto'
 
-/** What is invisible, moves, reorders, or is half a character. */
+/** Control, format and unassigned characters, lone surrogates, and line and paragraph separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
 
-/** Of one text that others wrote, no more is ever shown: what is longer is an accident, or meant to hurt. */
+/** The maximum length of external text that is shown. */
 export const longestText = 4000
 
-/** Text of others made harmless for a terminal, a log and an SQL comment, on one line: what is unprintable is spelled out. */
+/** Makes external text safe for a terminal, a log or an SQL comment: one line, with unprintable characters escaped. */
 export function printable(text: string): string {
-  // Nearly every text is plain, and the classes of Unicode cost much.
+  // Most texts are ASCII, and matching Unicode classes is slow.
   if (/^[ -~]*$/.test(text)) return text
   return text.replaceAll(unprintable, character =>
     character === '\n' ? '\\n' : `\\u{${character.codePointAt(0)?.toString(16)}}`,
@@ -19,19 +19,19 @@ export function isPrintable(text: string): boolean {
   return printable(text) === text
 }
 
-/** Values of others as they are shown: printable, and of bounded length. Two that differ are shown to differ. */
+/** Makes an external value printable and limits its length. A digest keeps different values distinguishable. */
 export function shown(text: string, longest = longestText): string {
   if (text.length <= longest) return printable(text)
   const digest = hash('sha256', text).slice(0, 12)
   return `${printable(text.slice(0, longest))} [cut: ${text.length} characters, sha256 ${digest}]`
 }
 
-/** Prose of others on one line, as it is shown. */
+/** Makes external prose printable, on one line with single spaces. */
 export function prose(text: string, longest = longestText): string {
   return shown(text.replaceAll(/\s+/g, ' ').trim(), longest)
 }
 
-/** Text of several lines, each as it is shown. */
+/** Makes each line of a text printable. */
 export function shownLines(text: string): string {
   return text
     .split('\n')
@@ -39,18 +39,18 @@ export function shownLines(text: string): string {
     .join('\n')
 }
 
-/** So much is kept of what a vendor says in words: a condition's message, who changed something, an error. */
-const longestProse = 1000
+/** The maximum length of vendors' messages, such as conditions and errors. */
+const maxProse = 1000
 
-/** The names of Cloud Run have 63 characters at most. */
-const longestName = 200
+/** The maximum length of vendors' names. Names in Cloud Run have at most 63 characters. */
+const maxName = 200
 
-/** Words of a vendor's, as they enter: on one line, printable, and no longer than a reader bears. */
+/** Makes a vendor's message printable, on one line and short, when it is received. */
 export function vendorProse(text: string): string {
-  return prose(text, longestProse)
+  return prose(text, maxProse)
 }
 
-/** A name that a vendor gave. One that is cut or spelled out is found nowhere, as it should be. */
+/** Makes a vendor's name printable and short. A changed name intentionally matches no resource. */
 export function vendorName(text: string): string {
-  return shown(text, longestName)
+  return shown(text, maxName)
 }

@@ -15,7 +15,7 @@ import type { Snapshot } from './drift/store.ts'
 import { formatDuration } from './duration.ts'
 import { DriftwatchError } from './errors.ts'
 import { buildApp } from './http/app.ts'
-import { type Auth, openAuth } from './http/auth.ts'
+import { type Auth, createAuth } from './http/auth.ts'
 import type { Readiness } from './http/routes/health.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { ProbeResult } from './probes/observe.ts'
@@ -84,7 +84,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const settingsOf = (config: Config): Settings => ({
     config,
     gapMs: longestGapMs(config.schedule),
-    auth: openAuth(config.server.auth, googleKeys),
+    auth: createAuth(config.server.auth, googleKeys),
   })
   let settings = settingsOf(options.config)
   const cycles = createCycles({ watch, view, metrics, clock, log, runNow: () => scheduler.runNow() })

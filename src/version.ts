@@ -6,5 +6,5 @@ interface Manifest {
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Manifest
 
-/** Driftwatch's own version, from its package.json. */
+/** The version of Driftwatch, from package.json. */
 export const version = manifest.version

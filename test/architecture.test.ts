@@ -90,6 +90,32 @@ t.test(
   },
 )
 
+/** The files that import themselves through others, by types too. */
+function inCircles(all: readonly Import[]): string[] {
+  const targets = Map.groupBy(all, ({ from }) => from)
+  return [...targets.keys()].filter(file => {
+    const reached = new Set([file])
+    for (const next of reached) {
+      for (const { to } of targets.get(next) ?? []) {
+        if (to === file) return true
+        reached.add(to)
+      }
+    }
+    return false
+  })
+}
+
+t.test('no file imports itself through others, not even by types', async t => {
+  t.strictSame(inCircles(imports), [])
+  const [a, b, c] = ['src/a.ts', 'src/b.ts', 'src/c.ts'] as const
+  const circle = [
+    { from: a, to: b },
+    { from: b, to: c },
+    { from: c, to: b },
+  ]
+  t.strictSame(inCircles(circle), [b, c])
+})
+
 t.test('src/ and sandbox/ never import each other', async t => {
   const across = imports.filter(
     ({ from, to }) => /^(src|sandbox)\//.test(to) && from.split('/')[0] !== to.split('/')[0],
@@ -147,4 +173,87 @@ t.test('what serve can load calls no method that changes Cloud Run', async t => 
     [...reached].filter(file => file.startsWith('src/clients/') && writing.test(read(file))),
     [],
   )
+})
+
+/** The top-level statements of a source text: each from a line without indentation to the next one that opens a statement. */
+function topLevelStatements(source: string): string[] {
+  const code = source.replaceAll(/^\s*(?:\/\*.*?\*\/|\/\/[^\n]*)$/gms, '')
+  return code.split(/^(?=[^\s)\]}])/m)
+}
+
+/** The part of a declaration that runs when the module loads: up to its first function, unless that is called at once. */
+function loadedPart(statement: string): string {
+  const runsAtOnce =
+    /^[^=]*=\s*(await\s*)?\(+\s*(async\s*)?(\(|function)/.test(statement) && /\}\)\(.*\)\s*$/s.test(statement)
+  return runsAtOnce ? statement : (statement.split(/=>|\bfunction\b|\)\s*(?::[^={]*)?\{/, 1)[0] ?? '')
+}
+
+const collections = /\bnew (?:Map|Set|WeakMap|WeakSet|LRUCache|Array)\b/
+const readonlyType = /^[^=]*:\s*(?:readonly |Readonly(?:Map|Set|Array)<)/
+const staticVariable = /^\s+.*\bstatic (?!readonly\b)#?\w+\s*[:=]/m
+
+/** The names of a module that hold state: variables, mutable collections, and constants whose objects are changed. */
+function moduleState(source: string): string[] {
+  return topLevelStatements(source).flatMap(statement => {
+    const [, kind = '', name = ''] = /^(?:export )?(let|var|const|class)\s+([\w$]+|[{[].*?[}\]])/s.exec(statement) ?? []
+    const isState = {
+      let: () => true,
+      var: () => true,
+      class: () => staticVariable.test(statement),
+      const: () =>
+        isChanged(name, source) || (collections.test(loadedPart(statement)) && !readonlyType.test(statement)),
+    }[kind]
+    return isState?.() ? [name] : []
+  })
+}
+
+/** Whether a module changes the object that a constant holds: by a method, or by assigning to a part of it. */
+function isChanged(name: string, source: string): boolean {
+  const part = String.raw`(?:\.\w+|\[[^\]]*\])`
+  const object = String.raw`(?<![\w.])${name}${part}*`
+  const changes = [
+    String.raw`${object}\.(?:push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin|set|add|delete|clear)\(`,
+    String.raw`${object}${part}\s*(?:[-+*/|&?]{0,2}=(?![=>])|\+\+|--)`,
+    `delete ${object}${part}`,
+    String.raw`Object\.assign\(${object}\b`,
+  ]
+  return /^\w+$/.test(name) && changes.some(change => new RegExp(change).test(source))
+}
+
+t.test('no module of src/ has mutable state at its top level', async t => {
+  const found = globSync('src/**/*.ts', { cwd: top }).flatMap(file =>
+    moduleState(read(file)).map(name => `${file}: ${name}`),
+  )
+  t.strictSame(found, [])
+})
+
+t.test('mutable state at the top level of a module is found', async t => {
+  const states = [
+    'let last = 0',
+    'export let last: number | null = null',
+    'const last = new Map<string, number>()',
+    'const last: Map<string, number> = new Map()',
+    'const last = new WeakMap<object, string>()',
+    'export const last = new LRUCache({\n  max: 3,\n})',
+    'const last = {\n  byName: new Map(),\n}',
+    'const last = (() => {\n  const cache = new Map()\n  return (key: string) => cache.get(key)\n})()',
+    'const last: string[] = []\nfunction add(text: string) {\n  last.push(text)\n}',
+    'const last = { count: 0 }\nfunction count() {\n  last.count += 1\n}',
+    'const last: Record<string, number> = {}\nfunction put(key: string) {\n  last[key] = 1\n}',
+    'const last = []\nfunction put() {\n  last[0]++\n}',
+    'class last {\n  static count = 0\n}',
+  ]
+  for (const source of states) t.strictSame(moduleState(`import x from 'x'\n${source}\n`), ['last'], source)
+  const constants = [
+    "const words: ReadonlySet<string> = new Set(['a'])",
+    'export const words: ReadonlyMap<string, string> = new Map([\n  [`a`, `b`],\n])',
+    'const words = [1, 2] as const\nconst other = words.length === 2',
+    'const create = () => new Map<string, number>()',
+    'const create = (name: string): Map<string, string> => {\n  const all = new Map()\n  all.set(name, name)\n  return all\n}',
+    'function create() {\n  let last = 0\n  const all = new Set()\n  return () => all.add(last++)\n}',
+    'export const makers = {\n  a: () => new Map(),\n}',
+    'class Store {\n  static readonly limit = 3\n  static of() {\n    return new Store()\n  }\n}',
+    "// let last = 0\n/** new Map() */\nconst words = '*/*'",
+  ]
+  for (const source of constants) t.strictSame(moduleState(source), [], source)
 })

@@ -211,7 +211,7 @@ t.test('a rejected HTTP request is logged with its code, on one printable line',
   await context.get('/nope/%C2%9B%E2%80%AE')
   await context.get('/drift?x=1')
   t.match(
-    context.log.lines().filter(({ message }) => message === 'request refused'),
+    context.log.lines().filter(({ message }) => message === 'request rejected'),
     [
       { severity: 'INFO', code: 'ROUTE_NOT_FOUND', url: '/nope/%C2%9B%E2%80%AE' },
       { severity: 'INFO', code: 'USAGE', url: '/drift?x=1' },

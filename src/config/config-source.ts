@@ -6,22 +6,22 @@ import type { Config } from './config.ts'
 import type { Environment } from './environment.ts'
 import { parseConfig, readText } from './load.ts'
 
-/** How the config stands: when what counts was read, and why a newer file does not count. */
+/** When the current config was loaded, and why a newer file was rejected. */
 export interface ConfigState {
   readonly loadedAt: EpochMs
-  /** Null where the file is what counts. */
+  /** Null if the file is in use. */
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly at: EpochMs } | null
-  /** Keys of the file that count only after a restart, since they have changed. */
+  /** Changed keys that take effect only after a restart. */
   readonly needRestart: readonly string[]
 }
 
-/** The one owner of the config that counts. */
+/** The owner of the current config. */
 export interface ConfigSource {
   current(): Config
   state(): ConfigState
-  /** Reads the file again. What is broken is refused as a whole, and the config stays what it was. Never throws. */
+  /** Reads the file again. Keeps the previous config if the file is invalid. Never throws. */
   reload(): void
-  /** Reads the file again whenever it changes, until what is returned is called. */
+  /** Reads the file again whenever it changes. Returns a function that stops this. */
   follow(): () => void
 }
 
@@ -30,17 +30,17 @@ export interface ConfigSourceOptions {
   readonly environment: Pick<Environment, 'variables'>
   readonly clock: Clock
   readonly log: Log
-  /** Told after each reading. */
+  /** Called after each reload. */
   onRead(): void
 }
 
-/** So often it is looked whether the file has changed: by its status, since mounted volumes tell nobody. */
+/** The interval for checking the file's status: mounted volumes send no change events. */
 const pollMs = 2000
 
-/** What `serve` takes from the config once. */
+/** The keys that `serve` reads only at startup. */
 const fixedKeys = ['host', 'alerts'] as const satisfies readonly (keyof Config)[]
 
-/** Throws as `loadConfig` does where the first reading fails. */
+/** Throws like `loadConfig` if the first load fails. */
 export function createConfigSource({ file, environment, clock, log, onRead }: ConfigSourceOptions): ConfigSource {
   let text = readText(file)
   let config = parseConfig(text, file, environment.variables)
@@ -56,11 +56,11 @@ export function createConfigSource({ file, environment, clock, log, onRead }: Co
       text = next
       const needRestart = fixedKeys.filter(key => JSON.stringify(config[key]) !== JSON.stringify(first[key]))
       state = { loadedAt: changed ? at : state.loadedAt, error: null, needRestart }
-      if (changed) log.info({ stacks: config.stacks.length, needRestart }, 'the config was read again')
+      if (changed) log.info({ stacks: config.stacks.length, needRestart }, 'configuration reloaded')
     } catch (thrown) {
       const { code, message } = asDriftwatchError(thrown)
       state = { ...state, error: { code, message, at } }
-      log.warn({ code, error: message }, 'the config was refused: what was before still counts')
+      log.warn({ code, error: message }, 'configuration rejected; keeping the previous one')
     }
   }
 
@@ -75,7 +75,7 @@ export function createConfigSource({ file, environment, clock, log, onRead }: Co
       let seen = stampOf(file)
       let pending = seen
       let cancel = clock.after(pollMs, poll)
-      /** A file that is being written is left until it stays as it is from one look to the next. */
+      /** Waits until the file is unchanged for one interval, because it may still be being written. */
       function poll(): void {
         const now = stampOf(file)
         if (now !== seen && now === pending) {
@@ -91,7 +91,7 @@ export function createConfigSource({ file, environment, clock, log, onRead }: Co
   return source
 }
 
-/** Changes with the file, also where a link leads to another one. */
+/** A text that changes with the file, and with the target of a symbolic link. */
 function stampOf(file: string): string {
   try {
     const { dev, ino, mtimeMs, size } = statSync(file)

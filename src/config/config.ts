@@ -8,7 +8,7 @@ import type { LaneConfig } from './sections/lanes.ts'
 import type { QuotaConfig } from './sections/quota.ts'
 import type { ServerConfig } from './sections/server.ts'
 
-/** The config as the rest of Driftwatch reads it: durations in milliseconds, null where nothing is asked for. */
+/** The resolved config: durations in milliseconds, null for absent parts. */
 export interface Config {
   /** A cron expression, in UTC. */
   readonly schedule: string
@@ -19,9 +19,9 @@ export interface Config {
   readonly server: ServerConfig
   readonly alerts: AlertsConfig
   readonly quota: QuotaConfig
-  /** Null: nothing is discovered. */
+  /** Null if nothing is discovered. */
   readonly discover: DiscoverConfig | null
-  /** The listed ones: names are unique, and there is at least one where nothing is discovered. */
+  /** The listed stacks, with unique names. At least one if nothing is discovered. */
   readonly stacks: readonly Stack[]
 }
 
@@ -33,18 +33,18 @@ export interface Stack {
   readonly service: ServiceConfig
   readonly job: JobConfig | null
   readonly database: DatabaseConfig | null
-  /** Null: no lanes are judged. */
+  /** Null if lanes are not checked. */
   readonly lanes: readonly LaneConfig[] | null
   readonly afterRollout: AfterRolloutConfig | null
   readonly httpContract: HttpContractConfig | null
-  /** What an operator should know of the config, such as why a part of it does not count. */
+  /** Notes for the operator, such as why a part of the config is ignored. */
   readonly notes: readonly string[]
 }
 
 export interface ServiceConfig {
   readonly name: string
   readonly container: string | null
-  /** Empty: not judged. */
+  /** If empty, not checked. */
   readonly repositories: readonly string[]
   readonly expectedImage: string | null
 }
@@ -52,9 +52,9 @@ export interface ServiceConfig {
 export interface JobConfig {
   readonly name: string
   readonly container: string | null
-  /** Null: not judged. */
+  /** Null if not checked. */
   readonly command: readonly string[] | null
-  /** Null: not judged, since the config has neither command nor args. */
+  /** Null if not checked, because the config has neither command nor args. */
   readonly args: readonly string[] | null
   readonly maxDurationMs: number
 }
@@ -63,10 +63,10 @@ export interface DatabaseConfig extends Readonly<Omit<DatabaseFile, 'url'>> {
   readonly url: Secret
 }
 
-/** What is discovered, and what a stack that is found comes to. */
+/** Where stacks are discovered, and how a discovered stack is configured. */
 export interface DiscoverConfig {
-  /** No project and region is there twice. */
+  /** Each project and region occurs once. */
   readonly places: readonly DiscoveredPlace[]
-  /** The stack, with all that the config's `defaults` say of it. */
+  /** The stack with the values of `defaults`. */
   stackOf(found: FoundStack): Stack
 }

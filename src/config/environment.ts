@@ -5,69 +5,73 @@ import type { Variables } from './file/interpolate.ts'
 import { maskUrl } from './mask.ts'
 import { createSecret, type Secret } from './secret.ts'
 
-/** What Driftwatch reads of its environment, variables of the config file apart. `docs/configuration.md` shows this. */
+/** The environment variables of Driftwatch, except those of the config file. Shown in `docs/configuration.md`. */
 export const environmentVariables = {
-  PORT: { fallback: '8080', meaning: 'The port that `serve` listens on; 0 takes any free one.' },
-  DRIFTWATCH_CONFIG: { fallback: 'driftwatch.yaml', meaning: 'The config file, where `--config` names none.' },
-  LOG_LEVEL: { fallback: 'info', meaning: `How much is logged: ${logLevels.map(level => `\`${level}\``).join(', ')}.` },
+  PORT: { fallback: '8080', meaning: 'The port that `serve` listens on. 0 selects a free port.' },
+  DRIFTWATCH_CONFIG: { fallback: 'driftwatch.yaml', meaning: 'The configuration file, if `--config` is not set.' },
+  LOG_LEVEL: {
+    fallback: 'info',
+    meaning: `The minimum level of log lines: ${logLevels.map(level => `\`${level}\``).join(', ')}.`,
+  },
   CLOUD_RUN_EMULATOR_HOST: {
     fallback: '',
-    meaning: 'A Cloud Run emulator, `host:port` on loopback: gRPC without TLS, and no credentials are looked up.',
+    meaning:
+      'A Cloud Run emulator as `host:port` on loopback. Driftwatch uses gRPC without TLS and without credentials.',
   },
-  MONITORING_EMULATOR_HOST: { fallback: '', meaning: 'The same for Cloud Monitoring.' },
+  MONITORING_EMULATOR_HOST: { fallback: '', meaning: 'A Cloud Monitoring emulator, in the same way.' },
   ARTIFACT_REGISTRY_EMULATOR_HOST: {
     fallback: '',
     meaning:
-      'A registry, `host:port` on loopback, that stands for every registry over plain HTTP. Where only `CLOUD_RUN_EMULATOR_HOST` is set, no registry is asked.',
+      'A registry as `host:port` on loopback. It replaces every registry, over plain HTTP. If only `CLOUD_RUN_EMULATOR_HOST` is set, no registry is used.',
   },
   GCE_METADATA_HOST: {
     fallback: 'metadata.google.internal',
     meaning:
-      "Google's metadata server, which says in which project and region Driftwatch runs. Where `MONITORING_EMULATOR_HOST` is set and this is not, nobody is asked.",
+      "Google's metadata server. It provides the project and region that Driftwatch runs in. Not used if `MONITORING_EMULATOR_HOST` is set and this variable is not.",
   },
   DB_ADMIN_URL: {
     fallback: '',
-    meaning: 'The URL by which `driftwatch grants apply` changes a database; nothing else uses it. A secret.',
+    meaning: 'The database URL that `driftwatch grants apply` uses for changes. A secret; no other command uses it.',
   },
-  K_SERVICE: { fallback: '', meaning: "Driftwatch's own name on Cloud Run, which sets it." },
-  NO_COLOR: { fallback: '', meaning: 'Anything but nothing: no colour, on a terminal too.' },
+  K_SERVICE: { fallback: '', meaning: 'The name of the Cloud Run service of Driftwatch. Set by Cloud Run.' },
+  NO_COLOR: { fallback: '', meaning: 'If not empty, output has no colors.' },
 } as const
 
 type VariableName = keyof typeof environmentVariables
 
-/** The environment as the rest of Driftwatch reads it. */
+/** The resolved environment. */
 export interface Environment {
   readonly port: number
   readonly configFile: string
   readonly logLevel: (typeof logLevels)[number]
-  /** `host:port` on loopback, as are the next two; null where the real system is meant. */
+  /** `host:port` on loopback, like the next two; null for the real system. */
   readonly cloudRunEmulatorHost: string | null
   readonly monitoringEmulatorHost: string | null
   readonly artifactRegistryEmulatorHost: string | null
-  /** Null where Cloud Monitoring is emulated and no metadata server is named. */
+  /** Null if Cloud Monitoring is emulated and no metadata server is set. */
   readonly metadataHost: string | null
-  /** The URL of an operator who may change the database. */
+  /** The database URL of an operator. */
   readonly adminUrl: Secret | null
   /** Driftwatch's own Cloud Run service, or null elsewhere. */
   readonly service: string | null
   readonly noColor: boolean
-  /** Everything there is: what `${VAR}` in a config stands for. */
+  /** All variables, for `${VAR}` in a config. */
   readonly variables: Variables
 }
 
-/** Reads the environment; throws USAGE with a line for each variable that makes no sense. An empty one is not set. */
+/** Reads the environment; throws USAGE with one line for each invalid variable. An empty variable counts as not set. */
 export function readEnvironment(env: Variables = process.env): Environment {
-  const faults: string[] = []
+  const problems: string[] = []
   const read = (name: VariableName) => env[name] || environmentVariables[name].fallback
-  function take<T>(name: VariableName, parse: (text: string) => T | null, wanted: string): T {
+  function take<T>(name: VariableName, parse: (text: string) => T | null, expected: string): T {
     const value = parse(read(name))
-    if (value === null) faults.push(`${name} must be ${wanted}, not ${JSON.stringify(read(name))}`)
+    if (value === null) problems.push(`invalid ${name} ${JSON.stringify(read(name))}: expected ${expected}`)
     return value as T
   }
   const emulatorHost = (name: VariableName) =>
-    read(name) ? take(name, parseLoopback, 'host:port on loopback, such as 127.0.0.1:9090') : null
+    read(name) ? take(name, parseLoopback, 'host:port on loopback, for example 127.0.0.1:9090') : null
   const environment = {
-    port: take('PORT', parsePort, 'a whole number from 0 to 65535'),
+    port: take('PORT', parsePort, 'a number from 0 to 65535'),
     configFile: read('DRIFTWATCH_CONFIG'),
     logLevel: take('LOG_LEVEL', parseLogLevel, `one of ${logLevels.join(', ')}`),
     cloudRunEmulatorHost: emulatorHost('CLOUD_RUN_EMULATOR_HOST'),
@@ -79,7 +83,7 @@ export function readEnvironment(env: Variables = process.env): Environment {
     noColor: read('NO_COLOR') !== '',
     variables: env,
   }
-  if (faults.length > 0) throw new DriftwatchError('USAGE', faults.join('\n'))
+  if (problems.length > 0) throw new DriftwatchError('USAGE', problems.join('\n'))
   return environment
 }
 
@@ -91,7 +95,7 @@ function parseLogLevel(text: string): Environment['logLevel'] | null {
   return logLevels.find(level => level === text) ?? null
 }
 
-/** Emulators get no credentials and no TLS, so they must not be anywhere else. */
+/** Emulators are used without credentials and TLS, so they must be on loopback. */
 function parseLoopback(text: string): string | null {
   const { host = '', port = '' } = /^(?<host>[^:]+|\[::1\]):(?<port>[0-9]+)$/.exec(text)?.groups ?? {}
   const loopback = host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'))

@@ -3,7 +3,7 @@ import { DriftwatchError } from '../errors.ts'
 import { shown } from '../printable.ts'
 import type { Config } from './config.ts'
 import type { Environment } from './environment.ts'
-import { crossFieldProblems } from './file/cross-field-rules.ts'
+import { findCrossFieldProblems } from './file/cross-field-rules.ts'
 import { mergeDefaults } from './file/defaults.ts'
 import type { Variables } from './file/interpolate.ts'
 import { resolve } from './file/resolve.ts'
@@ -12,16 +12,13 @@ import { readYaml, type YamlSource } from './file/yaml-source.ts'
 import { maskText } from './mask.ts'
 import { formatPath, indexProblems, type Problem } from './problem.ts'
 
-/** More than a thousand stacks need. */
-const largestFile = 1024 * 1024
+/** In bytes; a thousand stacks need less. */
+const maxFileBytes = 1024 * 1024
 
-/** More problems than that help nobody. */
-const mostProblems = 100
+/** Further problems are only counted. */
+const maxProblems = 100
 
-/**
- * Reads the config file; throws CONFIG_UNREADABLE where there is none to read, and CONFIG_INVALID, with a line for
- * each problem, where it has any.
- */
+/** Loads the config file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with one line for each problem. */
 export function loadConfig({
   file,
   environment,
@@ -32,7 +29,7 @@ export function loadConfig({
   return parseConfig(readText(file), file, environment.variables)
 }
 
-/** Reads the text of a config file; throws CONFIG_INVALID with every problem as `file:line:column path: what is wrong`. */
+/** Parses the text of a config file; throws CONFIG_INVALID with each problem as `file:line:column path: message`. */
 export function parseConfig(text: string, fileName: string, variables: Variables): Config {
   const source = readYaml(text, variables)
   if (source.data === null) throw invalid(fileName, source, source.problems)
@@ -42,7 +39,7 @@ export function parseConfig(text: string, fileName: string, variables: Variables
   const { isThere } = indexProblems(syntax)
   const shape = problems.filter(({ path }) => isThere(path))
   const known = [...merged.problems, ...syntax, ...shape]
-  const all = [...known, ...crossFieldProblems(file, known, merged.listed)]
+  const all = [...known, ...findCrossFieldProblems(file, known, merged.listed)]
   if (all.length > 0)
     throw invalid(
       fileName,
@@ -53,32 +50,32 @@ export function parseConfig(text: string, fileName: string, variables: Variables
 }
 
 function invalid(fileName: string, source: YamlSource, problems: readonly Problem[]): DriftwatchError {
-  // A default that is wrong is wrong in every stack: said once.
+  // A problem in `defaults` occurs in every stack: reported once.
   const unique = new Map(
     problems.map(problem => [shown(`${maskText(formatPath(problem.path))}: ${problem.message}`), problem]),
   )
   const lines = [...unique]
-    .slice(0, mostProblems)
+    .slice(0, maxProblems)
     .map(([text, problem]) => ({ ...source.position(problem), text }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
     .map(({ line, column, text }) => `${fileName}:${line}:${column} ${text.replace(/^: /, '')}`)
-  const left = unique.size - mostProblems
-  if (left > 0) lines.push(`${fileName}: and ${left} more problems`)
+  const omitted = unique.size - maxProblems
+  if (omitted > 0) lines.push(`${fileName}: ${omitted} more problems`)
   return new DriftwatchError('CONFIG_INVALID', lines.join('\n'))
 }
 
-/** The text of the config file; throws CONFIG_UNREADABLE. */
+/** Reads the text of the config file; throws CONFIG_UNREADABLE. */
 export function readText(file: string): string {
-  const unreadable = (why: string, cause?: unknown) =>
-    new DriftwatchError('CONFIG_UNREADABLE', `cannot read the config file ${file}: ${why}`, { cause })
+  const unreadable = (reason: string, cause?: unknown) =>
+    new DriftwatchError('CONFIG_UNREADABLE', `cannot read the configuration file ${file}: ${reason}`, { cause })
   let bytes: Buffer
   try {
     bytes = readBytes(file)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw unreadable(remedies[code] ?? `${code}; ${elsewhere}`, error)
+    throw unreadable(reasons[code] ?? `${code}. ${remedy}`, error)
   }
-  if (bytes.length > largestFile) throw unreadable(`it is larger than ${largestFile} bytes`)
+  if (bytes.length > maxFileBytes) throw unreadable('it is larger than 1 MiB')
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
@@ -86,17 +83,17 @@ export function readText(file: string): string {
   }
 }
 
-const elsewhere = 'name another file with --config FILE or DRIFTWATCH_CONFIG'
+const remedy = 'Use --config FILE or DRIFTWATCH_CONFIG to select another file.'
 
-const remedies: Readonly<Record<string, string>> = {
-  ENOENT: `there is no such file; ${elsewhere}`,
-  EISDIR: `it is a directory; ${elsewhere}`,
-  EACCES: 'permission denied; let the user who runs Driftwatch read it',
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: `no such file. ${remedy}`,
+  EISDIR: `it is a directory. ${remedy}`,
+  EACCES: 'permission denied. Give the user that runs Driftwatch read access.',
 }
 
-/** The bytes of a file, one more than are allowed at most: the file may be a pipe or a device without an end. */
+/** Reads at most one byte more than allowed, because the file may be a never-ending pipe or device. */
 function readBytes(file: string): Buffer {
-  const buffer = Buffer.alloc(largestFile + 1)
+  const buffer = Buffer.alloc(maxFileBytes + 1)
   const descriptor = openSync(file, 'r')
   try {
     let length = 0

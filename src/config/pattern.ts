@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module'
 
 /**
- * RE2 takes time in proportion to the text, whatever the pattern: a config cannot make Driftwatch hang. Loading it costs
- * 50 ms, which only who uses a pattern pays.
+ * RE2 matches in linear time, so a pattern of the config cannot make Driftwatch hang. Loaded on first use, which takes
+ * 50 ms.
  */
 function loadRe2(): typeof import('re2js') {
   return createRequire(import.meta.url)('re2js')
 }
 
-/** Whether a text is a regular expression of RE2. */
+/** Whether a text is a valid RE2 regular expression. */
 export function isPattern(text: string): boolean {
   try {
     loadRe2().RE2JS.compile(text)
@@ -18,7 +18,7 @@ export function isPattern(text: string): boolean {
   }
 }
 
-/** Whether the pattern matches somewhere in `text`. */
+/** Whether the pattern matches a part of `text`. */
 export function matchesPattern(pattern: string, text: string): boolean {
   return loadRe2().RE2JS.compile(pattern).matcher(text).find()
 }

@@ -1,10 +1,10 @@
 import { DriftwatchError } from '../errors.ts'
 
-/** How libpq's `sslmode` words rank. */
+/** The values of libpq's `sslmode`, from weakest to strictest. */
 export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 export type SslMode = (typeof sslModes)[number]
 
-/** Where a database is and how to get in. */
+/** How to connect to a database. */
 export interface PostgresTarget {
   /** A host name, an address, or the directory of a Unix socket. */
   readonly host: string
@@ -13,31 +13,32 @@ export interface PostgresTarget {
   readonly user: string
   readonly password: string | null
   readonly sslMode: SslMode
-  /** Files with PEM; null where not given. `system` as the root stands for the certificates that Node trusts. */
+  /** Paths of PEM files, or null. The root `system` means the certificates that Node.js trusts. */
   readonly sslRootCert: string | null
   readonly sslCert: string | null
   readonly sslKey: string | null
 }
 
-const shape = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/i
+/** No spaces, and no `@` after the host: a password with an unencoded `/` or `?` must not be split into host and path. */
+const shape = /^postgres(?:ql)?:\/\/(?:([^\s/?#]*)@)?([^\s@/?#]*)(?:\/([^\s@/?#]*))?(?:\?([^\s@#]*))?$/i
 
-/** Reads a URL as libpq does. Throws CONFIG_INVALID, without repeating the URL, since it holds a password. */
+/** Parses a URL as libpq does. Throws CONFIG_INVALID with a message that never contains the password. */
 export function parsePostgresUrl(url: string): PostgresTarget {
   const match = shape.exec(url.trim())
-  if (!match) throw invalid('is not of the form postgres://user:password@host:port/database')
-  const [, credentials = '', authority = '', path = '', query = ''] = match
+  if (!match) throw invalid(`invalid database URL: ${form}`)
+  const [, credentials, authority = '', path = '', query = ''] = match
   const parameters = readParameters(query)
-  const colon = credentials.indexOf(':')
-  const user = parameters.user ?? decode(colon < 0 ? credentials : credentials.slice(0, colon), 'user')
-  if (user === '') throw invalid('names no user: write postgres://USER@HOST:PORT/DATABASE')
-  const written = colon < 0 ? null : decode(credentials.slice(colon + 1), 'password')
+  const [, name = '', secret] = /^([^:]*)(?::(.*))?$/.exec(credentials ?? '') ?? []
+  const user = parameters.user ?? decode(name, 'user')
+  if (user === '') throw invalid(`the database URL has no user: ${form}`)
+  const password = parameters.password ?? (secret === undefined ? null : decode(secret, 'password'))
   const { host, port } = readAuthority(authority)
   return {
     host: (parameters.host ?? host) || 'localhost',
-    port: readPort(parameters.port ?? port),
+    port: readPort(parameters.port ?? port, credentials !== undefined),
     database: (parameters.dbname ?? decode(path, 'database')) || user,
     user,
-    password: parameters.password ?? written,
+    password,
     sslMode: readSslMode(parameters),
     sslRootCert: parameters.sslrootcert ?? null,
     sslCert: parameters.sslcert ?? null,
@@ -45,12 +46,14 @@ export function parsePostgresUrl(url: string): PostgresTarget {
   }
 }
 
+const form = 'expected postgres://user:password@host:port/database with percent-encoded parts'
+
 function readParameters(query: string): Readonly<Record<string, string>> {
   const pairs = query.split('&').filter(pair => pair !== '')
   return Object.fromEntries(
     pairs.map(pair => {
       const equals = pair.indexOf('=')
-      if (equals < 0) throw invalid(`has a parameter without a value`)
+      if (equals < 0) throw invalid('a parameter of the database URL has no value: expected name=value')
       const name = decode(pair.slice(0, equals), 'parameter')
       return [name, decode(pair.slice(equals + 1), 'parameter')]
     }),
@@ -58,25 +61,27 @@ function readParameters(query: string): Readonly<Record<string, string>> {
 }
 
 function readAuthority(authority: string): { host: string; port: string } {
-  const [, bracketed, bare, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(authority) ?? []
-  if (authority.includes(',')) throw invalid('names several hosts, of which Driftwatch can use only one')
-  return { host: bracketed ?? decode(bare ?? '', 'host'), port: port ?? '' }
+  const match = /^(?:\[([^\]]*)\]|([^:[\]<>^|\\]*))(?::(.*))?$/.exec(authority)
+  if (authority.includes(',')) throw invalid('the database URL has several hosts: expected one')
+  if (!match) throw invalid('the database URL has an invalid host: expected a name, an address or [IPv6]')
+  const [, bracketed, bare = '', port = ''] = match
+  return { host: bracketed ?? decode(bare, 'host'), port }
 }
 
-function readPort(text: string): number {
+/** Quotes the port only if the URL has credentials: without them, it may be a password before a missing `@`. */
+function readPort(text: string, mayQuote: boolean): number {
   const port = text === '' ? 5432 : Number(text)
-  if (!/^[0-9]*$/.test(text) || port < 1 || port > 65_535) throw invalid('has a port that is none')
-  return port
+  if (/^[0-9]*$/.test(text) && port >= 1 && port <= 65_535) return port
+  throw invalid(`invalid port${mayQuote ? ` "${text}"` : ''}: expected a number from 1 to 65535`)
 }
 
 function readSslMode({ sslmode, sslrootcert }: Readonly<Record<string, string>>): SslMode {
   const fallback = sslrootcert === 'system' ? 'verify-full' : 'prefer'
   const mode = sslModes.find(known => known === (sslmode ?? fallback))
-  if (!mode) throw invalid(`has an sslmode that is none of ${sslModes.join(', ')}`)
-  if (sslrootcert === 'system' && mode !== 'verify-full')
-    throw invalid('needs sslmode=verify-full for sslrootcert=system')
+  if (!mode) throw invalid(`invalid sslmode: expected one of ${sslModes.join(', ')}`)
+  if (sslrootcert === 'system' && mode !== 'verify-full') throw invalid('sslrootcert=system needs sslmode=verify-full')
   if (mode === 'verify-ca' && sslrootcert === undefined)
-    throw invalid('needs sslrootcert for sslmode=verify-ca: any public authority would do otherwise')
+    throw invalid('sslmode=verify-ca needs sslrootcert: otherwise every public authority would be trusted')
   return mode
 }
 
@@ -84,15 +89,15 @@ function decode(text: string, what: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw invalid(`has a ${what} with a % that begins no encoded character: write it as %25`)
+    throw invalid(`invalid percent-encoding in the ${what} of the database URL: write % as %25`)
   }
 }
 
-function invalid(problem: string): DriftwatchError {
-  return new DriftwatchError('CONFIG_INVALID', `the database URL ${problem}`)
+function invalid(message: string): DriftwatchError {
+  return new DriftwatchError('CONFIG_INVALID', message)
 }
 
-/** What errors call the database: never with a password. */
+/** The database as errors name it, without the password. */
 export function describeTarget({ host, port, database, user }: PostgresTarget): string {
   const where = host.startsWith('/') ? host : `${host.includes(':') ? `[${host}]` : host}:${port}`
   return `database ${database} at ${where} as ${user}`

@@ -8,13 +8,13 @@ import type { AlertsConfig } from './sections/alerts.ts'
 import type { HttpContractConfig } from './sections/http-contract.ts'
 import type { AuthConfig } from './sections/server.ts'
 
-/** The config as a YAML file says it: resolved, every default written out, secrets masked. */
+/** Prints the resolved config as YAML: with all defaults, and with secrets masked. */
 export function printConfig(config: Config): string {
   const notes = config.stacks.flatMap(({ name, notes }) => notes.map(note => `# ${name}: ${note}\n`))
   return notes.join('') + printYaml(maskValues(toFile(config)))
 }
 
-/** The config with the file's own keys. */
+/** The config with the keys of the file. */
 function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, quota, discover, stacks, ...rest }: Config): object {
   return {
     schedule: rest.schedule,
@@ -34,7 +34,7 @@ function authToFile(auth: AuthConfig): object {
   return auth.kind === 'bearer' ? { ...auth, tokens: auth.tokens.map(String) } : auth
 }
 
-/** A place at a time; and what `defaults` say, by a stack that has nothing else. */
+/** One entry for each place; `defaults` come from a stack that has no other values. */
 function discoverToFile({ places, stackOf }: DiscoverConfig): object {
   const bare = stackOf({ name: '', project: '', region: '', labels: {}, service: '', job: '' })
   const { afterRollout } = bare
@@ -75,7 +75,7 @@ function httpContractToFile({ bearerToken, requests, ...rest }: HttpContractConf
   }
 }
 
-/** Masks every text, and leaves out what is null. */
+/** Masks secrets in every text, and omits null values. */
 function maskValues(value: unknown): unknown {
   if (isText(value)) return escapeInterpolation(maskText(value))
   if (Array.isArray(value))

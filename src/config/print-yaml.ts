@@ -1,7 +1,7 @@
 import { Document, isScalar, Scalar, visit } from 'yaml'
 import { isPrintable } from '../printable.ts'
 
-/** Values as YAML that people read: lists of words in one line, and what is unprintable as YAML spells it out. */
+/** Prints values as readable YAML: lists of scalars on one line, unprintable characters escaped. */
 export function printYaml(values: unknown): string {
   const document = new Document(values)
   visit(document, {
@@ -13,7 +13,7 @@ export function printYaml(values: unknown): string {
     },
   })
   const text = document.toString({ lineWidth: 120, flowCollectionPadding: false })
-  // Only in double quotes is there anything of these.
+  // These characters occur only in double-quoted scalars.
   return text.replaceAll(/(?!\n)[\p{C}\p{Zl}\p{Zp}]/gu, character => {
     const code = character.codePointAt(0) ?? 0
     return code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`

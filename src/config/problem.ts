@@ -1,15 +1,15 @@
-/** Where in a config a value is: `['stacks', 0, 'job']`. */
+/** The path of a value in a config: `['stacks', 0, 'job']`. */
 export type ConfigPath = readonly (string | number)[]
 
-/** What is wrong with a config, and where. */
+/** A problem of a config and its position. */
 export interface Problem {
   readonly path: ConfigPath
-  /** What is meant: the value, its key, or the text at an offset of the file. */
+  /** The position: of the value, of its key, or an offset of the file. */
   readonly at: 'value' | 'key' | number
   readonly message: string
 }
 
-/** `stacks[0].job.maxDuration`, as people write a path; empty for the whole config. */
+/** Formats a path as `stacks[0].job.maxDuration`; empty for the whole config. */
 export function formatPath(path: ConfigPath): string {
   const steps = path.map(step => {
     if (typeof step === 'number') return `[${step}]`
@@ -18,11 +18,11 @@ export function formatPath(path: ConfigPath): string {
   return steps.join('').replace(/^\./, '')
 }
 
-/** Where there are problems, found without going through all of them: a file may have a hundred thousand. */
+/** Finds problems by path without iterating over all: a file may have a hundred thousand. */
 export interface ProblemIndex {
-  /** Whether neither the value itself nor anything that it stands in has a problem. */
+  /** Whether neither the value nor any value around it has a problem. */
   isThere(path: ConfigPath): boolean
-  /** Whether nothing in the value has one either. */
+  /** Whether the value exists and no value inside it has a problem. */
   isSound(path: ConfigPath): boolean
 }
 
@@ -33,7 +33,7 @@ export function indexProblems(problems: readonly Problem[]): ProblemIndex {
   return { isThere, isSound: path => isThere(path) && !around.has(formatPath(path)) }
 }
 
-/** Of the whole config, of what is in it, and so on up to the path itself. */
+/** The formatted prefixes of a path, from the whole config to the path itself. */
 function beginningsOf(path: ConfigPath): string[] {
   return [...path, ''].map((_, length) => formatPath(path.slice(0, length)))
 }

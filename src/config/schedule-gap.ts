@@ -5,22 +5,22 @@ type Fields = ReturnType<typeof parse>
 const dayMs = 86_400_000
 
 /**
- * The longest time, in milliseconds, that passes between two runs of a valid cron expression in UTC. Infinity where
- * it never runs. Days are counted over 400 years, after which the calendar begins anew.
+ * The longest time between two runs of a valid cron expression in UTC, in milliseconds. Infinity if it never runs.
+ * Covers 400 years, after which the Gregorian calendar repeats.
  */
 export function longestGapMs(expression: string): number {
   const { withinDay, days, overNight } = stepsOf(expression)
   return Math.max(most(withinDay), most(days) * dayMs + overNight)
 }
 
-/** The time that passes after most runs: the median of a day's, the night after it included. */
+/** The usual time between runs: the median of a day, including the night after it. */
 export function usualGapMs(expression: string): number {
   const { withinDay, days, overNight } = stepsOf(expression)
   const gaps = [...withinDay, least(days) * dayMs + overNight].sort((a, b) => a - b)
   return gaps[Math.floor((gaps.length - 1) / 2)] ?? Number.POSITIVE_INFINITY
 }
 
-/** From run to run within a day, in milliseconds, and from day to day; `overNight` is to be added to a step of days. */
+/** The steps between runs within a day, in milliseconds, and between days. Add `overNight` to a step between days. */
 function stepsOf(expression: string) {
   const fields = parse(expression)
   const [hours, minutes, seconds] = [new Set(fields.hour), new Set(fields.minute), new Set(fields.second)]
@@ -35,7 +35,7 @@ function stepsOf(expression: string) {
   }
 }
 
-/** The days on which there are runs, in order, up to the first one of the next calendar. */
+/** The days with runs, in order, up to the first one of the next 400 years. */
 function daysOf({ dayOfMonth, month, dayOfWeek }: Fields): number[] {
   if (holdsAll(dayOfMonth, 1, 31) && holdsAll(month, 1, 12) && holdsAll(dayOfWeek, 0, 6)) return [0, 1]
   const days: number[] = []
@@ -54,7 +54,7 @@ function steps(sorted: readonly number[]): number[] {
   return sorted.slice(1).map((value, index) => value - (sorted[index] ?? value))
 }
 
-/** Of lists that may be too long to be spread. */
+/** Not `Math.min(...list)`: the list may be too long for a call. */
 function least(list: readonly number[]): number {
   return list.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY)
 }
@@ -74,7 +74,7 @@ interface Day {
   readonly weekday: number
 }
 
-/** Days in 400 Gregorian years: whole weeks, so weekdays begin anew too. */
+/** Days in 400 Gregorian years: whole weeks, so weekdays repeat too. */
 const daysOfCalendar = 146_097
 
 /** 400 years from 2000-01-01, a Saturday. */
@@ -120,12 +120,12 @@ function onWeekday(field: readonly (number | string)[], { day, last, weekday }: 
   })
 }
 
-/** `driftwatch check` answers within 30 s, and has to start and to print. */
+/** `driftwatch check` must finish within 30 s, including start and output. */
 const longestMs = 28_000
 
 /**
- * How long a cycle lasts at the most, in milliseconds. Where many looks hang, others wait for their turn: a look that begins
- * late still has its `timeout`, or the most of it.
+ * The time limit of a cycle in milliseconds. If many probes hang, others start late: they still get most of their
+ * `timeout`.
  */
 export function longestCycleMs(timeoutMs: number): number {
   return Math.max(timeoutMs, Math.min(1.5 * timeoutMs, longestMs))

@@ -7,12 +7,12 @@ import { stackSchema } from './sections/stack.ts'
 import { duration } from './sections/values.ts'
 
 /**
- * The config file's shape, once `defaults` are merged into its stacks: the source of its types, defaults and docs.
- * `file-schema.ts` makes of it what editors use.
+ * The shape of the config file after `defaults` are merged into its stacks: the source of its types, defaults and docs.
+ * `editor-schema.ts` derives the editors' schema from it.
  */
 export const configSchema = {
   type: 'object',
-  description: 'The config file of Driftwatch.',
+  description: 'The Driftwatch configuration file.',
   additionalProperties: false,
   properties: {
     schedule: {
@@ -21,14 +21,14 @@ export const configSchema = {
       format: 'cron',
       examples: ['*/30 * * * * *', '*/5 * * * *'],
       default: '*/30 * * * * *',
-      description: 'When to look, in UTC: five fields, or six with seconds first.',
+      description: 'When cycles start, in UTC. A cron expression with five fields, or six fields with seconds first.',
     },
-    timeout: duration('10s', 'timeout', 'Bounds one probe of one stack, retries included.'),
-    rolloutGrace: duration('15m', 'duration', 'How long a rollout explains a difference.'),
+    timeout: duration('10s', 'timeout', 'The time limit of one probe of one stack, including retries.'),
+    rolloutGrace: duration('15m', 'duration', 'How long after a rollout a difference is `pending` instead of drift.'),
     staleAfter: duration(
       '5m',
       'positive-duration',
-      "How long a look is believed: longer than the schedule's longest gap plus `timeout`.",
+      'How long an observation is valid. Must be longer than the longest gap of `schedule` plus `timeout`.',
     ),
     host: {
       type: 'string',
@@ -36,7 +36,7 @@ export const configSchema = {
       format: 'host',
       examples: ['0.0.0.0', '127.0.0.1'],
       default: '0.0.0.0',
-      description: 'The address that `serve` listens on; the port is `PORT`.',
+      description: 'The address that `serve` listens on. `PORT` sets the port.',
     },
     server: serverSchema,
     alerts: alertsSchema,
@@ -45,16 +45,16 @@ export const configSchema = {
     defaults: {
       type: 'object',
       description:
-        "What stacks share, listed and discovered: any keys of a stack but `name`. A stack's own keys win; maps are merged key by key, lists are replaced.",
+        'Default values for all stacks, listed or discovered: any key of a stack except `name`. Keys of the stack take precedence. Maps are merged key by key; lists are replaced.',
     },
     stacks: {
       type: 'array',
       default: [],
-      description: 'What is watched. There may be none where there is `discover`.',
+      description: 'The stacks to watch. May be empty if `discover` is set.',
       items: stackSchema,
     },
   },
 } as const satisfies JSONSchema
 
-/** A valid config file, defaults filled in. */
+/** A valid config file with all defaults filled in. */
 export type ConfigFile = FromSchema<typeof configSchema>

@@ -1,17 +1,15 @@
 import { inspect } from 'node:util'
 
-/** A value that shows itself masked wherever it is printed, logged or serialized; only `reveal` gives it away. */
+/** A value that is masked when printed, logged or serialized; only `reveal` returns it. */
 export interface Secret {
   reveal(): string
-  /** What may be shown of it. */
+  /** The masked form. */
   toString(): string
   toJSON(): string
   [inspect.custom](): string
 }
 
-/**
- * Takes a secret out of text that somebody wrote who was sent it: as it is, and as URLs, JSON, base64 and hex write it.
- */
+/** Masks a secret in the text of a system that received it: verbatim, and as in URLs, JSON, base64 and hex. */
 export function createConcealer(secret: string): (text: string) => string {
   if (secret === '') return text => text
   const bytes = Buffer.from(secret)
@@ -28,7 +26,7 @@ export function createConcealer(secret: string): (text: string) => string {
   return text => longestFirst.reduce((rest, form) => rest.replaceAll(form, '***'), text)
 }
 
-/** Keeps `value`, and shows `masked` in its place. */
+/** Wraps `value`; `masked` is shown in its place. */
 export function createSecret(value: string, masked: string): Secret {
   const show = () => masked
   return { reveal: () => value, toString: show, toJSON: show, [inspect.custom]: show }

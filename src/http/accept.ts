@@ -1,4 +1,4 @@
-/** A member of an `Accept` header, or of one of its kin. */
+/** A member of an `Accept` or `Accept-Encoding` header. */
 interface Range {
   readonly type: string
   readonly quality: number
@@ -6,11 +6,11 @@ interface Range {
 }
 
 /**
- * The media type that an `Accept` header prefers: by quality, then by how exactly it is named, then by its place in the
- * header. The first one offered where the header is missing, wants all the same, or wants nothing that there is.
+ * Selects the media type that an `Accept` header prefers: by quality, then by specificity, then by position. The default
+ * is the first one offered.
  */
-export function preferredType<T extends string>(accept: string | undefined, offered: readonly [T, ...T[]]): T {
-  // Nearly everybody says one of these.
+export function selectMediaType<T extends string>(accept: string | undefined, offered: readonly [T, ...T[]]): T {
+  // The usual values.
   if (accept === undefined || accept === '*/*' || accept === offered[0]) return offered[0]
   const ranges = parseRanges(accept)
   const ranked = offered
@@ -20,7 +20,7 @@ export function preferredType<T extends string>(accept: string | undefined, offe
   return ranked[0]?.type ?? offered[0]
 }
 
-/** The members of a header such as `Accept`; `quality` is 1 where none is said. */
+/** Parses the members of a header such as `Accept`; the default of `quality` is 1. */
 export function parseRanges(header: string | undefined): Range[] {
   return (header ?? '').split(',').map(parseRange)
 }
@@ -31,7 +31,7 @@ function parseRange(text: string, place: number): Range {
   return { type, quality: Number.isNaN(quality) ? 1 : quality, place }
 }
 
-/** The most exact range that covers the type decides, whatever the others say. */
+/** The most specific range that covers the type. */
 function closestRange(type: string, ranges: readonly Range[]): Range | undefined {
   const covering = [type, `${type.split('/')[0]}/*`, '*/*']
   return covering.map(name => ranges.find(range => range.type === name)).find(range => range !== undefined)
@@ -39,9 +39,9 @@ function closestRange(type: string, ranges: readonly Range[]): Range | undefined
 
 function compareRanges(one: Range | undefined, other: Range | undefined): number {
   if (!one || !other) return 0
-  return other.quality - one.quality || exactness(other) - exactness(one) || one.place - other.place
+  return other.quality - one.quality || specificity(other) - specificity(one) || one.place - other.place
 }
 
-function exactness({ type }: Range): number {
+function specificity({ type }: Range): number {
   return type === '*/*' ? 0 : type.endsWith('/*') ? 1 : 2
 }

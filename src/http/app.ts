@@ -6,10 +6,10 @@ import type { Rendered } from '../report/rendered.ts'
 import { type CurrentAuth, requireAuth } from './auth.ts'
 import { drainConnections } from './drain-connections.ts'
 import { createBodySender } from './encoding.ts'
-import { replyToBrokenConnection, replyWithError } from './error-replies.ts'
+import { replyToConnectionError, replyWithError } from './error-replies.ts'
 import { setDefaultHeaders, setHeaders } from './headers.ts'
 import { enforceHttp11 } from './http11.ts'
-import { applyLimits, defaultLimits, type Limits, serverOptions } from './limits.ts'
+import { applyLimits, buildServerOptions, defaultLimits, type Limits } from './limits.ts'
 import { createRouteValidator } from './route-validators.ts'
 import type { Router } from './router.ts'
 import { addDriftRoutes } from './routes/drift.ts'
@@ -21,28 +21,28 @@ import { addOpenapiRoute, describeRoutes } from './routes/openapi.ts'
 import { addRefreshRoute, type Refresh } from './routes/refresh.ts'
 
 export interface AppDependencies {
-  /** What is known now, as bytes: asked for at each request, so it must be at hand. */
+  /** The rendered report. Called for each request, so it must not compute anything. */
   rendered(): Rendered
   readiness(): Readiness
   readonly metrics: ScrapedMetrics
   readonly refresh: Refresh
-  /** Null: whoever reaches the port may read, and nobody may act. Asked for at each request. */
+  /** Called for each request. Null: all clients may read, and none may start an action. */
   readonly auth: CurrentAuth
   readonly limits?: Limits
   readonly clock: Clock
   readonly log: CloudLog
 }
 
-/** Everything that Driftwatch answers over HTTP. Never listens: that, and closing it, is the caller's. */
+/** Builds the HTTP server. The caller makes it listen, and closes it. */
 export function buildApp(dependencies: AppDependencies): FastifyInstance {
   const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, clock, log } = dependencies
   const app = fastify({
-    ...serverOptions(limits),
-    loggerInstance: withoutInfo(log) as FastifyBaseLogger,
-    // A logger for each request would cost more than the request.
+    ...buildServerOptions(limits),
+    loggerInstance: omitInfo(log) as FastifyBaseLogger,
+    // A logger for each request would take more time than the request.
     childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
-    // What is answered is rendered already, and errors are small: a serializer that is compiled for each route serves nobody.
+    // Reports are already rendered and errors are small, so compiled serializers would save nothing.
     schemaController: {
       compilersFactory: {
         buildValidator: createRouteValidator,
@@ -51,23 +51,23 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     },
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
-      // Such a request has met no route, so no hook of ours has run: nor would one know when to give its connection back.
+      // No hooks have run for such a request, so the connection is not tracked and must be closed.
       reply.header('connection', 'close')
       setDefaultHeaders(reply)
       replyWithError(error, request, reply, log)
     },
-    clientErrorHandler: replyToBrokenConnection,
+    clientErrorHandler: replyToConnectionError,
   })
   app.setErrorHandler((error: Error, request, reply) => replyWithError(error, request, reply, log))
   app.setNotFoundHandler(({ url }) => {
-    throw new DriftwatchError('ROUTE_NOT_FOUND', `there is no ${JSON.stringify(url)}: GET / lists the paths there are`)
+    throw new DriftwatchError('ROUTE_NOT_FOUND', `unknown path ${JSON.stringify(url)}. GET / lists all paths.`)
   })
   setHeaders(app)
   drainConnections(app, limits.connections)
   enforceHttp11(app)
   applyLimits(app, limits)
-  refuseMethods(app)
-  refuseBodies(app)
+  rejectMethods(app)
+  rejectBodies(app)
   requireAuth(app, auth)
   describeRoutes(app, auth)
   app.register((scope, _options, done) => {
@@ -85,26 +85,26 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
   return app
 }
 
-/** For Fastify itself: what it tells in lines of info is told already. */
-function withoutInfo(log: CloudLog): CloudLog {
+/** The log of Fastify itself. Its info lines repeat those of Driftwatch. */
+function omitInfo(log: CloudLog): CloudLog {
   return log.isLevelEnabled('info') ? log.child({}, { level: 'warn' }) : log
 }
 
-/** Before anything of a body is read. Only what acts is posted. */
-function refuseMethods(app: FastifyInstance): void {
+/** Rejects unsupported methods before a body is read. Only `/refresh` takes POST. */
+function rejectMethods(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { method, url } = request
     const allowed = /^\/refresh\/*(\?|$)/.test(url) ? ['POST'] : ['GET', 'HEAD']
     if (allowed.includes(method)) return done()
     reply.header('allow', allowed.join(', '))
-    done(new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not answered: only ${allowed.join(' and ')}`))
+    done(new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not supported: use ${allowed.join(' or ')}`))
   })
 }
 
-/** Whatever its type, a body is read no further than the limit. */
-function refuseBodies(app: FastifyInstance): void {
+/** Reads bodies of any type only up to the limit, and rejects them. */
+function rejectBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(body.length > 0 ? new DriftwatchError('USAGE', 'no path takes a body: leave it out') : null)
+    done(body.length > 0 ? new DriftwatchError('USAGE', 'the request must not have a body') : null)
   })
 }

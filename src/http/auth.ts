@@ -8,12 +8,12 @@ import { DriftwatchError } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `open`: nobody has to say who they are. `acting`: answered only to those who did. Left out: as the config has it. */
+    /** `open`: no authentication. `acting`: always needs authentication. If absent, `server.auth.for` decides. */
     readonly access?: 'open' | 'acting'
   }
 }
 
-/** Resolves for a token that is accepted; rejects with TOKEN_REFUSED, CALLER_NOT_ALLOWED or KEYS_UNAVAILABLE. */
+/** Resolves for an accepted token; rejects with TOKEN_REFUSED, CALLER_NOT_ALLOWED or KEYS_UNAVAILABLE. */
 export type Authenticate = (token: string) => Promise<void>
 
 export interface Auth {
@@ -21,25 +21,33 @@ export interface Auth {
   readonly authenticate: Authenticate
 }
 
-/** What is asked for now; null for nothing. */
+/** The current authentication, or null. */
 export type CurrentAuth = () => Auth | null
 
-/** Refuses who does not say who they are, before anything else is looked at. Without auth nobody may act. */
+/** Rejects unauthenticated requests before their parameters are checked. Without auth, actions are disabled. */
 export function requireAuth(app: FastifyInstance, currentAuth: CurrentAuth): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { access } = request.routeOptions.config
     const auth = currentAuth()
     if (access === 'open' || (access !== 'acting' && auth?.for !== 'all')) done()
-    else if (auth !== null) admit(request, reply, auth.authenticate).then(() => done(), done)
-    else done(new DriftwatchError('AUTH_NOT_CONFIGURED', `${request.url} makes Driftwatch act: set \`server.auth\``))
+    else if (auth !== null) authenticateRequest(request, reply, auth.authenticate).then(() => done(), done)
+    else
+      done(new DriftwatchError('AUTH_NOT_CONFIGURED', `${request.url} is disabled. Set \`server.auth\` to enable it.`))
   })
 }
 
-async function admit(request: FastifyRequest, reply: FastifyReply, authenticate: Authenticate): Promise<void> {
+async function authenticateRequest(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  authenticate: Authenticate,
+): Promise<void> {
   const [, token] = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '') ?? []
   if (token === undefined) {
     reply.header('www-authenticate', 'Bearer realm="driftwatch"')
-    throw new DriftwatchError('TOKEN_MISSING', 'send `Authorization: Bearer TOKEN`: see server.auth of the config')
+    throw new DriftwatchError(
+      'TOKEN_MISSING',
+      'the request has no token. Send `Authorization: Bearer TOKEN` (see server.auth of the configuration).',
+    )
   }
   try {
     await authenticate(token)
@@ -51,19 +59,18 @@ async function admit(request: FastifyRequest, reply: FastifyReply, authenticate:
   }
 }
 
-/** Accepts the tokens of the config. How long it takes tells nothing of them. */
+/** Accepts the tokens of the config. Compares all of them in constant time. */
 export function acceptTokens(tokens: readonly Secret[]): Authenticate {
   const accepted = tokens.map(token => digest(token.reveal()))
   return async token => {
     const given = digest(token)
-    // Every one is compared, whichever it is.
     const matches = accepted.map(one => timingSafeEqual(one, given))
     if (!matches.includes(true))
       throw new DriftwatchError('TOKEN_REFUSED', 'the token is not one of server.auth.tokens')
   }
 }
 
-/** Accepts identity tokens of Google that were made for Driftwatch, of the accounts that may ask. */
+/** Accepts Google identity tokens of the allowed accounts. */
 export function acceptCallers(verifier: IdTokenVerifier, callers: readonly string[]): Authenticate {
   return async token => {
     const email = await verifier.verify(token)
@@ -72,8 +79,8 @@ export function acceptCallers(verifier: IdTokenVerifier, callers: readonly strin
   }
 }
 
-/** What the config asks for; null for nothing. */
-export function openAuth(config: AuthConfig, keys: GoogleKeys): Auth | null {
+/** Creates the authentication of the config, or null. */
+export function createAuth(config: AuthConfig, keys: GoogleKeys): Auth | null {
   if (config.kind === 'none') return null
   const authenticate =
     config.kind === 'bearer'

@@ -2,38 +2,40 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** So much of the connections there may be is kept for next requests: the rest is for who has something to ask. */
-const keptShare = 0.9
+/** The share of connections that may be kept alive. The rest is reserved for new clients. */
+const keepAliveShare = 0.9
 
 /**
- * While the server closes, what has been asked is answered, and read to its end. How long that may take is the caller's.
- * While nearly all `most` connections are taken, each is closed with its next answer.
+ * Completes all responses while the server closes; the caller limits the time for that. While nearly all connections are
+ * in use, closes each one after its next response.
  */
-export function drainConnections(app: FastifyInstance, most: number): void {
+export function drainConnections(app: FastifyInstance, maxConnections: number): void {
   const connections = new Set<Socket>()
-  const lastAnswers = new WeakMap<Socket, ServerResponse>()
+  const lastResponses = new WeakMap<Socket, ServerResponse>()
   let closing = false
   app.server.on('connection', connection => {
     connections.add(connection)
     connection.once('close', () => connections.delete(connection))
   })
-  app.addHook('onRequest', ({ raw: { socket } }, { raw: answer }, done) => {
-    if (closing || connections.size > most * keptShare) endAfter(answer)
-    lastAnswers.set(socket, answer)
+  app.addHook('onRequest', ({ raw: { socket } }, { raw: response }, done) => {
+    if (closing || connections.size > maxConnections * keepAliveShare) closeAfter(response)
+    lastResponses.set(socket, response)
     done()
   })
   app.addHook('preClose', async () => {
     closing = true
-    const answers = [...connections].flatMap(connection => lastAnswers.get(connection) ?? [])
-    answers.forEach(endAfter)
-    // Node.js takes a connection for idle, and cuts it, whose answer is written and not sent yet.
-    await Promise.all(answers.filter(isUnsent).map(answer => new Promise(resolve => answer.once('close', resolve))))
+    const responses = [...connections].flatMap(connection => lastResponses.get(connection) ?? [])
+    responses.forEach(closeAfter)
+    // Node.js treats a connection as idle, and closes it, when its response is written but not yet sent.
+    await Promise.all(
+      responses.filter(isUnsent).map(response => new Promise(resolve => response.once('close', resolve))),
+    )
   })
 }
 
-/** A connection that is kept alive would hold the server open for its whole idle time. */
-function endAfter(answer: ServerResponse): void {
-  if (!answer.headersSent) answer.setHeader('connection', 'close')
+/** A kept-alive connection would delay the shutdown for its whole idle time. */
+function closeAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close')
 }
 
 function isUnsent({ writableEnded, writableFinished, destroyed }: ServerResponse): boolean {

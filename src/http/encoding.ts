@@ -10,22 +10,22 @@ const compressors = {
 
 export type Encoding = keyof typeof compressors
 
-/** What fits into a packet is sent as it is. */
-export const leastBytes = 1400
+/** Smaller bodies fit into one packet and are not compressed. */
+export const minCompressedBytes = 1400
 
 /** Sends a body in the encoding that the client prefers. */
 export type SendBody = (request: FastifyRequest, reply: FastifyReply, body: Buffer) => void
 
 /**
- * Each body is compressed once for each encoding, beside the event loop, when somebody asks for it first, and for as long
- * as it is sent: whoever renders once gets the same bytes for everybody.
+ * Compresses each body once per encoding, on first use and outside the event loop. The result is cached as long as the
+ * body exists.
  */
 export function createBodySender(): SendBody {
-  const kept = new WeakMap<Buffer, Map<Encoding, Buffer | Promise<Buffer>>>()
+  const cache = new WeakMap<Buffer, Map<Encoding, Buffer | Promise<Buffer>>>()
 
   function compress(body: Buffer, encoding: Encoding): Buffer | Promise<Buffer> {
-    const forms = kept.get(body) ?? new Map<Encoding, Buffer | Promise<Buffer>>()
-    kept.set(body, forms)
+    const forms = cache.get(body) ?? new Map<Encoding, Buffer | Promise<Buffer>>()
+    cache.set(body, forms)
     const known = forms.get(encoding)
     if (known) return known
     const compressing = compressors[encoding](body).then(
@@ -44,7 +44,7 @@ export function createBodySender(): SendBody {
 
   return (request, reply, body) => {
     reply.header('vary', 'accept, accept-encoding')
-    const encoding = body.length < leastBytes ? null : preferredEncoding(request.headers['accept-encoding'])
+    const encoding = body.length < minCompressedBytes ? null : selectEncoding(request.headers['accept-encoding'])
     if (encoding === null) {
       reply.send(body)
       return
@@ -56,8 +56,8 @@ export function createBodySender(): SendBody {
   }
 }
 
-/** The encoding that an `Accept-Encoding` header prefers; null for none. Brotli goes first where it is all the same. */
-export function preferredEncoding(
+/** Selects the encoding that an `Accept-Encoding` header prefers, or null. Without a preference, Brotli. */
+export function selectEncoding(
   header: string | undefined,
   offered: readonly Encoding[] = ['br', 'gzip'],
 ): Encoding | null {
@@ -71,25 +71,25 @@ export function preferredEncoding(
   return wanted > 0 && wanted >= (quality('identity') ?? 0) ? best : null
 }
 
-/** Level 4 makes a tenth of a report in a tenth of the time that the highest takes. */
+/** Level 4 compresses a report to a tenth, in a tenth of the time of the highest level. */
 function brotliParameters(body: Buffer) {
   return { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_SIZE_HINT]: body.length }
 }
 
-/** The gzip of two parts as one body. What is done for the first part is kept for as long as that is there. */
+/** Compresses two parts to one gzip body. The result for the first part is cached as long as that part exists. */
 export type GzipParts = (first: Buffer, rest: Buffer) => Promise<Buffer>
 
-/** Deflate, no name, no time, unknown system (RFC 1952). */
+/** Deflate, without name and time, unknown system (RFC 1952). */
 const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
 
 export function createGzipParts(): GzipParts {
-  const kept = new WeakMap<Buffer, Promise<Buffer>>()
+  const cache = new WeakMap<Buffer, Promise<Buffer>>()
 
   function deflateFirst(first: Buffer): Promise<Buffer> {
-    // Ends with a block that is not the last, at the border of a byte: another deflate stream can follow.
-    const deflated = kept.get(first) ?? promisify(deflateRaw)(first, { finishFlush: constants.Z_SYNC_FLUSH })
-    kept.set(first, deflated)
-    deflated.catch(() => kept.delete(first))
+    // Ends on a byte boundary with a non-final block, so that another deflate stream can follow.
+    const deflated = cache.get(first) ?? promisify(deflateRaw)(first, { finishFlush: constants.Z_SYNC_FLUSH })
+    cache.set(first, deflated)
+    deflated.catch(() => cache.delete(first))
     return deflated
   }
 

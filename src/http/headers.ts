@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
-/** What every answer carries unless it says otherwise: nothing here is to be framed, sniffed, run or kept. */
+/** The default headers: no framing, sniffing, scripts or caching. */
 const defaults = Object.entries({
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -8,7 +8,7 @@ const defaults = Object.entries({
   'x-content-type-options': 'nosniff',
 })
 
-/** The same as lines of an answer that is written by hand. */
+/** The default headers as lines, for responses that are written to the socket. */
 export const defaultHeaderLines = defaults.map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 export function setDefaultHeaders(reply: FastifyReply): void {
@@ -17,7 +17,7 @@ export function setDefaultHeaders(reply: FastifyReply): void {
   }
 }
 
-/** Sets the headers of every answer. */
+/** Sets the default headers of every response. */
 export function setHeaders(app: FastifyInstance): void {
   app.addHook('onSend', (_request, reply, _payload, done) => {
     setDefaultHeaders(reply)

@@ -4,31 +4,31 @@ import { DriftwatchError } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What is done while the event loop is behind. */
+    /** Called while the event loop is overloaded. */
     readonly pressureHandler?: () => undefined
   }
 }
 
-/** What a client may take of the server. docs/operations.md lists these. */
+/** The limits for clients. Listed in docs/operations.md. */
 export interface Limits {
-  /** Of a request's target, in characters. */
+  /** Characters of path and query. */
   readonly urlLength: number
-  /** Of the request line and all headers, in bytes. */
+  /** Bytes of the request line and all headers. */
   readonly headerBytes: number
   readonly bodyBytes: number
-  /** In which the headers must have arrived, and in which all of the request. */
+  /** Time for the headers to arrive, and for the complete request. */
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
-  /** How often late requests are looked for. */
+  /** The interval for finding late requests. */
   readonly timeoutCheckMs: number
-  /** After which a connection is closed on which nothing moves: a client that does not read its answer. */
+  /** Time without any traffic after which a connection is closed, for example if a client does not read. */
   readonly idleTimeoutMs: number
-  /** How long a connection is kept for a next request. */
+  /** How long an idle connection is kept alive. */
   readonly keepAliveMs: number
   readonly connections: number
-  /** By all callers together. */
+  /** For all clients together. */
   readonly refreshesPerMinute: number
-  /** How far the event loop may be behind, in the mean of a sample, before requests are sent away. */
+  /** The mean event loop delay of a sample above which requests are rejected. */
   readonly loopDelayMs: number
   readonly loopSampleMs: number
 }
@@ -48,8 +48,8 @@ export const defaultLimits: Limits = {
   loopSampleMs: 5000,
 }
 
-/** The options of Fastify that go with the limits. */
-export function serverOptions(limits: Limits) {
+/** The options of Fastify for the limits. */
+export function buildServerOptions(limits: Limits) {
   return {
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,
@@ -59,24 +59,24 @@ export function serverOptions(limits: Limits) {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: limits.timeoutCheckMs,
-      // Refused by `keepProtocol`: by Node.js without a body.
+      // Rejected by `enforceHttp11`, because Node.js would respond without a body.
       requireHostHeader: false,
     },
     routerOptions: { maxParamLength: 128, ignoreTrailingSlash: true },
   }
 }
 
-/** For routes that must be answered whatever the load: `config: unpressed`. */
-export const unpressed = { pressureHandler: () => undefined } as const
+/** The config of routes that must respond under any load. */
+export const exemptFromPressure = { pressureHandler: () => undefined } as const
 
-/** Sends away what is too large or comes while the event loop is behind. */
+/** Rejects requests that are too large, and all requests while the event loop is overloaded. */
 export function applyLimits(app: FastifyInstance, { connections, urlLength, loopDelayMs, loopSampleMs }: Limits): void {
   app.server.maxConnections = connections
   app.addHook('onRequest', ({ url }, _reply, done) => {
     const tooLong = url.length > urlLength
     done(
       tooLong
-        ? new DriftwatchError('URL_TOO_LONG', `path and query are longer than ${urlLength} characters`)
+        ? new DriftwatchError('URL_TOO_LONG', `the path and query are longer than ${urlLength} characters`)
         : undefined,
     )
   })
@@ -84,10 +84,10 @@ export function applyLimits(app: FastifyInstance, { connections, urlLength, loop
     maxEventLoopDelay: loopDelayMs,
     sampleInterval: loopSampleMs,
     pressureHandler(_request, reply, _type, delayMs) {
-      // Not a single measure in a sample: it was blocked, or the process had no CPU, and is free again.
+      // A sample without measurements: the event loop was blocked, and is free again.
       if (delayMs === Number.POSITIVE_INFINITY) return
       reply.header('retry-after', 2)
-      throw new DriftwatchError('OVERLOADED', 'Driftwatch has too much to do at this moment: ask again in two seconds')
+      throw new DriftwatchError('OVERLOADED', 'Driftwatch is overloaded; retry after 2 s')
     },
   })
 }

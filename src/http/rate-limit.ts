@@ -4,9 +4,9 @@ import { DriftwatchError } from '../errors.ts'
 
 const minuteMs = 60_000
 
-/** Lets in so many requests in any minute, whoever asks; refuses others with RATE_LIMITED. For a route that acts. */
-export function createRateLimit(perMinute: number, clock: Clock): onRequestHookHandler {
-  /** When the last ones were let in, the oldest first. */
+/** Limits the requests per minute of all clients together; rejects others with RATE_LIMITED. */
+export function createRateLimit(what: string, perMinute: number, clock: Clock): onRequestHookHandler {
+  /** The times of the last admitted requests, oldest first. */
   const admitted: number[] = []
   return (_request, reply, done) => {
     const now = clock.monotonic()
@@ -14,7 +14,7 @@ export function createRateLimit(perMinute: number, clock: Clock): onRequestHookH
     if (waitMs > 0) {
       const seconds = Math.ceil(waitMs / 1000)
       reply.header('retry-after', seconds)
-      done(new DriftwatchError('RATE_LIMITED', `asked for too often: ask again in ${seconds}s`))
+      done(new DriftwatchError('RATE_LIMITED', `too many ${what} requests; retry after ${seconds} s`))
       return
     }
     admitted.push(now)

@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import { type Page, type ReportFormat, reportFormats } from '../report/rendered.ts'
-import { preferredType } from './accept.ts'
+import { selectMediaType } from './accept.ts'
 
-/** The query parameter that decides about the format before any header does. */
+/** The query parameter for the format. It takes precedence over the `Accept` header. */
 export const formatParameter = {
   type: 'string',
   enum: reportFormats,
-  description: 'The format of the answer. Without it the `Accept` header decides; JSON is the default.',
+  description: 'The format of the response. If absent, the `Accept` header decides. The default is JSON.',
 } as const
 
 const contentTypes = {
@@ -14,19 +14,19 @@ const contentTypes = {
   text: 'text/plain; charset=utf-8',
 } as const satisfies Record<ReportFormat, string>
 
-export function formatOf(request: FastifyRequest, format: ReportFormat | undefined): ReportFormat {
+export function selectFormat(request: FastifyRequest, format: ReportFormat | undefined): ReportFormat {
   return (
     format ??
-    (preferredType(request.headers.accept, ['application/json', 'text/plain']) === 'text/plain' ? 'text' : 'json')
+    (selectMediaType(request.headers.accept, ['application/json', 'text/plain']) === 'text/plain' ? 'text' : 'json')
   )
 }
 
-export function typeOf({ format }: Page): string {
+export function getContentType({ format }: Page): string {
   return contentTypes[format]
 }
 
-/** What a route answers with in both formats, for its schema. */
-export function reportAnswer<S>(description: string, schema: S) {
+/** Describes the response of a route in both formats, for its schema. */
+export function describeReport<S>(description: string, schema: S) {
   return {
     description,
     content: { 'application/json': { schema }, 'text/plain': { schema: { type: 'string' } } },

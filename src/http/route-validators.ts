@@ -6,8 +6,8 @@ type ValidatorFactory = NonNullable<
 >
 
 /**
- * What holds the parameters of a request against the schema of its route: as Fastify's own does, but it refuses what the
- * schema does not name, and compiles no meta-schema. That costs more than all routes together, and the tests check the schemas.
+ * Validates request parameters like Fastify's own validator, but rejects unknown parameters, and does not compile the
+ * meta-schema. That takes more time than all routes together, and the tests check the schemas.
  */
 export const createRouteValidator = (() => {
   const ajv = new Ajv({ coerceTypes: 'array', useDefaults: true, meta: false, validateSchema: false })

@@ -7,7 +7,7 @@ import type {
   RawServerDefault,
 } from 'fastify'
 
-/** What a file of routes adds its routes to: the types of a request are those of the route's schema. */
+/** The Fastify instance for routes. The schema of a route gives the types of its request. */
 export type Router = FastifyInstance<
   RawServerDefault,
   RawRequestDefaultExpression,
@@ -16,5 +16,5 @@ export type Router = FastifyInstance<
   JsonSchemaToTsProvider
 >
 
-/** The query of a route that takes none. */
+/** The query schema of a route without parameters. */
 export const noQuery = { type: 'object', additionalProperties: false, properties: {} } as const

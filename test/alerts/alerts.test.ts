@@ -391,24 +391,30 @@ t.test('three policies are wanted: drifted and unknown by stack and check, silen
 
 t.test('what a config says of alerts is judged before anything is asked', async t => {
   const refused = (alerts: object, message: RegExp) => t.throws(() => buildAlertsConfig(alerts), { message })
-  refused({ unknownAfter: '90s' }, /alerts\.unknownAfter: must be whole minutes, from 1m to 23h30m/)
+  refused(
+    { unknownAfter: '90s' },
+    /alerts\.unknownAfter: invalid value "90s": expected a duration of whole minutes from 1m to 23h30m/,
+  )
   refused({ unknownAfter: '24h' }, /whole minutes/)
-  refused({ autoClose: '30m' }, /alerts\.autoClose: must be a duration from 1d to 7d/)
+  refused({ autoClose: '30m' }, /alerts\.autoClose: invalid value "30m": expected a duration from 1d to 7d/)
   refused(
     { notificationChannels: ['4093201'] },
-    /must be a notification channel by its resource name, such as projects/,
+    /invalid value "4093201": expected the resource name of a notification channel \(for example projects/,
   )
   refused({ uptimeCheck: true }, /alerts\.uptimeCheck: an uptime check needs a `baseUrl`/)
-  refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /begins with https/)
+  refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /starts with https/)
   for (const policies of ['manage', 'verify'])
-    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the channel cloud-monitoring/)
+    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the metrics of cloud-monitoring/)
   t.match(wantedAlerts(buildAlertsConfig({ channels: ['log'] }), who).problems, [/leaves cloud-monitoring out/])
-  refused({ policies: 'mange' }, /must be one of off, verify, manage/)
-  refused({ channels: ['mail'] }, /must be one of log, cloud-monitoring/)
+  refused({ policies: 'mange' }, /invalid value "mange": expected one of off, verify, manage/)
+  refused({ channels: ['mail'] }, /invalid value "mail": expected one of log, cloud-monitoring/)
   const route = { name: 'a', labels: { team: 'a' }, notificationChannels: [] }
-  refused({ routes: [route, route] }, /alerts\.routes\[1\]\.name: alerts\.routes\[0\] is named "a" already/)
-  refused({ routes: [{ ...route, name: 'default' }] }, /"default" is taken/)
-  refused({ routes: [{ ...route, labels: {} }] }, /labels: must be a map of at least one label/)
+  refused(
+    { routes: [route, route] },
+    /alerts\.routes\[1\]\.name: duplicate name "a": alerts\.routes\[0\] already uses it/,
+  )
+  refused({ routes: [{ ...route, name: 'default' }] }, /"default" is reserved/)
+  refused({ routes: [{ ...route, labels: {} }] }, /labels: must not be empty/)
   t.match(buildAlertsConfig({ baseUrl: 'https://drift.acme.dev/', channels: ['log', 'log'] }).alerts, {
     baseUrl: 'https://drift.acme.dev',
     channels: ['log'],

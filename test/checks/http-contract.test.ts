@@ -562,24 +562,33 @@ t.test('the config', async t => {
     }
   }
   for (const [contract, message] of [
-    [{ url: 'http://runtime.example' }, /must be an https URL without path/],
-    [{ url: 'https://user:secret@runtime.example' }, /must be an https URL/],
-    [{ url: 'https://runtime.example/path' }, /must be an https URL/],
-    [{ bearerToken: 'two words' }, /bearerToken: must be a token$/],
-    [{ bearerToken: 'x', identityTokenAudience: 'y' }, /only one of them/],
+    [{ url: 'http://runtime.example' }, /invalid value .*: expected an https URL without a path/],
+    [{ url: 'https://user:secret@runtime.example' }, /: expected an https URL/],
+    [{ url: 'https://runtime.example/path' }, /: expected an https URL/],
+    [{ bearerToken: 'two words' }, /bearerToken: invalid value: expected a token$/],
+    [{ bearerToken: 'x', identityTokenAudience: 'y' }, /set only one of them/],
     [{ requests: [] }, /must not be empty/],
-    [{ requests: [requests[0], requests[0]] }, /names must be unique/],
-    [{ requests: [{ name: 'a', path: '//elsewhere.example' }] }, /must be a path/],
-    [{ requests: [{ name: 'a', path: '/', status: 99 }] }, /must be an HTTP status/],
+    [{ requests: [requests[0], requests[0]] }, /duplicate name/],
+    [
+      { requests: [{ name: 'a', path: '//elsewhere.example' }] },
+      /invalid value "\/\/elsewhere.example": expected a path/,
+    ],
+    [{ requests: [{ name: 'a', path: '/', status: 99 }] }, /invalid value .*: expected an HTTP status/],
     [
       { requests: [{ name: 'a', path: '/', maxLatency: '9001ms' }] },
-      /requests\[0\]\.maxLatency: 9001ms is longer than nine tenths of timeout \(10s\).*: make it 9s at most/,
+      /requests\[0\]\.maxLatency: 9001ms is longer than 90 % of timeout \(10s\)\. Use at most 9s/,
     ],
     [{ requests: [{ name: 'a', path: '/', maxLatency: '9s' }] }, /^none$/],
-    [{ requests: [{ name: 'a', path: '/', expect: [{ at: 'paths' }] }] }, /must be a JSON Pointer/],
-    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '/~2' }] }] }, /must be a JSON Pointer/],
-    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '', matches: '(?=a)' }] }] }, /must be a regular expression/],
-    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '', type: 'text' }] }] }, /must be one of string, number/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: 'paths' }] }] }, /invalid value .*: expected a JSON Pointer/],
+    [{ requests: [{ name: 'a', path: '/', expect: [{ at: '/~2' }] }] }, /invalid value .*: expected a JSON Pointer/],
+    [
+      { requests: [{ name: 'a', path: '/', expect: [{ at: '', matches: '(?=a)' }] }] },
+      /invalid value .*: expected an RE2 regular expression/,
+    ],
+    [
+      { requests: [{ name: 'a', path: '/', expect: [{ at: '', type: 'text' }] }] },
+      /invalid value "text": expected one of string, number/,
+    ],
   ] as const) {
     t.match(problem(contract), message, JSON.stringify(contract))
   }

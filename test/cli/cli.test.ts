@@ -118,7 +118,7 @@ t.test('what makes no sense is one sentence on stderr, and exit code 1', async t
     [['check', '--wait', 'long'], /^driftwatch: --wait takes a duration such as 90s or 10m, not "long"/],
     [
       ['check', '--config', '/nowhere/d.yaml'],
-      /^driftwatch: cannot read the config file \/nowhere\/d.yaml: there is no such file/,
+      /^driftwatch: cannot read the configuration file \/nowhere\/d.yaml: no such file/,
     ],
   ]
   for (const [argv, message] of cases) {
@@ -147,7 +147,7 @@ t.test('what makes no sense is one sentence on stderr, and exit code 1', async t
     t.notMatch(stderr, 's3cret', 'a URL where none belongs is told without its password')
   }
   const bad = await run(['check'], { variables: { PORT: 'http' } })
-  t.match(bad, { code: 1, stderr: /PORT must be a whole number/ })
+  t.match(bad, { code: 1, stderr: /invalid PORT .*: expected a number/ })
 })
 
 t.test('check prints what it finds and exits accordingly', async t => {

@@ -47,7 +47,7 @@ async function build(t: Test) {
   return { directory, link, source, clock, get, report }
 }
 
-t.test('another config counts at once, as a whole, and what is watched on keeps its state', async t => {
+t.test('a changed config applies immediately, and stacks that stay keep their state', async t => {
   const { link, source, get, report } = await build(t)
   const [before] = (await report()).stacks
   writeFileSync(`${link}/driftwatch.yaml`, configOf(['a', 'b'], { rolloutGrace: '1m' }))
@@ -69,7 +69,7 @@ t.test('another config counts at once, as a whole, and what is watched on keeps 
   t.notMatch(await (await get('/metrics')).text(), 'stack="a"')
 })
 
-t.test('a broken config is refused and said, and what was before still counts', async t => {
+t.test('an invalid config is rejected and reported, and the previous one stays', async t => {
   const { link, source, get, report } = await build(t)
   const refused = async () => /^driftwatch_config_reload_failed (.)$/m.exec(await (await get('/metrics')).text())?.[1]
   t.equal(await refused(), '0')
@@ -80,20 +80,16 @@ t.test('a broken config is refused and said, and what was before still counts', 
   t.match(await report(), {
     status: 'in_sync',
     stacks: [{ name: 'a' }],
-    config: { error: { code: 'CONFIG_INVALID', message: /stacks\[1\]\.name: stacks\[0\] is named "a" already/ } },
+    config: { error: { code: 'CONFIG_INVALID', message: /stacks\[1\]\.name: duplicate name "a": stacks\[0\]/ } },
   })
   t.equal(await refused(), '1')
   writeFileSync(`${link}/driftwatch.yaml`, configOf(['a'], { host: 'localhost' }))
   source.reload()
   t.equal(await refused(), '0')
-  t.match(
-    (await report()).config,
-    { error: null, needRestart: ['host'] },
-    'mended, and what waits for a restart is named',
-  )
+  t.match((await report()).config, { error: null, needRestart: ['host'] }, 'fixed, with the keys that need a restart')
 })
 
-t.test('who may ask is as the config says, from the next request on', async t => {
+t.test('changed authentication applies from the next request', async t => {
   const { link, source, get } = await build(t)
   const use = (auth: object) => {
     writeFileSync(`${link}/driftwatch.yaml`, configOf(['a'], { server: { auth } }))
@@ -130,7 +126,7 @@ t.test('who may ask is as the config says, from the next request on', async t =>
   t.equal(await status(next), 401)
 })
 
-t.test('whatever a broken config holds, what is said of it is plain', async t => {
+t.test('messages about any invalid config are printable', async t => {
   const { link, source, get } = await build(t)
   writeFileSync(
     `${link}/driftwatch.yaml`,
@@ -142,7 +138,7 @@ t.test('whatever a broken config holds, what is said of it is plain', async t =>
   t.match(source.state().error?.message, '\\u{9b}31m\\u{202e}\\u{2028}')
 })
 
-t.test('the file is followed through the links of a mounted volume, once it stays as it is', async t => {
+t.test('a change through the links of a mounted volume is found when the file is stable', async t => {
   const { directory, link, source, clock, report } = await build(t)
   t.teardown(source.follow())
   clock.advance(2001)

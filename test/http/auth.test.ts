@@ -8,7 +8,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { createSecret } from '../../src/config/secret.ts'
 import { buildApp } from '../../src/http/app.ts'
-import { type Auth, acceptCallers, acceptTokens, openAuth } from '../../src/http/auth.ts'
+import { type Auth, acceptCallers, acceptTokens, createAuth } from '../../src/http/auth.ts'
 import { defaultLimits } from '../../src/http/limits.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { createRenderer } from '../../src/report/rendered.ts'
@@ -63,7 +63,7 @@ const bearer = (scope: Auth['for']): Auth => ({
   authenticate: acceptTokens([createSecret(token, '***'), createSecret(older, '***')]),
 })
 
-t.test('without auth everybody reads, and nobody acts', async t => {
+t.test('without auth any client may read, and actions are disabled', async t => {
   const { ask, refreshes } = await serve(t, null)
   for (const path of ['/', '/drift', '/metrics', '/health/live']) t.equal((await ask(path)).status, 200, path)
   for (const authorization of [undefined, `Bearer ${token}`]) {
@@ -74,7 +74,7 @@ t.test('without auth everybody reads, and nobody acts', async t => {
   t.equal(refreshes(), 0)
 })
 
-t.test('with auth for all, every path but health asks for a token', async t => {
+t.test('with auth for all, every path except health requires a token', async t => {
   const { ask } = await serve(t, bearer('all'))
   for (const path of paths) {
     const answer = await ask(path)
@@ -93,7 +93,7 @@ t.test('with auth for all, every path but health asks for a token', async t => {
   })
 })
 
-t.test('with auth for what acts, reading is open', async t => {
+t.test('with auth for actions, reading is open', async t => {
   const { ask, refreshes } = await serve(t, bearer('acting'))
   for (const path of ['/', '/drift', '/metrics']) t.equal((await ask(path)).status, 200, path)
   t.equal((await ask('/refresh', undefined, 'POST')).code, 'TOKEN_MISSING')
@@ -106,7 +106,7 @@ t.test('with auth for what acts, reading is open', async t => {
   t.notOk('security' in JSON.parse((await ask('/openapi.json')).text))
 })
 
-t.test('every token of the config is accepted, and nothing else', async t => {
+t.test('only the tokens of the config are accepted', async t => {
   const { ask, logged } = await serve(t, bearer('all'))
   for (const authorization of [`Bearer ${token}`, `bearer ${token}`, `Bearer  ${older}`]) {
     t.equal((await ask('/drift', authorization)).status, 200, authorization)
@@ -132,7 +132,7 @@ t.test('every token of the config is accepted, and nothing else', async t => {
   t.notMatch(logged(), 'canary', 'the log shows none of them')
 })
 
-t.test('a refresh is a POST without a body', async t => {
+t.test('a refresh is a POST without parameters', async t => {
   const { ask, refreshes } = await serve(t, bearer('acting'))
   for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
     const answer = await ask('/refresh', `Bearer ${token}`, method === 'HEAD' ? 'OPTIONS' : method)
@@ -143,7 +143,7 @@ t.test('a refresh is a POST without a body', async t => {
   t.equal((await ask('/refresh?x=1', `Bearer ${token}`, 'POST')).code, 'USAGE')
 })
 
-t.test('refreshes have a rate for all callers together, and refused ones do not count', async t => {
+t.test('refreshes are rate-limited for all clients together, and rejected ones do not count', async t => {
   const clock = createAdvancedClock()
   const { ask, refreshes } = await serve(t, bearer('acting'), clock)
   const refresh = (one = token) => ask('/refresh', `Bearer ${one}`, 'POST')
@@ -156,18 +156,18 @@ t.test('refreshes have a rate for all callers together, and refused ones do not 
   t.equal(answer.code, 'RATE_LIMITED')
   const seconds = Number(answer.headers.get('retry-after'))
   t.ok(seconds > 0 && seconds <= 30, 'in as many seconds')
-  t.match(answer.text, `ask again in ${seconds}s`)
+  t.match(answer.text, `too many refresh requests; retry after ${seconds} s`)
   t.equal(refreshes(), refreshesPerMinute)
   for (const path of ['/metrics', '/health/live', '/drift']) t.equal((await ask(path)).status, 200, path)
   clock.advance(30_000)
   t.equal((await refresh()).status, 200, 'a minute after the first')
-  t.equal((await refresh()).status, 429, 'and not yet after the second')
+  t.equal((await refresh()).status, 429, 'but not yet a minute after the second')
   clock.advance(60_000)
   for (let at = 0; at < refreshesPerMinute; at += 1) t.equal((await refresh()).status, 200)
   t.equal((await refresh()).status, 429)
 })
 
-t.test('the clock of the machine may be set: the rate of refreshes is the same', async t => {
+t.test('setting the system clock does not change the rate limit', async t => {
   const { now } = Date
   t.teardown(() => {
     Date.now = now
@@ -280,33 +280,40 @@ const read = (auth: object, variables = {}) =>
 
 const noKeys = createGoogleKeys({ clock: systemClock })
 
-t.test('the config says who may ask, and shows no token', async t => {
+t.test('the config sets the authentication, and shows no token', async t => {
   const config = read({ kind: 'bearer', tokens: [`\${NEW}`, `\${OLD:-}`, `\${NEW}`] }, { NEW: token })
   t.match(config.server.auth, { kind: 'bearer', for: 'all' })
-  t.equal('tokens' in config.server.auth && config.server.auth.tokens.length, 1, 'empty ones and doubles do not count')
+  t.equal(
+    'tokens' in config.server.auth && config.server.auth.tokens.length,
+    1,
+    'empty and duplicate tokens do not count',
+  )
   t.match(printConfig(config), /tokens: \["?\*\*\*"?\]/)
   t.notMatch(printConfig(config) + JSON.stringify(config), 'canary')
-  await t.resolves(openAuth(config.server.auth, noKeys)?.authenticate(token) ?? Promise.reject())
-  t.equal(openAuth(read({}).server.auth, noKeys), null)
+  await t.resolves(createAuth(config.server.auth, noKeys)?.authenticate(token) ?? Promise.reject())
+  t.equal(createAuth(read({}).server.auth, noKeys), null)
   const named = read({ kind: 'google', audience, callers: [caller.toUpperCase()], for: 'acting' })
   t.strictSame(named.server.auth, { kind: 'google', for: 'acting', audience, callers: [caller] })
-  t.equal(openAuth(named.server.auth, noKeys)?.for, 'acting')
+  t.equal(createAuth(named.server.auth, noKeys)?.for, 'acting')
   const again = parseConfig(printConfig(named), 'again.yaml', {})
-  t.strictSame(again.server, named.server, 'what is printed is a config')
+  t.strictSame(again.server, named.server, 'the printed config is valid')
 })
 
-t.test('a door that nobody could pass is an error of the config', async t => {
+t.test('auth settings that reject every request, or have no effect, are config problems', async t => {
   const cases = [
-    [{ kind: 'bearer' }, /server\.auth\.tokens: .*nobody could ask/],
+    [{ kind: 'bearer' }, /server\.auth\.tokens: required by `kind: bearer`/],
     [{ kind: 'bearer', tokens: ['', ''] }, /every token is empty/],
-    [{ kind: 'bearer', tokens: ['short'] }, /server\.auth\.tokens\[0\]: must be a token of 20 characters/],
-    [{ kind: 'bearer', tokens: [`${token} with spaces`] }, /must be a token/],
-    [{ kind: 'bearer', tokens: [token], audience }, /server\.auth\.audience: means nothing with `kind: bearer`/],
-    [{ kind: 'google', audience }, /server\.auth\.callers: .*nobody could ask/],
-    [{ kind: 'google', callers: [caller] }, /server\.auth\.audience: .*nobody could ask/],
-    [{ kind: 'google', audience, callers: ['nobody'] }, /must be an email address/],
-    [{ tokens: [token] }, /server\.auth\.tokens: means nothing with `kind: none`/],
-    [{ kind: 'basic' }, /must be one of none, bearer, google/],
+    [
+      { kind: 'bearer', tokens: ['short'] },
+      /server\.auth\.tokens\[0\]: invalid value: expected a token of at least 20/,
+    ],
+    [{ kind: 'bearer', tokens: [`${token} with spaces`] }, /invalid value: expected a token/],
+    [{ kind: 'bearer', tokens: [token], audience }, /server\.auth\.audience: not used with `kind: bearer`/],
+    [{ kind: 'google', audience }, /server\.auth\.callers: required by `kind: google`/],
+    [{ kind: 'google', callers: [caller] }, /server\.auth\.audience: required by `kind: google`/],
+    [{ kind: 'google', audience, callers: ['nobody'] }, /invalid value "nobody": expected an email address/],
+    [{ tokens: [token] }, /server\.auth\.tokens: not used with `kind: none`/],
+    [{ kind: 'basic' }, /invalid value "basic": expected one of none, bearer, google/],
   ] as const
   for (const [auth, message] of cases) {
     t.throws(() => read(auth), { code: 'CONFIG_INVALID', message })

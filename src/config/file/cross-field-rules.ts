@@ -8,17 +8,17 @@ import { longestGapMs } from '../schedule-gap.ts'
 import type { ConfigFile } from '../schema.ts'
 import type { AlertsFile } from '../sections/alerts.ts'
 import type { DatabaseFile } from '../sections/database.ts'
-import { brokenDiscover } from '../sections/discover.ts'
-import { brokenHttpContract, brokenLatencies } from '../sections/http-contract.ts'
-import { brokenLanes } from '../sections/lanes.ts'
-import { brokenServer } from '../sections/server.ts'
-import { suggestion } from './suggestion.ts'
+import { findDiscoverProblems } from '../sections/discover.ts'
+import { findHttpContractProblems, findLatencyProblems } from '../sections/http-contract.ts'
+import { findLaneProblems } from '../sections/lanes.ts'
+import { findServerProblems } from '../sections/server.ts'
+import { suggestWord } from './suggestion.ts'
 
 /**
- * The rules that one value alone cannot break. They judge what has no problem so far, and leave the rest. The file has
- * `listed` stacks; what stands behind them is what `defaults` come to.
+ * Checks the rules that concern more than one value. Skips values with a known problem. The first `listed` stacks are
+ * those of the file; a stack after them has only the values of `defaults`.
  */
-export function crossFieldProblems(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
+export function findCrossFieldProblems(file: ConfigFile, known: readonly Problem[], listed: number): Problem[] {
   const { isThere, isSound } = indexProblems(known)
   const judged = isThere(['stacks'])
     ? file.stacks.map((stack, index) => ({ stack, path: ['stacks', index] as const }))
@@ -28,68 +28,70 @@ export function crossFieldProblems(file: ConfigFile, known: readonly Problem[], 
   const timeoutMs = isSound(['timeout']) ? parseDuration(file.timeout) : null
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
-    ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? brokenStaleness(file) : []),
-    ...(isSound(['server']) ? brokenServer(file.server) : []),
-    ...(isThere(['stacks']) && isThere(['discover']) ? brokenEmptiness(file, listed) : []),
-    ...(isSound(['discover']) ? brokenDiscover(file.discover) : []),
-    ...(isSound(['alerts']) ? brokenAlerts(file.alerts) : []),
-    ...named.flatMap(({ stack, path }) => brokenName(stack.name, path, firstOf(stack.name))),
+    ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? findStalenessProblems(file) : []),
+    ...(isSound(['server']) ? findServerProblems(file.server) : []),
+    ...(isThere(['stacks']) && isThere(['discover']) ? findEmptinessProblems(file, listed) : []),
+    ...(isSound(['discover']) ? findDiscoverProblems(file.discover) : []),
+    ...(isSound(['alerts']) ? findAlertProblems(file.alerts) : []),
+    ...named.flatMap(({ stack, path }) => findNameProblems(stack.name, path, firstOf(stack.name))),
     ...judged.flatMap(({ stack: { database }, path }) =>
-      database && isSound([...path, 'database', 'url']) ? brokenUrl(database.url, [...path, 'database', 'url']) : [],
+      database && isSound([...path, 'database', 'url'])
+        ? findUrlProblems(database.url, [...path, 'database', 'url'])
+        : [],
     ),
     ...governed.flatMap(({ stack, path }) =>
-      stack.database ? brokenPolicy(stack.database, [...path, 'database']) : [],
+      stack.database ? findDatabaseProblems(stack.database, [...path, 'database']) : [],
     ),
     ...judged.flatMap(({ stack: { lanes, httpContract }, path }) => [
-      ...(lanes && isSound([...path, 'lanes']) ? brokenLanes(lanes, [...path, 'lanes']) : []),
+      ...(lanes && isSound([...path, 'lanes']) ? findLaneProblems(lanes, [...path, 'lanes']) : []),
       ...(httpContract && isSound([...path, 'httpContract'])
         ? [
-            ...brokenHttpContract(httpContract, [...path, 'httpContract']),
-            ...(timeoutMs === null ? [] : brokenLatencies(httpContract, [...path, 'httpContract'], timeoutMs)),
+            ...findHttpContractProblems(httpContract, [...path, 'httpContract']),
+            ...(timeoutMs === null ? [] : findLatencyProblems(httpContract, [...path, 'httpContract'], timeoutMs)),
           ]
         : []),
     ]),
   ]
 }
 
-/** Somebody who watches nothing has made a mistake. */
-function brokenEmptiness({ discover }: ConfigFile, listed: number): Problem[] {
+function findEmptinessProblems({ discover }: ConfigFile, listed: number): Problem[] {
   if (listed > 0 || discover.length > 0) return []
-  const message = 'must not be empty: name a stack, or say in `discover` where stacks are found'
+  const message = 'must not be empty: list a stack, or set `discover`'
   return [{ path: ['stacks'], at: 'value', message }]
 }
 
-/** A look must not go stale between two rounds. */
-function brokenStaleness({ schedule, timeout, staleAfter }: ConfigFile): Problem[] {
+/** An observation must not become stale before the next cycle completes. */
+function findStalenessProblems({ schedule, timeout, staleAfter }: ConfigFile): Problem[] {
   const gapMs = longestGapMs(schedule)
   if (gapMs === Number.POSITIVE_INFINITY) {
-    return [{ path: ['schedule'], at: 'value', message: 'no day of the calendar fits: it would never run' }]
+    return [{ path: ['schedule'], at: 'value', message: 'the schedule never runs: no date matches it' }]
   }
   const leastMs = gapMs + (parseDuration(timeout) ?? 0)
   if ((parseDuration(staleAfter) ?? 0) > leastMs) return []
-  const gap = `the schedule's longest gap (${exactDuration(gapMs)}) plus timeout (${timeout})`
-  const remedy = `make it longer than ${exactDuration(leastMs)}, or look more often`
-  return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}: ${remedy}` }]
+  const gap = `the longest gap of the schedule (${exactDuration(gapMs)}) plus timeout (${timeout})`
+  const remedy = `Use more than ${exactDuration(leastMs)}, or a schedule with shorter gaps.`
+  return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}. ${remedy}` }]
 }
 
-function brokenAlerts({ routes, uptimeCheck, baseUrl, policies, channels }: AlertsFile): Problem[] {
+function findAlertProblems({ routes, uptimeCheck, baseUrl, policies, channels }: AlertsFile): Problem[] {
   const names = routes.map(({ name }) => name)
-  const homeless = uptimeCheck && !baseUrl.startsWith('https://')
-  const needsUrl = 'an uptime check needs a `baseUrl` that begins with https://: say where Driftwatch answers'
-  const blind = policies !== 'off' && !channels.includes('cloud-monitoring')
-  const needsChannel = `"${policies}" needs the channel cloud-monitoring, which \`channels\` leaves out: without it nothing is published that a policy could watch`
+  const lacksUrl = uptimeCheck && !baseUrl.startsWith('https://')
+  const needsUrl = 'an uptime check needs a `baseUrl` that starts with https://'
+  const lacksChannel = policies !== 'off' && !channels.includes('cloud-monitoring')
+  const needsChannel = `"${policies}" needs the metrics of cloud-monitoring: add it to \`channels\``
   return [
-    ...(blind ? [{ path: ['alerts', 'policies'], at: 'value', message: needsChannel } as const] : []),
-    ...(homeless ? [{ path: ['alerts', 'uptimeCheck'], at: 'value', message: needsUrl } as const] : []),
-    ...names.flatMap((name, index) => brokenRoute(name, names.indexOf(name), index)),
+    ...(lacksChannel ? [{ path: ['alerts', 'policies'], at: 'value', message: needsChannel } as const] : []),
+    ...(lacksUrl ? [{ path: ['alerts', 'uptimeCheck'], at: 'value', message: needsUrl } as const] : []),
+    ...names.flatMap((name, index) => findRouteProblems(name, names.indexOf(name), index)),
   ]
 }
 
-function brokenRoute(name: string, first: number, index: number): Problem[] {
+function findRouteProblems(name: string, first: number, index: number): Problem[] {
   const at = { path: ['alerts', 'routes', index, 'name'], at: 'value' } as const
-  if (name === 'default') return [{ ...at, message: '"default" is taken, by what no route takes: choose another name' }]
+  if (name === 'default')
+    return [{ ...at, message: '"default" is reserved for alerts without a route: choose another name' }]
   if (first === index) return []
-  return [{ ...at, message: `alerts.routes[${first}] is named "${name}" already: names must be unique` }]
+  return [{ ...at, message: `duplicate name "${name}": alerts.routes[${first}] already uses it` }]
 }
 
 interface Named {
@@ -102,15 +104,15 @@ function firstOfEachName(all: readonly Named[]): (name: string) => ConfigPath | 
   return name => byName.get(name)?.[0]?.path
 }
 
-function brokenName(name: string, path: ConfigPath, first: ConfigPath = path): Problem[] {
+function findNameProblems(name: string, path: ConfigPath, first: ConfigPath = path): Problem[] {
   const at = { path: [...path, 'name'], at: 'value' } as const
-  if (name === 'gate') return [{ ...at, message: '"gate" is taken, by the path /drift/gate: choose another name' }]
+  if (name === 'gate') return [{ ...at, message: '"gate" is reserved for the path /drift/gate: choose another name' }]
   if (first === path) return []
-  return [{ ...at, message: `${formatPath(first)} is named "${name}" already: names must be unique` }]
+  return [{ ...at, message: `duplicate name "${name}": ${formatPath(first)} already uses it` }]
 }
 
-/** What no client could connect with. Empty: as if there were no database. */
-function brokenUrl(url: string, path: ConfigPath): Problem[] {
+/** An empty URL disables the database checks. */
+function findUrlProblems(url: string, path: ConfigPath): Problem[] {
   try {
     if (url !== '') parsePostgresUrl(url)
     return []
@@ -119,11 +121,11 @@ function brokenUrl(url: string, path: ConfigPath): Problem[] {
   }
 }
 
-/** What makes no sense in a policy whatever its database looks like, and names that no role of the policy has. */
-function brokenPolicy(database: DatabaseFile, path: ConfigPath): Problem[] {
+/** Finds contradictions in a policy, and references to unlisted roles. */
+function findDatabaseProblems(database: DatabaseFile, path: ConfigPath): Problem[] {
   const unlisted = unlistedRoles(database)
-  const isTold = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
-  const others = findPolicyProblems(database).filter(problem => !isTold(problem.path))
+  const isReported = (inner: ConfigPath) => unlisted.some(problem => formatPath(problem.path) === formatPath(inner))
+  const others = findPolicyProblems(database).filter(problem => !isReported(problem.path))
   return [...unlisted, ...others].map(problem => ({
     path: [...path, ...problem.path],
     at: problem.at,
@@ -131,11 +133,11 @@ function brokenPolicy(database: DatabaseFile, path: ConfigPath): Problem[] {
   }))
 }
 
-/** Who is spoken of must be a role that the policy lists, since a slip of the pen would be a right for nobody. */
+/** Every role that a schema refers to must be listed, so that a typo is found. */
 function unlistedRoles({ roles, trustedRoles, schemas }: DatabaseFile): PolicyProblem[] {
   const listed = Object.keys(roles)
   const isKnown = (role: string) => listed.includes(role) || trustedRoles.includes(role) || isPublic(role)
-  const message = (role: string) => `no such role in \`roles\`${suggestion(role, listed.filter(Boolean))}`
+  const message = (role: string) => `unknown role: not listed in \`roles\`${suggestWord(role, listed.filter(Boolean))}`
   return Object.entries(schemas).flatMap(([name, { owner, grants, defaults }]) => [
     ...(owner && !isKnown(owner)
       ? [{ path: ['schemas', name, 'owner'], at: 'value' as const, message: message(owner) }]

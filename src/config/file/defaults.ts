@@ -1,22 +1,22 @@
 import type { ConfigPath, Problem } from '../problem.ts'
 import { stackSchema } from '../sections/stack.ts'
 
-/** The data of a file with its `defaults` in every stack. */
+/** The data of a file with its `defaults` merged into every stack. */
 export interface MergedDefaults {
-  /** The file's data; `stacks` has, after those of the file, what `defaults` alone come to, if they are used at all. */
+  /** The file's data. If `defaults` are used, `stacks` has one more stack at the end with only their values. */
   readonly data: unknown
   /** How many stacks the file lists. */
   readonly listed: number
-  /** Where the file has what is at a path of `data`. */
+  /** Maps a path of `data` to its path in the file. */
   origin(path: ConfigPath): ConfigPath
-  /** Where `data` has what is at a path of the file: a default is in every stack that does not say otherwise. */
+  /** Maps a path of the file to its paths in `data`: a default occurs in every stack. */
   spread(path: ConfigPath): ConfigPath[]
   readonly problems: readonly Problem[]
 }
 
 type Tree = Readonly<Record<string, unknown>>
 
-/** What stands in where `defaults` leave to each stack what every stack must have. */
+/** Valid values for required keys that `defaults` do not set. */
 const placeholder = {
   name: 'stack',
   project: 'project',
@@ -25,7 +25,7 @@ const placeholder = {
   job: { name: 'job' },
 } as const
 
-/** Merges `defaults` into every stack: own keys win, maps are merged key by key, lists and texts are replaced. */
+/** Merges `defaults` into every stack, map by map. Keys of the stack take precedence. */
 export function mergeDefaults(data: unknown): MergedDefaults {
   const { defaults, discover, stacks = [] } = isTree(data) ? data : {}
   const used = isTree(data) && Array.isArray(stacks) && (isTree(defaults) || Array.isArray(discover))
@@ -54,10 +54,10 @@ export function mergeDefaults(data: unknown): MergedDefaults {
 const unsharedName: Problem = {
   path: ['defaults', 'name'],
   at: 'key',
-  message: 'unknown key: stacks share no name, each has its own',
+  message: 'not allowed in `defaults`: each stack needs its own name',
 }
 
-/** A part that the stack does not speak of, and that `defaults` leave unfinished, is none of its parts. */
+/** A key that the stack does not set is omitted if `defaults` do not set all its required keys. */
 function mergeStack(own: Tree, shared: Tree): Tree {
   return withoutUnfinished(merge(own, shared), own)
 }

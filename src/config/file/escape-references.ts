@@ -1,10 +1,10 @@
-/** The characters that mean something to YAML within `${...}`, each with a noncharacter that stands in for it. */
+/** The YAML syntax characters that may occur in `${...}`, and the noncharacters that replace them. */
 const characters = '{}[],:#'
 const standIns = '\uFDD0\uFDD1\uFDD2\uFDD3\uFDD4\uFDD5\uFDD6'
 
 /**
- * Makes every `${...}` of a YAML text one word to a YAML parser, so that it can stand in `[a, ${B:-c}]` too. As long
- * as the text itself, so that positions stay what they are. `unshield` undoes it in what was parsed.
+ * Makes every `${...}` of a YAML text one word for the YAML parser, so that `[a, ${B:-c}]` is valid. Keeps all positions.
+ * `unescapeReferences` reverses it in parsed values.
  */
 export function escapeReferences(text: string): string {
   let depth = 0
@@ -12,9 +12,9 @@ export function escapeReferences(text: string): string {
     if (found === '$${') return found
     if (found === '\n') depth = 0
     if (found === '${') depth++
-    const shielded = depth > 0 ? found.replace(/[{}[\],:#]/, swap(characters, standIns)) : found
+    const escaped = depth > 0 ? found.replace(/[{}[\],:#]/, swap(characters, standIns)) : found
     if (found === '}' && depth > 0) depth--
-    return shielded
+    return escaped
   })
 }
 

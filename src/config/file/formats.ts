@@ -4,51 +4,40 @@ import { parseDuration } from '../../duration.ts'
 import { parseImage } from '../../release/image.ts'
 import { isPattern } from '../pattern.ts'
 
-/** `check` answers within 30 s, and a cycle is one probe long at the least. */
-const longestTimeoutMs = 25_000
+/** `driftwatch check` must finish within 30 s, and a cycle takes at least one probe. */
+const maxTimeoutMs = 25_000
 
-/** Keeps sums of durations exact and times in range. */
-const longestDurationMs = 3650 * 86_400_000
+/** Keeps sums of durations and times within the safe range. */
+const maxDurationMs = 3650 * 86_400_000
 
-/** The longest that Cloud Monitoring lets a condition hold before it opens an incident. */
-const longestRetestMs = 84_600_000
+/** The longest duration of a condition that Cloud Monitoring accepts. */
+const maxRetestMs = 84_600_000
 
-/** What a text must be beyond its pattern, by the name that the schema has for it. An empty text is nobody's. */
+/** The custom formats of the schema. */
 export const formats = {
   cron: isSchedule,
-  duration: (text: string) => durationWithin(text, 0, longestDurationMs),
-  'positive-duration': (text: string) => durationWithin(text, 1, longestDurationMs),
-  timeout: (text: string) => durationWithin(text, 1, longestTimeoutMs),
-  minutes: (text: string) => durationWithin(text, 60_000, longestRetestMs) && (parseDuration(text) ?? 0) % 60_000 === 0,
-  'auto-close': (text: string) => durationWithin(text, 86_400_000, 7 * 86_400_000),
+  duration: (text: string) => isDurationWithin(text, 0, maxDurationMs),
+  'positive-duration': (text: string) => isDurationWithin(text, 1, maxDurationMs),
+  timeout: (text: string) => isDurationWithin(text, 1, maxTimeoutMs),
+  minutes: (text: string) => isDurationWithin(text, 60_000, maxRetestMs) && (parseDuration(text) ?? 0) % 60_000 === 0,
+  'auto-close': (text: string) => isDurationWithin(text, 86_400_000, 7 * 86_400_000),
   host: (text: string) => isIP(text) !== 0 || /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(text),
   image: (text: string) => text === '' || parseImage(text) !== null,
   repository: (text: string) => parseImage(text)?.repository === text && /^(localhost|[^/]*[.:][^/]*)\//.test(text),
-  'telemetry-window': (text: string) => durationWithin(text, 60_000, 86_400_000),
+  'telemetry-window': (text: string) => isDurationWithin(text, 60_000, 86_400_000),
   'json-pointer': (text: string) => /^(\/([^~]|~[01])*)?$/.test(text),
   re2: isPattern,
   'http-origin': (text: string) => text === '' || isOrigin(text),
   'bearer-token': (text: string) => text === '' || /^[A-Za-z0-9._~+/-]{20,}=*$/.test(text),
   token: (text: string) => /^[\x21-\x7e]*$/.test(text),
-  'postgres-url': (text: string) => text === '' || isPostgresUrl(text),
 } as const
 
-/** node-cron writes out every range before it judges it, so that one number can cost minutes: no field has three digits. */
+/** Rejects numbers of three digits first: node-cron expands a range before it validates it, which could take minutes. */
 function isSchedule(text: string): boolean {
   return text.length <= 256 && !/\d{3}/.test(text) && validate(text)
 }
 
-/**
- * `postgres://user:password@host:port/name?key=value`. One of `@ / ? #` in a password must be percent-encoded: else
- * what follows would be taken for a host or a name, and be shown.
- */
-function isPostgresUrl(text: string): boolean {
-  const parts = /^postgres(ql)?:\/\/([^\s:@/?#]*(:[^\s@/?#]*)?@)?[^\s@/?#]*(\/[^\s@/?#]*)?(\?[^\s@#]*)?$/
-  // A socket's directory is a parameter, and the host before it empty: URL takes no user without one.
-  return parts.test(text) && URL.canParse(text.replace('@/', '@localhost/'))
-}
-
-/** Secrets are sent there, so that it must be https; http is for this machine alone. */
+/** Requests carry secrets, so http is allowed only for localhost. */
 function isOrigin(text: string): boolean {
   const url = URL.parse(text)
   if (!url || url.username || url.password || url.pathname !== '/' || url.search || url.hash) return false
@@ -56,7 +45,7 @@ function isOrigin(text: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && local)
 }
 
-function durationWithin(text: string, leastMs: number, mostMs: number): boolean {
+function isDurationWithin(text: string, minMs: number, maxMs: number): boolean {
   const ms = parseDuration(text)
-  return ms !== null && ms >= leastMs && ms <= mostMs
+  return ms !== null && ms >= minMs && ms <= maxMs
 }

@@ -1,14 +1,14 @@
-/** What `${VAR}` is looked up in: an environment. */
+/** The variables that `${VAR}` can refer to: an environment. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
-/** A text with its references resolved, or why that cannot be. */
+/** A text with its references resolved, or the problems with them. */
 export type Interpolated =
   | { readonly value: string; readonly faults?: undefined }
   | { readonly faults: readonly string[]; readonly value?: undefined }
 
 /**
- * Replaces `${VAR}` and `${VAR:-default}` in `text`; a default may hold references itself, and what a variable holds
- * is never looked at again. An empty variable takes the default, as in a shell. `$${` stands for `${` itself.
+ * Replaces `${VAR}` and `${VAR:-default}` in `text`. A default may contain references; the value of a variable is not
+ * interpolated again. An empty variable takes the default, as in a shell. `$${` is an escaped `${`.
  */
 export function interpolate(text: string, variables: Variables): Interpolated {
   const template = parseTemplate(text)
@@ -16,7 +16,7 @@ export function interpolate(text: string, variables: Variables): Interpolated {
   const unset = new Set<string>()
   const value = fill(template, variables, unset)
   if (unset.size === 0) return { value }
-  return { faults: [...unset].map(name => `the variable ${name} is not set: set it, or write \${${name}:-default}`) }
+  return { faults: [...unset].map(name => `variable ${name} is not set: set it, or use \${${name}:-default}`) }
 }
 
 /** Whether `interpolate` would change anything in `text`. */
@@ -24,25 +24,25 @@ export function isInterpolated(text: string): boolean {
   return text.includes('${')
 }
 
-/** `text` as it must be written for `interpolate` to give it back. */
+/** Escapes `text` so that `interpolate` returns it unchanged. */
 export function escapeInterpolation(text: string): string {
   return text.replaceAll('${', () => '$${')
 }
 
-const malformed = `a variable is written \${NAME} or \${NAME:-default}; for the characters \${ themselves write $\${`
+const malformed = `invalid variable: expected \${NAME} or \${NAME:-default}; write $\${ for a literal \${`
 
 type Template = readonly (string | Reference)[]
 
 interface Reference {
   readonly name: string
-  /** What stands for a variable that is empty or not set; null where nothing does. */
+  /** The default for a variable that is empty or not set, or null. */
   readonly fallback: Template | null
 }
 
-/** How deep defaults may nest in defaults. */
-const deepest = 16
+/** The maximum nesting of defaults in defaults. */
+const maxNesting = 16
 
-/** The parts of `text`, or null where a reference is malformed. */
+/** The parts of `text`, or null if a reference is malformed. */
 function parseTemplate(text: string): Template | null {
   const token = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(\}|:-))?|\}/g
   const readParts = (depth: number): Template | null => {
@@ -56,7 +56,7 @@ function parseTemplate(text: string): Template | null {
       if (written === '}' || written === '$${') parts.push(written.slice(-2))
       else if (name && ending === '}') parts.push({ name, fallback: null })
       else {
-        const fallback = name && depth < deepest ? readParts(depth + 1) : null
+        const fallback = name && depth < maxNesting ? readParts(depth + 1) : null
         if (!name || !fallback) return null
         parts.push({ name, fallback })
       }
@@ -65,7 +65,7 @@ function parseTemplate(text: string): Template | null {
   return readParts(0)
 }
 
-/** Adds to `unset` the variables that have neither a value nor a default. */
+/** Resolves a template. Adds variables without a value and a default to `unset`. */
 function fill(template: Template, variables: Variables, unset: Set<string>): string {
   const read = ({ name, fallback }: Reference) => {
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined

@@ -11,8 +11,8 @@ import { resolveServer } from '../sections/server.ts'
 import type { StackFile } from '../sections/stack.ts'
 
 /**
- * A valid config file as the rest of Driftwatch reads it. It lists `listed` stacks; the one behind them is what the
- * file's `defaults` come to.
+ * Converts a valid config file to the resolved config. The first `listed` stacks are those of the file; a stack after
+ * them has only the values of `defaults`.
  */
 export function resolve(file: ConfigFile, listed: number): Config {
   const timeoutMs = milliseconds(file.timeout)
@@ -30,7 +30,7 @@ export function resolve(file: ConfigFile, listed: number): Config {
   }
 }
 
-/** A function keeps what `defaults` hold, since secrets are in it. */
+/** A function hides the values of `defaults`, because they contain secrets. */
 function resolveDiscover(
   discover: DiscoverFile,
   defaults: StackFile | undefined,
@@ -86,8 +86,8 @@ function resolveStack(file: StackFile, timeoutMs: number): Stack {
     afterRollout: afterRollout ? resolveAfterRollout(afterRollout, service.name) : null,
     httpContract: httpContract?.url ? resolveHttpContract(httpContract, timeoutMs) : null,
     notes: [
-      ...(database?.url === '' ? ['no database part: `database.url` is empty'] : []),
-      ...(httpContract?.url === '' ? ['no HTTP contract: `httpContract.url` is empty'] : []),
+      ...(database?.url === '' ? ['The database checks do not run: `database.url` is empty.'] : []),
+      ...(httpContract?.url === '' ? ['The check http-contract does not run: `httpContract.url` is empty.'] : []),
     ],
   }
 }
@@ -106,7 +106,7 @@ function resolveDatabase(database: NonNullable<StackFile['database']>): Database
   return { ...database, url: createSecret(database.url, maskUrl(database.url)) }
 }
 
-/** Of a duration that the schema has let pass. */
+/** Converts a valid duration. */
 function milliseconds(duration: string): number {
   return parseDuration(duration) ?? 0
 }

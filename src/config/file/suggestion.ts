@@ -1,16 +1,16 @@
-/** How many names a message can hold and still be read. */
-const readable = 20
+/** The maximum number of names in a message. */
+const maxNames = 20
 
-/** How a message about an unknown word ends: with the one that was meant, else with all there are. */
-export function suggestion(word: string, known: readonly string[]): string {
-  const meant = nearest(word, known)
+/** Ends a message about an unknown word: with the most similar known word, otherwise with all known words. */
+export function suggestWord(word: string, known: readonly string[]): string {
+  const meant = findNearest(word, known)
   if (meant) return `; did you mean "${meant}"?`
   if (known.length === 0) return ''
-  return `; known are ${known.slice(0, readable).join(', ')}${known.length > readable ? ', ...' : ''}`
+  return `; expected one of ${known.slice(0, maxNames).join(', ')}${known.length > maxNames ? ', ...' : ''}`
 }
 
-/** The candidate that a slip of the pen turns into `word`, or null where none is near. */
-export function nearest(word: string, candidates: readonly string[]): string | null {
+/** The candidate that `word` is probably a typo of, or null. */
+export function findNearest(word: string, candidates: readonly string[]): string | null {
   const allowed = Math.max(1, Math.floor(word.length / 3))
   let best: string | null = null
   let bestDistance = allowed + 1
@@ -21,12 +21,12 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   return best
 }
 
-/** `max_duration`, `max-duration` and `MaxDuration` are one word. */
+/** Makes `max_duration`, `max-duration` and `MaxDuration` equal. */
 function plain(word: string): string {
   return word.slice(0, 64).replaceAll(/[-_]/g, '').toLowerCase()
 }
 
-/** Levenshtein's: how many letters to add, drop or change. */
+/** The Levenshtein distance. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (const [index, letter] of [...from].entries()) {

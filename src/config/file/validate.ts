@@ -3,10 +3,10 @@ import { maskText } from '../mask.ts'
 import type { ConfigPath, Problem } from '../problem.ts'
 import type { ConfigFile } from '../schema.ts'
 import { isInterpolated } from './interpolate.ts'
-import { suggestion } from './suggestion.ts'
+import { suggestWord } from './suggestion.ts'
 import { createValidator } from './validator.ts'
 
-/** What of a schema a message speaks of. */
+/** The annotations of a schema that messages use. */
 interface Annotated {
   readonly title?: string
   readonly examples?: readonly string[]
@@ -16,12 +16,12 @@ interface Annotated {
   readonly writeOnly?: boolean
 }
 
-/** A text as the file has it, variables not resolved; null where there is no text. */
+/** The text in the file at a path, with variables unresolved; null if the value is not a text. */
 type Written = (path: ConfigPath) => string | null
 
 /**
- * Holds data against the schema, fills in the schema's defaults, and turns texts into what the schema wants. The data is
- * a `ConfigFile` wherever no problem lies.
+ * Validates data against the schema, fills in defaults, and converts texts to the types of the schema. `file` is a
+ * `ConfigFile` except at the paths of problems.
  */
 export function validate(
   { data }: { readonly data: unknown },
@@ -34,7 +34,7 @@ export function validate(
   return { file: file as ConfigFile, problems }
 }
 
-/** A JSON pointer as a path; what is an index is seen at the data. */
+/** Converts a JSON pointer to a path. The data shows which steps are list indexes. */
 function pathOf(pointer: string, data: unknown): ConfigPath {
   let value = data
   return pointer
@@ -51,27 +51,30 @@ function pathOf(pointer: string, data: unknown): ConfigPath {
 function toProblem(error: ErrorObject, path: ConfigPath, written: Written): Problem {
   const { keyword, params } = error
   if (keyword === 'required') {
-    return { path: [...path, String(params.missingProperty)], at: 'value', message: 'missing: it is required' }
+    return { path: [...path, String(params.missingProperty)], at: 'value', message: 'required key is missing' }
   }
   if (keyword === 'additionalProperties') {
     const key = String(params.additionalProperty)
     const known = Object.keys((error.parentSchema as Annotated).properties ?? {})
-    return { path: [...path, key], at: 'key', message: `unknown key${suggestion(key, known)}` }
+    return { path: [...path, key], at: 'key', message: `unknown key${suggestWord(key, known)}` }
   }
-  return { path, at: 'value', message: valueFault(error, path, written) }
+  return { path, at: 'value', message: describeValue(error, path, written) }
 }
 
-function valueFault({ keyword, params, data, parentSchema }: ErrorObject, path: ConfigPath, written: Written): string {
-  const { title, examples, writeOnly, required } = parentSchema as Annotated
-  if (keyword === 'minLength' || keyword === 'minItems') return 'must not be empty'
-  const quoted = typeof data === 'string' ? quote(written(path) ?? '') : typeOf(data)
-  if (keyword === 'type') {
-    const actual = params.type === 'boolean' ? quoted : typeOf(data)
-    const remedy = isNothing(data) && !required ? (emptyOnes[params.type] ?? '') : ''
-    return `must be ${title ?? typeNames[params.type]}, not ${actual}${remedy}`
+function describeValue(
+  { keyword, params, data, parentSchema }: ErrorObject,
+  path: ConfigPath,
+  written: Written,
+): string {
+  const { title = typeNames[params.type], examples, writeOnly, required } = parentSchema as Annotated
+  if (/^min(Length|Items|Properties)$/.test(keyword)) return 'must not be empty'
+  const example = examples?.[0] ? ` (for example ${examples[0]})` : ''
+  const expected = keyword === 'enum' ? oneOf(params.allowedValues) : `${title}${example}`
+  if (typeof data !== 'object' && !/object|array/.test(params.type)) {
+    return `invalid value${writeOnly ? '' : quote(written(path) ?? '')}: expected ${expected}`
   }
-  if (keyword === 'enum') return `must be ${oneOf(params.allowedValues)}, not ${quoted}`
-  return `must be ${title}${examples?.[0] ? `, such as ${examples[0]}` : ''}${writeOnly ? '' : `, not ${quoted}`}`
+  const remedy = isNothing(data) && !required ? (emptyValues[params.type] ?? '') : ''
+  return `expected ${expected}, got ${typeOf(data)}${remedy}`
 }
 
 function oneOf(values: readonly string[]): string {
@@ -85,8 +88,8 @@ const typeNames: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 }
 
-/** A key with nothing behind it is a common way to mean these. */
-const emptyOnes: Readonly<Record<string, string>> = { object: ': write {}', array: ': write []' }
+/** A key without a value is a common mistake for an empty map or list. */
+const emptyValues: Readonly<Record<string, string>> = { object: ': write {}', array: ': write []' }
 
 const isNothing = (data: unknown) => data === '' || data === null
 
@@ -95,9 +98,9 @@ function typeOf(data: unknown): string {
   return (Array.isArray(data) ? typeNames.array : typeNames[typeof data]) ?? typeof data
 }
 
-/** A text as it stands in the file: what its variables hold may be secret. */
+/** Quotes a text as the file has it, because its variables may be secrets. */
 function quote(written: string): string {
   const text = maskText(written)
   const short = text.length > 80 ? `${text.slice(0, 77)}...` : text
-  return isInterpolated(written) ? `what ${short} stands for` : JSON.stringify(short)
+  return isInterpolated(written) ? ` of ${short}` : ` ${JSON.stringify(short)}`
 }

@@ -2,7 +2,7 @@ import { Ajv, type Options, type ValidateFunction } from 'ajv'
 import { configSchema } from '../schema.ts'
 import { formats } from './formats.ts'
 
-/** How the schema is meant to be read. */
+/** The options that the build's compiled validator and `createValidator` share. */
 export const ajvOptions = {
   allErrors: true,
   verbose: true,
@@ -13,8 +13,8 @@ export const ajvOptions = {
 } as const satisfies Options
 
 /**
- * What holds data against the schema of the config. Compiled when it is called, without what only costs time: the tests
- * check the schema itself. The build puts code in the place of this file that is compiled already (compile-validator.ts).
+ * Compiles the validator of the config schema. Skips the validation of the schema itself, which the tests do. The build
+ * replaces this file by compiled code (compile-validator.ts).
  */
 export function createValidator(): ValidateFunction {
   return new Ajv({ ...ajvOptions, meta: false, validateSchema: false, code: { optimize: false } }).compile(configSchema)

@@ -16,18 +16,18 @@ import { type ConfigPath, formatPath, type Problem } from '../problem.ts'
 import { escapeReferences, unescapeReferences } from './escape-references.ts'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
 
-/** A YAML text as data, and where in the text each value stands. */
+/** The data of a YAML text, and the position of each value. */
 export interface YamlSource {
-  /** Maps, lists and texts. What a text means (a duration, true or false) is the schema's to say. */
+  /** Maps, lists and texts. The schema converts texts to other types. */
   readonly data: unknown
   readonly problems: readonly Problem[]
-  /** The line and column, from 1, of a value, of its key, or of what stands around a value that is not there. */
+  /** The line and column, from 1, of a value or key. For a missing value: of the nearest value around it. */
   position(problem: Pick<Problem, 'path' | 'at'>): { readonly line: number; readonly column: number }
-  /** A text as the file has it, variables not resolved; null where there is no text. */
+  /** The text in the file, with variables unresolved; null if the value is not a text. */
   written(path: ConfigPath): string | null
 }
 
-/** Where a value and its key begin, and the text that is there. */
+/** The offsets of a value and its key, and its text. */
 interface Place {
   readonly value: number
   readonly key: number
@@ -35,20 +35,20 @@ interface Place {
 }
 
 interface Reading {
-  /** What each alias stands for. */
+  /** The node that each alias refers to. */
   readonly targets: ReadonlyMap<Alias, Node>
   readonly variables: Variables
   readonly problems: Problem[]
   readonly places: Map<string, Place>
-  /** Values read so far, what aliases repeat counted again. */
+  /** The number of values read so far, including those repeated by aliases. */
   values: number
 }
 
-/** Enough for thousands of stacks, too few for aliases that multiply what they stand for. */
-const mostValues = 200_000
-const deepestPath = 64
+/** Enough for thousands of stacks, but stops aliases that multiply ("billion laughs"). */
+const maxValues = 200_000
+const maxDepth = 64
 
-/** Reads one YAML document. Variables are resolved in its values after parsing, so that none can become structure. */
+/** Reads one YAML document. Variables are resolved after parsing, so their values cannot change its structure. */
 export function readYaml(text: string, variables: Variables): YamlSource {
   const lineCounter = new LineCounter()
   const document = parseDocument(escapeReferences(text), {
@@ -61,8 +61,7 @@ export function readYaml(text: string, variables: Variables): YamlSource {
   const places = new Map<string, Place>()
   const reading = { targets: aliasTargets(document), variables, problems, places, values: 0 }
   const data = problems.length > 0 ? null : readValue(reading, document.contents, [], 0)
-  if (data === '' && problems.length === 0)
-    report(reading, [], 'value', 'the file is empty: it needs at least one stack')
+  if (data === '' && problems.length === 0) report(reading, [], 'value', 'the file is empty: add at least one stack')
   return {
     data,
     problems,
@@ -74,20 +73,20 @@ export function readYaml(text: string, variables: Variables): YamlSource {
   }
 }
 
-/** The parser's complaints without the pieces of the file that it quotes, since these may be secret. */
+/** The parser's messages without quotes from the file, which may be secret. */
 function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
   return document.errors.map(({ code, message, pos }) => {
-    const complaint = `not YAML: ${message.replace(/(?<=\S): .*$|(?<=escape sequence) .*$/s, '')}`
-    return { path: [], at: pos[0], message: plainer.get(code) ?? complaint }
+    const fallback = `invalid YAML: ${message.replace(/(?<=\S): .*$|(?<=escape sequence) .*$/s, '')}`
+    return { path: [], at: pos[0], message: plainMessages.get(code) ?? fallback }
   })
 }
 
-const plainer: ReadonlyMap<string, string> = new Map([
-  ['RESOURCE_EXHAUSTION', 'nested too deeply'],
-  ['MULTIPLE_DOCS', 'a second document begins here: keep to one'],
+const plainMessages: ReadonlyMap<string, string> = new Map([
+  ['RESOURCE_EXHAUSTION', 'invalid YAML: nested too deeply'],
+  ['MULTIPLE_DOCS', 'a second YAML document starts here: expected only one'],
 ])
 
-/** All at once, in the order of the file: an alias stands for what had its anchor last. */
+/** Resolves all aliases in file order: an alias refers to the last anchor of its name before it. */
 function aliasTargets(document: Document): ReadonlyMap<Alias, Node> {
   const anchors = new Map<string, Node>()
   const targets = new Map<Alias, Node>()
@@ -113,28 +112,30 @@ function readValue(reading: Reading, node: Node | null, path: ConfigPath, key: n
     key,
     written: isScalar(node) ? unescapeReferences(node.source ?? '') : null,
   })
-  if (++reading.values > mostValues || path.length > deepestPath) return tooMuch(reading)
+  if (++reading.values > maxValues || path.length > maxDepth) return tooMuch(reading)
   if (isAlias(node)) return readAlias(reading, node, path, key)
-  if (node?.tag) return report(reading, path, 'value', 'tags (!...) mean nothing here: leave it out')
+  if (node?.tag) return report(reading, path, 'value', 'YAML tags (!...) are not supported: remove it')
   if (isMap(node)) return Object.fromEntries(readMap(reading, node, path))
   if (isSeq(node))
     return node.items.map((item, index) => readValue(reading, item as Node | null, [...path, index], value))
   return isScalar(node) ? readScalar(reading, node, path) : ''
 }
 
-/** Said once: with a problem of the whole file no other one counts. */
+/** Reported once, because it concerns the whole file. */
 function tooMuch(reading: Reading): '' {
-  const said = reading.problems.some(problem => problem.path.length === 0)
-  return said ? '' : report(reading, [], 'value', 'too deep or too large once its aliases are followed')
+  const reported = reading.problems.some(problem => problem.path.length === 0)
+  return reported
+    ? ''
+    : report(reading, [], 'value', 'the file is too deep or too large after its aliases are expanded')
 }
 
 function readAlias(reading: Reading, alias: Alias, path: ConfigPath, key: number): unknown {
   const target = reading.targets.get(alias)
-  if (!target) return report(reading, path, 'value', 'no anchor above it has the name of this alias')
+  if (!target) return report(reading, path, 'value', 'unknown alias: no anchor with this name above it')
   return readValue(reading, target, path, key)
 }
 
-/** The entries of a map. Those that `<<` merges in stand behind the map's own. */
+/** The entries of a map. Its own entries take precedence over those merged by `<<`. */
 function readMap(reading: Reading, map: YAMLMap, path: ConfigPath): Map<string, unknown> {
   const entries = map.items.map(({ key, value }) => ({ key: key as Node | null, value: value as Node | null }))
   const merges = entries.filter(({ key }) => keyText(key) === '<<')
@@ -144,8 +145,8 @@ function readMap(reading: Reading, map: YAMLMap, path: ConfigPath): Map<string, 
     const name = keyText(key)
     const keyPath = [...path, name]
     const content = readValue(reading, value, keyPath, key?.range?.[0] ?? 0)
-    if (own.has(name)) report(reading, keyPath, 'key', 'this key is there twice: keep one')
-    if (isInterpolated(name)) report(reading, keyPath, 'key', 'variables are resolved in values, never in keys')
+    if (own.has(name)) report(reading, keyPath, 'key', 'duplicate key: remove one of them')
+    if (isInterpolated(name)) report(reading, keyPath, 'key', 'variables are supported only in values, not in keys')
     own.set(name, content)
   }
   return new Map([...merged.reverse(), ...own])
@@ -155,7 +156,7 @@ function keyText(key: Node | null): string {
   return unescapeReferences(isScalar(key) ? (key.source ?? '') : String(key))
 }
 
-/** The entries of what a `<<` names: a map, or a list of maps of which the first counts most. */
+/** The entries that `<<` merges: of a map, or of a list of maps in order of precedence. */
 function readMerge(reading: Reading, node: Node | null, path: ConfigPath): [string, unknown][] {
   if (isSeq(node)) return node.items.flatMap(item => readMerge(reading, item as Node | null, path))
   const place = formatPath(path)
@@ -165,11 +166,11 @@ function readMerge(reading: Reading, node: Node | null, path: ConfigPath): [stri
   if (here) reading.places.set(place, here)
   if (typeof source === 'object' && source !== null && !Array.isArray(source)) return Object.entries(source)
   if (reading.problems.length === problemsBefore)
-    report(reading, path, 'value', '<< takes an alias of a map, or a list of such aliases')
+    report(reading, path, 'value', '<< needs an alias of a map, or a list of such aliases')
   return []
 }
 
-/** A text with its variables resolved. YAML's ways to write nothing are the empty text. */
+/** A text with its variables resolved. YAML's null values become the empty text. */
 function readScalar(reading: Reading, scalar: Scalar, path: ConfigPath): string {
   const text = unescapeReferences(scalar.source ?? '')
   if (scalar.type === 'PLAIN' && /^(~|null|Null|NULL)?$/.test(text)) return ''
@@ -178,7 +179,7 @@ function readScalar(reading: Reading, scalar: Scalar, path: ConfigPath): string 
   return value ?? text
 }
 
-/** Where a value or its key begins; for one that is not there, where the nearest one around it does. */
+/** The offset of a value or its key; for a missing value, of the nearest value around it. */
 function offsetOf(places: Map<string, Place>, path: ConfigPath, at: 'value' | 'key'): number {
   const place = places.get(formatPath(path))
   if (place) return place[at]

@@ -1,51 +1,40 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern, parseDuration } from '../../duration.ts'
+import { parseDuration } from '../../duration.ts'
+import { duration, name } from './values.ts'
 
 const count = (fallback: string, description: string) =>
   ({
     type: 'integer',
-    title: 'a whole number of 0 or more',
+    title: 'a whole number, 0 or greater',
     minimum: 0,
     default: Number(fallback),
     examples: [fallback],
     description,
   }) as const
 
-const span = (text: string, description: string) =>
-  ({
-    type: 'string',
-    title: 'a duration from 1m to 1d',
-    pattern: durationPattern,
-    format: 'telemetry-window',
-    examples: [text],
-    default: text,
-    description,
-  }) as const
-
-/** The `afterRollout` part of a stack as the file says it. */
+/** The `afterRollout` key of a stack. */
 export const afterRolloutSchema = {
   type: 'object',
   description:
-    'What must not get worse after a rollout, by the time series of Cloud Monitoring (check `after-rollout`). Left out: not judged.',
+    'Limits for the time after a rollout, measured by Cloud Monitoring (check `after-rollout`). If absent, the check does not run.',
   additionalProperties: false,
   properties: {
     services: {
       type: 'array',
       default: [],
       description:
-        "The Cloud Run services that are watched, of the stack's project and region. Empty: the stack's own.",
-      items: {
-        type: 'string',
-        title: 'a short name of lower-case letters, digits and dashes',
-        pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-        examples: ['runtime'],
-      },
+        'The Cloud Run services to watch, in the project and region of the stack. If empty: the service of the stack.',
+      items: name('runtime', 'The name of a service.'),
     },
-    window: span('10m', 'The rolling window that is judged, in whole minutes.'),
-    delay: span('4m', 'How long Cloud Monitoring may take until a minute is complete.'),
+    window: duration('10m', 'telemetry-window', 'The length of the rolling window. Rounded up to whole minutes.'),
+    delay: duration(
+      '4m',
+      'telemetry-window',
+      'How long Cloud Monitoring needs to complete the data of a minute. Rounded up to whole minutes.',
+    ),
     maxNewServerErrors: count(
       '0',
-      'How many more 5xx responses a service may give than in the window before the rollout.',
+      'How many more 5xx responses a service may send than in the window before the rollout.',
     ),
     maxNewErrorLogs: count(
       '0',
@@ -53,14 +42,14 @@ export const afterRolloutSchema = {
     ),
     minRequests: count(
       '1',
-      'Fewer requests in the window prove nothing: the check is unknown. 0: no traffic is no reason to worry, and said.',
+      'The minimum number of requests in the window. With fewer requests the check is `unknown`. With 0 the check passes without traffic and adds a note.',
     ),
   },
 } as const satisfies JSONSchema
 
 export type AfterRolloutFile = FromSchema<typeof afterRolloutSchema>
 
-/** What is watched after a rollout, as the config says it. */
+/** The resolved `afterRollout` key. */
 export interface AfterRolloutConfig {
   /** At least one. */
   readonly services: readonly string[]
@@ -72,7 +61,7 @@ export interface AfterRolloutConfig {
   readonly minRequests: number
 }
 
-/** Series have a point a minute: what is not whole is taken up to the next minute. */
+/** Cloud Monitoring has one point a minute, so durations are rounded up to whole minutes. */
 export function resolveAfterRollout(file: AfterRolloutFile, service: string): AfterRolloutConfig {
   const { window, delay, services, ...limits } = file
   const minutes = (text: string) => Math.ceil((parseDuration(text) ?? 0) / 60_000) * 60_000

@@ -1,5 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { durationPattern } from '../../duration.ts'
+import { duration, name } from './values.ts'
 
 export const alertChannels = ['log', 'cloud-monitoring'] as const
 export type AlertChannel = (typeof alertChannels)[number]
@@ -7,7 +7,7 @@ export type AlertChannel = (typeof alertChannels)[number]
 export const alertSeverities = ['critical', 'error', 'warning'] as const
 export type AlertSeverity = (typeof alertSeverities)[number]
 
-/** What the service does about the alert policies. */
+/** How `serve` handles the alert policies. */
 export const policyModes = ['off', 'verify', 'manage'] as const
 export type PolicyMode = (typeof policyModes)[number]
 
@@ -18,7 +18,7 @@ const notificationChannels = (description: string) =>
     description,
     items: {
       type: 'string',
-      title: 'a notification channel by its resource name',
+      title: 'the resource name of a notification channel',
       pattern: '^projects/[^/]+/notificationChannels/[A-Za-z0-9_-]+$',
       examples: ['projects/acme-production/notificationChannels/4093201'],
     },
@@ -36,40 +36,37 @@ const url = (description: string, example: string) =>
 
 const routeSchema = {
   type: 'object',
-  description: 'Where the alerts of some stacks go.',
+  description: 'Sends the alerts of some stacks to other notification channels.',
   additionalProperties: false,
   required: ['name', 'labels', 'notificationChannels'],
   properties: {
-    name: {
-      type: 'string',
-      title: 'a short name of lower-case letters, digits and dashes',
-      pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-      examples: ['payments'],
-      description: 'What the route is called in the names of its policies: unique, and never `default`.',
-    },
+    name: name(
+      'payments',
+      'The name of the route, used in the names of its policies. Must be unique and not `default`.',
+    ),
     labels: {
       type: 'object',
       minProperties: 1,
-      title: 'a map of at least one label',
-      description: 'The labels that a stack must have, every one of them.',
+      title: 'a map with at least one label',
+      description: 'The labels that select stacks. A stack must have all of them.',
       additionalProperties: { type: 'string', title: 'text' },
     },
-    notificationChannels: notificationChannels('Who is told, by resource name.'),
+    notificationChannels: notificationChannels('The notification channels of the route.'),
   },
 } as const satisfies JSONSchema
 
-/** What becomes of what is found. */
+/** The `alerts` key of the file. */
 export const alertsSchema = {
   type: 'object',
   default: {},
-  description: 'Who is told when something drifts.',
+  description: 'Where alerts go and how the alert policies are managed.',
   additionalProperties: false,
   properties: {
     channels: {
       type: 'array',
       default: ['log', 'cloud-monitoring'],
       description:
-        'Where states are published after each cycle: `log` writes a line for each change of status, `cloud-monitoring` writes the metrics that the alert policies watch.',
+        'Where results are published after each cycle. `log` writes a line for each change of status. `cloud-monitoring` writes the metrics that the alert policies watch.',
       items: { enum: alertChannels },
     },
     policies: {
@@ -77,58 +74,47 @@ export const alertsSchema = {
       enum: policyModes,
       default: 'off',
       description:
-        'What `serve` does about the alert policies, at its start and once an hour: `manage` makes them right, `verify` only reports what differs, `off` leaves them to `driftwatch alerts apply`.',
+        'What `serve` does with the alert policies at startup and every hour. `manage` creates and updates them. `verify` only reports differences. `off` leaves them to `driftwatch alerts apply`.',
     },
     severity: {
       type: 'string',
       enum: alertSeverities,
       default: 'error',
-      description: 'The severity of a drift. Being blind is a `warning`, a silent monitor is `critical`.',
+      description:
+        'The severity of alerts about drift. Alerts about checks that stay `unknown` are `warning`; the alert about a monitor that sends no data is `critical`.',
     },
-    unknownAfter: {
-      type: 'string',
-      title: 'whole minutes, from 1m to 23h30m',
-      pattern: durationPattern,
-      format: 'minutes',
-      examples: ['15m'],
-      default: '15m',
-      description: 'How long a check may be unknown before somebody is told.',
-    },
-    autoClose: {
-      type: 'string',
-      title: 'a duration from 1d to 7d',
-      pattern: durationPattern,
-      format: 'auto-close',
-      examples: ['7d'],
-      default: '7d',
-      description: 'When an incident that gets no data any more is closed. It must outlast a monitor that is down.',
-    },
+    unknownAfter: duration('15m', 'minutes', 'How long a check may be `unknown` before an alert is sent.'),
+    autoClose: duration(
+      '7d',
+      'auto-close',
+      'When Cloud Monitoring closes an incident that receives no data. Must be longer than the monitor may be down.',
+    ),
     notificationChannels: notificationChannels(
-      'Who is told, by resource name: a drift and a blind spell of every stack that no route takes, and a silent monitor.',
+      'The notification channels for all stacks without a matching route, and for the alert about a monitor that sends no data.',
     ),
     routes: {
       type: 'array',
       default: [],
-      description: 'Stacks whose alerts go elsewhere. The first route whose labels a stack has takes it.',
+      description: 'Routes for the alerts of some stacks. The first route whose labels match a stack applies.',
       items: routeSchema,
     },
     baseUrl: url(
-      'Where Driftwatch answers, so that an alert can link to `/drift/{stack}`. Empty: no links.',
+      'The URL of Driftwatch, for links from alerts to `/drift/{stack}`. If empty: no links.',
       'https://driftwatch-482910.us-central1.run.app',
     ),
-    runbookUrl: url('The page that an alert sends the reader to. Empty: none.', 'https://wiki.acme.dev/driftwatch'),
+    runbookUrl: url('The runbook page that alerts link to. If empty: no link.', 'https://wiki.acme.dev/driftwatch'),
     uptimeCheck: {
       type: 'boolean',
       default: false,
       description:
-        'Whether there shall be an uptime check on `/drift/gate` of `baseUrl`, with an OIDC token of the Monitoring service agent.',
+        'Whether to create an uptime check for `/drift/gate` at `baseUrl`. It sends an OIDC token of the Monitoring service agent.',
     },
   },
 } as const satisfies JSONSchema
 
 export type AlertsFile = FromSchema<typeof alertsSchema>
 
-/** The alerts as the rest of Driftwatch reads them. */
+/** The resolved `alerts` key. */
 export interface AlertsConfig {
   readonly channels: readonly AlertChannel[]
   readonly policies: PolicyMode
@@ -139,7 +125,7 @@ export interface AlertsConfig {
   /** Full resource names. */
   readonly notificationChannels: readonly string[]
   readonly routes: readonly AlertRoute[]
-  /** Without a slash at its end; null where there is none. */
+  /** Without a trailing slash; null if not set. */
   readonly baseUrl: string | null
   readonly runbookUrl: string | null
   readonly uptimeCheck: boolean

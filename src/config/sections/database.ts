@@ -1,6 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 
-/** The privileges that PostgreSQL knows for each kind of object that a policy governs. */
+/** The privileges of PostgreSQL for each kind of object. */
 export const privileges = {
   database: ['CREATE', 'CONNECT', 'TEMPORARY'],
   schema: ['USAGE', 'CREATE'],
@@ -14,36 +14,36 @@ const flag = (description: string) => ({ type: 'boolean', default: false, descri
 const roleSchema = {
   type: 'object',
   description:
-    'One role: its attributes, its members and its rights on the database. What is not said, it must not have.',
+    'One database role: its attributes, its members and its privileges on the database. The role must have no others.',
   additionalProperties: false,
   properties: {
     login: flag('Whether the role may log in.'),
     superuser: flag('Whether the role is a superuser.'),
     createRole: flag('Whether the role may create roles.'),
     createDb: flag('Whether the role may create databases.'),
-    replication: flag('Whether the role may start replication.'),
-    bypassRls: flag('Whether row-level security is not applied to the role.'),
+    replication: flag('Whether the role may start streaming replication.'),
+    bypassRls: flag('Whether the role bypasses row-level security.'),
     members: {
       type: 'array',
       default: [],
-      description: 'The whole list of the roles that may use this one.',
+      description: 'All members of this role. Other members are reported as drift.',
       items: { type: 'string', minLength: 1, title: 'a role' },
     },
     database: {
       type: 'array',
       default: [],
-      description: 'Its rights on the connected database, beyond those of PUBLIC.',
+      description: 'Its privileges on the connected database, in addition to those of PUBLIC.',
       items: { enum: privileges.database },
     },
   },
 } as const satisfies JSONSchema
 
-/** Privileges of every object of one kind, or by a pattern of their names. */
+/** Privileges on all objects of one kind, or by name pattern. */
 const byObject = <const Words extends readonly string[]>(kind: string, words: Words) =>
   ({
     type: ['array', 'object'],
-    title: 'a list of privileges, or a map from names to such lists',
-    description: `Privileges on ${kind}: a list for all of them, or a map from a name (\`*\` stands for anything) to a list.`,
+    title: 'a list of privileges, or a map from names to lists of privileges',
+    description: `Privileges on ${kind}: a list for all of them, or a map from name patterns (\`*\` matches any text) to lists.`,
     items: { enum: words },
     additionalProperties: { type: 'array', items: { enum: words } },
   }) as const
@@ -53,7 +53,7 @@ const onEvery = <const Words extends readonly string[]>(kind: string, words: Wor
 
 const grantsSchema = {
   type: 'object',
-  description: 'What one role (or `PUBLIC`) may do in the schema.',
+  description: 'The privileges of one role (or `PUBLIC`) in the schema.',
   additionalProperties: false,
   properties: {
     schema: onEvery('the schema itself', privileges.schema),
@@ -65,41 +65,41 @@ const grantsSchema = {
 
 const defaultsSchema = {
   type: 'object',
-  description: 'What one role (or `PUBLIC`) gets on objects that the owner is yet to create.',
+  description: 'The privileges of one role (or `PUBLIC`) on objects that the owner will create.',
   additionalProperties: false,
   properties: {
-    tables: onEvery('tables to come', privileges.tables),
-    sequences: onEvery('sequences to come', privileges.sequences),
-    functions: onEvery('functions to come', privileges.functions),
+    tables: onEvery('future tables', privileges.tables),
+    sequences: onEvery('future sequences', privileges.sequences),
+    functions: onEvery('future functions', privileges.functions),
   },
 } as const satisfies JSONSchema
 
 const governedSchema = {
   type: 'object',
-  description: 'One schema of the database, and exactly who may do what in it.',
+  description: 'One schema of the database and its complete list of privileges.',
   additionalProperties: false,
   properties: {
     owner: {
       type: 'string',
       title: 'a role',
-      description: 'The owner of the schema and of every object in it. Left out: ownership is not judged.',
+      description: 'The owner of the schema and of every object in it. If absent, ownership is not checked.',
     },
     relations: {
       type: 'array',
       default: [],
-      description: 'The tables, views and sequences that the release needs (check `schema`).',
+      description: 'The tables, views and sequences that must exist (check `schema`).',
       items: { type: 'string', minLength: 1, title: 'a relation' },
     },
     grants: {
       type: 'object',
       default: {},
-      description: 'By role: its privileges on what is there.',
+      description: 'Privileges on existing objects, by role.',
       additionalProperties: grantsSchema,
     },
     defaults: {
       type: 'object',
       default: {},
-      description: 'By role: its default privileges (`ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA ...`).',
+      description: 'Default privileges (`ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA ...`), by role.',
       additionalProperties: defaultsSchema,
     },
   },
@@ -107,7 +107,7 @@ const governedSchema = {
 
 const ledgerSchema = {
   type: 'object',
-  description: 'The table in which migrations are recorded. The monitor needs SELECT on it, and on nothing else.',
+  description: 'The table that records migrations. Driftwatch needs SELECT on this table only.',
   additionalProperties: false,
   required: ['table', 'versionColumn', 'expected'],
   properties: {
@@ -116,55 +116,54 @@ const ledgerSchema = {
       title: 'a table with its schema',
       pattern: '^[^.]+[.].+$',
       examples: ['runtime.schema_migrations'],
-      description: 'The table: its schema, a dot, its name, as they are, without quotes.',
+      description: 'The table as `schema.table`, without quotes.',
     },
     versionColumn: {
       type: 'string',
       title: 'a column',
       minLength: 1,
       examples: ['version'],
-      description: 'The column that names each migration.',
+      description: 'The column that holds the version of each migration.',
     },
     expected: {
       type: 'array',
-      description: 'The versions that must be recorded, and no others.',
+      description: 'The versions that must be recorded. Other versions are reported as drift.',
       items: { type: 'string', minLength: 1, title: 'a version' },
     },
   },
 } as const satisfies JSONSchema
 
-/** The `database` part of a stack as the file says it. */
+/** The `database` key of a stack. */
 export const databaseSchema = {
   type: 'object',
-  description: 'The database behind the service. Left out: no database check.',
+  description: 'The PostgreSQL database of the service. If absent, the database checks do not run.',
   additionalProperties: false,
   required: ['url'],
   properties: {
     url: {
       type: 'string',
-      title: 'a PostgreSQL URL, its password percent-encoded',
-      format: 'postgres-url',
+      title: 'a PostgreSQL URL with a percent-encoded password',
       writeOnly: true,
       examples: ['postgres://user:password@host:5432/name'],
-      description: 'Where the database is; the password in it is a secret. Empty: as if the part were left out.',
+      description: 'The URL of the database. Its password is a secret. If empty, the whole `database` key is ignored.',
     },
     roles: {
       type: 'object',
       default: {},
-      description: 'By name: the roles that must exist, with exactly these attributes and members.',
+      description: 'The roles that must exist, by name, with exactly these attributes and members.',
       additionalProperties: roleSchema,
     },
     trustedRoles: {
       type: 'array',
       default: [],
-      description: 'Superusers and cloud admin roles that may hold anything.',
+      description: 'Superusers and cloud admin roles that may hold any privilege.',
       items: { type: 'string', minLength: 1, title: 'a role' },
     },
     ledger: ledgerSchema,
     schemas: {
       type: 'object',
       default: {},
-      description: 'By name: the schemas that the policy governs.',
+      description: 'The schemas to check, by name.',
       additionalProperties: governedSchema,
     },
   },

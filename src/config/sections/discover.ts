@@ -2,23 +2,23 @@ import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { formatPath, type Problem } from '../problem.ts'
 import { name, project } from './values.ts'
 
-/** The labels of Cloud Run services and jobs by which they are found: a stack's name, and what part of it they are. */
+/** The labels of Cloud Run services and jobs for discovery: the stack's name, and the role of the resource in it. */
 export const discoveryLabels = { stack: 'driftwatch-stack', role: 'driftwatch-role' } as const
 
-/** The value of the role label by the kind of resource that may carry it. */
+/** The value of the role label for each kind of resource. */
 export const discoveryRoles = { service: 'service', job: 'migrate' } as const
 
 export const jobRules = ['required', 'optional'] as const
 
-/** The `discover` part of the file. */
+/** The `discover` key of the file. */
 export const discoverSchema = {
   type: 'array',
   default: [],
   description:
-    'Where stacks are found by the labels of their Cloud Run services and jobs. Empty: only what is listed is watched.',
+    'Where to discover stacks by the labels of Cloud Run services and jobs. If empty, only the listed stacks are watched.',
   items: {
     type: 'object',
-    description: 'Places in which stacks are found: each of the projects in each of the regions.',
+    description: 'Places to discover stacks in: every combination of the projects and regions.',
     additionalProperties: false,
     required: ['projects', 'regions'],
     properties: {
@@ -29,7 +29,7 @@ export const discoverSchema = {
         enum: jobRules,
         default: 'required',
         description:
-          'Whether a service that is found must have a migration job: without one it is a problem, and unknown. `optional` is for places where some stacks have none.',
+          'Whether a discovered service must have a migration job. With `required`, a stack without a job is `unknown`. Use `optional` if some stacks have no job.',
       },
     },
   },
@@ -37,21 +37,21 @@ export const discoverSchema = {
 
 export type DiscoverFile = FromSchema<typeof discoverSchema>
 
-/** A project and region in which stacks are found. */
+/** A project and region to discover stacks in. */
 export interface DiscoveredPlace {
   readonly project: string
   readonly region: string
   readonly jobs: (typeof jobRules)[number]
 }
 
-/** What labels say of a stack. */
+/** A stack as its labels describe it. */
 export interface FoundStack {
   readonly name: string
   readonly project: string
   readonly region: string
   readonly labels: Readonly<Record<string, string>>
   readonly service: string
-  /** Null: it has none. */
+  /** Null if the stack has no job. */
   readonly job: string | null
 }
 
@@ -61,8 +61,8 @@ export function placesOf(discover: DiscoverFile): DiscoveredPlace[] {
   )
 }
 
-/** A place that is there twice would be listed twice, and may have two rules. */
-export function brokenDiscover(discover: DiscoverFile): Problem[] {
+/** Two entries for one place could have different values for `jobs`. */
+export function findDiscoverProblems(discover: DiscoverFile): Problem[] {
   const seen = new Map<string, string>()
   return discover.flatMap((entry, index) =>
     placesOf([entry]).flatMap(({ project, region }) => {
@@ -70,7 +70,9 @@ export function brokenDiscover(discover: DiscoverFile): Problem[] {
       const before = seen.get(`${project}/${region}`)
       seen.set(`${project}/${region}`, before ?? formatPath(path))
       if (before === undefined) return []
-      return [{ path, at: 'value', message: `${before} has ${project} in ${region} already: say it once` } as const]
+      return [
+        { path, at: 'value', message: `duplicate place: ${project} in ${region} is already in ${before}` } as const,
+      ]
     }),
   )
 }

@@ -7,7 +7,7 @@ export const jsonTypes = ['string', 'number', 'integer', 'boolean', 'object', 'a
 
 const assertionSchema = {
   type: 'object',
-  description: 'What must hold at one place of the JSON document that is answered.',
+  description: 'One assertion about the JSON document in the response.',
   additionalProperties: false,
   required: ['at'],
   properties: {
@@ -16,28 +16,32 @@ const assertionSchema = {
       title: 'a JSON Pointer (RFC 6901)',
       format: 'json-pointer',
       examples: ['/paths/~1credit~1intent'],
-      description: 'The place, as a JSON Pointer: `~1` is `/`, `~0` is `~`; empty is the whole document.',
+      description: 'The value to check, as a JSON Pointer: `~1` is `/`, `~0` is `~`. Empty: the whole document.',
     },
-    present: { type: 'boolean', default: true, description: 'Whether something must be there, or nothing.' },
-    type: { enum: jsonTypes, description: 'The JSON type that it must have.' },
+    present: {
+      type: 'boolean',
+      default: true,
+      description: 'Whether the value must be present. With `false`, it must be absent.',
+    },
+    type: { enum: jsonTypes, description: 'The required JSON type.' },
     equal: {
       type: 'string',
       title: 'text',
-      description: 'What it must be: a text as it is, anything else as its JSON.',
+      description: 'The required value: a string without quotes, any other value as JSON.',
     },
     matches: {
       type: 'string',
-      title: 'a regular expression of RE2',
+      title: 'an RE2 regular expression',
       format: 're2',
       examples: ['^v\\d+$'],
-      description: 'A regular expression (RE2) that must match somewhere in the text that is there.',
+      description: 'A regular expression (RE2) that must match a part of the string value.',
     },
   },
 } as const satisfies JSONSchema
 
 const requestSchema = {
   type: 'object',
-  description: 'One GET request, and what its answer must be.',
+  description: 'One GET request and its expected response.',
   additionalProperties: false,
   required: ['name', 'path'],
   properties: {
@@ -46,14 +50,14 @@ const requestSchema = {
       title: 'a short name of letters, digits and dashes',
       pattern: '^[A-Za-z][A-Za-z0-9-]{0,62}$',
       examples: ['openapi'],
-      description: 'What findings call it: unique in the stack.',
+      description: 'The name of the request in findings. Must be unique within the stack.',
     },
     path: {
       type: 'string',
-      title: 'a path that begins with /',
+      title: 'a path that starts with /',
       pattern: '^/(?!/)[\\x21-\\x7e]*$',
       examples: ['/openapi.json'],
-      description: 'The path, with its query if it has one.',
+      description: 'The path, with an optional query.',
     },
     status: {
       type: 'integer',
@@ -62,39 +66,40 @@ const requestSchema = {
       maximum: 599,
       default: 200,
       examples: ['200'],
-      description: 'The status that must be answered.',
+      description: 'The expected HTTP status.',
     },
     maxLatency: {
       type: 'string',
-      title: 'a duration above 0s and of 25s at most',
+      title: 'a duration longer than 0s, at most 25s',
       pattern: durationPattern,
       format: 'timeout',
       examples: ['2s'],
       description:
-        'How long the whole answer may take: at most nine tenths of `timeout`. One that takes longer is asked for once more. Left out: 5s, or those nine tenths where they are less.',
+        'How long the complete response may take, at most 90 % of `timeout`. A slower request is retried once. If absent: 5s, or 90 % of `timeout` if that is shorter.',
     },
     expect: {
       type: 'array',
       default: [],
-      description: 'What must hold of the JSON document that is answered. Empty: the body is not looked at.',
+      description: 'Assertions about the JSON document in the response. If empty, the body is not checked.',
       items: assertionSchema,
     },
   },
 } as const satisfies JSONSchema
 
-/** The `httpContract` part of a stack as the file says it. */
+/** The `httpContract` key of a stack. */
 export const httpContractSchema = {
   type: 'object',
-  description: 'Requests that the service must answer, and how (check `http-contract`). Left out: not judged.',
+  description:
+    'Requests to the service and their expected responses (check `http-contract`). If absent, the check does not run.',
   additionalProperties: false,
   required: ['url', 'requests'],
   properties: {
     url: {
       type: 'string',
-      title: 'an https URL without path, or an http one of this machine',
+      title: 'an https URL without a path (http only for localhost)',
       format: 'http-origin',
       examples: ['https://runtime-abc-uc.a.run.app'],
-      description: 'Where the service answers. Empty: as if the part were left out.',
+      description: 'The URL of the service. If empty, the whole `httpContract` key is ignored.',
     },
     bearerToken: {
       type: 'string',
@@ -102,28 +107,30 @@ export const httpContractSchema = {
       format: 'token',
       writeOnly: true,
       default: '',
-      description: 'Sent as `Authorization: Bearer`: a secret, to be taken from a variable. Empty: not sent.',
+      description:
+        'A token to send as `Authorization: Bearer`. It is a secret: use a variable. If empty, no token is sent.',
     },
     identityTokenAudience: {
       type: 'string',
       title: 'an audience',
       default: '',
-      description: 'Sends an OIDC identity token of the credentials for this audience instead. Empty: not sent.',
+      description:
+        'Sends a Google identity token for this audience as `Authorization: Bearer`. If empty, no identity token is sent.',
     },
-    requests: { type: 'array', minItems: 1, description: 'What is asked.', items: requestSchema },
+    requests: { type: 'array', minItems: 1, description: 'The requests.', items: requestSchema },
   },
 } as const satisfies JSONSchema
 
 export type HttpContractFile = FromSchema<typeof httpContractSchema>
 
-/** What must hold at one place of a JSON document. */
+/** One assertion about a value of a JSON document. */
 export interface Assertion {
   /** A JSON Pointer. */
   readonly at: string
   readonly present: boolean
   readonly type: (typeof jsonTypes)[number] | null
   readonly equal: string | null
-  /** A regular expression of RE2. */
+  /** An RE2 regular expression. */
   readonly matches: string | null
 }
 
@@ -135,7 +142,7 @@ export interface HttpRequestConfig {
   readonly expect: readonly Assertion[]
 }
 
-/** Requests that the service must answer, as the config says them. */
+/** The resolved `httpContract` key. */
 export interface HttpContractConfig {
   /** An origin: `https://host`. */
   readonly url: string
@@ -147,7 +154,7 @@ export interface HttpContractConfig {
 
 const usualLatencyMs = 5000
 
-/** Of a look's time, what the requests of a contract may take: that one is not answered is a finding, and no failed look. */
+/** The time limit for the requests of one probe: shorter than the probe's, so that a missing response is a finding. */
 export function answerWithinMs(timeoutMs: number): number {
   return Math.floor(timeoutMs * 0.9)
 }
@@ -172,25 +179,25 @@ export function resolveHttpContract(file: HttpContractFile, timeoutMs: number): 
   }
 }
 
-/** A limit that is reached only when nobody waits any longer would prove nothing. */
-export function brokenLatencies(file: HttpContractFile, path: ConfigPath, timeoutMs: number): Problem[] {
+/** A limit longer than the probe waits could never be exceeded. */
+export function findLatencyProblems(file: HttpContractFile, path: ConfigPath, timeoutMs: number): Problem[] {
   const longestMs = answerWithinMs(timeoutMs)
   return file.requests.flatMap(({ maxLatency }, index): Problem[] => {
     if (maxLatency === undefined || (parseDuration(maxLatency) ?? 0) <= longestMs) return []
-    const message = `${maxLatency} is longer than nine tenths of timeout (${exactDuration(timeoutMs)}), after which no answer is waited for: make it ${exactDuration(longestMs)} at most, or timeout longer`
+    const message = `${maxLatency} is longer than 90 % of timeout (${exactDuration(timeoutMs)}). Use at most ${exactDuration(longestMs)}, or increase timeout.`
     return [{ path: [...path, 'requests', index, 'maxLatency'], at: 'value', message }]
   })
 }
 
-/** Names tell findings apart, and there is one `Authorization`. */
-export function brokenHttpContract(file: HttpContractFile, path: ConfigPath): Problem[] {
+/** Findings refer to requests by name, and a request has only one `Authorization` header. */
+export function findHttpContractProblems(file: HttpContractFile, path: ConfigPath): Problem[] {
   const names = file.requests.map(({ name }) => name)
   const repeated = names.flatMap((name, index): Problem[] => {
     if (names.indexOf(name) === index) return []
-    const message = `another request is named "${name}" already: names must be unique`
+    const message = `duplicate name "${name}": another request already uses it`
     return [{ path: [...path, 'requests', index, 'name'], at: 'value', message }]
   })
   if (!file.bearerToken || !file.identityTokenAudience) return repeated
-  const message = 'there is a `bearerToken` too: only one of them can be sent'
+  const message = 'conflicts with `bearerToken`: set only one of them'
   return [...repeated, { path: [...path, 'identityTokenAudience'], at: 'key', message }]
 }

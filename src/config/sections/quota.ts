@@ -11,11 +11,11 @@ const percent = (fallback: number, description: string) =>
     description,
   }) as const
 
-/** The `quota` part of the file. */
+/** The `quota` key of the file. */
 export const quotaSchema = {
   type: 'object',
   default: {},
-  description: "How much of Cloud Run's quota of read requests Driftwatch may use, in each project and region.",
+  description: 'How much of the Cloud Run quota for read requests Driftwatch may use in each project and region.',
   additionalProperties: false,
   properties: {
     readsPerMinute: {
@@ -25,12 +25,12 @@ export const quotaSchema = {
       maximum: 1_000_000,
       default: 600,
       examples: ['600'],
-      description: 'The quota: read requests a minute, in each project and region.',
+      description: 'The quota: read requests per minute in each project and region.',
     },
-    steadyPercent: percent(10, 'The share that looking at what is known may use.'),
+    steadyPercent: percent(10, 'The share of the quota to use normally.'),
     catchUpPercent: percent(
       50,
-      'The share while there is more to look at than that allows: at the start, and when much has changed at once.',
+      'The share of the quota to use when the normal share is not enough: at startup, and after many changes at once.',
     ),
   },
 } as const satisfies JSONSchema

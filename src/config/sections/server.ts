@@ -5,14 +5,14 @@ import { createSecret, type Secret } from '../secret.ts'
 export const authKinds = ['none', 'bearer', 'google'] as const
 export type AuthKind = (typeof authKinds)[number]
 
-/** Which requests must prove who they come from. */
+/** Which requests need authentication. */
 export const authScopes = ['all', 'acting'] as const
 export type AuthScope = (typeof authScopes)[number]
 
 const authSchema = {
   type: 'object',
   default: {},
-  description: 'Who may ask.',
+  description: 'Authentication of HTTP requests.',
   additionalProperties: false,
   properties: {
     kind: {
@@ -20,23 +20,23 @@ const authSchema = {
       enum: authKinds,
       default: 'none',
       description:
-        'How a request proves who it comes from: `bearer` by one of `tokens`, `google` by an OIDC identity token of Google for `audience`. With `none` everybody who reaches the port may read, and nobody may act: on Cloud Run its IAM stands in front.',
+        'How requests are authenticated: `bearer` with one of `tokens`, `google` with a Google identity token for `audience`. With `none`, any client may read and `POST /refresh` is disabled; on Cloud Run, IAM can restrict access.',
     },
     for: {
       type: 'string',
       enum: authScopes,
       default: 'all',
       description:
-        'For which requests: `all`, or only those that make Driftwatch act (`POST /refresh`). Never for `/health`.',
+        'Which requests need authentication: `all`, or only those that start an action (`POST /refresh`). `/health` never needs it.',
     },
     tokens: {
       type: 'array',
       default: [],
       description:
-        'For `bearer`: tokens that are accepted, each a secret to be taken from a variable. Several, so that one can be replaced; empty ones do not count.',
+        'For `bearer`: the accepted tokens. They are secrets: use variables. List two tokens to rotate one. Empty tokens are ignored.',
       items: {
         type: 'string',
-        title: 'a token of 20 characters at least, of letters, digits and -._~+/=',
+        title: 'a token of at least 20 letters, digits and -._~+/=',
         format: 'bearer-token',
         writeOnly: true,
       },
@@ -46,12 +46,12 @@ const authSchema = {
       title: 'an audience',
       examples: ['https://driftwatch-482910.us-central1.run.app'],
       default: '',
-      description: 'For `google`: what a token must be made for, usually the URL where Driftwatch answers.',
+      description: 'For `google`: the required audience of the token, usually the URL of Driftwatch.',
     },
     callers: {
       type: 'array',
       default: [],
-      description: 'For `google`: the accounts that may ask, by email.',
+      description: 'For `google`: the email addresses of the allowed accounts.',
       items: {
         type: 'string',
         title: 'an email address',
@@ -62,18 +62,18 @@ const authSchema = {
   },
 } as const satisfies JSONSchema
 
-/** The `server` part of the file. */
+/** The `server` key of the file. */
 export const serverSchema = {
   type: 'object',
   default: {},
-  description: 'How `serve` is asked.',
+  description: 'The HTTP server of `serve`.',
   additionalProperties: false,
   properties: { auth: authSchema },
 } as const satisfies JSONSchema
 
 export type ServerFile = FromSchema<typeof serverSchema>
 
-/** Who may ask, as the rest of Driftwatch reads it. */
+/** The resolved `server.auth` key. */
 export type AuthConfig =
   | { readonly kind: 'none' }
   | { readonly kind: 'bearer'; readonly for: AuthScope; readonly tokens: readonly Secret[] }
@@ -101,18 +101,18 @@ export function resolveServer({ auth }: ServerFile): ServerConfig {
   return { auth: { kind } }
 }
 
-/** A door that nobody can pass, and a key that another kind of door has, are slips of the pen. */
-export function brokenServer({ auth }: ServerFile): Problem[] {
+/** Reports keys that the kind of authentication needs, and keys that only another kind uses. */
+export function findServerProblems({ auth }: ServerFile): Problem[] {
   const { kind, tokens, audience, callers } = auth
   const at = (key: string, message: string): Problem => ({ path: ['server', 'auth', key], at: 'value', message })
   const given = { tokens: tokens.length > 0, audience: audience !== '', callers: callers.length > 0 }
   const keys = { none: [], bearer: ['tokens'], google: ['audience', 'callers'] }[kind] as (keyof typeof given)[]
-  const missing = keys.filter(key => !given[key]).map(key => at(key, `\`kind: ${kind}\` needs it: nobody could ask`))
+  const missing = keys.filter(key => !given[key]).map(key => at(key, `required by \`kind: ${kind}\``))
   const extra = (Object.keys(given) as (keyof typeof given)[]).filter(key => given[key] && !keys.includes(key))
   const empty = kind === 'bearer' && given.tokens && !tokens.some(Boolean)
   return [
     ...missing,
-    ...(empty ? [at('tokens', 'every token is empty: nobody could ask')] : []),
-    ...extra.map(key => at(key, `means nothing with \`kind: ${kind}\`: leave it out, or change \`kind\``)),
+    ...(empty ? [at('tokens', 'every token is empty, so all requests would be rejected')] : []),
+    ...extra.map(key => at(key, `not used with \`kind: ${kind}\`: remove this key, or change \`kind\``)),
   ]
 }

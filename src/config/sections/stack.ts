@@ -3,33 +3,28 @@ import { afterRolloutSchema } from './after-rollout.ts'
 import { databaseSchema } from './database.ts'
 import { httpContractSchema } from './http-contract.ts'
 import { lanesSchema } from './lanes.ts'
-import { duration, name, project } from './values.ts'
+import { duration, name, project, repository } from './values.ts'
 
 const container = {
   type: 'string',
   title: 'a container',
   default: '',
-  description: 'Which of several containers is judged. Empty: the only one, or the only one with ports.',
+  description: 'The container to check. If empty: the only container, or the only container with ports.',
 } as const satisfies JSONSchema
 
 const serviceSchema = {
   type: 'object',
-  description: 'The Cloud Run service that serves.',
+  description: 'The Cloud Run service.',
   additionalProperties: false,
   required: ['name'],
   properties: {
-    name: name('runtime', 'The service.'),
+    name: name('runtime', 'The name of the service.'),
     container,
     repositories: {
       type: 'array',
       default: [],
-      description: 'The only repositories that the service may run images of. Empty: not judged.',
-      items: {
-        type: 'string',
-        title: 'an image repository, host and path without tag and digest',
-        format: 'repository',
-        examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
-      },
+      description: 'The image repositories that the service may use. If empty, the repository is not checked.',
+      items: repository('An image repository.'),
     },
     expectedImage: {
       type: 'string',
@@ -37,48 +32,54 @@ const serviceSchema = {
       format: 'image',
       examples: ['us-central1-docker.pkg.dev/acme/app/runtime:v7'],
       default: '',
-      description: 'The image that the service must run. Empty: not judged.',
+      description: 'The image that the service must run. If empty, the image is not checked.',
     },
   },
 } as const satisfies JSONSchema
 
 const jobSchema = {
   type: 'object',
-  description: 'The Cloud Run job that migrates, locked to the image of the service. Left out: no job is judged.',
+  description:
+    'The Cloud Run job that runs migrations. It must use the image of the service. If absent, the job checks do not run.',
   additionalProperties: false,
   required: ['name'],
   properties: {
-    name: name('runtime-migrate', 'The job.'),
+    name: name('runtime-migrate', 'The name of the job.'),
     container,
     command: {
       type: 'array',
       description:
-        "The command that the job must run, as an exact list; `[]` is the image's own entrypoint. Left out: not judged.",
-      items: { type: 'string', title: 'a word of the command' },
+        "The exact command of the job; `[]` is the image's own entrypoint. If absent, the command is not checked.",
+      items: { type: 'string', title: 'a command word' },
     },
     args: {
       type: 'array',
-      description: 'The arguments of the command, as an exact list. Left out: none where there is a `command`.',
+      description:
+        'The exact arguments of the job. If absent: no arguments if `command` is set, otherwise not checked.',
       items: { type: 'string', title: 'an argument' },
     },
-    maxDuration: duration('30m', 'positive-duration', 'How long an execution may take before it counts as stuck.'),
+    maxDuration: duration(
+      '30m',
+      'positive-duration',
+      'The maximum duration of an execution. A longer one is reported as stuck.',
+    ),
   },
 } as const satisfies JSONSchema
 
-/** One stack, once `defaults` are merged into it: the source of its type, defaults and docs. */
+/** One stack after `defaults` are merged into it: the source of its type, defaults and docs. */
 export const stackSchema = {
   type: 'object',
-  description: 'What is watched together: one service, its migration job, its database.',
+  description: 'One stack: a service, its migration job and its database.',
   additionalProperties: false,
   required: ['name', 'project', 'region', 'service'],
   properties: {
-    name: name('runtime', 'What Driftwatch calls the stack: unique, and never `gate`.'),
-    project: project('The project that holds the stack.'),
+    name: name('runtime', 'The name of the stack. Must be unique and not `gate`.'),
+    project: project('The project of the stack.'),
     region: name('us-central1', 'The region of the service and the job.'),
     labels: {
       type: 'object',
       default: {},
-      description: 'Labels of your own, by which `alerts.routes` choose stacks.',
+      description: 'Your own labels. `alerts.routes` selects stacks by them.',
       additionalProperties: { type: 'string', title: 'text' },
     },
     service: serviceSchema,
@@ -90,5 +91,5 @@ export const stackSchema = {
   },
 } as const satisfies JSONSchema
 
-/** A valid stack of the file, `defaults` merged in and every other default filled in. */
+/** A valid stack of the file with all defaults filled in. */
 export type StackFile = FromSchema<typeof stackSchema>

@@ -1,6 +1,6 @@
 import { durationPattern } from '../../duration.ts'
 
-/** A duration, by the format that bounds it. */
+/** The schema of a duration; the format sets its limits. */
 export const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
   ({
     type: 'string',
@@ -14,17 +14,29 @@ export const duration = (text: string, format: keyof typeof durationTitles, desc
 
 const durationTitles = {
   duration: 'a duration',
-  'positive-duration': 'a duration above 0s',
-  timeout: 'a duration above 0s and of 25s at most',
+  'positive-duration': 'a duration longer than 0s',
+  timeout: 'a duration longer than 0s, at most 25s',
+  minutes: 'a duration of whole minutes from 1m to 23h30m',
+  'auto-close': 'a duration from 1d to 7d',
+  'telemetry-window': 'a duration from 1m to 1d',
 } as const
 
-/** What a Cloud Run resource, a region and a stack may be called: short, and safe in URLs, labels and commands. */
+/** The name of a Cloud Run resource, a region or a stack. Safe in URLs, labels and commands. */
 export const name = (example: string, description: string) =>
   ({
     type: 'string',
     title: 'a short name of lower-case letters, digits and dashes',
     pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
     examples: [example],
+    description,
+  }) as const
+
+export const repository = (description: string) =>
+  ({
+    type: 'string',
+    title: 'an image repository with host and path, without tag or digest',
+    format: 'repository',
+    examples: ['us-central1-docker.pkg.dev/acme/app/runtime'],
     description,
   }) as const
 

@@ -12,7 +12,8 @@ export interface Expectation {
   readonly toPublic: Rights
 }
 
-export const nothingExpected: Expectation = { id: -1, direct: new Map(), toPublic: 0 }
+const noRights: ReadonlyMap<Oid, Rights> = new Map()
+export const nothingExpected: Expectation = { id: -1, direct: noRights, toPublic: 0 }
 
 /** The class of objects in a policy to which a kind belongs. */
 export function classOf(kind: CatalogObject['kind']): ObjectClass {

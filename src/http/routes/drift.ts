@@ -6,11 +6,11 @@ import type { Page, Rendered } from '../../report/rendered.ts'
 import { checkReportSchema, reportSchema, stackReportSchema } from '../../report/report.ts'
 import type { SendBody } from '../encoding.ts'
 import { badRequest, notFound } from '../error-replies.ts'
-import { formatOf, formatParameter, reportAnswer, typeOf } from '../report-format.ts'
+import { describeReport, formatParameter, getContentType, selectFormat } from '../report-format.ts'
 import type { Router } from '../router.ts'
 
-/** Stacks of one page. */
-const mostOfPage = 1000
+/** The maximum number of stacks on a page. */
+const maxPageSize = 1000
 
 const reportQuery = {
   type: 'object',
@@ -20,49 +20,53 @@ const reportQuery = {
     status: {
       type: 'array',
       items: { type: 'string', enum: statuses },
-      description: 'Shows only checks of this status. Repeat it to name several.',
+      description: 'Only checks with this status. Repeat it for several statuses.',
     },
     check: {
       type: 'array',
       items: { type: 'string', enum: checkKinds },
-      description: 'Shows only checks of this name. Repeat it to name several.',
+      description: 'Only checks with this name. Repeat it for several checks.',
     },
     limit: {
       type: 'integer',
       minimum: 1,
-      maximum: mostOfPage,
+      maximum: maxPageSize,
       description:
-        'Shows at most so many stacks, by name. Where there are more, the header `Link` names the next page.',
+        'The maximum number of stacks, sorted by name. If there are more, the `Link` header has the URL of the next page.',
     },
-    after: { type: 'string', maxLength: 128, description: 'Shows only stacks whose names come after this one.' },
+    after: { type: 'string', maxLength: 128, description: 'Only stacks whose names sort after this one.' },
   },
 } as const
 
-/** The query of a part of the report, and of a gate. */
+/** The query schema of parts of the report and of gates. */
 export const partQuery = {
   type: 'object',
   additionalProperties: false,
   properties: { format: formatParameter },
 } as const
 
-const stackName = { type: 'string', description: 'The name of a stack of the config.' } as const
+const stackName = { type: 'string', description: 'The name of the stack.' } as const
 
 export const stackParams = { type: 'object', required: ['stack'], properties: { stack: stackName } } as const
 
 const checkParams = {
   type: 'object',
   required: ['stack', 'check'],
-  properties: { stack: stackName, check: { type: 'string', description: 'The name of a check of that stack.' } },
+  properties: { stack: stackName, check: { type: 'string', description: 'The name of the check.' } },
 } as const
 
-const notModified = { type: 'null', description: 'Nothing has changed since the answer with this ETag.' } as const
+const notModified = {
+  type: 'null',
+  description: 'The report has not changed since the response with this ETag.',
+} as const
 
 const reportRoute = {
   summary: 'The report',
-  description: 'Every state, and the worst status of all. Always 200: the gate turns it into a status code.',
+  description:
+    'The state of every check, and the worst status. The HTTP status is always 200; use `/drift/gate` for a status code that depends on the report.',
   tags: ['drift'],
   querystring: reportQuery,
-  response: { 200: reportAnswer('The report.', reportSchema), 304: notModified, 400: badRequest },
+  response: { 200: describeReport('The report.', reportSchema), 304: notModified, 400: badRequest },
 } as const
 
 const stackRoute = {
@@ -70,7 +74,7 @@ const stackRoute = {
   tags: ['drift'],
   params: stackParams,
   querystring: partQuery,
-  response: { 200: reportAnswer('One stack.', stackReportSchema), 304: notModified, 400: badRequest, 404: notFound },
+  response: { 200: describeReport('One stack.', stackReportSchema), 304: notModified, 400: badRequest, 404: notFound },
 } as const
 
 const checkRoute = {
@@ -78,14 +82,14 @@ const checkRoute = {
   tags: ['drift'],
   params: checkParams,
   querystring: partQuery,
-  response: { 200: reportAnswer('One check.', checkReportSchema), 304: notModified, 400: badRequest, 404: notFound },
+  response: { 200: describeReport('One check.', checkReportSchema), 304: notModified, 400: badRequest, 404: notFound },
 } as const
 
 export function addDriftRoutes(router: Router, rendered: () => Rendered, sendBody: SendBody): void {
-  function sendUnlessFresh(request: FastifyRequest, reply: FastifyReply, page: Page): void {
+  function sendIfModified(request: FastifyRequest, reply: FastifyReply, page: Page): void {
     reply.headers({ etag: page.etag, 'cache-control': 'no-cache', vary: 'accept, accept-encoding' })
     if (matchesEtag(request.headers['if-none-match'], page.etag)) reply.code(304).send()
-    else sendBody(request, reply.type(typeOf(page)), page.body)
+    else sendBody(request, reply.type(getContentType(page)), page.body)
   }
 
   router.get('/drift', { schema: reportRoute }, (request, reply) => {
@@ -94,26 +98,26 @@ export function addDriftRoutes(router: Router, rendered: () => Rendered, sendBod
       statuses: status,
       checks: check,
       after,
-      limit: after === undefined ? limit : (limit ?? mostOfPage),
+      limit: after === undefined ? limit : (limit ?? maxPageSize),
     }
-    const page = rendered().report(formatOf(request, format), filter)
+    const page = rendered().report(selectFormat(request, format), filter)
     if (page.last !== null) reply.header('link', `<${nextPage(request.url, page.last)}>; rel="next"`)
-    sendUnlessFresh(request, reply, page)
+    sendIfModified(request, reply, page)
   })
 
   router.get('/drift/:stack', { schema: stackRoute }, (request, reply) => {
-    const format = formatOf(request, request.query.format)
-    sendUnlessFresh(request, reply, findStack(rendered(), request.params.stack, format))
+    const format = selectFormat(request, request.query.format)
+    sendIfModified(request, reply, findStack(rendered(), request.params.stack, format))
   })
 
   router.get('/drift/:stack/:check', { schema: checkRoute }, (request, reply) => {
     const { stack, check } = request.params
-    const format = formatOf(request, request.query.format)
-    sendUnlessFresh(request, reply, findCheck(rendered(), stack, check, format))
+    const format = selectFormat(request, request.query.format)
+    sendIfModified(request, reply, findCheck(rendered(), stack, check, format))
   })
 }
 
-/** The same question, relative to the path, for what comes after this stack. */
+/** The query of the next page, after the stack `last`. */
 function nextPage(url: string, last: string): string {
   const query = new URLSearchParams(url.split('?')[1])
   query.set('after', last)
@@ -124,10 +128,7 @@ function nextPage(url: string, last: string): string {
 export function findStack(rendered: Rendered, stack: string, format: Page['format']): Page {
   const page = rendered.stack(stack, format)
   if (page) return page
-  throw new DriftwatchError(
-    'STACK_NOT_FOUND',
-    `there is no stack ${JSON.stringify(stack)}: GET /drift lists those that the config names`,
-  )
+  throw new DriftwatchError('STACK_NOT_FOUND', `unknown stack ${JSON.stringify(stack)}. GET /drift lists all stacks.`)
 }
 
 function findCheck(rendered: Rendered, stack: string, check: string, format: Page['format']): Page {
@@ -137,11 +138,11 @@ function findCheck(rendered: Rendered, stack: string, check: string, format: Pag
   if (!checks) return findStack(rendered, stack, format)
   throw new DriftwatchError(
     'CHECK_NOT_FOUND',
-    `stack ${JSON.stringify(stack)} has no check ${JSON.stringify(check)}: it has ${checks.join(', ') || 'none'}`,
+    `stack ${JSON.stringify(stack)} has no check ${JSON.stringify(check)}: its checks are ${checks.join(', ') || '(none)'}`,
   )
 }
 
-/** Whether `If-None-Match` names this entity tag, compared weakly: the client has it already. */
+/** Whether `If-None-Match` contains this entity tag, by weak comparison. */
 export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false
   if (ifNoneMatch.trim() === '*') return true

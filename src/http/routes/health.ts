@@ -1,7 +1,7 @@
-import { unpressed } from '../limits.ts'
+import { exemptFromPressure } from '../limits.ts'
 import { noQuery, type Router } from '../router.ts'
 
-/** Whether what is answered can be believed; if not, why. */
+/** Whether the report is up to date; if not, why. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string }
 
 const healthy = {
@@ -12,13 +12,13 @@ const healthy = {
 } as const
 
 const notReady = {
-  description: 'Not yet, or no longer.',
+  description: 'The first cycle has not completed, or the scheduler has stopped.',
   type: 'object',
   additionalProperties: false,
   required: ['status', 'reason'],
   properties: {
     status: { type: 'string', const: 'not_ready' },
-    reason: { type: 'string', description: 'What is missing.' },
+    reason: { type: 'string', description: 'Why Driftwatch is not ready.' },
   },
 } as const
 
@@ -26,13 +26,13 @@ export function addHealthRoutes(router: Router, readiness: () => Readiness): voi
   router.get(
     '/health/live',
     {
-      config: { access: 'open', ...unpressed },
+      config: { access: 'open', ...exemptFromPressure },
       schema: {
         summary: 'Whether the process runs',
         tags: ['operation'],
         security: [],
         querystring: noQuery,
-        response: { 200: { description: 'It does.', ...healthy } },
+        response: { 200: { description: 'The process runs.', ...healthy } },
       },
     },
     (_request, reply) => {
@@ -43,13 +43,16 @@ export function addHealthRoutes(router: Router, readiness: () => Readiness): voi
   router.get(
     '/health/ready',
     {
-      config: { access: 'open', ...unpressed },
+      config: { access: 'open', ...exemptFromPressure },
       schema: {
-        summary: 'Whether the first cycle is done and the scheduler ticks',
+        summary: 'Whether the first cycle has completed and the scheduler runs',
         tags: ['operation'],
         security: [],
         querystring: noQuery,
-        response: { 200: { description: 'Both.', ...healthy }, 503: notReady },
+        response: {
+          200: { description: 'The first cycle has completed and the scheduler runs.', ...healthy },
+          503: notReady,
+        },
       },
     },
     (_request, reply) => {

@@ -1,18 +1,18 @@
 import { styleSource } from '../../report/html.ts'
 import type { Rendered } from '../../report/rendered.ts'
 import { version } from '../../version.ts'
-import { preferredType } from '../accept.ts'
+import { selectMediaType } from '../accept.ts'
 import type { SendBody } from '../encoding.ts'
 import { noQuery, type Router } from '../router.ts'
 
 const paths = [
-  { path: '/drift', answers: 'the report; ?format=text for a table' },
-  { path: '/drift/gate', answers: 'the same; 200 when in sync or pending, else 503' },
-  { path: '/metrics', answers: 'metrics for Prometheus' },
+  { path: '/drift', answers: 'the report as JSON; as text with ?format=text' },
+  { path: '/drift/gate', answers: 'the report; status 200 if everything is in sync or pending, otherwise 503' },
+  { path: '/metrics', answers: 'Prometheus metrics' },
   { path: '/health/live', answers: 'whether the process runs' },
-  { path: '/health/ready', answers: 'whether it has looked and goes on looking' },
-  { path: '/docs/', answers: 'every path in detail, to try' },
-  { path: '/openapi.json', answers: 'the same for programs' },
+  { path: '/health/ready', answers: 'whether the first cycle has completed and the scheduler runs' },
+  { path: '/docs/', answers: 'interactive API documentation' },
+  { path: '/openapi.json', answers: 'the API description as OpenAPI 3.1' },
 ] as const
 
 const indexSchema = {
@@ -38,7 +38,7 @@ const pageCsp = `default-src 'none'; style-src ${styleSource}; frame-ancestors '
 
 const text = { schema: { type: 'string' } } as const
 
-/** For a person what is known now, for a program what can be asked. */
+/** Adds `/`: the report as a page for browsers, the list of paths for other clients. */
 export function addIndexRoute(router: Router, rendered: () => Rendered, sendBody: SendBody): void {
   const bodies = {
     'application/json': Buffer.from(`${JSON.stringify({ name: 'driftwatch', version, paths })}\n`),
@@ -48,19 +48,19 @@ export function addIndexRoute(router: Router, rendered: () => Rendered, sendBody
     '/',
     {
       schema: {
-        summary: 'The report for a browser, and what else there is',
+        summary: 'The report as a page, or the list of paths',
         tags: ['operation'],
         querystring: noQuery,
         response: {
           200: {
-            description: 'The paths that Driftwatch answers; for a browser the report as a page.',
+            description: 'The report as a page for browsers; the list of paths for other clients.',
             content: { 'application/json': { schema: indexSchema }, 'text/html': text, 'text/plain': text },
           },
         },
       },
     },
     (request, reply) => {
-      const type = preferredType(request.headers.accept, ['application/json', 'text/html', 'text/plain'])
+      const type = selectMediaType(request.headers.accept, ['application/json', 'text/html', 'text/plain'])
       reply.type(`${type}; charset=utf-8`)
       if (type === 'text/html') reply.header('content-security-policy', pageCsp)
       sendBody(request, reply, type === 'text/html' ? rendered().html() : bodies[type])

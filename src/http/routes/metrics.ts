@@ -1,15 +1,15 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { createGzipParts, preferredEncoding } from '../encoding.ts'
-import { unpressed } from '../limits.ts'
+import { createGzipParts, selectEncoding } from '../encoding.ts'
+import { exemptFromPressure } from '../limits.ts'
 import { noQuery, type Router } from '../router.ts'
 
-/** Whatever has metrics in the exposition format. */
+/** Metrics in the Prometheus exposition format. */
 export interface ScrapedMetrics {
   readonly contentType: string
-  /** The same bytes for as long as nothing changes. */
+  /** The metrics of the report: the same buffer until the report changes. */
   drift(): Buffer
-  /** What may be another at each scrape. */
+  /** The metrics of the process, which change with each scrape. */
   runtime(): Promise<Buffer>
 }
 
@@ -18,13 +18,16 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
   router.get(
     '/metrics',
     {
-      config: unpressed,
+      config: exemptFromPressure,
       schema: {
-        summary: 'The metrics, for Prometheus',
+        summary: 'Prometheus metrics',
         tags: ['operation'],
         querystring: noQuery,
         response: {
-          200: { description: 'The exposition format.', content: { 'text/plain': { schema: { type: 'string' } } } },
+          200: {
+            description: 'Metrics in the Prometheus exposition format.',
+            content: { 'text/plain': { schema: { type: 'string' } } },
+          },
         },
       },
     },
@@ -36,7 +39,7 @@ export function addMetricsRoute(router: Router, metrics: ScrapedMetrics): void {
   async function sendMetrics(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const [drift, runtime] = [metrics.drift(), await metrics.runtime()]
     reply.type(metrics.contentType).header('vary', 'accept-encoding')
-    const encoding = preferredEncoding(request.headers['accept-encoding'], ['gzip'])
+    const encoding = selectEncoding(request.headers['accept-encoding'], ['gzip'])
     if (encoding === null) reply.send(Readable.from([drift, runtime]))
     else reply.header('content-encoding', encoding).send(await gzip(drift, runtime))
   }

@@ -6,25 +6,25 @@ import type { CurrentAuth } from '../auth.ts'
 import type { SendBody } from '../encoding.ts'
 import { noQuery, type Router } from '../router.ts'
 
-/** The page runs its own scripts and talks to nobody else. */
+/** The page loads scripts and data only from its own origin. */
 const pageCsp =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'"
 
-/** Collects the schemas of the routes that are added after it, and serves `/docs`. */
+/** Collects the schemas of all routes added later, and serves `/docs`. */
 export function describeRoutes(app: FastifyInstance, auth: CurrentAuth): void {
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'Driftwatch',
-        description: 'Whether each Cloud Run release stack is what it is meant to be.',
+        description: 'Detects drift between the configuration and the release stacks on Cloud Run.',
         version,
       },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
       tags: [
-        { name: 'drift', description: 'The report and its parts.' },
-        { name: 'gate', description: 'The report as a status code.' },
-        { name: 'operation', description: 'Metrics, health and these pages.' },
+        { name: 'drift', description: 'The report and parts of it.' },
+        { name: 'gate', description: 'The report as an HTTP status.' },
+        { name: 'operation', description: 'Metrics, health and documentation.' },
       ],
     },
   })
@@ -32,7 +32,7 @@ export function describeRoutes(app: FastifyInstance, auth: CurrentAuth): void {
     routePrefix: '/docs',
     staticCSP: pageCsp,
     uiConfig: { validatorUrl: null },
-    transformSpecification: description => withSecurity(description, asksAlways(auth)),
+    transformSpecification: description => withSecurity(description, isAlwaysRequired(auth)),
     transformSpecificationClone: false,
   })
 }
@@ -43,14 +43,16 @@ export function addOpenapiRoute(router: Router, auth: CurrentAuth, sendBody: Sen
     '/openapi.json',
     {
       schema: {
-        summary: 'This description',
+        summary: 'The API description',
         tags: ['operation'],
         querystring: noQuery,
-        response: { 200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: {} } } } },
+        response: {
+          200: { description: 'The API description as OpenAPI 3.1.', content: { 'application/json': { schema: {} } } },
+        },
       },
     },
     (request, reply) => {
-      const closed = asksAlways(auth)
+      const closed = isAlwaysRequired(auth)
       const body = bodies.get(closed) ?? Buffer.from(JSON.stringify(withSecurity(router.swagger(), closed)))
       bodies.set(closed, body)
       sendBody(request, reply.type('application/json; charset=utf-8'), body)
@@ -58,11 +60,11 @@ export function addOpenapiRoute(router: Router, auth: CurrentAuth, sendBody: Sen
   )
 }
 
-function asksAlways(auth: CurrentAuth): boolean {
+function isAlwaysRequired(auth: CurrentAuth): boolean {
   return auth()?.for === 'all'
 }
 
-/** Routes that differ say so themselves. */
+/** Sets the default; routes may override it. */
 function withSecurity(description: object, closed: boolean): object {
   return closed ? { ...description, security: [{ bearer: [] }] } : description
 }

@@ -4,7 +4,7 @@ import { errorSchema } from '../error-replies.ts'
 import { createRateLimit } from '../rate-limit.ts'
 import { noQuery, type Router } from '../router.ts'
 
-/** Looks now: resolves when a cycle that began after the question has completed; rejects with CYCLE_FAILED. */
+/** Resolves when a cycle that started after the call has completed; rejects with CYCLE_FAILED. */
 export type Refresh = () => Promise<CycleSummary>
 
 const refreshed = {
@@ -17,8 +17,8 @@ const refreshed = {
       additionalProperties: false,
       required: ['id', 'startedAt', 'durationMs'],
       properties: {
-        id: { type: 'integer', description: 'As in the report.' },
-        startedAt: { type: 'string', format: 'date-time', description: 'After the question.' },
+        id: { type: 'integer', description: 'The ID of the cycle, as in the report.' },
+        startedAt: { type: 'string', format: 'date-time', description: 'When the cycle started: after the request.' },
         durationMs: { type: 'number' },
       },
     },
@@ -30,19 +30,19 @@ export function addRefreshRoute(router: Router, refresh: Refresh, perMinute: num
     '/refresh',
     {
       config: { access: 'acting' },
-      // After the hooks of all routes, so that what these refuse does not count.
-      onRequest: createRateLimit(perMinute, clock),
+      // Runs after the hooks of all routes, so that requests rejected by them do not count.
+      onRequest: createRateLimit('refresh', perMinute, clock),
       schema: {
-        summary: 'Looks now',
-        description: `Answers when a cycle that began after the question has completed; who asks meanwhile waits for the same one. Only with \`server.auth\`, and ${perMinute} times a minute.`,
+        summary: 'Runs a cycle now',
+        description: `Responds when a cycle that started after the request has completed. Concurrent requests share one cycle. Requires \`server.auth\`. At most ${perMinute} requests per minute.`,
         tags: ['operation'],
         security: [{ bearer: [] }],
         querystring: noQuery,
         response: {
-          200: { description: 'The cycle.', ...refreshed },
-          401: { description: 'There is no token, or it is refused.', ...errorSchema },
-          403: { description: 'The caller may not, or nobody may.', ...errorSchema },
-          429: { description: 'Too often: `retry-after` says when again.', ...errorSchema },
+          200: { description: 'The completed cycle.', ...refreshed },
+          401: { description: 'The token is missing or was rejected.', ...errorSchema },
+          403: { description: 'The caller is not allowed, or `server.auth` is not set.', ...errorSchema },
+          429: { description: 'Too many requests. The `retry-after` header has the seconds to wait.', ...errorSchema },
           503: { description: 'The cycle failed.', ...errorSchema },
         },
       },

@@ -8,10 +8,10 @@ interface Schema {
 }
 
 /**
- * The shape of a file before `defaults` are merged into its stacks, as editors check it: what a stack must have may stand
- * in either place, so that only its name is required.
+ * The shape of a file before `defaults` are merged into its stacks, for editors. Required keys of a stack may be in
+ * `defaults`, so only its name is required.
  */
-export function fileSchema(): object {
+export function buildEditorSchema(): object {
   const stack = withoutRequired(stackSchema)
   const { name: _, ...shared } = stack.properties ?? {}
   const { description } = configSchema.properties.defaults
@@ -25,7 +25,7 @@ export function fileSchema(): object {
   }
 }
 
-/** What stands in lists and under free keys is replaced as a whole, and keeps what it requires. */
+/** Lists and maps with free keys are replaced as a whole, so their required keys stay required. */
 function withoutRequired({ required: _, properties, ...rest }: Schema): Schema {
   if (!properties) return rest
   const relaxed = Object.entries(properties).map(([key, value]) => [
