@@ -10,7 +10,7 @@ import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
 import { labelsOfChecks, lastPointsOf, pointsOf, seriesName } from './points.ts'
-import { refusedPoints } from './refused-points.ts'
+import { refusedPoints } from './rejected-points.ts'
 import { createStaleSeries } from './stale-series.ts'
 
 /** Writing the points, retries included. What is done besides has a time of its own, and takes none from them. */

@@ -8,7 +8,7 @@ import type { FailedStep } from '../operate/alerts/apply-alerts.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { shown } from '../printable.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
-import { assertAgreed } from './consent.ts'
+import { assertAgreed } from './confirmation.ts'
 
 const help = `Usage
   driftwatch alerts plan  [--config FILE] [--project ID] [--service NAME]

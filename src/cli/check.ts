@@ -15,7 +15,7 @@ import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, readWait, repeated, single } from './command.ts'
-import { keepReceipt } from './keep-receipt.ts'
+import { keepReceipt } from './save-receipt.ts'
 
 /** 1 is also what bad usage and a bad config give: whatever keeps it from knowing. */
 const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }

@@ -22,7 +22,7 @@ import {
   single,
   tellError,
 } from './command.ts'
-import { askConsent } from './consent.ts'
+import { askConsent } from './confirmation.ts'
 
 const exits = { done: 0, left: 2 } as const
 

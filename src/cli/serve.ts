@@ -68,7 +68,7 @@ What does it log?
 /** What writes alert policies is loaded only where the config says `manage`, and handed in: `serve` writes nothing else. */
 async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyReconciler | null> {
   if (config.alerts.policies !== 'manage') return null
-  const { createPolicyKeeper } = await import('../operate/alerts/keep-policies.ts')
+  const { createPolicyKeeper } = await import('../operate/alerts/manage-policies.ts')
   return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })
 }
 

@@ -11,8 +11,8 @@ import { type RunbookVariables, readRunbookVariables } from '../operate/rollout/
 import { shown } from '../printable.ts'
 import { renderText } from '../report/text.ts'
 import { type CommandIo, type OptionValues, single, tellError } from './command.ts'
-import { askConsent } from './consent.ts'
-import { keepReceipt } from './keep-receipt.ts'
+import { askConsent } from './confirmation.ts'
+import { keepReceipt } from './save-receipt.ts'
 
 /** What every command that writes takes. */
 export const writeOptions = {
