@@ -29,7 +29,7 @@ import { apiMethods, createWatch, type Watch } from './watch.ts'
 export interface ServerOptions {
   readonly config: Config
   /** What keeps the alert policies right: handed in by whoever lets the service write them. */
-  readonly keepPolicies?: PolicyReconciler | null
+  readonly managePolicies?: PolicyReconciler | null
   readonly environment: Environment
   readonly clock: Clock
   readonly log: CloudLog
@@ -82,7 +82,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const metrics = createServiceMetrics(options)
   const channels = await openChannels({
     ...options,
-    keepPolicies: options.keepPolicies ?? null,
+    managePolicies: options.managePolicies ?? null,
     stacks: () => watch.stacks(),
     onPublished: metrics.alertPublished,
     onState: () => view.touch(),

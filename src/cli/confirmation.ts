@@ -5,49 +5,50 @@ import type { PlannedStep } from '../operate/rollout/planned-step.ts'
 import { shown } from '../printable.ts'
 import type { CommandIo } from './command.ts'
 
+interface ConfirmOptions {
+  readonly io: CommandIo
+  readonly title: string
+  readonly dryRun: boolean
+  readonly yes: boolean
+}
+
 /**
- * Shows what would be done and asks whether to go on. Rejects with NOT_CONFIRMED, also where there is nobody to ask. A
- * dry run is a result, and only shown.
+ * Prints the steps and asks for confirmation. Rejects with NOT_CONFIRMED if the answer is no or stdin is not a terminal.
+ * A dry run prints the steps to stdout and asks nothing.
  */
-export async function askConsent(
+export async function confirmSteps(
   steps: readonly PlannedStep[],
-  {
-    io,
-    title,
-    dryRun,
-    yes,
-  }: { readonly io: CommandIo; readonly title: string; readonly dryRun: boolean; readonly yes: boolean },
+  { io, title, dryRun, yes }: ConfirmOptions,
 ): Promise<void> {
   const width = Math.max(...steps.map(({ name }) => name.length))
   const lines = steps.map(({ name, text }, at) => `  ${at + 1}. ${name.padEnd(width)}  ${shown(text)}`)
   const written = [...new Set(steps.flatMap(({ writes }) => writes ?? []))]
   const text = [
-    `${title}${dryRun ? ' would (nothing is changed):' : ':'}`,
+    `${title}${dryRun ? ' (dry run, nothing is changed):' : ':'}`,
     ...lines,
     ...(written.length > 0 ? [`  writes to: ${shown(written.join(', '))}`] : []),
     '',
   ].join('\n')
-  if (dryRun) io.stdout.write(text)
-  else io.stderr.write(text)
-  if (dryRun || yes) return
-  await assertAgreed(
-    io,
-    'this changes what runs, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand, or --dry-run to see the steps',
-  )
+  const output = dryRun ? io.stdout : io.stderr
+  output.write(text)
+  if (!dryRun && !yes) await assertConfirmed(io, unconfirmed)
 }
 
-/** Asks whether to go on. Rejects with NOT_CONFIRMED; `refusal` is what is said where there is nobody to ask. */
-export async function assertAgreed(io: CommandIo, refusal: string): Promise<void> {
+const unconfirmed =
+  'This command changes production and needs confirmation. Nothing was changed. Pass --yes in a non-interactive shell, or --dry-run to print the steps.'
+
+/** Asks for confirmation. Rejects with NOT_CONFIRMED; `refusal` is the message if stdin is not a terminal. */
+export async function assertConfirmed(io: CommandIo, refusal: string): Promise<void> {
   if (!io.stdin?.isTTY) throw new DriftwatchError('NOT_CONFIRMED', refusal)
-  if (!(await isAgreed(io, io.stdin))) throw new DriftwatchError('NOT_CONFIRMED', 'not agreed: nothing was changed')
+  if (!(await askUser(io, io.stdin))) throw new DriftwatchError('NOT_CONFIRMED', 'not confirmed: nothing was changed')
 }
 
-async function isAgreed({ stderr, signal }: CommandIo, stdin: NodeJS.ReadableStream): Promise<boolean> {
-  stderr.write('Go on? [y/N] ')
-  // Not as a terminal of its own: Ctrl-C is the process's to hear.
+async function askUser({ stderr, signal }: CommandIo, stdin: NodeJS.ReadableStream): Promise<boolean> {
+  stderr.write('Continue? [y/N] ')
+  // In terminal mode readline would consume Ctrl-C, which the process handles.
   const lines = createInterface({ input: stdin, terminal: false })
   try {
-    // A terminal that is closed (Ctrl-D) answers no question.
+    // Closing the terminal (Ctrl-D) leaves the question unanswered.
     const closed = once(lines, 'close').then(() => '')
     const answer = await Promise.race([lines.question('', { signal }), closed])
     return /^\s*y(es)?\s*$/i.test(answer)

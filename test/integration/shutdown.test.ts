@@ -196,7 +196,7 @@ function portOf(server: Server): number {
 }
 
 t.test('everything was given back each time', async t => {
-  t.ok(lines.some(line => line.includes('"ending"')))
+  t.ok(lines.some(line => line.includes('"shutting down"')))
   t.strictSame(
     lines.filter(line => line.includes('not everything was given back')),
     [],
