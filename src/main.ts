@@ -3,31 +3,36 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { systemClock } from './clock.ts'
 
-// Compiled once for each installation; where nothing can be written there, as always.
+// Caches compiled code on disk; has no effect if the directory is not writable.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/driftwatch'))
 
-const ending = new AbortController()
-const endingAtOnce = new AbortController()
+/** npm and some shells forward a Ctrl-C that the process has already received from the terminal. */
+const duplicateSignalMs = 200
 
-/** npm and some shells hand on the very Ctrl-C that the terminal has sent to everybody already. */
-const oneKeyPressMs = 200
-let askedAt = Number.POSITIVE_INFINITY
-
-/** The first signal asks the command to end; the next ends the process, as soon as the command has said what stands. */
-function onSignal(signal: 'SIGINT' | 'SIGTERM'): void {
-  const now = systemClock.monotonic()
-  if (!ending.signal.aborted) {
-    askedAt = now
-    ending.abort()
-  } else if (now - askedAt >= oneKeyPressMs) {
-    endingAtOnce.abort()
-    process.removeAllListeners(signal)
-    process.kill(process.pid, signal)
+/**
+ * The first signal aborts `signal`, which asks the command to end. The next one aborts `immediate`, and kills the process
+ * as soon as the command has reported the changes made so far.
+ */
+function watchSignals(): { readonly signal: AbortSignal; readonly immediate: AbortSignal } {
+  const [first, second] = [new AbortController(), new AbortController()]
+  let firstAt = Number.POSITIVE_INFINITY
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+    const now = systemClock.monotonic()
+    if (!first.signal.aborted) {
+      firstAt = now
+      first.abort()
+    } else if (now - firstAt >= duplicateSignalMs) {
+      second.abort()
+      process.removeAllListeners(signal)
+      process.kill(process.pid, signal)
+    }
   }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+  return { signal: first.signal, immediate: second.signal }
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
 
-// Loaded only now: whoever asks it to end while it starts is heard.
+const signals = watchSignals()
+// Imported after the signal handlers are installed, so that a signal during startup is handled.
 const { runCli } = await import('./cli/cli.ts')
 process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,
@@ -35,14 +40,13 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stderr: process.stderr,
   clock: systemClock,
   nodeVersion: process.version,
-  signal: ending.signal,
+  ...signals,
   onHangup(listener) {
     process.on('SIGHUP', listener)
     return () => process.off('SIGHUP', listener)
   },
-  atOnce: endingAtOnce.signal,
 })
 
-/** A library may wait for an answer that nobody needs any more: the metadata server's, for one. */
+/** Libraries may still wait for responses that are no longer needed, such as those of the metadata server. */
 const lingerMs = 500
 systemClock.after(lingerMs, () => process.stdout.write('', () => process.exit()))

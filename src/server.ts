@@ -30,7 +30,7 @@ import { createWatch, type Watch } from './watch.ts'
 export interface ServerOptions {
   readonly config: Config
   /** Present if the service may write alert policies. */
-  readonly keepPolicies?: PolicyReconciler | null
+  readonly managePolicies?: PolicyReconciler | null
   readonly environment: Environment
   readonly clock: Clock
   readonly log: CloudLog
@@ -143,7 +143,7 @@ async function openParts(options: ServerOptions, metrics: Metrics) {
   const { config, environment, clock, log } = options
   const channels = await openChannels({
     ...options,
-    keepPolicies: options.keepPolicies ?? null,
+    managePolicies: options.managePolicies ?? null,
     stacks: () => watch.stacks(),
     onPublished: metrics.alertPublished,
     onState: () => view.channelsChanged(),

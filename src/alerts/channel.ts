@@ -2,21 +2,20 @@ import type { Transition } from '../drift/state.ts'
 import type { Snapshot } from '../drift/store.ts'
 import type { ChannelState } from '../report/report.ts'
 
-/** Where alerts are published. */
+/** A destination for alerts. */
 export interface Channel {
   readonly name: string
-  /** Takes what a cycle found, or what went stale without one. Returns at once, and never throws. */
+  /** Publishes the result of a cycle, or of checks that became stale without one. Returns immediately; never throws. */
   publish(snapshot: Snapshot, transitions: readonly Transition[]): void
-  /** What the report shows of it. */
+  /** The state that the report shows. */
   state(): ChannelState
-  /** Publishes no more; what is under way is given up. */
+  /** Stops publishing, and abandons a publish in progress. */
   close(): Promise<void>
 }
 
-/** Who wants to know what becomes of a channel. */
 export interface ChannelListeners {
-  /** One publishing ended. */
+  /** A publish ended. */
   onPublished(channel: string, result: 'ok' | 'failed'): void
-  /** What `state` gives has changed. */
+  /** The value of `state` has changed. */
   onState(): void
 }

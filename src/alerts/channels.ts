@@ -17,14 +17,14 @@ export interface ChannelsOptions extends ChannelListeners {
   readonly environment: Environment
   readonly clock: Clock
   readonly log: Log
-  /** What `alerts.policies: manage` does: whoever may write hands it in. Null where nobody may. */
-  readonly keepPolicies: PolicyReconciler | null
-  /** The stacks that are watched now, discovered ones too. */
+  /** Implements `alerts.policies: manage`. Null if the policies are not managed. */
+  readonly managePolicies: PolicyReconciler | null
+  /** The stacks that are watched now, including discovered ones. */
   stacks(): readonly Stack[]
   onApiRequest(api: string, method: string, code: 'OK' | ErrorCode): void
 }
 
-/** The requests to Cloud Monitoring that the channels of a config make: counters begin at 0 for each. */
+/** The methods of Cloud Monitoring that the channels call, so that their counters can start at 0. */
 export function channelMethods({ alerts }: Config): string[] {
   if (!alerts.channels.includes('cloud-monitoring')) return []
   return [
@@ -40,10 +40,10 @@ const manageMethods = ['AlertPolicy', 'UptimeCheckConfig'].flatMap(noun =>
   ['Create', 'Update', 'Delete'].map(verb => `${verb}${noun}`),
 )
 
-/** Long enough for a metadata server, which is always near; short enough where there is none. */
+/** The metadata server is local, so a late response means that there is none. */
 const metadataTimeoutMs = 2000
 
-/** The channels of a config. What is not wanted is not even loaded. */
+/** Opens the configured channels. Modules of other channels are not loaded. */
 export async function openChannels(options: ChannelsOptions): Promise<Channel[]> {
   const { config, clock, log } = options
   const wanted = config.alerts.channels
@@ -56,21 +56,21 @@ export async function openChannels(options: ChannelsOptions): Promise<Channel[]>
 async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   const { config, environment, clock, log, onState } = options
   const { monitoringEmulatorHost: emulatorHost } = environment
-  if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return absentChannel(clock)
+  if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) return disabledChannel(clock)
   const { createMonitoringClient } = await import('../clients/monitoring/monitoring.ts')
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
-  const { createDuty, verifyPolicies, withWatched } = await import('./policies/policy-reconciler.ts')
+  const { createReconcileLoop, verifyPolicies, withWatchedStacks } = await import('./policies/policy-reconciler.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
   const client = createMonitoringClient({ clock, emulatorHost, onRequest })
   const identify = await createIdentifier(options)
-  const duty = { off: null, verify: verifyPolicies, manage: options.keepPolicies }[config.alerts.policies]
+  const reconcile = { off: null, verify: verifyPolicies, manage: options.managePolicies }[config.alerts.policies]
   let places: readonly PlaceState[] | null = null
-  const looking =
-    duty &&
-    createDuty({
-      duty,
+  const reconcileLoop =
+    reconcile &&
+    createReconcileLoop({
+      reconcile,
       context: { client, clock, log, onRequest },
-      config: () => withWatched(config, options.stacks(), places),
+      config: () => withWatchedStacks(config, options.stacks(), places),
       identify,
       onResult: onState,
     })
@@ -78,27 +78,27 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
     ...options,
     client,
     identify,
-    remark: () => looking?.error() ?? null,
+    policyError: () => reconcileLoop?.error() ?? null,
   })
   return {
     ...channel,
     publish(snapshot, transitions) {
       channel.publish(snapshot, transitions)
       places = snapshot.discovery
-      // Which stacks there are is known after the first cycle only.
-      if (snapshot.cycle !== null) looking?.begin()
+      // The discovered stacks are known only after the first cycle.
+      if (snapshot.cycle !== null) reconcileLoop?.start()
     },
     async close() {
-      await Promise.all([channel.close(), looking?.close(), client.close()])
+      await Promise.all([channel.close(), reconcileLoop?.close(), client.close()])
     },
   }
 }
 
-/** Nothing of an emulated Cloud Run may reach Google. */
-function absentChannel(clock: Clock): Channel {
+/** States of an emulated Cloud Run must not be published to Google Cloud. */
+function disabledChannel(clock: Clock): Channel {
   const name = 'cloud-monitoring'
   const message =
-    'nothing is published: CLOUD_RUN_EMULATOR_HOST is set and MONITORING_EMULATOR_HOST is not, and what is emulated never reaches Google'
+    'publishing is disabled: CLOUD_RUN_EMULATOR_HOST is set but MONITORING_EMULATOR_HOST is not. Set both, or unset both to use Google Cloud.'
   const error = { code: 'EMULATOR_ABSENT', message, at: clock.now() } as const
   return {
     name,
@@ -108,7 +108,7 @@ function absentChannel(clock: Clock): Channel {
   }
 }
 
-/** Asks once who this is, and again only where that failed. */
+/** Reads the identity once; reads it again only after a failure. */
 async function createIdentifier({
   config,
   environment,
@@ -118,21 +118,21 @@ async function createIdentifier({
   const { readMonitorIdentity } = await import('./identity.ts')
   const { metadataHost } = environment
   const metadata = metadataHost === null ? null : createMetadataServer(metadataHost)
-  // Containers that share the name of a host may share a process id too: mostly 1.
-  const here = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
-  let known: Promise<Identity> | null = null
+  // Containers with the same host name often have the same process id as well, usually 1.
+  const processName = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
+  let identity: Promise<Identity> | null = null
 
-  function ask(ending: AbortSignal): Promise<Identity> {
+  function read(ending: AbortSignal): Promise<Identity> {
     return withDeadline(clock, metadataTimeoutMs, ending, deadline =>
-      readMonitorIdentity({ config, environment, metadata, process: here }, deadline),
+      readMonitorIdentity({ config, environment, metadata, process: processName }, deadline),
     )
   }
 
   return signal => {
-    known ??= ask(signal).catch(thrown => {
-      known = null
+    identity ??= read(signal).catch(thrown => {
+      identity = null
       throw thrown
     })
-    return known
+    return identity
   }
 }

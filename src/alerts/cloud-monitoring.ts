@@ -8,22 +8,19 @@ import { createPublisher, type PublisherOptions } from './publisher.ts'
 
 const name = 'cloud-monitoring'
 
-/** Cloud Monitoring refuses points of one series that are closer; one publishing follows another by no less. */
-const shortestGapMs = 10_000
+/** Cloud Monitoring rejects points of one series that are closer together. */
+const minimumGapMs = 10_000
 
 export interface CloudMonitoringOptions extends ChannelListeners, PublisherOptions {
-  /** What else is to be said of the channel, such as that its policies differ. */
-  remark?(): CheckError | null
+  /** The error of the policies, shown if publishing works. */
+  policyError?(): CheckError | null
 }
 
-/**
- * Writes what each cycle found as metrics, in a queue of its own that holds the latest snapshot only: however slow Cloud
- * Monitoring is, no cycle waits for it.
- */
+/** Writes the result of each cycle as metrics. Its queue holds only the latest snapshot, so that no cycle waits for it. */
 export function createCloudMonitoringChannel(options: CloudMonitoringOptions): Channel {
-  const { clock, log, onPublished, onState, remark = () => null } = options
+  const { clock, log, onPublished, onState, policyError = () => null } = options
   const publisher = createPublisher(options)
-  const queue = createLatestQueue({ clock, gapMs: shortestGapMs, work: publishOne })
+  const queue = createLatestQueue({ clock, gapMs: minimumGapMs, work: publishOne })
   let lastCycle: number | null = null
   let publishedAt: EpochMs | null = null
   let error: CheckError | null = null
@@ -38,7 +35,7 @@ export function createCloudMonitoringChannel(options: CloudMonitoringOptions): C
       if (ending.aborted) return
       const { code, message } = asDriftwatchError(thrown)
       error = { code, message, at: clock.now() }
-      log.warn({ channel: name, code, error: message }, 'publishing failed')
+      log.warn({ channel: name, code, error: message }, 'publish failed')
     }
     onPublished(name, error === null ? 'ok' : 'failed')
     onState()
@@ -47,12 +44,12 @@ export function createCloudMonitoringChannel(options: CloudMonitoringOptions): C
   return {
     name,
     publish(snapshot) {
-      // What goes stale without a cycle is not written: the heartbeat stands for a cycle, and its silence is the alarm.
+      // Checks that became stale without a cycle are not written: the missing heartbeat opens the "silent" alert.
       if (snapshot.cycle === null || snapshot.cycle.id === lastCycle) return
       lastCycle = snapshot.cycle.id
       queue.put(snapshot)
     },
-    state: () => ({ channel: name, publishedAt, error: error ?? remark() ?? notice }),
+    state: () => ({ channel: name, publishedAt, error: error ?? policyError() ?? notice }),
     close: () => queue.close(),
   }
 }

@@ -1,6 +1,6 @@
 import type { MetricDescriptor } from '../clients/monitoring/time-series.ts'
 
-/** The metrics that are written, by what they say. */
+/** The metric types that are written. */
 export const alertMetrics = {
   drifted: 'custom.googleapis.com/driftwatch/check_drifted',
   unknown: 'custom.googleapis.com/driftwatch/check_unknown',
@@ -8,13 +8,13 @@ export const alertMetrics = {
 } as const
 
 const labels = [
-  { key: 'stack', description: 'The name of the stack in the config.' },
+  { key: 'stack', description: 'The name of the stack in the configuration.' },
   { key: 'check', description: 'The name of the check.' },
 ]
 
 const gauge = { metricKind: 'GAUGE', valueType: 'INT64', unit: '1' } as const
 
-/** What the metrics must be; that of the silent alarm first. */
+/** The expected metrics, the one of the `silent` policy first. */
 export const wantedDescriptors: readonly MetricDescriptor[] = [
   {
     type: alertMetrics.heartbeat,
@@ -26,22 +26,22 @@ export const wantedDescriptors: readonly MetricDescriptor[] = [
   {
     type: alertMetrics.drifted,
     displayName: 'Driftwatch: check drifted',
-    description: '1 while a check has drifted, else 0; no points while the check is unknown.',
+    description: '1 while a check is drifted, otherwise 0; no points while the check is unknown.',
     ...gauge,
     labels,
   },
   {
     type: alertMetrics.unknown,
     displayName: 'Driftwatch: check unknown',
-    description: '1 while a check cannot be proven either way, else 0.',
+    description: '1 while a check is unknown, otherwise 0.',
     ...gauge,
     labels,
   },
 ]
 
-/** What keeps a descriptor that is there from being used, or null. */
+/** Why an existing descriptor cannot be used, or null. */
 export function descriptorConflict(wanted: MetricDescriptor, actual: MetricDescriptor): string | null {
-  const is = (descriptor: MetricDescriptor) => `${descriptor.metricKind} ${descriptor.valueType}`
-  if (is(actual) === is(wanted)) return null
-  return `the metric ${wanted.type} is ${is(actual)} and must be ${is(wanted)}: somebody else made it; delete its descriptor, or keep Driftwatch in another project`
+  const kindOf = ({ metricKind, valueType }: MetricDescriptor) => `${metricKind} ${valueType}`
+  if (kindOf(actual) === kindOf(wanted)) return null
+  return `the metric ${wanted.type} exists as ${kindOf(actual)}, but must be ${kindOf(wanted)}. Delete its descriptor, or run Driftwatch in another project.`
 }

@@ -5,45 +5,44 @@ import type { Config } from '../config/config.ts'
 import type { Environment } from '../config/environment.ts'
 import { DriftwatchError } from '../errors.ts'
 
-/** Who writes the series, and where. */
+/** Identifies the writer of the series. */
 export interface Identity {
   readonly project: string
-  /** A real region or zone: Cloud Monitoring refuses any other. */
+  /** An existing region or zone; Cloud Monitoring rejects others. */
   readonly location: string
-  /** Driftwatch's own service: what tells several monitors in a project apart. */
+  /** The name of Driftwatch's service, which distinguishes the monitors of a project. */
   readonly monitor: string
-  /** What no other instance has: two never write the same series. */
+  /** Unique for each instance, so that two instances never write the same series. */
   readonly instance: string
 }
 
 export interface IdentityOptions {
   readonly config: Config
   readonly environment: Pick<Environment, 'service'>
-  /** Null where nobody is to be asked. */
+  /** Null if there is no metadata server. */
   readonly metadata: MetadataServer | null
-  /** Tells this process from every other: off Cloud Run, where a host may run several. */
+  /** A unique name of this process, for use outside Cloud Run. */
   readonly process: string
 }
 
-/** The name of the monitor, also where no metadata server is asked. */
 export function monitorName(environment: Pick<Environment, 'service'>): string {
   return environment.service ?? 'driftwatch'
 }
 
 /**
- * From the metadata server, else after the first stack, or the first place where stacks are found. On Cloud Run there is a metadata server: where it does not
- * answer nothing is guessed, and UNAVAILABLE is thrown.
+ * Reads the identity from the metadata server, or else derives it from the first stack or the first place of discovery.
+ * Throws UNAVAILABLE if the metadata server does not respond on Cloud Run.
  */
 export async function readMonitorIdentity(options: IdentityOptions, deadline: Deadline): Promise<Identity> {
   const { config, environment, metadata } = options
   const monitor = monitorName(environment)
-  const here = metadata && (await metadata.read(deadline))
-  if (here) {
-    const instance = environment.service === null ? options.process : here.instance
-    return { project: here.project, location: here.location, monitor, instance }
+  const own = metadata && (await metadata.read(deadline))
+  if (own) {
+    const instance = environment.service === null ? options.process : own.instance
+    return { project: own.project, location: own.location, monitor, instance }
   }
   if (metadata && environment.service !== null) {
-    throw new DriftwatchError('UNAVAILABLE', 'the metadata server does not answer: where this runs is not known')
+    throw new DriftwatchError('UNAVAILABLE', 'the metadata server did not respond: project and region are unknown')
   }
   const [first = config.discover?.places[0]] = config.stacks
   return { project: first?.project ?? '', location: first?.region ?? '', monitor, instance: options.process }
@@ -57,7 +56,7 @@ export function seriesResource({ project, location, monitor, instance }: Identit
   }
 }
 
-/** Series of one metric, whichever instance of the monitor wrote them, in Cloud Monitoring's filter language. */
+/** A Cloud Monitoring filter for the series of one metric, from all instances of a monitor. */
 export function seriesFilter(metric: string, monitor: string): string {
   return [
     `metric.type = "${metric}"`,

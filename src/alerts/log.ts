@@ -8,17 +8,17 @@ import { checkKey } from './points.ts'
 
 const name = 'log'
 
-/** Cloud Logging's severity follows: ERROR, WARNING, INFO, INFO. */
+/** The severities in Cloud Logging are ERROR, WARNING, INFO and INFO. */
 const levels = { drifted: 'error', unknown: 'warn', pending: 'info', in_sync: 'info' } as const satisfies Record<
   Status,
   string
 >
 
-/** What a line tells of one check. */
-interface Told {
+/** The fields of a log line. */
+interface StatusChange {
   readonly stack: string
   readonly check: string
-  /** Null for what was found first of all. */
+  /** Null if the check had no status before. */
   readonly from: Status | null
   readonly to: Status
   readonly since: EpochMs
@@ -26,15 +26,15 @@ interface Told {
 }
 
 /**
- * One line for each change of status, and one for each check that is drifted when it is looked at first, or again after
- * it was gone: a log-based alert must not miss what was wrong before Driftwatch began to watch it.
+ * Logs each change of status, and each check that is drifted when it is first observed, or observed again after it was
+ * gone. Otherwise a log-based alert would miss drift that is older than Driftwatch.
  */
 export function createLogChannel(log: Log, clock: Clock, { onPublished, onState }: ChannelListeners): Channel {
-  let before: ReadonlySet<string> = new Set()
+  let driftedBefore: ReadonlySet<string> = new Set()
   let publishedAt: EpochMs | null = null
 
-  function tell({ since, ...told }: Told): void {
-    log[levels[told.to]]({ ...told, since: formatTime(since) }, 'a check has changed its status')
+  function logChange({ since, ...change }: StatusChange): void {
+    log[levels[change.to]]({ ...change, since: formatTime(since) }, 'check status changed')
   }
 
   return {
@@ -42,10 +42,10 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
     publish(snapshot, transitions) {
       const drifted = driftedChecks(snapshot)
       const changed = new Set(transitions.map(checkKey))
-      for (const [key, told] of drifted) if (!before.has(key) && !changed.has(key)) tell(told)
-      before = new Set(drifted.keys())
+      for (const [key, change] of drifted) if (!driftedBefore.has(key) && !changed.has(key)) logChange(change)
+      driftedBefore = new Set(drifted.keys())
       for (const { stack, check, from, to, since, differences } of transitions) {
-        tell({ stack, check, from, to, since, differences })
+        logChange({ stack, check, from, to, since, differences })
       }
       publishedAt = clock.now()
       onPublished(name, 'ok')
@@ -56,8 +56,8 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
   }
 }
 
-/** What is drifted now, by a key for each check. */
-function driftedChecks({ stacks }: Snapshot): Map<string, Told> {
+/** The drifted checks by their key. */
+function driftedChecks({ stacks }: Snapshot): Map<string, StatusChange> {
   const drifted = stacks.flatMap(({ name, states }) =>
     states.filter(({ status }) => status === 'drifted').map(state => ({ stack: name, ...state })),
   )

@@ -9,37 +9,35 @@ import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
-import { labelsOfChecks, lastPointsOf, pointsOf, seriesName } from './points.ts'
-import { refusedPoints } from './refused-points.ts'
+import { clearingPoints, labelsOfChecks, pointsOf, seriesName } from './points.ts'
+import { rejectedPoints } from './rejected-points.ts'
 import { createStaleSeries } from './stale-series.ts'
 
-/** Writing the points, retries included. What is done besides has a time of its own, and takes none from them. */
+/** The limits for writing the points, including retries, and separately for all other requests. */
 const writeTimeoutMs = 20_000
-const besidesTimeoutMs = 5000
+const extraTimeoutMs = 5000
 
-/** After so long it is tried again to describe the metrics. */
-const describeAgainMs = 300_000
+/** The pause before another attempt to create the metric descriptors. */
+const describeRetryMs = 300_000
 
-/** So many requests are under way at once. */
+/** The number of concurrent requests. */
 const concurrency = 4
 
-/** So many series are named in a message; the log names them all. */
-const namedInMessage = 10
+/** The number of series that a message names; the log names all. */
+const seriesInMessage = 10
 
 export interface PublisherOptions {
   readonly client: MonitoringClient
   readonly config: Config
-  /** Asked until it answers once. */
+  /** Called until it succeeds once. */
   identify(signal: AbortSignal): Promise<Identity>
   readonly clock: Clock
   readonly log: Log
 }
 
-/** Writes what one cycle found. */
+/** Writes the result of a cycle. */
 export interface Publisher {
-  /**
-   * Returns what belongs to it and could not be done, or null. Rejects with a coded error where a point was not written.
-   */
+  /** Rejects if a point was not written. Resolves with a problem that affects only the closing of incidents, or null. */
   publish(snapshot: Snapshot, ending: AbortSignal): Promise<CheckError | null>
 }
 
@@ -52,46 +50,46 @@ export function createPublisher(options: PublisherOptions): Publisher {
   return {
     async publish(snapshot, ending) {
       identity ??= await identify(ending)
-      const who = identity
-      const points = [...lastPointsOf(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
-      const conflict = await describe(who, ending)
-      await withDeadline(clock, writeTimeoutMs, ending, deadline => writePoints(points, who, deadline, options)).catch(
-        thrown => {
-          throw conflict ?? thrown
-        },
-      )
+      const writer = identity
+      const points = [...clearingPoints(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
+      const conflict = await describe(writer, ending)
+      await withDeadline(clock, writeTimeoutMs, ending, deadline =>
+        writePoints(points, writer, deadline, options),
+      ).catch(thrown => {
+        throw conflict ?? thrown
+      })
       if (conflict) throw conflict
-      return withDeadline(clock, besidesTimeoutMs, ending, deadline =>
-        staleSeries.look(who, snapshot.discovery, deadline),
+      return withDeadline(clock, extraTimeoutMs, ending, deadline =>
+        staleSeries.refresh(writer, snapshot.discovery, deadline),
       )
     },
   }
 }
 
 /**
- * Makes the metrics known before policies watch them, until that is done. Returns what keeps a metric from being used;
- * where they cannot be described, the first write makes them too, and shows whether it matters.
+ * Creates the metric descriptors, so that policies can refer to them before the first points. Returns a conflict with an
+ * existing descriptor. Other failures are ignored: the first write creates the descriptors too, or fails visibly.
  */
 function createDescriber({ client, clock }: PublisherOptions) {
   let unusable: DriftwatchError | null = null
   let nextAt = Number.NEGATIVE_INFINITY
 
   async function describeAll({ project }: Identity, deadline: Deadline): Promise<DriftwatchError | null> {
-    let found: DriftwatchError | null = null
+    let conflict: DriftwatchError | null = null
     for (const wanted of wantedDescriptors) {
       const actual = await client.getDescriptor(project, wanted.type, deadline).catch(() => null)
-      const conflict = actual && descriptorConflict(wanted, actual)
-      if (conflict) found = new DriftwatchError('INVALID_ARGUMENT', conflict)
+      const message = actual && descriptorConflict(wanted, actual)
+      if (message) conflict = new DriftwatchError('INVALID_ARGUMENT', message)
       else if (actual === null) await client.createDescriptor(project, wanted, deadline)
     }
-    return found
+    return conflict
   }
 
-  return async (who: Identity, ending: AbortSignal): Promise<DriftwatchError | null> => {
+  return async (identity: Identity, ending: AbortSignal): Promise<DriftwatchError | null> => {
     if (clock.monotonic() < nextAt) return unusable
-    nextAt = clock.monotonic() + describeAgainMs
+    nextAt = clock.monotonic() + describeRetryMs
     try {
-      unusable = await withDeadline(clock, besidesTimeoutMs, ending, deadline => describeAll(who, deadline))
+      unusable = await withDeadline(clock, extraTimeoutMs, ending, deadline => describeAll(identity, deadline))
       if (unusable === null) nextAt = Number.POSITIVE_INFINITY
     } catch {
       ending.throwIfAborted()
@@ -102,26 +100,26 @@ function createDescriber({ client, clock }: PublisherOptions) {
 
 interface Failure {
   readonly error: DriftwatchError
-  readonly refused: readonly SeriesPoint[]
+  readonly rejected: readonly SeriesPoint[]
 }
 
-/** Writes all that can be written; rejects where something could not. */
+/** Writes every batch; rejects if a point was not written. */
 async function writePoints(
   points: readonly SeriesPoint[],
-  who: Identity,
+  identity: Identity,
   deadline: Deadline,
   { client, clock, log }: PublisherOptions,
 ): Promise<void> {
-  const [at, resource] = [clock.now(), seriesResource(who)]
+  const [at, resource] = [clock.now(), seriesResource(identity)]
   const batches = batchesOf(points)
   const total = batches.length
   const failures: Failure[] = []
   const writeNext = async (): Promise<void> => {
     const batch = batches.shift()
     if (batch === undefined) return
-    await client.writePoints(who.project, { points: batch, resource, at }, deadline).catch(thrown => {
+    await client.writePoints(identity.project, { points: batch, resource, at }, deadline).catch(thrown => {
       const error = asDriftwatchError(thrown)
-      failures.push({ error, refused: refusedPoints(error, batch) })
+      failures.push({ error, rejected: rejectedPoints(error, batch) })
     })
     await writeNext()
   }
@@ -130,11 +128,11 @@ async function writePoints(
 }
 
 function failureOf(failures: readonly Failure[], total: number, log: Log): DriftwatchError {
-  const names = failures.flatMap(({ refused }) => refused.map(seriesName))
+  const names = failures.flatMap(({ rejected }) => rejected.map(seriesName))
   const [{ error }] = failures as [Failure]
-  if (!error.retryable) log.warn({ code: error.code, series: names }, 'series were refused')
-  const shown = names.slice(0, namedInMessage).join(', ')
-  const more = names.length > namedInMessage ? ` and ${names.length - namedInMessage} more` : ''
+  if (!error.retryable) log.warn({ code: error.code, series: names }, 'series rejected')
+  const shown = names.slice(0, seriesInMessage).join(', ')
+  const more = names.length > seriesInMessage ? ` and ${names.length - seriesInMessage} more` : ''
   const requests = total > 1 ? `${failures.length} of ${total} requests failed: ` : ''
   return new DriftwatchError(error.code, `${requests}${error.message}; not written: ${shown}${more}`, { cause: error })
 }

@@ -10,12 +10,12 @@ import { alertMetrics } from './descriptors.ts'
 import { type Identity, seriesFilter } from './identity.ts'
 import { type CheckLabels, checkKey } from './points.ts'
 
-/** So often it is looked for what other instances publish; sooner where looking failed, later where it is not allowed. */
-const lookEveryMs = 300_000
-const failedAfterMs = 60_000
-const refusedAfterMs = 3_600_000
+/** The intervals for reading the series of other instances: normally, after a retryable failure, and after a denial. */
+const refreshEveryMs = 300_000
+const retryAfterMs = 60_000
+const deniedRetryAfterMs = 3_600_000
 
-/** A point that was written can be read after so long. */
+/** The delay until a written point can be read. */
 const visibleAfterMs = 240_000
 
 export interface StaleSeriesOptions {
@@ -24,41 +24,41 @@ export interface StaleSeriesOptions {
   readonly clock: Clock
 }
 
-/** Where stacks are found by their labels; null where none are. */
+/** The places of discovery; null without discovery. */
 type Places = readonly PlaceState[] | null
 
-/** Checks that are watched no more, and whose incidents would stay open for days: missing data closes nothing. */
+/** Checks that are no longer watched. Missing data closes no incident, so their series get a 0. */
 export interface StaleSeries {
-  /** Says what is watched from now on; returns what is owed a 0. */
+  /** Sets the checks that are watched from now on; returns the checks whose series get a 0 in this cycle. */
   seriesToClear(watched: ReadonlyMap<string, CheckLabels>): CheckLabels[]
   /**
-   * To be called when that is written: looks for more where it is time to. What may be in a place that could not be
-   * listed is owed nothing: being blind closes no incident. Returns what keeps it from looking, or null.
+   * Reads the series of other instances, if the interval has passed. Call it after the points are written. A stack counts
+   * as gone only if every place that may contain it was listed. Returns the reason why the series cannot be read, or null.
    */
-  look(identity: Identity, places: Places, deadline: Deadline): Promise<CheckError | null>
+  refresh(identity: Identity, places: Places, deadline: Deadline): Promise<CheckError | null>
 }
 
 /**
- * What this instance or another one published and this one does not watch: a stack that left the config. While a deploy
- * runs old and new side by side the old one goes on to write 1 in series of its own, and one 0 in between would be
- * forgotten. So a 0 is written with each cycle until the others have been silent for long.
+ * Tracks the checks that this instance or another one published and this one does not watch, because the stack was
+ * removed. During a deploy the old instance still writes 1 to its own series, and a single 0 would not close the
+ * incident. So a 0 is written in each cycle until the other instances have been silent for several intervals.
  */
 export function createStaleSeries({ client, config, clock }: StaleSeriesOptions): StaleSeries {
-  const lastingMs = 3 * Math.max(lookEveryMs, longestGapMs(config.schedule))
-  const owed = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs }>()
-  let known: ReadonlyMap<string, CheckLabels> = new Map()
-  // What no data came for since then is closed by now.
-  let seenUpTo = clock.now() - config.alerts.autoCloseMs
-  let nextLookAt = Number.NEGATIVE_INFINITY
+  const clearForMs = 3 * Math.max(refreshEveryMs, longestGapMs(config.schedule))
+  const pending = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs }>()
+  let watching: ReadonlyMap<string, CheckLabels> = new Map()
+  // Incidents of series without data since then are already closed.
+  let readUpTo = clock.now() - config.alerts.autoCloseMs
+  let nextRefreshAt = Number.NEGATIVE_INFINITY
   let notice: CheckError | null = null
 
-  function owe(labels: CheckLabels): void {
-    owed.set(checkKey(labels), { labels, until: clock.now() + lastingMs })
+  function scheduleClear(labels: CheckLabels): void {
+    pending.set(checkKey(labels), { labels, until: clock.now() + clearForMs })
   }
 
   /** The checks that other instances published as drifted or unknown. */
   async function readOthers({ project, monitor, instance }: Identity, deadline: Deadline): Promise<CheckLabels[]> {
-    const [from, to] = [seenUpTo, clock.now()]
+    const [from, to] = [readUpTo, clock.now()]
     const groupBy = ['metric.label.stack', 'metric.label.check']
     const read = (metric: string) => {
       const filter = `${seriesFilter(metric, monitor)} AND resource.label.task_id != "${instance}"`
@@ -70,40 +70,41 @@ export function createStaleSeries({ client, config, clock }: StaleSeriesOptions)
       .map(({ metricLabels: { stack = '', check = '' } }) => ({ stack, check }))
   }
 
-  async function lookNow(identity: Identity, places: Places, deadline: Deadline): Promise<number> {
+  async function refreshNow(identity: Identity, places: Places, deadline: Deadline): Promise<number> {
     const at = clock.now()
     try {
-      const unwatched = (await readOthers(identity, deadline)).filter(labels => !known.has(checkKey(labels)))
+      const unwatched = (await readOthers(identity, deadline)).filter(labels => !watching.has(checkKey(labels)))
       const gone = unwatched.filter(({ stack }) => isKnownGone(places, stack))
-      for (const labels of gone) owe(labels)
-      // Of what may still be there it is asked again.
-      if (gone.length === unwatched.length) seenUpTo = at - visibleAfterMs
+      for (const labels of gone) scheduleClear(labels)
+      // Stacks that may still exist are read again.
+      if (gone.length === unwatched.length) readUpTo = at - visibleAfterMs
       notice = null
-      return lookEveryMs
+      return refreshEveryMs
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
       notice = explain(error, clock)
-      return error.retryable ? failedAfterMs : refusedAfterMs
+      return error.retryable ? retryAfterMs : deniedRetryAfterMs
     }
   }
 
   return {
     seriesToClear(watched) {
-      for (const [key, labels] of known) if (!watched.has(key)) owe(labels)
-      for (const key of watched.keys()) owed.delete(key)
-      known = watched
-      return [...owed.values()].map(({ labels }) => labels)
+      for (const [key, labels] of watching) if (!watched.has(key)) scheduleClear(labels)
+      for (const key of watched.keys()) pending.delete(key)
+      watching = watched
+      return [...pending.values()].map(({ labels }) => labels)
     },
-    async look(identity, places, deadline) {
-      for (const [key, { until }] of owed) if (until <= clock.now()) owed.delete(key)
-      if (clock.monotonic() >= nextLookAt) nextLookAt = clock.monotonic() + (await lookNow(identity, places, deadline))
+    async refresh(identity, places, deadline) {
+      for (const [key, { until }] of pending) if (until <= clock.now()) pending.delete(key)
+      if (clock.monotonic() >= nextRefreshAt)
+        nextRefreshAt = clock.monotonic() + (await refreshNow(identity, places, deadline))
       return notice
     },
   }
 }
 
 function explain({ code, message }: DriftwatchError, clock: Clock): CheckError {
-  const loss = 'incidents of a stack that left the config stay open until they close by themselves'
-  const remedy = code === 'PERMISSION_DENIED' ? ' (roles/monitoring.viewer would let it look)' : ''
-  return { code, message: `everything is published, but ${loss}${remedy}: ${message}`, at: clock.now() }
+  const effect = 'points are written, but incidents of removed stacks stay open until they close automatically'
+  const remedy = code === 'PERMISSION_DENIED' ? '. Grant roles/monitoring.viewer.' : ''
+  return { code, message: `${effect}: ${message}${remedy}`, at: clock.now() }
 }

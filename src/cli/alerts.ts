@@ -8,28 +8,36 @@ import type { FailedStep } from '../operate/alerts/apply-alerts.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { shown } from '../printable.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
-import { assertAgreed } from './consent.ts'
+import { assertConfirmed } from './confirmation.ts'
 
 const help = `Usage
   driftwatch alerts plan  [--config FILE] [--project ID] [--service NAME]
   driftwatch alerts apply [--config FILE] [--project ID] [--service NAME] [--yes]
 
 What does it do?
-  plan    shows what Cloud Monitoring lacks so that somebody is paged: metrics, alert policies, an uptime check
-  apply   shows it, asks, and makes it so; a second time there is nothing to do
+  plan    compares Cloud Monitoring with the configuration and prints the missing or different metrics, alert policies
+          and uptime check
+  apply   prints the plan, asks for confirmation, and applies it. A second run changes nothing
 
-What does it touch?
-  Only what carries the label driftwatch_monitor=NAME. What somebody else made is left alone, and named.
+What can it change?
+  Only resources with the user label driftwatch_monitor=NAME. Other resources are never changed; one with the same
+  name as ours is listed.
 
-Whose alerts are they?
-  --project ID      the project that holds them; else the one that this runs in, else that of the first stack
-  --service NAME    Driftwatch's own Cloud Run service, by whose metrics the policies go; else $K_SERVICE, else driftwatch
+Which monitor do the alerts belong to?
+  --project ID      the project that holds the metrics and policies (default: the project that this command runs in,
+                    or the project of the first stack)
+  --service NAME    the Cloud Run service that runs Driftwatch; the policies watch its metrics (default: $K_SERVICE,
+                    or driftwatch)
 
-How does a pipeline use it?
-  --yes             does not ask
-  plan exits 0 when nothing is to be done, 2 when something is, and 1 where it could not find out or something is wrong
-  that no step mends; apply takes every step that it can, says which failed, and exits 0 when everything is right at its
-  end, else 1.
+How do I use it in a pipeline?
+  --yes             do not ask for confirmation
+
+What are the exit codes?
+  plan     0  nothing to change
+           2  changes are needed
+           1  the plan failed, or there is a problem that apply cannot fix
+  apply    0  everything matches the configuration
+           1  a step failed, or a problem remains. A failed step does not stop the other steps
 `
 
 const options = { project: { type: 'string' }, service: { type: 'string' } } as const
@@ -49,7 +57,7 @@ const apply: Command = {
 
 export const alerts: CommandGroup = { help, commands: { plan, apply } }
 
-/** Plans, shows the plan, and goes on with it. */
+/** Computes the plan, prints it, and passes it to `next`. */
 async function withPlan(
   values: OptionValues,
   io: CommandIo,
@@ -69,25 +77,25 @@ async function withPlan(
   }
 }
 
-/** Routes take stacks by their labels: one that is not known would be left out of its route. */
+/** Routes select stacks by label, so every stack must be known before the policies are planned. */
 async function withEveryStack(loaded: Config, environment: Environment, { clock }: CommandIo): Promise<Config> {
   const { config, unlisted } = await discoverOnce(loaded, { environment, clock })
-  if (unlisted) throw new DriftwatchError(unlisted.code, `it is not known which stacks there are: ${unlisted.message}`)
+  if (unlisted) throw new DriftwatchError(unlisted.code, `cannot list the stacks to route: ${unlisted.message}`)
   return config
 }
 
-const noTerminal =
-  'this changes alert policies, and there is no terminal to ask at: nothing was changed; pass --yes to agree beforehand'
+const unconfirmed =
+  'This command changes alert policies and needs confirmation. Nothing was changed. Pass --yes in a non-interactive shell.'
 
 async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: OptionValues, io: CommandIo) {
   if (plan.steps.length > 0) {
-    if (values.yes !== true) await assertAgreed(io, noTerminal)
-    const tell = (line: string) => void io.stderr.write(`${shown(line)}\n`)
-    const failed = await operation.apply(plan, tell)
-    // Another one may have made the same at the same time: what is twice there goes.
+    if (values.yes !== true) await assertConfirmed(io, unconfirmed)
+    const print = (line: string) => void io.stderr.write(`${shown(line)}\n`)
+    const failed = await operation.apply(plan, print)
+    // A concurrent apply may have created the same resources: delete the duplicates.
     const after = await operation.plan()
-    const twice = after.steps.filter(({ kind }) => kind === 'delete-policy' || kind === 'delete-uptime-check')
-    failed.push(...(await operation.apply({ ...after, steps: twice }, tell)))
+    const duplicates = after.steps.filter(({ kind }) => kind === 'delete-policy' || kind === 'delete-uptime-check')
+    failed.push(...(await operation.apply({ ...after, steps: duplicates }, print)))
     io.stdout.write(failed.length > 0 ? failureText(failed, plan.steps.length) : 'done\n')
     if (failed.length > 0) return 1
   }
@@ -96,28 +104,29 @@ async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: O
 
 function failureText(failed: readonly FailedStep[], steps: number): string {
   const lines = failed.flatMap(({ step, error }) => [`  ${shown(step.title)}`, `      ${shown(error.message)}`])
-  return [`${failed.length} of ${steps} could not be done`, ...lines, ''].join('\n')
+  return [`${failed.length} of ${steps} steps failed`, ...lines, ''].join('\n')
 }
 
-/** It becomes a part of a filter and a label. */
+/** The name becomes part of a filter and a label. */
 function checkedService(values: OptionValues): string | null {
   const service = single(values, 'service')
   if (service === null || /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(service)) return service
-  throw new DriftwatchError('USAGE', `--service takes the name of a Cloud Run service, not ${JSON.stringify(service)}`)
+  throw new DriftwatchError(
+    'USAGE',
+    `invalid --service ${JSON.stringify(service)}: expected the name of a Cloud Run service`,
+  )
 }
 
 function planText({ project, monitor, steps, problems, notes }: AlertsPlan): string {
-  const todo = steps.flatMap(({ title, details }) => [
+  const changes = steps.flatMap(({ title, details }) => [
     `  ${shown(title)}`,
     ...details.map(detail => `      ${shown(detail)}`),
   ])
   return [
-    `alerts of the monitor ${monitor} in the project ${project}`,
-    ...(steps.length > 0 ? ['to do', ...todo] : ['nothing to do']),
-    ...(problems.length > 0
-      ? ['wrong, and not mended by this', ...problems.map(problem => `  ${shown(problem)}`)]
-      : []),
-    ...(notes.length > 0 ? ['to know', ...notes.map(note => `  ${shown(note)}`)] : []),
+    `Alerts of monitor ${monitor} in project ${project}`,
+    ...(steps.length > 0 ? ['Changes', ...changes] : ['No changes']),
+    ...(problems.length > 0 ? ['Problems to fix by hand', ...problems.map(problem => `  ${shown(problem)}`)] : []),
+    ...(notes.length > 0 ? ['Notes', ...notes.map(note => `  ${shown(note)}`)] : []),
     '',
   ].join('\n')
 }

@@ -15,36 +15,37 @@ import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, readWait, repeated, single } from './command.ts'
-import { keepReceipt } from './keep-receipt.ts'
+import { saveReceipt } from './save-receipt.ts'
 
-/** How often \`--wait\` looks again. */
-const pollMs = 2000
+/** The pause between two cycles of `--wait`. */
+const pauseMs = 2000
 
 export const check: Command = {
   help: `Usage
   driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json] [--wait DURATION] [--receipt FILE]
 
 What does it do?
-  It looks once at everything that the config names, prints what it finds, and exits:
+  It runs every check once, prints the report, and exits with one of these codes:
     0  in sync
-    1  unknown: something could not be looked at, or the config or the command line is wrong
+    1  unknown: a probe failed, or the configuration or the command line is invalid
     2  drifted
-    3  pending: a rollout or a migration is under way
+    3  pending: a rollout or a migration is in progress
 
-How do I look at less?
-  --stack NAME      only this stack; may be repeated
-  --only CHECK      only this check; may be repeated: ${checkKinds.join(', ')}
+How do I run fewer checks?
+  --stack NAME      check only this stack; repeatable
+  --only CHECK      run only this check; repeatable. One of ${checkKinds.join(', ')}
 
-How do I gate a deploy?
+How do I use it in a pipeline?
   driftwatch check --wait 10m && deploy
-  --wait DURATION   looks again, at most so long (90s, 10m), while the result is pending or unknown
+  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m). Pending and unknown
+                    are not final
 
-How do other programs read it?
-  --format json     the report as GET /drift gives it; the default is a table, coloured on a terminal
-                    unless NO_COLOR is set. Results go to stdout, everything else to stderr.
+How do other programs read the result?
+  --format json     print the report in the format of GET /drift. The default is text, with colors on a terminal
+                    unless NO_COLOR is set. The report goes to stdout, everything else to stderr
 
-How do I keep what was found?
-  --receipt FILE    the report with the images, digests and latest migrations that were there, as JSON
+How do I keep a record?
+  --receipt FILE    write the report, and the images, digests and latest migrations of each stack, as JSON
 `,
   options: {
     stack: { type: 'string', multiple: true },
@@ -74,13 +75,13 @@ How do I keep what was found?
       names: names.length > 0 ? names : null,
     })
     try {
-      const report = await lookUntilSettled(watch, io, waitMs)
+      const report = await checkUntilFinal(watch, io, waitMs)
       assertFound(names, watch, io.clock)
       const color = io.stdout.isTTY === true && !environment.noColor
       io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
       const exitCode = exitCodes[report.status]
       if (receipt === null) return exitCode
-      const found = {
+      const content = {
         config: { ...config, stacks: watch.stacks() },
         environment,
         clock: io.clock,
@@ -88,15 +89,15 @@ How do I keep what was found?
         startedAt,
         report,
       }
-      return keepReceipt(receipt, await receiptOf(found), exitCode, io.stderr)
+      return saveReceipt(receipt, await receiptOf(content), exitCode, io.stderr)
     } finally {
       await watch.close()
     }
   },
 }
 
-/** Made last: who reads the table need not wait for it. */
-async function receiptOf(found: {
+/** Takes the snapshots after the report is printed, so that the report does not wait for them. */
+async function receiptOf(content: {
   readonly config: Config
   readonly environment: Environment
   readonly clock: Clock
@@ -104,8 +105,8 @@ async function receiptOf(found: {
   readonly startedAt: EpochMs
   readonly report: Report
 }): Promise<Receipt> {
-  const { config, clock, only, startedAt, report } = found
-  const seen = await snapshotAll(config, found)
+  const { config, clock, only, startedAt, report } = content
+  const snapshots = await snapshotAll(config, content)
   return buildReceipt({
     command: 'check',
     dryRun: false,
@@ -115,8 +116,8 @@ async function receiptOf(found: {
     asked: { stacks: config.stacks.map(({ name }) => name), checks: only && [...only], image: null, noTraffic: false },
     error: null,
     steps: [],
-    standing: null,
-    stacks: seen.map(({ stack, sight: snapshot }) => ({
+    changeStatus: null,
+    stacks: snapshots.map(({ stack, snapshot }) => ({
       name: stack.name,
       before: null,
       after: snapshot && toReceiptSnapshot(stack, snapshot),
@@ -125,31 +126,31 @@ async function receiptOf(found: {
   })
 }
 
-async function lookUntilSettled(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {
+async function checkUntilFinal(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {
   const until = clock.monotonic() + waitMs
   for (;;) {
     await watch.runCycle()
     const report = buildReport(watch.store.snapshot(clock.now()))
-    const settled = report.status === 'in_sync' || report.status === 'drifted'
-    const left = until - clock.monotonic()
-    if (settled || left <= 0 || signal.aborted) return report
-    await clock.sleep(Math.min(pollMs, left), signal).catch(() => {})
+    const final = report.status === 'in_sync' || report.status === 'drifted'
+    const remainingMs = until - clock.monotonic()
+    if (final || remainingMs <= 0 || signal.aborted) return report
+    await clock.sleep(Math.min(pauseMs, remainingMs), signal).catch(() => {})
   }
 }
 
 function readOptions(values: OptionValues): { format: 'text' | 'json'; waitMs: number } {
   const format = single(values, 'format') ?? 'text'
   if (format !== 'text' && format !== 'json')
-    throw new DriftwatchError('USAGE', `--format is text or json, not ${JSON.stringify(format)}`)
+    throw new DriftwatchError('USAGE', `invalid --format ${JSON.stringify(format)}: expected text or json`)
   return { format, waitMs: readWait(values) ?? 0 }
 }
 
-/** Where stacks are discovered all names may be right: then it shows after the first cycle which are not. */
+/** With discovery, unknown names are detected by `assertFound` after the first cycle. */
 function selectStacks(config: Config, names: readonly string[]): Config {
   if (names.length === 0 || config.discover) return config
   const known = config.stacks.map(stack => stack.name)
   const missing = names.find(name => !known.includes(name))
-  if (missing !== undefined) throw noStack(missing, `it has ${known.join(', ')}`)
+  if (missing !== undefined) throw stackNotFound(missing, `the configured stacks are ${known.join(', ')}`)
   return { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
 }
 
@@ -157,19 +158,19 @@ function assertFound(names: readonly string[], watch: Watch, clock: Clock): void
   const missing = names.find(name => watch.stacks().every(stack => stack.name !== name))
   if (missing === undefined) return
   const reasons = absenceReasons(watch.store.snapshot(clock.now()).discovery, missing)
-  throw noStack(missing, reasons.join('; ') || 'no labels name it')
+  throw stackNotFound(missing, reasons.join('; ') || 'no labels match this name')
 }
 
-function noStack(name: string, why: string): DriftwatchError {
-  return new DriftwatchError('STACK_NOT_FOUND', `the config has no stack ${JSON.stringify(name)}: ${why}`)
+function stackNotFound(name: string, reason: string): DriftwatchError {
+  return new DriftwatchError('STACK_NOT_FOUND', `stack ${JSON.stringify(name)} not found: ${reason}`)
 }
 
 function selectChecks(config: Config, names: readonly string[]): CheckKind[] | null {
-  const wrong = names.find(name => !checkKinds.some(kind => kind === name))
-  if (wrong !== undefined)
+  const unknown = names.find(name => !checkKinds.some(kind => kind === name))
+  if (unknown !== undefined)
     throw new DriftwatchError(
       'CHECK_NOT_FOUND',
-      `there is no check ${JSON.stringify(wrong)}: there are ${checkKinds.join(', ')}`,
+      `unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}`,
     )
   if (names.length === 0) return null
   const only = checkKinds.filter(kind => names.includes(kind))
@@ -178,7 +179,7 @@ function selectChecks(config: Config, names: readonly string[]): CheckKind[] | n
   if (!applies)
     throw new DriftwatchError(
       'CHECK_NOT_FOUND',
-      `the config asks for none of ${only.join(', ')}: there is nothing to check`,
+      `no stack in the configuration defines ${only.join(', ')}: nothing to check`,
     )
   return only
 }

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import { version } from '../version.ts'
-import { type Command, type CommandGroup, type CommandIo, tellError } from './command.ts'
+import { type Command, type CommandGroup, type CommandIo, printError } from './command.ts'
 
-/** Each command is loaded when it is called: none pays for another. */
+/** A command's module is loaded only when the command runs. */
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   check: async () => (await import('./check.ts')).check,
@@ -14,39 +14,40 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   alerts: async () => (await import('./alerts.ts')).alerts,
 }
 
-const help = `Driftwatch says whether a Cloud Run release stack is what it is meant to be.
+const help = `Driftwatch detects drift in Cloud Run release stacks.
 
 Usage
   driftwatch <command> [--config FILE] [options]
 
-Which command do I want?
-  serve     watch all the time; answer curl /drift, Prometheus and uptime checks
-  check     look once, print what is found, and exit 0 only when all is in sync
-  migrate   lock the migration job to the image that serves, run it, follow it, check again
-  deploy    deploy an image, migrate with it, judge, and keep a receipt
-  grants    plan, apply: make the database what its policy says; snapshot: write the policy that it has
-  config    is my config right, and what does it come to?
-  alerts    what does Cloud Monitoring lack to page somebody, and make it so
+Which command do I need?
+  serve     run the checks on a schedule, and serve /drift, /metrics and a gate over HTTP
+  check     run the checks once and print the report. The exit code is 0 only when every check is in sync
+  migrate   pin the migration job to the image in service, run it, and check again
+  deploy    deploy an image, run the migration with it, check the result, and optionally write a receipt
+  grants    plan and apply the role grants of a database, or print its current policy
+  config    validate the configuration and print the resolved values
+  alerts    plan and apply the alert policies in Cloud Monitoring
 
-Where does the config come from?
-  --config FILE, else $DRIFTWATCH_CONFIG, else ./driftwatch.yaml
+Which configuration file is used?
+  --config FILE, or $DRIFTWATCH_CONFIG, or ./driftwatch.yaml, in this order
 
-  driftwatch <command> --help     tells more of a command
+More help
+  driftwatch <command> --help     describes one command
   driftwatch --version            prints the version
 `
 
-/** Runs the command line `argv` (without node and script); resolves with the exit code. Errors are one sentence on stderr. */
+/** Runs the command line `argv` (without node and script) and resolves with the exit code. Errors go to stderr. */
 export async function runCli(argv: readonly string[], io: CommandIo): Promise<number> {
   const [name, ...rest] = argv
   try {
     if (name === '--version') return print(io, `${version}\n`)
     if (name === '--help' || name === '-h' || name === 'help') return print(io, help)
-    if (name === undefined) throw new DriftwatchError('USAGE', `which command?\n\n${help}`)
+    if (name === undefined) throw new DriftwatchError('USAGE', `missing command\n\n${help}`)
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (!load) throw new DriftwatchError('USAGE', unknownCommand(name))
     return await run(name, await load(), rest, io)
   } catch (thrown) {
-    tellError(io, asDriftwatchError(thrown))
+    printError(io, asDriftwatchError(thrown))
     return 1
   }
 }
@@ -57,12 +58,12 @@ async function run(name: string, command: Command | CommandGroup, argv: readonly
   if (inner === '--help' || inner === '-h') return print(io, command.help)
   const known = Object.keys(command.commands).join(', ')
   if (inner === undefined || inner.startsWith('-'))
-    throw new DriftwatchError('USAGE', `${name}: which one: ${known}?\n\n${command.help}`)
+    throw new DriftwatchError('USAGE', `${name}: missing subcommand: expected one of ${known}\n\n${command.help}`)
   const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
   if (!chosen)
     throw new DriftwatchError(
       'USAGE',
-      `there is no command ${JSON.stringify(`${name} ${inner}`)}: it is one of ${known}`,
+      `unknown command ${JSON.stringify(`${name} ${inner}`)}: expected one of ${known}`,
     )
   return runCommand(`${name} ${inner}`, chosen, rest, io)
 }
@@ -78,12 +79,13 @@ function parseOptions(name: string, { options }: Command, argv: readonly string[
     return parseArgs({ args: [...argv], options: known, strict: true }).values
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw new DriftwatchError('USAGE', `${name}: ${message} (driftwatch ${name} --help lists the options)`)
+    throw new DriftwatchError('USAGE', `${name}: ${message}. Run "driftwatch ${name} --help" for the options.`)
   }
 }
 
 function unknownCommand(name: string): string {
-  return `there is no command ${JSON.stringify(name)}: it is one of ${Object.keys(commands).join(', ')} (driftwatch --help tells more)`
+  const known = Object.keys(commands).join(', ')
+  return `unknown command ${JSON.stringify(name)}: expected one of ${known}. Run "driftwatch --help" for more.`
 }
 
 function print({ stdout }: CommandIo, text: string): number {

@@ -6,80 +6,80 @@ import { parseDuration } from '../duration.ts'
 import { DriftwatchError, type ErrorCode } from '../errors.ts'
 import { shownLines } from '../printable.ts'
 
-/** Where text goes. */
+/** A stream for text output. */
 export interface TextStream {
   write(text: string): unknown
   readonly isTTY?: boolean
 }
 
-/** What a command touches of the process. */
+/** The parts of the process that a command uses. */
 export interface CommandIo {
-  /** Where somebody answers questions, if it is a terminal. Left out: nobody does. */
+  /** Reads confirmations if it is a terminal. */
   readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   /** Results. */
   readonly stdout: TextStream
-  /** Everything else. */
+  /** Progress, prompts and errors. */
   readonly stderr: TextStream
-  /** The environment; left out, it is that of the process. */
+  /** Environment variables; the default is those of the process. */
   readonly variables?: Variables
   readonly clock: Clock
-  /** The version of Node.js, as `v24.1.0`. */
+  /** The version of Node.js, for example `v24.1.0`. */
   readonly nodeVersion: string
-  /** Calls back when the process is asked to read its config again; returns what ends that. Left out: nobody asks. */
+  /** Calls `listener` on each request to reload the configuration; returns a function that unsubscribes. */
   readonly onHangup?: (listener: () => void) => () => void
-  /** Aborts when the process is asked to end. */
+  /** Aborts on the first request to end. */
   readonly signal: AbortSignal
-  /** Aborts when it is asked once more: the process ends as soon as the listeners have returned. Left out: it never is. */
-  readonly atOnce?: AbortSignal
+  /** Aborts on the second request to end. The process exits as soon as the listeners have returned. */
+  readonly immediate?: AbortSignal
 }
 
-/** Options as `parseArgs` of Node.js gives them. */
+/** Option values as returned by `parseArgs` of Node.js. */
 export type OptionValues = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
 
 export interface Command {
-  /** What `driftwatch <command> --help` prints. */
+  /** The output of `driftwatch <command> --help`. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
-  /** Does it; resolves with the exit code, rejects with a coded error. */
+  /** Resolves with the exit code; rejects with a DriftwatchError. */
   run(values: OptionValues, io: CommandIo): Promise<number>
 }
 
-/** Commands under one word: `driftwatch grants plan`. */
+/** A command with subcommands, such as `driftwatch grants plan`. */
 export interface CommandGroup {
   readonly help: string
   readonly commands: Readonly<Record<string, Command>>
 }
 
-/** These say again what was typed: a URL with its password may stand where none belongs. */
-const quoting: ReadonlySet<ErrorCode> = new Set(['USAGE', 'STACK_NOT_FOUND', 'CHECK_NOT_FOUND', 'CONFIG_UNREADABLE'])
+/** Messages with these codes quote user input, which may contain a URL with a password. */
+const quotingCodes: readonly ErrorCode[] = ['USAGE', 'STACK_NOT_FOUND', 'CHECK_NOT_FOUND', 'CONFIG_UNREADABLE']
 
-/** Tells of an error; where Driftwatch itself failed also where, and what to do with it. */
-export function tellError({ stderr }: Pick<CommandIo, 'stderr'>, error: DriftwatchError): void {
+/** Prints an error; for a bug of Driftwatch also the stack trace. */
+export function printError({ stderr }: Pick<CommandIo, 'stderr'>, error: DriftwatchError): void {
   const lines = error.message.trimEnd().split('\n')
-  const told = quoting.has(error.code) ? lines.map(maskText) : lines
-  stderr.write(`driftwatch: ${shownLines(told.join('\n'))}\n`)
+  const masked = quotingCodes.includes(error.code) ? lines.map(maskText) : lines
+  stderr.write(`driftwatch: ${shownLines(masked.join('\n'))}\n`)
   if (error.code !== 'BUG') return
   const { stack, cause } = error
   const trace = cause instanceof Error ? cause.stack : stack
-  stderr.write(`${shownLines(trace ?? '')}\nThis is a bug of Driftwatch: please report it.\n`)
+  stderr.write(`${shownLines(trace ?? '')}\nThis is a bug in Driftwatch. Please report it.\n`)
 }
 
-/** The values of an option that may be repeated. */
+/** The values of a repeatable option. */
 export function repeated(values: OptionValues, name: string): string[] {
   const given = values[name]
   return Array.isArray(given) ? given.map(String) : []
 }
 
-/** `--wait` in milliseconds, or null where it is not given. */
+/** `--wait` in milliseconds, or null if absent. */
 export function readWait(values: OptionValues): number | null {
   const given = single(values, 'wait')
   if (given === null) return null
   const waitMs = parseDuration(given)
   if (waitMs !== null) return waitMs
-  throw new DriftwatchError('USAGE', `--wait takes a duration such as 90s or 10m, not ${JSON.stringify(given)}`)
+  throw new DriftwatchError('USAGE', `invalid --wait ${JSON.stringify(given)}: expected a duration such as 90s or 10m`)
 }
 
-/** The value of an option that takes one, or null. */
+/** The value of an option, or null if absent. */
 export function single(values: OptionValues, name: string): string | null {
   const given = values[name]
   return typeof given === 'string' ? given : null

@@ -7,11 +7,13 @@ export const config: Command = {
   help: `Usage
   driftwatch config [--config FILE]
 
-Is my config right?
-  All its problems are printed at once, each with its line and path, and the exit code is 1.
+What does it do?
+  It validates the configuration and prints it as YAML, with defaults filled in, \${VARIABLES} resolved and secrets
+  masked. If the configuration is invalid, it prints every problem with its line and path.
 
-What does it come to?
-  Otherwise it is printed as YAML: defaults filled in, \${VARIABLES} resolved, secrets masked.
+What are the exit codes?
+  0  the configuration is valid
+  1  the configuration is invalid or cannot be read
 `,
   options: {},
   async run(values, io) {

@@ -1,5 +1,5 @@
 import { DriftwatchError } from '../errors.ts'
-import { deploy as deployStack } from '../operate/rollout/deploy.ts'
+import { runDeploy } from '../operate/rollout/deploy.ts'
 import type { Command } from './command.ts'
 import { readWait, single } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
@@ -10,20 +10,21 @@ export const deploy: Command = {
       [--receipt FILE]
 
 What does it do?
-  1. makes a revision of the service with IMAGE, and waits until it is ready
-  2. locks the job to the digest of that revision, executes it and follows it, as driftwatch migrate does
-  3. judges the role grants, and then everything: the gate
-  It stops at the first step that fails, and says how to go back.
+  1. creates a revision of the service with IMAGE, and waits until it is ready
+  2. pins the job to the digest of that revision, executes it and follows the execution, like driftwatch migrate
+  3. checks the role grants, and then the gate: every check must be in sync
+  It stops at the first failed step and prints the commands to roll back.
 
-Which image may I deploy?
-  One of the repositories that the config allows (service.repositories); $IMAGE is taken where --image is not given.
-  Nothing is pushed: no tag of a registry is ever written.
-  --no-traffic      all traffic stays where it is; the job is still locked to the new revision, and migrates ahead of
-                    it. DEPLOY_NO_TRAFFIC=1 means the same
+Which images can I deploy?
+  --image IMAGE     an image of an allowed repository (service.repositories); the default is $IMAGE. The command never
+                    writes to a registry
+  --no-traffic      create the revision without traffic; the job is pinned to it and migrates before traffic is
+                    moved. DEPLOY_NO_TRAFFIC=1 is equivalent
 
-What of the minutes after the rollout?
-  after-rollout cannot be judged before they are over: the gate opens without it, and says so.
-  --wait DURATION   checks on, at most so long (10m), while the result is pending or unknown; what is pending then is 3
+Does it wait for after-rollout?
+  No. That check needs data from the minutes after the rollout, so the gate opens without it and prints a note.
+  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m). The exit code is 3 if
+                    a check is still pending then
 
 ${writeHelp}`,
   options: {
@@ -36,16 +37,16 @@ ${writeHelp}`,
     const request = await readWriteRequest('deploy', values, io)
     const { runbook } = request
     const image = single(values, 'image') ?? runbook.image
-    if (!image) throw new DriftwatchError('USAGE', 'deploy: --image is missing: name the image to deploy')
+    if (!image) throw new DriftwatchError('USAGE', 'deploy: --image is missing')
     if (runbook.image !== null && runbook.image !== image)
       throw new DriftwatchError(
         'USAGE',
-        `deploy: --image is ${image}, and IMAGE is ${runbook.image}: which one is meant?`,
+        `deploy: --image is ${image}, but IMAGE is ${runbook.image}. Pass only one of them.`,
       )
     const waitMs = readWait(values)
     const noTraffic = values['no-traffic'] === true || runbook.noTraffic
     return runWriteCommand(request, io, { image, noTraffic }, operation =>
-      deployStack(operation, { image, noTraffic, gate: runbook.verifiesImages, waitMs }),
+      runDeploy(operation, { image, noTraffic, gate: runbook.verifiesImages, waitMs }),
     )
   },
 }

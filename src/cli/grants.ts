@@ -9,7 +9,7 @@ import { type GrantsPlan, renderPlan } from '../grants/plan/plan.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { applyGrants } from '../operate/grants/grants-apply.ts'
 import type { DatabaseStack, GrantsJob } from '../operate/grants/grants-database.ts'
-import { counted, countStatements, operatorOf, planStackGrants } from '../operate/grants/grants-plan.ts'
+import { countStatements, formatCount, operatorOf, planStackGrants } from '../operate/grants/grants-plan.ts'
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants/grants-snapshot.ts'
 import { readDryRun } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
@@ -18,13 +18,13 @@ import {
   type CommandGroup,
   type CommandIo,
   type OptionValues,
+  printError,
   repeated,
   single,
-  tellError,
 } from './command.ts'
-import { askConsent } from './consent.ts'
+import { confirmSteps } from './confirmation.ts'
 
-const exits = { done: 0, left: 2 } as const
+const exits = { inSync: 0, drifted: 2 } as const
 
 const stackOption = { stack: { type: 'string' } } as const satisfies ParseArgsOptionsConfig
 const adminOption = { 'admin-url-file': { type: 'string' } } as const satisfies ParseArgsOptionsConfig
@@ -34,32 +34,34 @@ const plan: Command = {
   driftwatch grants plan [--config FILE] [--stack NAME] [--as ROLE] [--admin-url-file FILE]
 
 What does it do?
-  It prints the SQL that makes the database what its policy says, in order, each statement with its reason, as one
-  transaction for psql. Nothing is printed when there is nothing to do, and nothing is changed.
+  It compares the database with its policy and prints the SQL that fixes the differences, as one transaction for psql.
+  Each statement has a comment with its reason. The command changes nothing, and prints nothing if there are no
+  differences.
 
-Who will run it?
-  --as ROLE         a role of the database. A managed server's admin, who is no superuser, needs other statements: it takes
-                    the roles that it acts as, and gives them back. What it cannot do stands at the top, as comments
-  Left out: whoever $DB_ADMIN_URL or --admin-url-file logs in as; without these, some superuser.
+Which role will run the SQL?
+  --as ROLE         the database role that will run it. For a role that is not a superuser, such as the admin of a
+                    managed server, the SQL grants it temporary memberships and revokes them. Differences that the
+                    role cannot fix are listed at the top, as comments
+  The default is the user in $DB_ADMIN_URL or --admin-url-file, or else a superuser.
 
-How does it look?
-  With the config's database.url, which needs no right but CONNECT.
-  --stack NAME      which stack; needed where several have a database
+Which connection does it use?
+  The database.url of the configuration. Its role needs only the CONNECT privilege.
+  --stack NAME      the stack; required if several stacks have a database
 
-How does it end?
-  0  in sync: nothing to do
-  1  unknown: the database could not be looked at, or the config or the command line is wrong
-  2  drifted: there are statements to run, or differences that no statement mends
+What are the exit codes?
+  0  in sync: no differences
+  1  unknown: the database could not be read, or the configuration or the command line is invalid
+  2  drifted: there are statements to run, or differences that no statement can fix
 `,
   options: { ...stackOption, ...adminOption, as: { type: 'string' } },
   async run(values, io) {
     const { job, environment } = await readJob('plan', values, io)
     assertPolicy(job)
     const adminUrl = readAdminUrl(values, environment)
-    const made = await planStackGrants(job, single(values, 'as') ?? (adminUrl && operatorOf(adminUrl)))
-    io.stdout.write(renderPlan(made))
-    io.stderr.write(`${job.stack.name}: ${summarise(made)}\n`)
-    return isNothing(made) ? exits.done : exits.left
+    const planned = await planStackGrants(job, single(values, 'as') ?? (adminUrl && operatorOf(adminUrl)))
+    io.stdout.write(renderPlan(planned))
+    io.stderr.write(`${job.stack.name}: ${summarise(planned)}\n`)
+    return isEmpty(planned) ? exits.inSync : exits.drifted
   },
 }
 
@@ -68,25 +70,25 @@ const apply: Command = {
   driftwatch grants apply [--config FILE] [--stack NAME] [--admin-url-file FILE] [--dry-run] [--yes]
 
 What does it do?
-  1. looks at the database as the operator, and shows the statements that make it what its policy says, and what the
-     operator cannot do
-  2. asks; where there is no terminal it is refused, unless --yes agrees beforehand
-  3. runs exactly these statements in one transaction. It is rolled back where the database has changed in between, where
-     a statement fails, and where anything is left but what 1 said that the operator cannot do
-  4. looks again, as the monitor, and fails if anything is left
-  --dry-run         stops after 1; DRY_RUN=1 means the same
-  --yes             agrees beforehand
+  1. reads the database as the operator, and prints the SQL that fixes the differences from the policy, and the
+     differences that the operator cannot fix
+  2. asks for confirmation
+  3. runs exactly these statements in one transaction. The transaction is rolled back if the database has changed since
+     step 1, if a statement fails, or if a difference remains that step 1 did not announce
+  4. reads the database again as the monitor, and reports the remaining differences
+  --dry-run         stop after step 1. DRY_RUN=1 is equivalent
+  --yes             do not ask for confirmation. Required in a non-interactive shell
 
 Who is the operator?
-  --admin-url-file FILE   a file with the URL of a superuser, or of a managed server's admin: a role with CREATEROLE that
-                          made the roles of the policy. Else $DB_ADMIN_URL. It must lead to the config's database, on
-                          the same server: a copy of it is refused
-  --stack NAME            which stack; needed where several have a database
+  --admin-url-file FILE   a file with the URL of a superuser, or of the admin of a managed server: a role with
+                          CREATEROLE that created the roles of the policy. The default is $DB_ADMIN_URL. The URL must
+                          point to the configured database on the same server; a copy is refused
+  --stack NAME            the stack; required if several stacks have a database
 
-How does it end?
+What are the exit codes?
   0  done, and in sync
-  1  refused, interrupted, not agreed to, or the database could not be looked at: the sentence says what stands
-  2  a statement failed and all was rolled back, or something is left
+  1  refused, interrupted, not confirmed, or the database could not be read; the message says what was changed
+  2  a statement failed and the transaction was rolled back, or differences remain
 `,
   options: {
     ...stackOption,
@@ -101,25 +103,25 @@ How does it end?
     if (!adminUrl)
       throw new DriftwatchError(
         'USAGE',
-        'grants apply: no URL of an operator: set DB_ADMIN_URL, or name a file with --admin-url-file',
+        'grants apply: the URL of an operator is missing. Set DB_ADMIN_URL, or pass --admin-url-file.',
       )
     const dryRun = readDryRun(environment.variables, job.stack) || values['dry-run'] === true
     const title = `driftwatch grants apply ${job.stack.name}`
     const results = dryRun ? io.stdout : io.stderr
-    const left = await orFailedStep(
+    const remaining = await catchFailedStep(
       applyGrants({
         ...job,
         adminUrl,
         dryRun,
-        show: made => results.write(renderPlan(made) || `${job.stack.name}: ${summarise(made)}\n`),
-        agree: steps => askConsent(steps, { io, title, dryRun, yes: values.yes === true }),
-        say: line => io.stderr.write(`${shown(line)}\n`),
+        show: planned => results.write(renderPlan(planned) || `${job.stack.name}: ${summarise(planned)}\n`),
+        confirm: steps => confirmSteps(steps, { io, title, dryRun, yes: values.yes === true }),
+        print: line => io.stderr.write(`${shown(line)}\n`),
       }),
       io,
     )
-    if (left === null) return exits.left
-    for (const line of left) io.stdout.write(`left: ${line}\n`)
-    return left.length === 0 ? exits.done : exits.left
+    if (remaining === null) return exits.drifted
+    for (const line of remaining) io.stdout.write(`remaining: ${line}\n`)
+    return remaining.length === 0 ? exits.inSync : exits.drifted
   },
 }
 
@@ -128,34 +130,34 @@ const snapshot: Command = {
   driftwatch grants snapshot [--config FILE] [--stack NAME] [--schema NAME]...
 
 What does it do?
-  It prints the policy that the database has now, as it stands under \`database\` in a config, so that a team can begin
-  from what is. By that policy nothing drifts, but for what no policy can say: that is told in comments at the top.
-  Superusers are trusted, and so is the owner of the database where its rights cannot be said otherwise.
+  It prints a policy that matches the current state of the database, as YAML for \`database\` in the configuration. Use
+  it as a starting point. Grants that a policy cannot express are listed as comments at the top. Superusers are listed
+  as trusted, and so is the owner of the database if its rights cannot be expressed otherwise.
 
-Of what?
-  --schema NAME     this schema; may be repeated. Left out: those that the config names, or else all
-  --stack NAME      which stack; needed where several have a database
-  It looks with the config's database.url: a config with that and no policy is enough.
+What does it read?
+  --schema NAME     this schema; repeatable. The default is the schemas of the configuration, or all schemas
+  --stack NAME      the stack; required if several stacks have a database
+  It connects with database.url. The configuration does not need a policy yet.
 `,
   options: { ...stackOption, schema: { type: 'string', multiple: true } },
   async run(values, io) {
     const { job } = await readJob('snapshot', values, io)
-    const taken = await snapshotStackGrants(job, repeated(values, 'schema'))
-    io.stdout.write(renderSnapshot(taken))
-    const { inexpressible } = taken
+    const current = await snapshotStackGrants(job, repeated(values, 'schema'))
+    io.stdout.write(renderSnapshot(current))
+    const { inexpressible } = current
     if (inexpressible.length > 0)
-      io.stderr.write(`${job.stack.name}: ${counted(inexpressible.length, 'thing')} cannot be said in a policy\n`)
-    return exits.done
+      io.stderr.write(`${job.stack.name}: a policy cannot express ${formatCount(inexpressible.length, 'grant')}\n`)
+    return exits.inSync
   },
 }
 
 export const grants: CommandGroup = {
   help: `Usage
-  driftwatch grants plan      [--stack NAME]         the SQL that makes the database what its policy says
-  driftwatch grants apply     [--stack NAME]         runs it, as an operator, after asking
-  driftwatch grants snapshot  [--schema NAME]...     the policy that the database has now
+  driftwatch grants plan      [--stack NAME]         print the SQL that makes the database match its policy
+  driftwatch grants apply     [--stack NAME]         run that SQL as an operator, after confirmation
+  driftwatch grants snapshot  [--schema NAME]...     print a policy that matches the database
 
-  driftwatch grants <command> --help     tells more of one
+  driftwatch grants <command> --help     describes one command
 `,
   commands: { plan, apply, snapshot },
 }
@@ -172,13 +174,12 @@ async function readJob(
   return { job: { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }, environment }
 }
 
-/** By a policy that says nothing every superuser would be one too many. */
+/** Judged by an empty policy, every superuser would be a difference. */
 function assertPolicy({ stack: { name, database } }: GrantsJob): void {
   if (Object.keys(database.roles).length + Object.keys(database.schemas).length > 0) return
   throw new DriftwatchError(
     'USAGE',
-    `stack ${name} has no policy: ` +
-      'give it `database.roles` and `database.schemas` (driftwatch grants snapshot writes what there is)',
+    `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "driftwatch grants snapshot" prints the current ones.`,
   )
 }
 
@@ -189,17 +190,14 @@ function hasDatabase(stack: { readonly database: unknown }): stack is DatabaseSt
 function selectStack(command: string, stacks: readonly DatabaseStack[], name: string | null): DatabaseStack {
   const names = stacks.map(stack => stack.name).join(', ') || 'none'
   if (name === null && stacks.length > 1)
-    throw new DriftwatchError('USAGE', `grants ${command}: --stack is missing: ${names} have a database`)
+    throw new DriftwatchError('USAGE', `grants ${command}: --stack is missing: expected one of ${names}`)
   const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
   if (stack) return stack
-  const asked = name === null ? 'no stack' : `no stack ${JSON.stringify(name)}`
-  throw new DriftwatchError(
-    'STACK_NOT_FOUND',
-    `the config has ${asked} with a \`database.url\`: those that have one: ${names}`,
-  )
+  const wanted = name === null ? 'stack' : `stack ${JSON.stringify(name)}`
+  throw new DriftwatchError('STACK_NOT_FOUND', `no ${wanted} with a \`database.url\`; stacks that have one: ${names}`)
 }
 
-/** Throws USAGE where the file cannot be read. A URL that is none is told of without repeating it. */
+/** Throws USAGE if the file cannot be read. Errors about an invalid URL do not quote it. */
 function readAdminUrl(values: OptionValues, { adminUrl }: Environment): Secret | null {
   const file = single(values, 'admin-url-file')
   if (file === null) return adminUrl
@@ -207,29 +205,29 @@ function readAdminUrl(values: OptionValues, { adminUrl }: Environment): Secret |
     const url = readFileSync(file, 'utf8').trim()
     return createSecret(url, maskUrl(url))
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-    throw new DriftwatchError('USAGE', `--admin-url-file: ${file} cannot be read: ${why}`, { cause })
+    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    throw new DriftwatchError('USAGE', `--admin-url-file: cannot read ${file}: ${reason}`, { cause })
   }
 }
 
-/** A step that failed is proven, and no lack of knowledge. */
-async function orFailedStep<Value>(done: Promise<Value>, io: CommandIo): Promise<Value | null> {
+/** Prints a failed step and resolves with null: it exits with 2 and not, like other errors, with 1. */
+async function catchFailedStep<Value>(result: Promise<Value>, io: CommandIo): Promise<Value | null> {
   try {
-    return await done
+    return await result
   } catch (thrown) {
     if (!(thrown instanceof DriftwatchError) || thrown.code !== 'STEP_FAILED') throw thrown
-    tellError(io, thrown)
+    printError(io, thrown)
     return null
   }
 }
 
-function isNothing({ steps, impossible }: GrantsPlan): boolean {
+function isEmpty({ steps, impossible }: GrantsPlan): boolean {
   return steps.length === 0 && impossible.length === 0
 }
 
-function summarise(made: GrantsPlan): string {
-  if (isNothing(made)) return 'in sync: nothing to do'
-  const cannot =
-    made.impossible.length > 0 ? `, and ${counted(made.impossible.length, 'difference')} that cannot be mended` : ''
-  return `${countStatements(made)} to run${cannot}`
+function summarise(planned: GrantsPlan): string {
+  if (isEmpty(planned)) return 'in sync: no differences'
+  const { length } = planned.impossible
+  const unfixable = length > 0 ? `, and ${formatCount(length, 'difference')} that cannot be fixed` : ''
+  return `${countStatements(planned)} to run${unfixable}`
 }

@@ -1,4 +1,4 @@
-import { migrate as migrateStack } from '../operate/rollout/migrate.ts'
+import { runMigrate } from '../operate/rollout/migrate.ts'
 import type { Command } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
 
@@ -7,22 +7,23 @@ export const migrate: Command = {
   driftwatch migrate [--config FILE] --stack NAME [--dry-run] [--yes] [--receipt FILE]
 
 What does it do?
-  1. locks the job to the image that serves, by its digest, with the command and args of the config, and verifies it
-  2. executes the job and follows the execution: what Cloud Run says of it, and how it ended
-  3. checks the stack again, as driftwatch check does
+  1. pins the job to the digest of the image in service, with the command and args of the configuration, and verifies
+     the update
+  2. executes the job and follows the execution until it ends
+  3. checks the stack again, like driftwatch check
 
-When does it refuse?
-  While the service reconciles or traffic is split between images, and where a migration runs with another image. One
-  that runs with the right image already is followed, and not started a second time.
+When does it refuse to run?
+  While the service is reconciling, while traffic is split between different images, and while a migration with
+  another image is running. A running migration with the right image is followed and not started again.
 
-What if I press Ctrl-C?
-  What runs in Cloud Run runs on: it says what that is, how to see it and how to stop it.
+What happens on Ctrl-C?
+  A running execution continues in Cloud Run. The command prints how to inspect and how to cancel it.
 
 ${writeHelp}`,
   options: writeOptions,
   async run(values, io) {
     const request = await readWriteRequest('migrate', values, io)
     const { image } = request.runbook
-    return runWriteCommand(request, io, { image, noTraffic: false }, operation => migrateStack(operation, { image }))
+    return runWriteCommand(request, io, { image, noTraffic: false }, operation => runMigrate(operation, { image }))
   },
 }

@@ -5,34 +5,36 @@ import { createLog } from '../cloud-log.ts'
 import type { Config } from '../config/config.ts'
 import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
-import { formatDuration } from '../duration.ts'
+
 import type { Log } from '../log.ts'
 import { startServer } from '../server.ts'
 import { type Command, single } from './command.ts'
 
-/** Cloud Run ends a process ten seconds after it asked it to end. */
-const longestEndMs = 7000
+/** Cloud Run kills a process ten seconds after SIGTERM. */
+const shutdownTimeoutMs = 7000
 
 export const serve: Command = {
   help: `Usage
   driftwatch serve [--config FILE]
 
 What does it do?
-  It looks by the schedule of the config, and answers what it knows:
-    GET /drift           everything, as JSON; as a table with ?format=text
-    GET /drift/gate      the same, 200 only when nothing has drifted and nothing is unknown, else 503
-    GET /metrics         for Prometheus
-    GET /health/ready    once the first cycle is done
-    GET /docs            all of it
+  It runs the checks on the configured schedule and serves the results:
+    GET /drift           the report as JSON, or as text with ?format=text
+    GET /drift/gate      the same report; status 200 if no check is drifted or unknown, otherwise 503
+    GET /metrics         metrics in Prometheus format
+    GET /health/ready    status 200 after the first cycle
+    GET /docs            the API documentation
 
 Where does it listen?
-  On $PORT (8080), at the config's host (0.0.0.0). A signal TERM or INT ends it: what is being answered is answered.
+  On port $PORT (default 8080) of the configured \`host\` (default 0.0.0.0). On SIGTERM or SIGINT it completes the
+  requests in progress and exits.
 
-How does it get another config?
-  It reads the file again when that has changed, and on a signal HUP. A broken one is refused, and what was, stays.
+How do I change the configuration?
+  It reloads the file when the file changes, and on SIGHUP. An invalid configuration is rejected and the previous one
+  stays in effect.
 
 What does it log?
-  Lines of JSON on stderr, as Cloud Logging takes them; $LOG_LEVEL (info) says how many.
+  JSON lines on stderr in the format of Cloud Logging. $LOG_LEVEL sets the level (default info).
 `,
   options: {},
   async run(values, io) {
@@ -47,36 +49,39 @@ What does it log?
     })
     const config = source.current()
     for (const { name, notes } of config.stacks)
-      for (const note of notes) log.info({ stack: name, note }, 'note on the config')
+      for (const note of notes) log.info({ stack: name, note }, 'configuration note')
     const service = await startServer({
       config,
       environment,
       clock: io.clock,
       log,
       nodeVersion: io.nodeVersion,
-      keepPolicies: await loadKeeper(config, environment),
+      managePolicies: await loadPolicyManager(config, environment),
     })
     const stops = [source.follow(), io.onHangup?.(source.reload)]
     if (!io.signal.aborted) await once(io.signal, 'abort')
     for (const stop of stops) stop?.()
-    log.info('ending')
-    await inTime(service.close(), io.clock, log)
+    log.info('shutting down')
+    await closeWithin(shutdownTimeoutMs, service.close(), io.clock, log)
     return 0
   },
 }
 
-/** What writes alert policies is loaded only where the config says `manage`, and handed in: `serve` writes nothing else. */
-async function loadKeeper(config: Config, { monitoringEmulatorHost }: Environment): Promise<PolicyReconciler | null> {
+/** The code that writes alert policies is loaded only with `alerts.policies: manage`; otherwise `serve` is read-only. */
+async function loadPolicyManager(
+  config: Config,
+  { monitoringEmulatorHost }: Environment,
+): Promise<PolicyReconciler | null> {
   if (config.alerts.policies !== 'manage') return null
-  const { createPolicyKeeper } = await import('../operate/alerts/keep-policies.ts')
-  return createPolicyKeeper({ emulatorHost: monitoringEmulatorHost })
+  const { createPolicyManager } = await import('../operate/alerts/manage-policies.ts')
+  return createPolicyManager({ emulatorHost: monitoringEmulatorHost })
 }
 
-/** Waits for the end, but not for ever, whatever a peer does or leaves undone. */
-async function inTime(closed: Promise<void>, clock: Clock, log: Log): Promise<void> {
+/** Waits until the service has closed, at most `timeoutMs`. */
+async function closeWithin(timeoutMs: number, closed: Promise<void>, clock: Clock, log: Log): Promise<void> {
   const done = new AbortController()
-  const late = clock.sleep(longestEndMs, done.signal).then(
-    () => log.error(`not everything was given back within ${formatDuration(longestEndMs)}: it is left to its peers`),
+  const late = clock.sleep(timeoutMs, done.signal).then(
+    () => log.error({ timeoutMs }, 'shutdown timed out; closing remaining connections'),
     () => {},
   )
   await Promise.race([closed, late]).finally(() => done.abort())

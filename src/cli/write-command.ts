@@ -10,11 +10,11 @@ import { toReceiptSnapshot } from '../operate/rollout/receipt-snapshot.ts'
 import { type RunbookVariables, readRunbookVariables } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
 import { renderText } from '../report/text.ts'
-import { type CommandIo, type OptionValues, single, tellError } from './command.ts'
-import { askConsent } from './consent.ts'
-import { keepReceipt } from './keep-receipt.ts'
+import { type CommandIo, type OptionValues, printError, single } from './command.ts'
+import { confirmSteps } from './confirmation.ts'
+import { saveReceipt } from './save-receipt.ts'
 
-/** What every command that writes takes. */
+/** The options of every command that writes. */
 export const writeOptions = {
   stack: { type: 'string' },
   'dry-run': { type: 'boolean' },
@@ -22,21 +22,22 @@ export const writeOptions = {
   receipt: { type: 'string' },
 } as const satisfies ParseArgsOptionsConfig
 
-/** The part of the help that they share. */
-export const writeHelp = `What does it ask before it writes?
-  It shows its steps and asks. Where there is no terminal it is refused, unless --yes agrees beforehand.
-  --dry-run         prints each step and changes nothing; DRY_RUN=1 means the same
-  --yes             agrees beforehand
-  --receipt FILE    writes what was asked, found and done as JSON, also where it failed; RECEIPT_PATH means the same
+/** The part of the help that these commands share. */
+export const writeHelp = `How do I confirm, or try it first?
+  The command prints its steps and asks for confirmation before it changes anything.
+  --yes             do not ask. Required in a non-interactive shell
+  --dry-run         print the steps and change nothing. DRY_RUN=1 is equivalent
+  --receipt FILE    write a JSON record of the request, the steps and the results, also after a failure. RECEIPT_PATH
+                    is equivalent
 
-How does it end?
+What are the exit codes?
   0  done, and in sync
-  1  refused, interrupted, or something could not be known: the sentence says what stands
-  2  a step failed, or what was found at the end has drifted
-  3  done, and something is pending still
+  1  refused, interrupted, or the result is unknown; the message lists the changes made so far
+  2  a step failed, or the final check found drift
+  3  done, but a check is still pending
 `
 
-/** A command that writes to one stack, ready to begin. */
+/** A command that writes to one stack, ready to start. */
 export interface WriteRequest {
   readonly command: 'migrate' | 'deploy'
   readonly config: Config
@@ -48,7 +49,7 @@ export interface WriteRequest {
   readonly receipt: string | null
 }
 
-/** Reads options, config and the runbook's variables, and discovers stacks; rejects with a coded error where they make no sense. */
+/** Reads options, configuration and runbook variables, and discovers stacks. Rejects with a DriftwatchError if invalid. */
 export async function readWriteRequest(
   command: 'migrate' | 'deploy',
   values: OptionValues,
@@ -73,9 +74,10 @@ export async function readWriteRequest(
   }
 }
 
-const ending = 'ending: what was asked of Cloud Run is waited for, to say what stands; once more ends at once'
+const interruptNotice =
+  'interrupting: waiting for the current Cloud Run request; press Ctrl-C again to exit immediately'
 
-/** Runs it, writes the receipt however it ended, and prints what was found. */
+/** Runs the command, prints the outcome, and writes the receipt even if the command failed. */
 export async function runWriteCommand(
   request: WriteRequest,
   io: CommandIo,
@@ -83,8 +85,8 @@ export async function runWriteCommand(
   command: (operation: Operation) => Promise<number>,
 ): Promise<number> {
   const { config, environment, stack, dryRun, yes, runbook } = request
-  const say = (line: string) => io.stderr.write(`${shown(line)}\n`)
-  io.signal.addEventListener('abort', () => say(ending), { once: true })
+  const print = (line: string) => io.stderr.write(`${shown(line)}\n`)
+  io.signal.addEventListener('abort', () => print(interruptNotice), { once: true })
   const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
   const started = operate(
     {
@@ -93,35 +95,35 @@ export async function runWriteCommand(
       stack,
       clock: io.clock,
       signal: io.signal,
-      keepsReceipt: request.receipt !== null,
-      leaveOut: runbook.verifiesRoles ? [] : roles,
+      writesReceipt: request.receipt !== null,
+      skipChecks: runbook.verifiesRoles ? [] : roles,
       dryRun,
-      say,
-      agree: steps => askConsent(steps, { io, title: titleOf(request), dryRun, yes }),
+      print,
+      confirm: steps => confirmSteps(steps, { io, title: titleOf(request), dryRun, yes }),
     },
     command,
   )
   const finish = (ended: Ended): number => {
-    const code = tell(ended, environment, io)
+    const code = printOutcome(ended, environment, io)
     return request.receipt === null
       ? code
-      : keepReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
+      : saveReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
   }
-  const cut = () => finish(started.cut())
-  io.atOnce?.addEventListener('abort', cut, { once: true })
+  const finishNow = () => finish(started.endNow())
+  io.immediate?.addEventListener('abort', finishNow, { once: true })
   const ended = await started.ended
-  io.atOnce?.removeEventListener('abort', cut)
+  io.immediate?.removeEventListener('abort', finishNow)
   return finish(ended)
 }
 
-/** Which stack, and where: a slip of the pen is seen before anything is written. */
+/** Names the stack and its place, so that a mistake is visible before anything is written. */
 function titleOf({ command, stack: { name, project, region } }: WriteRequest): string {
   return `driftwatch ${command}: stack ${name}, project ${project}, region ${region}`
 }
 
 function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>, ended: Ended): Receipt {
   const { stack, command, dryRun } = request
-  const { steps, before, after, reportBefore, reportAfter } = ended.record
+  const { steps, before, after, reportBefore, reportAfter } = ended.log
   return buildReceipt({
     command,
     dryRun,
@@ -131,7 +133,7 @@ function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' 
     asked: { stacks: [stack.name], checks: null, ...asked },
     error: ended.error,
     steps,
-    standing: ended.standing,
+    changeStatus: ended.changeStatus,
     stacks: [
       {
         name: stack.name,
@@ -143,9 +145,8 @@ function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' 
   })
 }
 
-function tell({ record, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
-  if (record.reportAfter)
-    io.stdout.write(renderText(record.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
-  if (error) tellError(io, error)
+function printOutcome({ log, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
+  if (log.reportAfter) io.stdout.write(renderText(log.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
+  if (error) printError(io, error)
   return exitCode
 }

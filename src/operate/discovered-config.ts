@@ -9,16 +9,16 @@ import type { CheckError } from '../drift/state.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
 
-/** A config that lists what it would discover. */
+/** A configuration in which the discovered stacks are listed. */
 export interface DiscoveredConfig {
   readonly config: Config
-  /** The first place that could not be listed: there may be stacks that are not in the config. Null: they all are. */
+  /** The error of the first place that could not be listed, so that stacks may be missing; null if all were listed. */
   readonly unlisted: CheckError | null
-  /** The stack of a name; throws STACK_NOT_FOUND, and why that may be. Of several stacks one must be named. */
+  /** The stack with that name. Null is valid only if there is one stack. Throws USAGE or STACK_NOT_FOUND. */
   select(command: string, name: string | null): Stack
 }
 
-/** Looks once for the stacks that the config discovers, if it discovers any. Never rejects. */
+/** Discovers stacks once, if the configuration enables discovery. Never rejects. */
 export async function discoverOnce(
   config: Config,
   { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
@@ -30,12 +30,12 @@ export async function discoverOnce(
   try {
     const reader = createCloudRunReaders({ client, clock }).open(deadline)
     const discovery = createDiscovery({ clock, log: silentLog })
-    const found = await discovery.discover(config, reader, deadline)
-    const unlisted = found.places?.find(({ error }) => error !== null)?.error ?? null
+    const watched = await discovery.discover(config, reader, deadline)
+    const unlisted = watched.places?.find(({ error }) => error !== null)?.error ?? null
     return {
-      config: { ...config, stacks: found.stacks, discover: null },
+      config: { ...config, stacks: watched.stacks, discover: null },
       unlisted,
-      select: selector(config, found),
+      select: selector(config, watched),
     }
   } finally {
     deadline.cancel()
@@ -43,17 +43,16 @@ export async function discoverOnce(
   }
 }
 
-function selector({ discover }: Config, found: WatchedStacks): DiscoveredConfig['select'] {
-  const { stacks } = found
+function selector({ discover }: Config, { stacks, places }: WatchedStacks): DiscoveredConfig['select'] {
   const names = stacks.map(stack => stack.name).join(', ') || 'none'
   return (command, name) => {
-    // What is found today may have company tomorrow.
+    // A single discovered stack does not identify the stack that was meant: more may appear at any time.
     if (name === null && (stacks.length > 1 || discover))
-      throw new DriftwatchError('USAGE', `${command}: --stack is missing: the config has ${names}`)
+      throw new DriftwatchError('USAGE', `${command}: --stack is missing: expected one of ${names}`)
     const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
     if (stack) return stack
-    const reasons = name === null ? [] : absenceReasons(found.places, name)
-    const message = [`the config has no stack ${JSON.stringify(name)}: it has ${names}`, ...reasons].join('; ')
+    const reasons = name === null ? [] : absenceReasons(places, name)
+    const message = [`stack ${JSON.stringify(name)} not found: the known stacks are ${names}`, ...reasons].join('; ')
     throw new DriftwatchError('STACK_NOT_FOUND', message)
   }
 }

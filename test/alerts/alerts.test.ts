@@ -12,7 +12,7 @@ import { wantedAlerts } from '../../src/alerts/policies/policies.ts'
 import { planPolicies } from '../../src/alerts/policies/policy-plan.ts'
 import { type ReconcilerContext, verifyPolicies } from '../../src/alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../src/alerts/policies/windows.ts'
-import { refusedPoints } from '../../src/alerts/refused-points.ts'
+import { rejectedPoints } from '../../src/alerts/rejected-points.ts'
 import { runCli } from '../../src/cli/cli.ts'
 import { createMetadataServer } from '../../src/clients/google/metadata.ts'
 import type { AlertPolicy, WantedPolicy } from '../../src/clients/monitoring/alert-policy.ts'
@@ -20,7 +20,7 @@ import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../src/errors.ts'
-import { createPolicyKeeper } from '../../src/operate/alerts/keep-policies.ts'
+import { createPolicyManager } from '../../src/operate/alerts/manage-policies.ts'
 import { noOpenssl } from '../helpers/certificate.ts'
 import { buildAlertsConfig, buildPaging, identityOf, onCall, type Paging, project } from '../helpers/paging.ts'
 import { buildDriftedState, buildSnapshot, buildStackStates, buildState, noon } from '../helpers/states.ts'
@@ -32,7 +32,7 @@ const driftedMetric = 'custom.googleapis.com/driftwatch/check_drifted'
 
 let cycles = 100
 
-/** Of a cycle that was not there before. */
+/** A snapshot of a new cycle. */
 function freshSnapshot(stacks = [buildStackStates()]) {
   cycles += 1
   return buildSnapshot({ cycle: { id: cycles, startedAt: noon, durationMs: 1 }, stacks })
@@ -102,7 +102,7 @@ t.test('points are written on generic_task with all its labels, at whole seconds
   t.match(paging.channel.state(), { channel: 'cloud-monitoring', publishedAt: noon + 7400, error: null })
 })
 
-t.test('however often cycles come, points of a series are ten seconds apart, and the latest cycle wins', async t => {
+t.test('points of a series are at least ten seconds apart, and only the latest cycle is written', async t => {
   const paging = await buildPaging(t)
   await paging.publish(freshSnapshot())
   for (const status of ['in_sync', 'drifted'] as const) {
@@ -125,7 +125,7 @@ t.test('however often cycles come, points of a series are ten seconds apart, and
   )
 })
 
-t.test('a publishing that takes its time before it writes is no reason to write too soon after it', async t => {
+t.test('a slow publish does not shorten the gap to the next one', async t => {
   const paging = await buildPaging(t)
   paging.monitoring.setFaults([{ method: 'GetMetricDescriptor', latencyMs: 30, times: 1 }])
   const first = paging.publish(freshSnapshot())
@@ -141,7 +141,7 @@ t.test('a publishing that takes its time before it writes is no reason to write 
   t.equal(await second, 'ok')
 })
 
-t.test('what goes stale without a cycle is not written: silence must be an alarm', async t => {
+t.test('checks that become stale without a cycle are not written, so that the silent alert opens', async t => {
   const paging = await buildPaging(t)
   const snapshot = freshSnapshot()
   await paging.publish(snapshot)
@@ -153,7 +153,7 @@ t.test('what goes stale without a cycle is not written: silence must be an alarm
   t.equal(paging.monitoring.calls.counts().CreateTimeSeries, 2)
 })
 
-t.test('what can be tried again is, and what was written although its answer was lost counts as written', async t => {
+t.test('retryable failures are retried, and a write whose response was lost counts as written', async t => {
   const paging = await buildPaging(t)
   paging.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'UNAVAILABLE', times: 2 }])
   t.equal(await paging.publish(freshSnapshot()), 'ok')
@@ -165,7 +165,7 @@ t.test('what can be tried again is, and what was written although its answer was
   t.equal(paging.channel.state().error, null)
 })
 
-t.test('a refused batch costs that batch only, and is named series by series', async t => {
+t.test('a rejected batch does not affect other batches, and its series are named', async t => {
   const { lines, log } = captureLog()
   const paging = await buildPaging(t, { log })
   const stacks = Array.from({ length: 120 }, (_, index) => buildStackStates({ name: `stack-${index}` }))
@@ -174,32 +174,32 @@ t.test('a refused batch costs that batch only, and is named series by series', a
   t.equal(
     paging.monitoring.series(project, `metric.type = "${driftedMetric}"`).length,
     240 - 100,
-    'the others are there',
+    'the other batches are written',
   )
   t.match(paging.channel.state(), { publishedAt: null, error: { code: 'INVALID_ARGUMENT' } })
   t.match(
     paging.channel.state().error?.message,
     /1 of 3 requests failed.*not written: stack-0\/service-image check_drifted, .* and 190 more/,
   )
-  const [refused] = lines.filter(({ message }) => message === 'series were refused')
-  t.match(refused, { series: { length: 200 } })
+  const [rejected] = lines.filter(({ message }) => message === 'series rejected')
+  t.match(rejected, { series: { length: 200 } })
 
   paging.clock.advance(30_000)
   t.equal(await paging.publish(freshSnapshot(stacks)), 'ok')
   t.equal(paging.channel.state().error, null)
 })
 
-t.test('of a batch that is refused in part only these series are named', async t => {
+t.test('of a partly rejected batch only the rejected series are named', async t => {
   const points = pointsOf(freshSnapshot())
   const refusal = (text: string) => new DriftwatchError('INVALID_ARGUMENT', 'x', { cause: new Error(text) })
-  const names = (text: string) => refusedPoints(refusal(text), points).map(point => points.indexOf(point))
+  const names = (text: string) => rejectedPoints(refusal(text), points).map(point => points.indexOf(point))
   t.strictSame(names('timeSeries[0-1,3]: write for resource=generic_task{} failed with: Points'), [0, 1, 3])
   t.strictSame(names('One could not be written: timeSeries[1]: a; timeSeries[4]: b'), [1, 4])
   t.strictSame(names('quota'), [0, 1, 2, 3, 4])
-  t.strictSame(names('timeSeries[900]'), [0, 1, 2, 3, 4], 'a place that does not exist names nobody')
+  t.strictSame(names('timeSeries[900]'), [0, 1, 2, 3, 4], 'an index out of range names no series')
 })
 
-t.test('of a request that is malformed nothing is written, and every series is named', async t => {
+t.test('of a malformed request nothing is written, and every series is named', async t => {
   const paging = await buildPaging(t)
   const nowhere = paging.join('instance-b', { location: 'nowhere' })
   t.equal(await paging.publish(freshSnapshot(), nowhere), 'failed')
@@ -210,7 +210,7 @@ t.test('of a request that is malformed nothing is written, and every series is n
   )
 })
 
-t.test('a series that another wrote a moment ago is refused alone', async t => {
+t.test('only the series that another instance has just written is rejected', async t => {
   const paging = await buildPaging(t)
   await paging.publish(freshSnapshot())
   await paging.restart('instance-a')
@@ -219,7 +219,7 @@ t.test('a series that another wrote a moment ago is refused alone', async t => {
   t.notMatch(paging.channel.state().error?.message, /not written:.*new\//)
 })
 
-t.test('a channel that hangs delays nobody, keeps the latest cycle only, and is given up at the end', async t => {
+t.test('a hanging channel delays no cycle, keeps only the latest one, and is abandoned on close', async t => {
   const paging = await buildPaging(t)
   paging.monitoring.setFaults([{ method: 'CreateTimeSeries', hang: true }])
   for (const _ of 'abc') {
@@ -231,7 +231,7 @@ t.test('a channel that hangs delays nobody, keeps the latest cycle only, and is 
   t.equal(paging.channel.state().error, null, 'being closed is no failure')
 })
 
-t.test('whatever else hangs, the points are written in time, and with the next cycle at once', async t => {
+t.test('points are written in time even if other requests hang', async t => {
   for (const method of ['GetMetricDescriptor', 'CreateMetricDescriptor', 'ListTimeSeries']) {
     const paging = await buildPaging(t)
     paging.monitoring.setFaults([{ method, hang: true }])
@@ -254,15 +254,15 @@ t.test('nothing is flushed at the end right after a write', async t => {
   t.equal(paging.monitoring.calls.counts().CreateTimeSeries, 1)
 })
 
-t.test('with the least roles it publishes, and says what it may not do', async t => {
+t.test('with the minimum roles it publishes, and reports the missing permission', async t => {
   const paging = await buildPaging(t, { roles: ['roles/monitoring.metricWriter'] })
   t.equal(await paging.publish(freshSnapshot()), 'ok')
   const { publishedAt, error } = paging.channel.state()
   t.equal(publishedAt, noon + 7000)
-  t.match(error, { code: 'PERMISSION_DENIED', message: /^everything is published, but .*roles\/monitoring\.viewer/ })
+  t.match(error, { code: 'PERMISSION_DENIED', message: /^points are written, but .*roles\/monitoring\.viewer/ })
 })
 
-t.test('without any right it says so, and goes on trying', async t => {
+t.test('without permissions it reports the error and keeps trying', async t => {
   const paging = await buildPaging(t, { roles: [] })
   t.equal(await paging.publish(freshSnapshot()), 'failed')
   t.match(paging.channel.state().error, { code: 'PERMISSION_DENIED', message: /monitoring\.timeSeries\.create denied/ })
@@ -272,7 +272,7 @@ t.test('without any right it says so, and goes on trying', async t => {
   t.equal(paging.channel.state().error, null)
 })
 
-t.test('nothing reaches a Cloud Monitoring that nobody vouches for, and nothing counts as published', async t => {
+t.test('nothing is sent to a server with an untrusted certificate, and nothing counts as published', async t => {
   const token = 'an-access-token'
   const ways: readonly (readonly [string, ErrorCode | null, (endpoint: TlsEndpoint) => grpc.ChannelCredentials])[] = [
     ['a certificate that nobody vouches for', 'UNAVAILABLE', ({ untrusted }) => untrusted],
@@ -316,7 +316,7 @@ t.test("without Google's credentials nothing leaves for Cloud Monitoring", async
     process.env = environment
     proxy.close()
   })
-  // Whatever would leave would come by here.
+  // A proxy that would see every outgoing request.
   const way = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
   const credentials = { HOME: t.testdir(), CLOUDSDK_CONFIG: t.testdir(), GOOGLE_APPLICATION_CREDENTIALS: '' }
   process.env = {
@@ -336,16 +336,18 @@ t.test("without Google's credentials nothing leaves for Cloud Monitoring", async
   t.equal(connections, 0)
 })
 
-t.test('a metric of another kind is named, and what it is not is not overwritten', async t => {
+t.test('a metric of another kind is reported and not overwritten', async t => {
   const paging = await buildPaging(t)
   const foreign = { type: driftedMetric, metricKind: 'GAUGE', valueType: 'DOUBLE', labels: [], description: 'theirs' }
   paging.monitoring.createDescriptor(project, foreign)
   t.equal(await paging.publish(freshSnapshot()), 'failed')
   t.match(paging.channel.state().error, {
     code: 'INVALID_ARGUMENT',
-    message: /check_drifted is GAUGE DOUBLE and must be GAUGE INT64/,
+    message: /check_drifted exists as GAUGE DOUBLE, but must be GAUGE INT64/,
   })
-  t.match(await plan(paging), { problems: [/check_drifted is GAUGE DOUBLE and must be GAUGE INT64: somebody else/] })
+  t.match(await plan(paging), {
+    problems: [/check_drifted exists as GAUGE DOUBLE, but must be GAUGE INT64\. Delete its descriptor/],
+  })
   t.match(paging.monitoring.series(project, 'metric.type = "custom.googleapis.com/driftwatch/heartbeat"'), [{}])
 })
 
@@ -360,7 +362,7 @@ async function plan(paging: Paging, config = paging.config) {
   }
 }
 
-t.test('three policies are wanted: drifted and unknown by stack and check, silent over everything', async t => {
+t.test('there are three policies: drifted and unknown for each stack and check, silent for the monitor', async t => {
   const config = buildAlertsConfig({ severity: 'critical', unknownAfter: '20m', autoClose: '3d' })
   const { policies, problems, uptimeCheck } = wantedAlerts(config, who)
   t.match(policies, [
@@ -389,7 +391,7 @@ t.test('three policies are wanted: drifted and unknown by stack and check, silen
   t.ok(documented, 'each has a subject and a command')
 })
 
-t.test('what a config says of alerts is judged before anything is asked', async t => {
+t.test('the alerts section of a configuration is validated before any request', async t => {
   const refused = (alerts: object, message: RegExp) => t.throws(() => buildAlertsConfig(alerts), { message })
   refused(
     { unknownAfter: '90s' },
@@ -404,10 +406,10 @@ t.test('what a config says of alerts is judged before anything is asked', async 
   refused({ uptimeCheck: true }, /alerts\.uptimeCheck: an uptime check needs a `baseUrl`/)
   refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /starts with https/)
   for (const policies of ['manage', 'verify'])
-    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the metrics of cloud-monitoring/)
-  t.match(wantedAlerts(buildAlertsConfig({ channels: ['log'] }), who).problems, [/leaves cloud-monitoring out/])
-  refused({ policies: 'mange' }, /invalid value "mange": expected one of off, verify, manage/)
-  refused({ channels: ['mail'] }, /invalid value "mail": expected one of log, cloud-monitoring/)
+    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the channel cloud-monitoring/)
+  t.match(wantedAlerts(buildAlertsConfig({ channels: ['log'] }), who).problems, [/does not contain cloud-monitoring/])
+  refused({ policies: 'mange' }, /must be one of off, verify, manage/)
+  refused({ channels: ['mail'] }, /must be one of log, cloud-monitoring/)
   const route = { name: 'a', labels: { team: 'a' }, notificationChannels: [] }
   refused(
     { routes: [route, route] },
@@ -421,15 +423,15 @@ t.test('what a config says of alerts is judged before anything is asked', async 
   })
 })
 
-t.test('the silence that is waited for follows the schedule', async t => {
+t.test('the silence threshold follows the schedule', async t => {
   const after = (schedule: string) =>
     silentAfterMs(buildAlertsConfig({}, ['a'], { schedule, staleAfter: '20d', timeout: '10s' })) / minute
   t.strictSame(['*/10 * * * * *', '*/5 * * * *', '0 * * * *'].map(after), [3, 11, 121])
   const weekly = buildAlertsConfig({}, ['a'], { schedule: '0 0 * * 0', staleAfter: '20d' })
-  t.match(wantedAlerts(weekly, who).problems, [/gaps of 168h.*look more often/])
+  t.match(wantedAlerts(weekly, who).problems, [/gaps of 7 d, .*Run cycles more often/])
 })
 
-t.test('stacks with a route of their own have policies of their own, and nobody is told twice', async t => {
+t.test('stacks of a route have their own policies, and no one is notified twice', async t => {
   const base = buildAlertsConfig({}, ['pay', 'ship', 'web'])
   const routes = [
     { name: 'payments', labels: { team: 'payments' }, notificationChannels: ['projects/x/notificationChannels/1'] },
@@ -474,11 +476,11 @@ t.test(
     const paging = await buildPaging(t, { config })
     await paging.apply()
     t.strictSame((await plan(paging)).steps, [])
-    t.match(wantedAlerts(routed(500), who).problems, [/would need \d+ conditions/, /would need/])
+    t.match(wantedAlerts(routed(500), who).problems, [/needs \d+ conditions/, /needs/])
   },
 )
 
-t.test('apply makes everything, and a second time there is nothing to do', async t => {
+t.test('apply creates everything, and a second run changes nothing', async t => {
   const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -492,7 +494,7 @@ t.test('apply makes everything, and a second time there is nothing to do', async
   t.strictSame((await plan(paging)).steps, [])
 })
 
-t.test('a change keeps the names of policies and conditions, and so their open incidents', async t => {
+t.test('an update keeps the names of policies and conditions, and with them the open incidents', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
   for (const _ of 'DDDD') {
@@ -504,7 +506,7 @@ t.test('a change keeps the names of policies and conditions, and so their open i
   const before = names()
   const louder = buildAlertsConfig({ severity: 'critical' })
   t.match(await plan(paging, louder), {
-    steps: [{ kind: 'update-policy', details: ['severity: "ERROR" becomes "CRITICAL"'] }],
+    steps: [{ kind: 'update-policy', details: ['severity: "ERROR" -> "CRITICAL"'] }],
   })
   await paging.apply(louder)
   paging.pass(minute)
@@ -512,7 +514,7 @@ t.test('a change keeps the names of policies and conditions, and so their open i
   t.equal(paging.open().length, 1, 'the incident is still the same')
 })
 
-t.test('of a policy that is there only what differs is written, and what others decided stays', async t => {
+t.test('an update writes only the fields that differ, and keeps the settings of others', async t => {
   const paging = await buildPaging(t, { config: buildAlertsConfig({ notificationChannels: [] }) })
   await paging.apply()
   const [, policy] = paging.monitoring.policies()
@@ -523,8 +525,12 @@ t.test('of a policy that is there only what differs is written, and what others 
     alertStrategy: { ...policy?.alertStrategy, notificationChannelStrategy: [{ renotifyInterval: { seconds: 3600 } }] },
   }
   Object.assign(policy ?? {}, theirs, { enabled: { value: false } })
-  const disabled = /^the policy "Driftwatch driftwatch: drifted" .* is disabled, and pages nobody/
-  t.match(await plan(paging), { steps: { length: 0 }, problems: [disabled] }, 'none of it is ours')
+  const disabled = /^policy "Driftwatch driftwatch: drifted" .* is disabled\. Enable it/
+  t.match(
+    await plan(paging),
+    { steps: { length: 0 }, problems: [disabled] },
+    'Driftwatch manages none of these settings',
+  )
 
   const changed = buildAlertsConfig({ notificationChannels: [], severity: 'critical', autoClose: '3d' })
   t.match(await plan(paging, changed), { steps: { length: 3 }, problems: [disabled] })
@@ -552,14 +558,14 @@ t.test('of a policy that is there only what differs is written, and what others 
   ])
 })
 
-t.test('what differs in a long text is shown where it differs', async t => {
+t.test('the difference of two long texts is shown where they differ', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
   const { steps } = await plan(paging, buildAlertsConfig({ runbookUrl: 'https://wiki.acme.dev/drift' }))
-  t.match(steps[1]?.details[0], /^documentation\.content: "\.\.\..*" becomes "\.\.\..*\[Runbook\]\(https:/)
+  t.match(steps[1]?.details[0], /^documentation\.content: "\.\.\..*" -> "\.\.\..*\[Runbook\]\(https:/)
 })
 
-t.test('of an uptime check too', async t => {
+t.test('an update of an uptime check writes only the fields that differ', async t => {
   const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -573,42 +579,45 @@ t.test('of an uptime check too', async t => {
   ])
 })
 
-t.test("duplicates and what is not wanted any more go, and somebody's policy of the same name stays", async t => {
-  const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
-  const paging = await buildPaging(t, { config })
-  await paging.apply()
-  const [, first] = paging.monitoring.policies()
-  const copy = (override: object) => ({
-    ...first,
-    name: '',
-    conditions: first?.conditions.map(condition => ({ ...condition, name: '' })),
-    ...override,
-  })
-  paging.clock.advance(1000)
-  paging.monitoring.createPolicy(project, copy({}))
-  paging.monitoring.createPolicy(project, copy({ userLabels: {} }))
-  paging.monitoring.createPolicy(project, copy({ userLabels: { ...first?.userLabels, driftwatch_route: 'gone' } }))
-  paging.monitoring.createPolicy(project, copy({ userLabels: { ...first?.userLabels, driftwatch_monitor: 'other' } }))
-  const wanted = buildAlertsConfig({})
-  const { steps, notes } = await plan(paging, wanted)
-  t.strictSame(
-    steps.map(({ kind }) => kind).filter(kind => kind.startsWith('delete')),
-    ['delete-policy', 'delete-policy', 'delete-uptime-check'],
-  )
-  t.match(notes, [
-    /has the name "Driftwatch driftwatch: drifted" and not Driftwatch's labels: it is left alone/,
-    /left alone/,
-  ])
-  await paging.apply(wanted)
-  t.equal(paging.monitoring.policies().length, 5)
-  t.ok(
-    paging.monitoring.policies().some(({ name }) => name === first?.name),
-    'the oldest is the one that stays',
-  )
-  t.strictSame(paging.monitoring.uptimeChecks(), [])
-})
+t.test(
+  'duplicates and policies that are no longer configured are deleted, and policies of others with the same name stay',
+  async t => {
+    const config = buildAlertsConfig({ baseUrl: 'https://drift.acme.dev', uptimeCheck: true })
+    const paging = await buildPaging(t, { config })
+    await paging.apply()
+    const [, first] = paging.monitoring.policies()
+    const copy = (override: object) => ({
+      ...first,
+      name: '',
+      conditions: first?.conditions.map(condition => ({ ...condition, name: '' })),
+      ...override,
+    })
+    paging.clock.advance(1000)
+    paging.monitoring.createPolicy(project, copy({}))
+    paging.monitoring.createPolicy(project, copy({ userLabels: {} }))
+    paging.monitoring.createPolicy(project, copy({ userLabels: { ...first?.userLabels, driftwatch_route: 'gone' } }))
+    paging.monitoring.createPolicy(project, copy({ userLabels: { ...first?.userLabels, driftwatch_monitor: 'other' } }))
+    const wanted = buildAlertsConfig({})
+    const { steps, notes } = await plan(paging, wanted)
+    t.strictSame(
+      steps.map(({ kind }) => kind).filter(kind => kind.startsWith('delete')),
+      ['delete-policy', 'delete-policy', 'delete-uptime-check'],
+    )
+    t.match(notes, [
+      /is also named "Driftwatch driftwatch: drifted", but lacks the label driftwatch_monitor and is not changed/,
+      /not changed/,
+    ])
+    await paging.apply(wanted)
+    t.equal(paging.monitoring.policies().length, 5)
+    t.ok(
+      paging.monitoring.policies().some(({ name }) => name === first?.name),
+      'the oldest is the one that stays',
+    )
+    t.strictSame(paging.monitoring.uptimeChecks(), [])
+  },
+)
 
-t.test('whichever instance races, the same policy stays', async t => {
+t.test('concurrent instances keep the same policy', async t => {
   const [wanted] = wantedAlerts(buildAlertsConfig(), who).policies
   if (!wanted) throw new Error('no policy is wanted')
   const existing = ['b', 'a', 'c'].map(
@@ -625,16 +634,18 @@ t.test('whichever instance races, the same policy stays', async t => {
   t.strictSame(gone(existing.toReversed()), ['a', 'b'])
 })
 
-t.test('a notification channel that does not exist is named, and the alert is made without it', async t => {
+t.test('a missing notification channel is reported, and the policy is created without it', async t => {
   const missing = `projects/${project}/notificationChannels/999`
   const config = buildAlertsConfig({ notificationChannels: [onCall, missing] })
   const paging = await buildPaging(t, { config })
-  t.match((await plan(paging)).problems, [`there is no notification channel ${missing}: alerts leave it out`])
+  t.match((await plan(paging)).problems, [
+    `notification channel ${missing} does not exist and is omitted from the policies`,
+  ])
   await paging.apply()
   t.strictSame(paging.monitoring.policies()[0]?.notificationChannels, [onCall])
 })
 
-t.test('a step that fails keeps no other from being taken, and the alarm of silence comes first', async t => {
+t.test('a failed step does not stop the others, and the silent policy comes first', async t => {
   const paging = await buildPaging(t)
   paging.monitoring.setFaults([
     { method: 'CreateMetricDescriptor', latencyMs: 1, times: 1 },
@@ -646,18 +657,18 @@ t.test('a step that fails keeps no other from being taken, and the alarm of sile
   t.strictSame(
     failed.map(({ step, error }) => [step.title, error.code]),
     [
-      [`create the metric ${driftedMetric}`, 'PERMISSION_DENIED'],
-      ['create the policy "Driftwatch driftwatch: drifted"', 'NOT_FOUND'],
-      ['create the policy "Driftwatch driftwatch: unknown"', 'INVALID_ARGUMENT'],
+      [`create metric ${driftedMetric}`, 'PERMISSION_DENIED'],
+      ['create policy "Driftwatch driftwatch: drifted"', 'NOT_FOUND'],
+      ['create policy "Driftwatch driftwatch: unknown"', 'INVALID_ARGUMENT'],
     ],
-    'what rests on a metric that could not be made is not waited for',
+    'a policy without its metric fails without waiting',
   )
   t.match(paging.monitoring.policies(), [{ displayName: 'Driftwatch driftwatch: silent' }])
   t.strictSame(await paging.apply(), [])
   t.equal(paging.monitoring.policies().length, 3)
 })
 
-t.test('the minutes in which a new metric is unknown are waited out, and not for ever', async t => {
+t.test('apply waits until a new metric is available, for a limited time', async t => {
   const paging = await buildPaging(t, { metricKnownAfterMs: 5 * minute })
   await inVirtualTime(paging, paging.apply())
   t.equal(paging.monitoring.policies().length, 3)
@@ -673,7 +684,7 @@ t.test('the minutes in which a new metric is unknown are waited out, and not for
   t.ok(never.clock.now() - begin < 13 * minute, 'metrics that are made together are waited for together')
 })
 
-/** Lets time pass whenever somebody sleeps, or waits for a `hanging` method, until `work` is over. */
+/** Advances the clock during each sleep, and while a `hanging` method is called, until `work` ends. */
 async function inVirtualTime<T>({ clock, monitoring }: Paging, work: Promise<T>, hanging = ''): Promise<T> {
   let over = false
   const ended = work.finally(() => {
@@ -688,7 +699,7 @@ async function inVirtualTime<T>({ clock, monitoring }: Paging, work: Promise<T>,
   return ended
 }
 
-/** A duty of the service, done once. */
+/** The context of one run of a reconciler. */
 function context(paging: Paging, instance = 'instance-a', config = paging.config): ReconcilerContext {
   return {
     client: paging.client,
@@ -701,9 +712,9 @@ function context(paging: Paging, instance = 'instance-a', config = paging.config
   }
 }
 
-t.test('verify says what differs and writes nothing; without the right to look it says that', async t => {
+t.test('verify reports differences and writes nothing; without permission it reports the error', async t => {
   const paging = await buildPaging(t)
-  t.match(await verifyPolicies(context(paging)), { problem: /create the policy "Driftwatch driftwatch: drifted"/ })
+  t.match(await verifyPolicies(context(paging)), { problem: /create policy "Driftwatch driftwatch: drifted"/ })
   t.strictSame(paging.monitoring.policies(), [])
   await paging.apply()
   t.strictSame(await verifyPolicies(context(paging)), { problem: null, again: false })
@@ -714,22 +725,22 @@ t.test('verify says what differs and writes nothing; without the right to look i
   })
 })
 
-t.test('manage makes it right, repairs what was changed by hand, and only one instance writes', async t => {
+t.test('manage updates the policies, reverts manual changes, and only one instance writes', async t => {
   const paging = await buildPaging(t)
-  const keep = createPolicyKeeper({ emulatorHost: paging.monitoring.host })
+  const manage = createPolicyManager({ emulatorHost: paging.monitoring.host })
   await paging.publish(freshSnapshot())
-  t.match(await keep(context(paging, 'instance-b')), { problem: null, again: true }, 'instance-a is alive')
+  t.match(await manage(context(paging, 'instance-b')), { problem: null, again: true }, 'instance-a is alive')
   t.strictSame(paging.monitoring.policies(), [])
-  t.strictSame(await keep(context(paging)), { problem: null, again: false })
+  t.strictSame(await manage(context(paging)), { problem: null, again: false })
   const [, policy] = paging.monitoring.policies()
   Object.assign(policy ?? {}, { severity: 'WARNING', displayName: 'mine now' })
-  t.strictSame(await keep(context(paging)), { problem: null, again: false })
+  t.strictSame(await manage(context(paging)), { problem: null, again: false })
   t.match(paging.monitoring.policies()[1], { severity: 'ERROR', displayName: 'Driftwatch driftwatch: drifted' })
   paging.clock.advance(4 * minute)
-  t.match(await keep(context(paging, 'instance-b')), { again: false }, 'instance-a is gone')
+  t.match(await manage(context(paging, 'instance-b')), { again: false }, 'instance-a is gone')
 })
 
-t.test('the identity is that of the metadata server, and on Cloud Run it is never guessed', async t => {
+t.test('the identity comes from the metadata server, and is never guessed on Cloud Run', async t => {
   const answers: Record<string, string> = {
     '/computeMetadata/v1/project/project-id': 'acme-monitoring',
     '/computeMetadata/v1/instance/region': 'projects/4711/regions/europe-west1',
@@ -755,7 +766,11 @@ t.test('the identity is that of the metadata server, and on Cloud Run it is neve
     monitor: 'watcher',
     instance: '00f4',
   })
-  t.match(await read(null, metadata), { project: 'acme-monitoring', instance: 'host-1' }, 'a host may run several')
+  t.match(
+    await read(null, metadata),
+    { project: 'acme-monitoring', instance: 'host-1' },
+    'one host may run several instances',
+  )
   const guessed = { project, location: 'us-central1', monitor: 'driftwatch', instance: 'host-1' }
   t.strictSame(await read(null, null), guessed)
   flavor = 'somebody else'
@@ -780,7 +795,7 @@ t.test(
       { ...transition, from: 'unknown', to: 'drifted' },
     ])
     t.match(lines, [
-      { severity: 'ERROR', message: 'a check has changed its status', from: null, to: 'drifted', check: 'job-image' },
+      { severity: 'ERROR', message: 'check status changed', from: null, to: 'drifted', check: 'job-image' },
       { severity: 'INFO', from: 'drifted', to: 'in_sync' },
       { severity: 'WARNING', from: 'in_sync', to: 'unknown' },
       {
@@ -795,7 +810,7 @@ t.test(
   },
 )
 
-t.test('a look that failed at first hides no drift from the log', async t => {
+t.test('a check that is first unknown and then drifted is logged', async t => {
   const { lines, log } = captureLog()
   const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
   const blind = { ...buildDriftedState(), status: 'unknown', observedAt: null, staleAt: null, differences: [] } as const
@@ -805,7 +820,7 @@ t.test('a look that failed at first hides no drift from the log', async t => {
   t.equal(lines.length, 1)
 })
 
-t.test('what is drifted when it comes back, or is another thing by then, is told to the log again', async t => {
+t.test('a drifted check that returns, or has a new state, is logged again', async t => {
   const { lines, log } = captureLog()
   const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
   const drifted = [buildStackStates({ states: [buildDriftedState()] })]
@@ -813,10 +828,10 @@ t.test('what is drifted when it comes back, or is another thing by then, is told
   channel.publish(freshSnapshot(drifted), [])
   channel.publish(freshSnapshot([]), [])
   channel.publish(freshSnapshot(drifted), [])
-  t.equal(lines.length, 2, 'it left, and came back')
+  t.equal(lines.length, 2, 'it was removed and returned')
   channel.publish(freshSnapshot(), [])
   channel.publish(freshSnapshot(drifted), [])
-  t.equal(lines.length, 3, 'its state was begun anew, in sync and then drifted without a transition')
+  t.equal(lines.length, 3, 'its state was new: in sync, then drifted, without a transition')
   t.ok(lines.every(({ severity, from, to }) => severity === 'ERROR' && from === null && to === 'drifted'))
 })
 
@@ -851,47 +866,49 @@ async function buildMonitoring(t: Test, options: MonitoringOptions = {}): Promis
   return monitoring
 }
 
-t.test('driftwatch alerts plan and apply: shows, asks, makes it so, and is then content', async t => {
+t.test('driftwatch alerts plan and apply print the changes, ask, apply them, and then find none', async t => {
   const monitoring = await buildMonitoring(t)
   const planned = await alerts(t, monitoring, 'plan')
-  t.match(planned, { code: 2, stdout: /alerts of the monitor driftwatch in the project acme-production\nto do\n/ })
-  t.equal(planned.stdout.match(/ {2}create the policy/g)?.length, 3)
+  t.match(planned, { code: 2, stdout: /Alerts of monitor driftwatch in project acme-production\nChanges\n/ })
+  t.equal(planned.stdout.match(/ {2}create policy/g)?.length, 3)
   t.match(await alerts(t, monitoring, 'apply'), {
     code: 1,
-    stderr: /no terminal to ask at: nothing was changed; pass --yes/,
+    stderr: /needs confirmation\. Nothing was changed\. Pass --yes/,
   })
-  t.strictSame(monitoring.policies(), [], 'nothing is written without an answer')
-  t.match(await alerts(t, monitoring, 'apply --yes'), { code: 0, stdout: /done\n$/, stderr: /create the policy/ })
-  t.match(await alerts(t, monitoring, 'plan'), { code: 0, stdout: /nothing to do/ })
-  t.match(await alerts(t, monitoring, 'apply'), { code: 0 }, 'nothing to do is nothing to ask')
+  t.strictSame(monitoring.policies(), [], 'nothing is written without confirmation')
+  t.match(await alerts(t, monitoring, 'apply --yes'), { code: 0, stdout: /done\n$/, stderr: /create policy/ })
+  t.match(await alerts(t, monitoring, 'plan'), { code: 0, stdout: /No changes/ })
+  t.match(await alerts(t, monitoring, 'apply'), { code: 0 }, 'without changes it does not ask')
   t.match(await alerts(t, monitoring, 'plan --service other --project elsewhere'), {
     code: 2,
-    stdout: /monitor other in the project elsewhere/,
+    stdout: /monitor other in project elsewhere/,
   })
 })
 
-t.test('driftwatch alerts says in a sentence what keeps it from its work', async t => {
+t.test('driftwatch alerts prints an error that names the cause', async t => {
   const monitoring = await buildMonitoring(t, { roles: ['roles/monitoring.viewer'] })
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
-    stdout: /\n6 of 6 could not be done\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
-    stderr:
-      /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stdout: /\n6 of 6 steps failed\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
+    stderr: /failed: Cloud Monitoring Create\w+ projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })
-  t.match(await alerts(t, monitoring, ''), { code: 1, stderr: /alerts: which one: plan, apply\?/ })
+  t.match(await alerts(t, monitoring, ''), {
+    code: 1,
+    stderr: /alerts: missing subcommand: expected one of plan, apply/,
+  })
   t.match(await alerts(t, monitoring, 'plan now'), { code: 1, stderr: /alerts plan: Unexpected argument .now./ })
   t.match(await alerts(t, monitoring, 'plan --service A"'), {
     code: 1,
-    stderr: /--service takes the name of a Cloud Run/,
+    stderr: /invalid --service ".*": expected the name of a Cloud Run service/,
   })
   const missing = await buildMonitoring(t, { notificationChannels: [] })
-  t.match(await alerts(t, missing, 'apply --yes'), { code: 1, stdout: /there is no notification channel/ })
+  t.match(await alerts(t, missing, 'apply --yes'), { code: 1, stdout: /notification channel .* does not exist/ })
   t.equal(missing.policies().length, 3)
 })
 
-t.test('what the emulator refuses, as Cloud Monitoring does', async t => {
+t.test('the emulator rejects what Cloud Monitoring rejects', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
   const { startDeadline } = await import('../../src/concurrency/deadline.ts')

@@ -86,7 +86,7 @@ async function emulator(
   return { cloudRun, variables: { CLOUD_RUN_EMULATOR_HOST: cloudRun.host } }
 }
 
-t.test('help teaches: every command and option is in it', async t => {
+t.test('help lists every command and option', async t => {
   const { code, stdout } = await run(['--help'])
   t.equal(code, 0)
   for (const command of ['serve', 'check', 'migrate', 'deploy', 'config']) {
@@ -101,21 +101,27 @@ t.test('help teaches: every command and option is in it', async t => {
   t.strictSame(await run(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-t.test('what makes no sense is one sentence on stderr, and exit code 1', async t => {
+t.test('an invalid command line prints one error on stderr, and exits with 1', async t => {
   const cases: [string[], RegExp][] = [
-    [['chekc'], /^driftwatch: there is no command "chekc": it is one of serve, check, migrate, deploy, grants, config/],
-    [['toString'], /^driftwatch: there is no command "toString"/],
-    [['check', '--stak', 'x'], /^driftwatch: check: Unknown option '--stak'.* --help lists the options/],
+    [['chekc'], /^driftwatch: unknown command "chekc": expected one of serve, check, migrate, deploy, grants, config/],
+    [['toString'], /^driftwatch: unknown command "toString"/],
+    [
+      ['check', '--stak', 'x'],
+      /^driftwatch: check: Unknown option '--stak'.*Run "driftwatch check --help" for the options\./,
+    ],
     [['check', '--stack'], /^driftwatch: check: /],
     [['check', 'runtime'], /^driftwatch: check: /],
-    [['check', '--stack', 'nobody'], /^driftwatch: the config has no stack "nobody": it has runtime, web/],
+    [['check', '--stack', 'nobody'], /^driftwatch: stack "nobody" not found: the configured stacks are runtime, web/],
     [
       ['check', '--only', 'job'],
-      /^driftwatch: there is no check "job": there are service-image, job-image, migration-execution/,
+      /^driftwatch: unknown check "job": expected one of service-image, job-image, migration-execution/,
     ],
-    [['check', '--stack', 'web', '--only', 'job-image'], /^driftwatch: the config asks for none of job-image/],
-    [['check', '--format', 'xml'], /^driftwatch: --format is text or json, not "xml"/],
-    [['check', '--wait', 'long'], /^driftwatch: --wait takes a duration such as 90s or 10m, not "long"/],
+    [
+      ['check', '--stack', 'web', '--only', 'job-image'],
+      /^driftwatch: no stack in the configuration defines job-image/,
+    ],
+    [['check', '--format', 'xml'], /^driftwatch: invalid --format "xml": expected text or json/],
+    [['check', '--wait', 'long'], /^driftwatch: invalid --wait "long": expected a duration such as 90s or 10m/],
     [
       ['check', '--config', '/nowhere/d.yaml'],
       /^driftwatch: cannot read the configuration file \/nowhere\/d.yaml: no such file/,
@@ -144,18 +150,18 @@ t.test('what makes no sense is one sentence on stderr, and exit code 1', async t
   ]) {
     const { code, stderr } = await run(argv)
     t.equal(code, 1)
-    t.notMatch(stderr, 's3cret', 'a URL where none belongs is told without its password')
+    t.notMatch(stderr, 's3cret', 'a URL in the wrong place is printed without its password')
   }
   const bad = await run(['check'], { variables: { PORT: 'http' } })
   t.match(bad, { code: 1, stderr: /invalid PORT .*: expected a number/ })
 })
 
-t.test('check prints what it finds and exits accordingly', async t => {
+t.test('check prints the report and exits with the code of its status', async t => {
   const { variables, cloudRun } = await emulator(t)
   const healthy = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(healthy.code, 0)
-  t.match(healthy.stdout, /✓ runtime \/ job-image/)
-  t.match(healthy.stderr, /^runtime: .*database/, 'says why there is no database part')
+  t.match(healthy.stdout, /IN SYNC +runtime +job-image/)
+  t.match(healthy.stderr, /^runtime: .*database/, 'a note says why the database is not checked')
 
   const missing = await run(['check', '--stack', 'web', '--format', 'json'], { variables })
   t.equal(missing.code, 2)
@@ -169,7 +175,7 @@ t.test('check prints what it finds and exits accordingly', async t => {
   t.equal(drifted.code, 2)
   t.match(drifted.stdout, /driftwatch migrate --stack runtime/)
   const only = await run(['check', '--stack', 'runtime', '--only', 'service-image', '--format', 'json'], { variables })
-  t.equal(only.code, 0, 'what is not asked for does not count')
+  t.equal(only.code, 0, 'other checks do not count')
   t.strictSame(
     JSON.parse(only.stdout).stacks[0].checks.map(({ check }: { check: string }) => check),
     ['service-image'],
@@ -179,7 +185,7 @@ t.test('check prints what it finds and exits accordingly', async t => {
   t.match(await run(['check', '--stack', 'runtime'], { variables }), { code: 1, stdout: /UNKNOWN/ })
 })
 
-t.test('nobody is told to lock the job to an image that the service may not run', async t => {
+t.test('no fix pins the job to an image that the service may not run', async t => {
   const { cloudRun, variables } = await emulator(t, readScenario('foreign-repository').patch)
   const lane = join(directory, 'lane.yaml')
   const allowed = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
@@ -194,11 +200,11 @@ t.test('nobody is told to lock the job to an image that the service may not run'
   t.match([execution.status, execution.fix], ['drifted', null])
 
   const refused = await run(['migrate', '--yes', '--config', lane, '--stack', 'runtime'], { variables })
-  t.match(refused, { code: 1, stderr: /which the config does not allow: mend the service first/ })
+  t.match(refused, { code: 1, stderr: /which service\.repositories does not allow\. Fix the service first/ })
   t.notOk(cloudRun.calls.counts().UpdateJob)
 })
 
-t.test('colour on a terminal, and none elsewhere or where NO_COLOR is set', async t => {
+t.test('the report has colors only on a terminal, and none if NO_COLOR is set', async t => {
   const { variables } = await emulator(t)
   const ansi = '\u001b['
   const argv = ['check', '--stack', 'runtime']
@@ -207,7 +213,7 @@ t.test('colour on a terminal, and none elsewhere or where NO_COLOR is set', asyn
   t.notOk((await run(argv, { variables: { ...variables, NO_COLOR: '1' }, tty: true })).stdout.includes(ansi))
 })
 
-t.test('--wait looks on while something is pending or unknown, and not while it has drifted', async t => {
+t.test('--wait repeats the checks while the result is pending or unknown, but not if it is drifted', async t => {
   const { variables, cloudRun } = await emulator(t, { services: { runtime: { reconciling: true, updateTime: '-1m' } } })
   const argv = ['check', '--stack', 'runtime', '--format', 'json']
   t.equal((await run(argv, { variables })).code, 3)
@@ -223,10 +229,10 @@ t.test('--wait looks on while something is pending or unknown, and not while it 
 
   cloudRun.setWorld(loadWorld({ faults: [{ code: 'PERMISSION_DENIED' }] }))
   const interrupted = await run([...argv, '--wait', '10m'], { variables, signal: AbortSignal.abort() })
-  t.equal(interrupted.code, 1, 'a signal ends it with what is known')
+  t.equal(interrupted.code, 1, 'a signal ends the wait with the current report')
 })
 
-t.test('config prints what the config comes to', async t => {
+t.test('config prints the resolved configuration', async t => {
   const url = 'postgres://monitor:hunter2@127.0.0.1/app'
   const { code, stdout, stderr } = await run(['config'], { variables: { DB_URL: url } })
   t.strictSame({ code, stderr }, { code: 0, stderr: '' })
@@ -234,7 +240,7 @@ t.test('config prints what the config comes to', async t => {
   t.notMatch(stdout, 'hunter2')
 })
 
-t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', async t => {
+t.test('the process of serve exits with 0 on SIGTERM and prints nothing on stdout', async t => {
   const { variables } = await emulator(t)
   const child = start(['serve', '--config', file], { ...variables, PORT: '0' })
   const stdout = text(child.stdout)
@@ -252,9 +258,9 @@ t.test('serve, as a process, ends with 0 on SIGTERM and is quiet on stdout', asy
   for (const line of stderr.trim().split('\n')) t.type(JSON.parse(line).severity, 'string')
 })
 
-t.test('whoever asks it to end while it starts is heard', async t => {
+t.test('a signal during startup ends the process', async t => {
   const { variables } = await emulator(t)
-  // Tells who listens when the commands begin to be loaded, and asks it to end there.
+  // Sends SIGTERM when the module of the commands is loaded.
   const hook = `import { registerHooks } from 'node:module'
 registerHooks({ load(url, context, next) {
   if (url.endsWith('/cli/cli.ts')) process.kill(process.pid, 'SIGTERM')
@@ -266,34 +272,34 @@ registerHooks({ load(url, context, next) {
   t.equal(await child.ended, 0, await stderr)
 })
 
-t.test('a metadata server that does not answer does not hold up the end', async t => {
+t.test('a metadata server that does not respond does not delay the exit', async t => {
   const sockets = new Set<Socket>()
-  const deaf = createServer(socket => sockets.add(socket.on('error', () => {})))
-  await once(deaf.listen(0, '127.0.0.1'), 'listening')
+  const silent = createServer(socket => sockets.add(socket.on('error', () => {})))
+  await once(silent.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
     for (const socket of sockets) socket.destroy()
-    deaf.close()
+    silent.close()
   })
-  const { port } = deaf.address() as AddressInfo
-  const asked = once(deaf, 'connection')
+  const { port } = silent.address() as AddressInfo
+  const connected = once(silent, 'connection')
   const child = start(['serve', '--config', file], {
     GCE_METADATA_HOST: `127.0.0.1:${port}`,
     METADATA_SERVER_DETECTION: 'assume-present',
     PORT: '0',
   })
   child.stderr.resume()
-  await asked
+  await connected
   child.kill('SIGTERM')
-  t.equal(await Promise.race([child.ended, delay(8000, 'it has not ended in time', { ref: false })]), 0)
+  t.equal(await Promise.race([child.ended, delay(8000, 'the process has not exited in time', { ref: false })]), 0)
 })
 
-t.test('without credentials that work, check and serve say so, and serve goes on', async t => {
+t.test('without valid credentials check and serve report it, and serve continues', async t => {
   const home = mkdtempSync(join(directory, 'home-'))
   const broken = join(home, 'key.json')
   writeFileSync(broken, '{ not a key')
   const everySecond = join(home, 'driftwatch.yaml')
   writeFileSync(everySecond, `schedule: "* * * * * *"\n${config}`)
-  // Neither a file of credentials, nor a metadata server that would be asked for some.
+  // No credentials file, and no metadata server.
   const variables = {
     HOME: home,
     METADATA_SERVER_DETECTION: 'none',

@@ -75,9 +75,9 @@ async function warmUp(context: FaultBench): Promise<void> {
   while (await hasPublished(context)) {
     // What was still on its way would be taken for the publishing in the first fault.
   }
-  const settled = await context.report()
+  const withExistingSettings = await context.report()
   await context.service.refresh()
-  await published(context, settled, 0)
+  await published(context, withExistingSettings, 0)
 }
 
 /** Whether something is published without a cycle, in more time than two publishings have to be apart. */

@@ -7,7 +7,7 @@ import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
-import { createPolicyKeeper } from '../../src/operate/alerts/keep-policies.ts'
+import { createPolicyManager } from '../../src/operate/alerts/manage-policies.ts'
 import type { Report } from '../../src/report/report.ts'
 import { startServer } from '../../src/server.ts'
 import { createFastClock } from '../helpers/fast-clock.ts'
@@ -59,7 +59,7 @@ async function build(
     clock,
     log: createLog({ level: 'silent', clock }),
     nodeVersion: process.version,
-    keepPolicies: policies === 'manage' ? createPolicyKeeper({ emulatorHost: monitoring.host }) : null,
+    managePolicies: policies === 'manage' ? createPolicyManager({ emulatorHost: monitoring.host }) : null,
   })
   let closing: Promise<void> | null = null
   const stop = () => {
@@ -121,7 +121,7 @@ t.test('with roles/monitoring.metricWriter alone it publishes, and the report sa
     // Where the machine is slow, fast time may leave none to ask in.
     return found?.publishedAt != null && found.error?.code === 'PERMISSION_DENIED' && found
   })
-  t.match(channel.error?.message, /alert policies were not looked after.*Permission monitoring\.\w+\.\w+ denied/)
+  t.match(channel.error?.message, /alert policies could not be verified.*Permission monitoring\.\w+\.\w+ denied/)
   t.equal((await report()).status, 'in_sync', 'a channel is never in the status of a stack')
   t.strictSame(monitoring.policies(), [])
 })
@@ -140,7 +140,7 @@ t.test(
     const message = await until(
       async () => (await report()).channels.find(({ error }) => error !== null)?.error?.message,
     )
-    t.match(message, /the alert policies were not looked after: it is not known which stacks there are: .*denied/)
+    t.match(message, /alert policies could not be verified: cannot list the stacks to route: .*denied/)
     t.strictSame(monitoring.policies(), [])
 
     become(fleet)

@@ -36,7 +36,7 @@ t.test('the gate of a deploy takes the worst, and lets through what a deploy wit
     summary: `it is ${status}`,
     differences: path === null ? [] : [{ path, kind: 'changed', expected: 'a', actual: 'b', via: null }],
     notes: [],
-    fix: 'mend it',
+    fix: 'run the fix',
     error: null,
   })
   const noTraffic = false
@@ -63,7 +63,7 @@ t.test('the gate of a deploy takes the worst, and lets through what a deploy wit
   t.equal(judgeDatabase([check('drifted')]), null)
   t.match(judgeDatabase([check('drifted', 'x', 'role-grants'), check('unknown')]), {
     kind: 'drifted',
-    lines: ['it is drifted', 'to mend it: mend it'],
+    lines: ['it is drifted', 'fix: run the fix'],
   })
   t.match(judgeDatabase([check('in_sync', null, 'role-grants')]), { kind: 'open' })
 })
@@ -83,9 +83,9 @@ t.test('deploy makes a revision, migrates with its digest, judges, and keeps a r
     receipt,
   ])
   t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, /ready: revision runtime-00043-\w+ is ready, and takes all traffic/)
-  t.match(stderr, `lock: job runtime-migrate runs ${built}`)
-  t.match(stderr, 'role grants: left out: the config has no database part')
+  t.match(stderr, /ready: revision runtime-00043-\w+ is ready and receives all traffic/)
+  t.match(stderr, `lock: job runtime-migrate is pinned to ${built}`)
+  t.match(stderr, 'role grants: skipped: the configuration has no database')
   t.match(stderr, 'gate: open: every check is in sync')
   t.match(stdout, /^IN SYNC/)
   t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
@@ -119,11 +119,14 @@ t.test('what cannot be judged yet does not shut the gate, and is waited for wher
   t.match(early, { code: 0, stdout: /~ runtime \/ after-rollout/ })
   t.match(
     early.stderr,
-    /gate: open: all that can be judged by now is in sync; after-rollout is pending: The rollout is .* old and .*; then: driftwatch check --stack runtime --wait 10m/,
+    /gate: open: every check that can be judged now is in sync; after-rollout is pending: .*; to check later: driftwatch check --stack runtime --wait 10m/,
   )
   const waited = await run([...argv, '--wait', '1s'], { config: watched, variables })
-  t.match(waited, { code: 3, stderr: /check: waits up to 1s/ }, 'in vain')
-  t.match(await run([...argv, '--wait', 'soon'], { config: watched, variables }), { code: 1, stderr: /--wait takes/ })
+  t.match(waited, { code: 3, stderr: /check: waiting at most 1 s for a final result/ }, 'in vain')
+  t.match(await run([...argv, '--wait', 'soon'], { config: watched, variables }), {
+    code: 1,
+    stderr: /invalid --wait "soon"/,
+  })
 })
 
 t.test('the same tag again makes a new revision, and a name that the template asks for is taken out', async t => {
@@ -153,9 +156,9 @@ t.test('a new revision that shows only a tag is not migrated to, and the way bac
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes', '--receipt', receipt])
   t.equal(code, 2)
   t.match(readReceipt(t, receipt), { outcome: 'failed', error: { code: 'STEP_FAILED' } }, 'something was changed')
-  t.match(stderr, /what stands: revision runtime-00043-\w+ takes all traffic; nothing was migrated/)
-  t.match(stderr, /revision runtime-00043-\w+ shows its image only as .*:c5a11fe: without a digest/)
-  t.match(stderr, 'to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100')
+  t.match(stderr, /current state: revision runtime-00043-\w+ receives all traffic; nothing was migrated/)
+  t.match(stderr, /revision runtime-00043-\w+ has the image .*:c5a11fe without a digest/)
+  t.match(stderr, 'to roll back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100')
   t.strictSame(made(), { UpdateService: 1 })
 })
 
@@ -164,11 +167,11 @@ t.test('a stack without a job is deployed, and says that nothing was migrated', 
   const alone = join(t.testdir({ 'alone.yaml': operateConfig.replace(/^ {4}job: .*\n/m, '') }), 'alone.yaml')
   t.match(await run(['migrate', '--yes'], { config: alone }), {
     code: 1,
-    stderr: /stack runtime has no job in the config/,
+    stderr: /stack runtime has no `job` in the configuration/,
   })
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], { config: alone })
   t.match({ code, stderr }, { code: 0 })
-  t.match(stderr, 'migrate: left out: the config has no job')
+  t.match(stderr, 'migrate: skipped: the configuration has no job')
   t.strictSame(made(), { UpdateService: 1 })
 })
 
@@ -182,18 +185,18 @@ t.test('deploy without traffic locks the job to the new revision, and leaves tra
     t.match({ code, stderr }, { code: 0 })
     t.match(
       stderr,
-      /revision runtime-00043-\w+ is ready, and takes no traffic; traffic is now pinned to runtime-00042-kxb \(100 %\): until it is released, a later revision gets none of it: gcloud run services update-traffic runtime --to-latest/,
+      /revision runtime-00043-\w+ is ready and receives no traffic; traffic is now pinned to runtime-00042-kxb \(100 %\), until you send it to the latest revision: gcloud run services update-traffic runtime --to-latest/,
     )
-    t.match(stderr, `lock: job runtime-migrate runs ${built}`)
+    t.match(stderr, `lock: job runtime-migrate is pinned to ${built}`)
     t.match(
       stderr,
-      /gate: open: the job is ahead of what serves until traffic is released: gcloud run services update-traffic runtime --to-latest/,
+      /gate: open; the job is ahead of the service until you send traffic to the latest revision: gcloud run services update-traffic runtime --to-latest/,
     )
     t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
     const { asked, stacks, standing } = readReceipt(t, receipt)
     t.equal(asked.noTraffic, true)
     t.match(standing, {
-      said: /^revision runtime-00043-\w+ takes no traffic; traffic is now pinned to runtime-00042-kxb \(100 %\); execution/,
+      said: /^revision runtime-00043-\w+ receives no traffic; traffic is now pinned to runtime-00042-kxb \(100 %\); execution/,
       back: `gcloud run services update runtime --image ${served} ${place} && gcloud run services update-traffic runtime --to-latest ${place} && gcloud run jobs update runtime-migrate --image ${served} ${place}`,
     })
     t.match(stacks[0]?.before, { service: { followsLatest: true, serving: [{ percent: 100 }] } })
@@ -205,7 +208,7 @@ t.test('deploy without traffic locks the job to the new revision, and leaves tra
     const again = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
     t.match(again, {
       code: 1,
-      stderr: /traffic is pinned to runtime-00042-kxb \(100 %\): a new revision would get none of it/,
+      stderr: /traffic is pinned to runtime-00042-kxb \(100 %\), so a new revision would receive none/,
     })
   }
 })
@@ -257,7 +260,7 @@ t.test(
     const released = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
     t.match(released, {
       code: 1,
-      stderr: /a new revision would get none of it.*\n.*update-traffic runtime --to-latest/,
+      stderr: /a new revision would receive none.*\n.*update-traffic runtime --to-latest/,
     })
   },
 )
@@ -274,10 +277,10 @@ t.test(
     )
     t.match(
       stderr,
-      `what stands: service runtime is told to run ${lane}:c5a11fe; as before, traffic goes to runtime-00042-kxb (100 %); nothing was migrated`,
+      `current state: service runtime is set to ${lane}:c5a11fe; traffic still goes to runtime-00042-kxb (100 %); nothing was migrated`,
     )
-    t.match(stderr, /to see it: {2}gcloud run revisions describe runtime-00043-\w+/)
-    t.match(stderr, `to go back: gcloud run services update runtime --image ${served} ${place}`)
+    t.match(stderr, /to inspect: {3}gcloud run revisions describe runtime-00043-\w+/)
+    t.match(stderr, `to roll back: gcloud run services update runtime --image ${served} ${place}`)
     t.strictSame(made(), { UpdateService: 1 })
   },
 )
@@ -290,10 +293,10 @@ t.test('an image that is not there makes no revision that serves, and the way ba
     stderr,
     /revision runtime-00043-\w+ did not become ready: REVISION_FAILED: .*Image '.*:never-built' not found/,
   )
-  t.match(stderr, /what stands: .*traffic is now pinned to runtime-00042-kxb \(100 %\); nothing was migrated/)
+  t.match(stderr, /current state: .*traffic is now pinned to runtime-00042-kxb \(100 %\); nothing was migrated/)
   t.match(
     stderr,
-    `to go back: gcloud run services update runtime --image ${served} ${place} && gcloud run services update-traffic runtime --to-latest ${place}`,
+    `to roll back: gcloud run services update runtime --image ${served} ${place} && gcloud run services update-traffic runtime --to-latest ${place}`,
   )
   t.strictSame(made(), { UpdateService: 1 })
 })
@@ -333,7 +336,7 @@ t.test('a migration that fails after a deploy says how to go back to the revisio
   t.match(stderr, /execution runtime-migrate-\w+ failed/)
   t.match(
     stderr,
-    `to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100 ${place} && gcloud run jobs update runtime-migrate --image ${served} ${place}`,
+    `to roll back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100 ${place} && gcloud run jobs update runtime-migrate --image ${served} ${place}`,
   )
   t.notMatch(stderr, 'gate:', 'it stops at the first step that fails')
 })
@@ -343,11 +346,11 @@ t.test('Ctrl-C in the middle of a rollout says what runs on', async t => {
   const gone = new AbortController()
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], {
     signal: gone.signal,
-    onStderr: text => text.includes('deploy: service runtime is to run') && gone.abort(),
+    onStderr: text => text.includes('deploy: service runtime is set to') && gone.abort(),
   })
   t.equal(code, 1)
-  t.match(stderr, /interrupted: the rollout of .*:c5a11fe runs on in Cloud Run; nothing was migrated/)
-  t.match(stderr, /to go back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100/)
+  t.match(stderr, /interrupted: the rollout of .*:c5a11fe continues in Cloud Run; nothing was migrated/)
+  t.match(stderr, /to roll back: gcloud run services update-traffic runtime --to-revisions runtime-00042-kxb=100/)
   t.match(stderr, `gcloud run services describe runtime ${place}`)
   t.strictSame(made(), { UpdateService: 1 })
 })
@@ -359,15 +362,15 @@ t.test('deploy refuses what would drift or could not be migrated, before anythin
       [`${legacyLane}:latest`],
       {},
       {},
-      /images of .*\/runtime may not serve: the config allows .*runtime-rust/,
+      /images of .*\/runtime are not allowed: service\.repositories allows .*runtime-rust/,
     ],
-    ['no image', ['Not An Image'], {}, {}, /"Not An Image" is no image/],
+    ['no image', ['Not An Image'], {}, {}, /invalid image "Not An Image"/],
     [
       'against the config',
       [`${lane}:c5a11fe`],
       {},
       { EXPECTED_IMAGE: `${lane}:7f2e91c` },
-      /the config expects .*:7f2e91c/,
+      /the configuration expects .*:7f2e91c/,
     ],
     [
       'no service',
@@ -378,7 +381,7 @@ t.test('deploy refuses what would drift or could not be migrated, before anythin
     ],
     ['no job', [`${lane}:c5a11fe`], { jobs: { 'runtime-migrate': null } }, {}, /has no job runtime-migrate/],
     ['a rollout', [`${lane}:c5a11fe`], { services: { runtime: { reconciling: true } } }, {}, /is reconciling/],
-    ['a migration', [`${lane}:c5a11fe`], otherMigration(), {}, /execution runtime-migrate-other is under way/],
+    ['a migration', [`${lane}:c5a11fe`], otherMigration(), {}, /execution runtime-migrate-other is running/],
     ['a split', [`${lane}:c5a11fe`], scenario('traffic-split'), {}, /traffic is split/],
     ['a rollback', [`${lane}:c5a11fe`], scenario('traffic-rolled-back'), {}, /traffic is pinned to runtime-/],
   ]
@@ -411,27 +414,27 @@ t.test('the variables of the runbook mean what they mean there, or are refused w
     [
       ['deploy', '--image', image],
       { RUNTIME_DEPLOY_EXTRA_ARGS: '--cpu 2' },
-      /RUNTIME_DEPLOY_EXTRA_ARGS cannot be honoured: its words are arguments of gcloud/,
+      /RUNTIME_DEPLOY_EXTRA_ARGS is not supported: this command does not call gcloud/,
     ],
     [
       ['migrate'],
       { MIGRATION_EVAL: 'App.migrate()' },
-      /MIGRATION_EVAL cannot be honoured: what a migration runs is job\.command/,
+      /MIGRATION_EVAL is not supported: a migration runs job\.command/,
     ],
     [
       ['migrate'],
       { GCP_REGION: 'europe-west1' },
-      /GCP_REGION is europe-west1, and stack runtime of the config has us-central1/,
+      /GCP_REGION is europe-west1, but stack runtime is configured with us-central1/,
     ],
-    [['migrate'], { DRY_RUN: 'yes' }, /DRY_RUN is 1 or 0, not "yes"/],
+    [['migrate'], { DRY_RUN: 'yes' }, /invalid DRY_RUN "yes": expected 1 or 0/],
     [
       ['migrate'],
       { IMAGE: image },
-      /IMAGE is .*:c5a11fe, and runtime-00042-kxb serves .*: a migration runs the image that serves/,
+      /IMAGE is .*:c5a11fe, but revision runtime-00042-kxb runs .*\. A migration runs the image in service/,
     ],
     [['deploy'], {}, /deploy: --image is missing/],
-    [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /which one is meant\?/],
-    [['migrate', '--stack', 'nobody'], {}, /the config has no stack "nobody": it has runtime/],
+    [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /Pass only one of them/],
+    [['migrate', '--stack', 'nobody'], {}, /stack "nobody" not found: the known stacks are runtime/],
     [['migrate', '--receipt', tmpdir()], {}, /cannot write the receipt .*: it is a directory/],
   ]
   for (const [argv, variables, message] of cases) {
@@ -444,12 +447,12 @@ t.test('the variables of the runbook mean what they mean there, or are refused w
   })
   t.notMatch(secret.stderr, 'hunter2')
   t.match(await run(['migrate', '--yes'], { variables: { GCP_PROJECT: 'elsewhere' } }), {
-    stderr: /no service runtime in .* of project elsewhere/,
+    stderr: /no service runtime in project elsewhere/,
   })
   t.strictSame(made(), {})
 
   const served = { GCP_PROJECT: 'openagentsgemini', MIGRATE_JOB: 'runtime-migrate', IMAGE: `${lane}:7f2e91c` }
   t.match(await run(['migrate', '--yes'], { variables: served }), { code: 0 })
   const ungated = await run(['deploy', '--image', image, '--yes'], { variables: { VERIFY_IMAGE_ALIGNMENT: '0' } })
-  t.match(ungated, { code: 0, stderr: /gate: left out: VERIFY_IMAGE_ALIGNMENT is 0/ })
+  t.match(ungated, { code: 0, stderr: /gate: skipped: VERIFY_IMAGE_ALIGNMENT is 0/ })
 })

@@ -32,11 +32,11 @@ t.test('migrate mends the founding incident: it locks, executes, follows and che
   const receipt = join(t.testdir(), 'kept', 'receipt.json')
   const { code, stdout, stderr } = await run(['migrate', '--stack', 'runtime', '--yes', '--receipt', receipt])
   t.match({ code, stderr }, { code: 0 })
-  t.match(stdout, /✓ runtime \/ job-image/)
-  t.match(stdout, /✓ runtime \/ migration-execution/)
-  t.match(stderr, `lock: job runtime-migrate runs ${built} with the command runtime-migrate`)
-  t.match(stderr, /migrate: execution runtime-migrate-\w+ is under way/)
-  t.match(stderr, 'Started succeeded: Started deployed execution in 0s.', 'it says what Cloud Run says')
+  t.match(stdout, /IN SYNC +runtime +job-image/)
+  t.match(stdout, /IN SYNC +runtime +migration-execution/)
+  t.match(stderr, `lock: job runtime-migrate is pinned to ${built} with the command runtime-migrate`)
+  t.match(stderr, /migrate: execution runtime-migrate-\w+ is running/)
+  t.match(stderr, 'Started succeeded: Started deployed execution in 0s.', 'messages of Cloud Run are printed')
   t.match(stderr, /migrate: execution runtime-migrate-\w+ succeeded/)
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
 
@@ -89,7 +89,7 @@ t.test('a dry run prints each step and changes nothing', async t => {
     const flags = 'variables' in options ? [] : ['--dry-run']
     const migrated = await run(['migrate', '--stack', 'runtime', ...flags], options)
     t.match(migrated, { code: 0, stderr: '' })
-    t.match(migrated.stdout, `1. lock     set job runtime-migrate to ${served}`)
+    t.match(migrated.stdout, `1. lock     pin job runtime-migrate to ${served}`)
     t.match(migrated.stdout, /2\. migrate {2}execute job runtime-migrate/)
     t.match(migrated.stdout, '3. check')
     const deployed = await run(['deploy', '--stack', 'runtime', '--image', `${lane}:c5a11fe`, ...flags], options)
@@ -107,13 +107,13 @@ t.test('it asks before it writes, and a pipe that nobody answers is refused', as
   const { run, writes: made } = await bench(t)
   for (const typed of ['n\n', '\n', '', 'yesterday\n']) {
     const declined = await run(['migrate'], { typed })
-    t.match(declined, { code: 1, stdout: '', stderr: /Go on\? \[y\/N\] / }, JSON.stringify(typed))
-    t.match(declined.stderr, 'not agreed: nothing was changed')
+    t.match(declined, { code: 1, stdout: '', stderr: /Continue\? \[y\/N\] / }, JSON.stringify(typed))
+    t.match(declined.stderr, 'not confirmed: nothing was changed')
   }
   const piped = await run(['migrate'])
   t.match(piped, { code: 1, stdout: '' })
-  t.match(piped.stderr, /there is no terminal to ask at: nothing was changed; pass --yes/)
-  t.match(await run(['deploy', '--image', `${lane}:c5a11fe`]), { code: 1, stderr: /pass --yes/ })
+  t.match(piped.stderr, /needs confirmation\. Nothing was changed\. Pass --yes/)
+  t.match(await run(['deploy', '--image', `${lane}:c5a11fe`]), { code: 1, stderr: /Pass --yes/ })
   const leaving = new AbortController()
   const left = await run(['migrate'], {
     typed: '',
@@ -132,12 +132,12 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
     [
       'traffic is split',
       scenario('traffic-split'),
-      /traffic is split between .* and .*, which run different images.*\n.*update-traffic runtime --to-latest/,
+      /traffic is split between .* and .*, which run different images\. .*\n.*update-traffic runtime --to-latest/,
     ],
     [
       'the service reconciles',
       { services: { runtime: { reconciling: true } } },
-      /service runtime is reconciling: a rollout is under way/,
+      /service runtime is reconciling\. Wait until the rollout is complete\./,
     ],
     [
       'the job reconciles',
@@ -153,17 +153,17 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
     [
       'the digest does not show',
       { revisions: tagOnly },
-      /runtime-00042-kxb shows its image only as .*:7f2e91c: without a digest/,
+      /cannot pin the job: revision runtime-00042-kxb has the image .*:7f2e91c without a digest/,
     ],
     [
       'another migration runs',
       otherMigration(),
-      /execution runtime-migrate-other is under way since .* with another image or command.*\n.*executions cancel runtime-migrate-other/,
+      /execution runtime-migrate-other is running since .* with another image or command.*\n.*executions cancel runtime-migrate-other/,
     ],
     [
       'nobody serves',
       { services: { runtime: { latestReadyRevision: null, trafficStatuses: [] } } },
-      /no revision of service runtime takes traffic/,
+      /no revision of service runtime receives traffic/,
     ],
   ]
   const { run, cloudRun, writes: made } = await bench(t)
@@ -181,20 +181,20 @@ t.test('a migration that runs already is followed, and not started a second time
   const gone = new AbortController()
   const first = await run(['migrate', '--yes'], {
     signal: gone.signal,
-    onStderr: text => text.includes('is under way') && gone.abort(),
+    onStderr: text => text.includes('is running') && gone.abort(),
   })
-  t.match(first, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run/ })
-  const [, name] = /execution (runtime-migrate-\w+) runs on/.exec(first.stderr) ?? []
+  t.match(first, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ is still running in Cloud Run/ })
+  const [, name] = /execution (runtime-migrate-\w+) is still running/.exec(first.stderr) ?? []
   for (const line of [
-    `to see it:  gcloud run jobs executions describe ${name} ${place}`,
-    `to stop it: gcloud run jobs executions cancel ${name} ${place}`,
+    `to inspect:   gcloud run jobs executions describe ${name} ${place}`,
+    `to cancel:    gcloud run jobs executions cancel ${name} ${place}`,
     'driftwatch check --stack runtime --wait 30m',
   ])
     t.match(first.stderr, line)
 
   const second = await run(['migrate', '--yes'], { variables: { MAX_DURATION: '1s' } })
-  t.match(second, { code: 2, stderr: `follow ${name}, which runs that image already` })
-  t.match(second.stderr, `execution ${name} has not ended within the 1s that are allowed (job.maxDuration)`)
+  t.match(second, { code: 2, stderr: `follow execution ${name}, which already runs that image` })
+  t.match(second.stderr, `execution ${name} is still running after 1 s, the limit of job.maxDuration`)
   t.match(second.stderr, `executions cancel ${name}`)
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'started once by the two of them')
   t.ok(cloudRun.calls.counts().GetExecution ?? 0)
@@ -210,7 +210,7 @@ t.test('nothing is begun beside an execution that is not proven to have ended', 
     [
       'it is being cancelled',
       unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLING' }),
-      /execution runtime-migrate-odd is being cancelled: wait until it has ended.*\n.*executions describe runtime-migrate-odd/,
+      /execution runtime-migrate-odd is being cancelled\. Wait until it has ended\.\n.*executions describe runtime-migrate-odd/,
     ],
     [
       'it is being cancelled and counts as running',
@@ -220,12 +220,12 @@ t.test('nothing is begun beside an execution that is not proven to have ended', 
     [
       'a state of the future',
       unended({ state: 99 }),
-      /it cannot be told whether execution runtime-migrate-odd has ended: its state is newer than this Driftwatch/,
+      /cannot determine whether execution runtime-migrate-odd has ended: this version of Driftwatch does not know its state/,
     ],
     [
       'the job names one that is not shown',
       { jobs: (otherMigration() as { jobs: WorldPatch }).jobs },
-      /it cannot be told whether execution runtime-migrate-other has ended: the job names it as the latest/,
+      /cannot determine whether execution runtime-migrate-other has ended: it is the latest execution of the job, but/,
     ],
   ]
   const { run, cloudRun, writes: made } = await bench(t)
@@ -235,7 +235,7 @@ t.test('nothing is begun beside an execution that is not proven to have ended', 
       const { code, stderr } = await run([...argv, '--yes'])
       t.equal(code, 1, name)
       t.match(stderr, message, `${argv[0]}: ${name}`)
-      t.match(stderr, 'what stands: nothing was changed')
+      t.match(stderr, 'current state: nothing was changed')
     }
   }
   t.strictSame(made(), {})
@@ -250,7 +250,7 @@ t.test('what is followed while it is cancelled has not ended until it has', asyn
   let cancelled = false
   const followed = await run(['migrate', '--yes'], {
     onStderr(text) {
-      const [, name] = /execution (runtime-migrate-\w+) is under way/.exec(text) ?? []
+      const [, name] = /execution (runtime-migrate-\w+) is running/.exec(text) ?? []
       if (!name || cancelled) return
       cancelled = true
       void cancelExecution(host, name)
@@ -271,11 +271,11 @@ t.test('an execution that fails says why, with the last of its messages, and exi
   )
   t.match(
     stderr,
-    /what stands: execution runtime-migrate-\w+ failed with .*\n {2}to see it: {2}gcloud run jobs executions describe/,
+    /current state: execution runtime-migrate-\w+ failed with .*\n {2}to inspect: {3}gcloud run jobs executions describe/,
   )
   t.match(
     stderr,
-    /to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update runtime-migrate/,
+    /to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update runtime-migrate/,
   )
   t.match(readReceipt(t, receipt), {
     outcome: 'failed',
@@ -296,7 +296,7 @@ t.test('a job that cannot run the image is not executed, and the way back is sai
   const { code, stderr } = await run(['migrate', '--yes'])
   t.equal(code, 2)
   t.match(stderr, /job runtime-migrate cannot run .*: CONTAINER_MISSING: Image '.*' not found\./)
-  t.match(stderr, `to go back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
+  t.match(stderr, `to roll back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
   t.strictSame(made(), { UpdateJob: 1 })
 })
 
@@ -369,15 +369,18 @@ t.test('what serves is looked at anew before the migration starts', async t => {
   let moved = false
   const { code, stderr } = await run(['migrate', '--yes'], {
     onStderr(text) {
-      if (moved || !text.includes('lock: job runtime-migrate runs')) return
+      if (moved || !text.includes('lock: job runtime-migrate is pinned')) return
       moved = true
       cloudRun.setWorld(loadWorld({ writes, ...movedAway, jobs: { 'runtime-migrate': locked } }))
     },
   })
   t.equal(code, 1)
-  t.match(stderr, /runtime-00041-wpz serves .* by now, and the job was locked to .*: somebody else deployed in between/)
-  t.match(stderr, `what stands: job runtime-migrate is set to ${served}, and was not executed`)
-  t.match(stderr, `to go back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
+  t.match(
+    stderr,
+    /the service was changed concurrently, and the job was not executed\. Revision runtime-00041-wpz now runs .*, but the job was pinned to /,
+  )
+  t.match(stderr, `current state: job runtime-migrate is set to ${served}, but was not executed`)
+  t.match(stderr, `to roll back: gcloud run jobs update runtime-migrate --image ${lane}:7f2e91c ${place}`)
   t.strictSame(made(), { UpdateJob: 1 }, 'nothing was executed')
 })
 
@@ -385,15 +388,15 @@ t.test('Ctrl-C at any moment of migrate says what was done, what runs on, and ho
   const moments: [string, Fault[], RegExp, object][] = [
     ['driftwatch migrate: stack', [], /interrupted: nothing was changed\n$/, {}],
     [
-      'lock: job runtime-migrate runs',
+      'lock: job runtime-migrate is pinned',
       [],
-      /interrupted: job runtime-migrate is set to .*, and was not executed\n {2}to go on: {3}driftwatch migrate --stack runtime\n {2}to go back: gcloud run jobs update/,
+      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update/,
       { UpdateJob: 1 },
     ],
     [
-      'is under way',
+      'is running',
       [],
-      /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: .*\n {2}to stop it: .*cancel .*\n {2}to go on: {3}driftwatch check --stack runtime --wait 30m/,
+      /interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: .*\n {2}to cancel: .*cancel .*\n {2}to continue: {2}driftwatch check --stack runtime --wait 30m/,
       { UpdateJob: 1, RunJob: 1 },
     ],
   ]
@@ -424,7 +427,7 @@ t.test('Ctrl-C while the last look before the start is taken starts nothing', as
   })
   t.teardown(stop)
   const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
-  t.match({ code, stderr }, { code: 1, stderr: /interrupted: job runtime-migrate is set to .*, and was not executed/ })
+  t.match({ code, stderr }, { code: 1, stderr: /interrupted: job runtime-migrate is set to .*, but was not executed/ })
   t.strictSame(made(), { UpdateJob: 1 })
 })
 
@@ -437,7 +440,10 @@ t.test('Ctrl-C while the start is asked for says what was started', async t => {
     }),
   )
   const { code, stderr } = await run(['migrate', '--yes'], { signal: gone.signal })
-  t.match({ code, stderr }, { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ runs on in Cloud Run/ })
+  t.match(
+    { code, stderr },
+    { code: 1, stderr: /interrupted: execution runtime-migrate-\w+ is still running in Cloud Run/ },
+  )
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
 })
 
@@ -445,7 +451,7 @@ t.test('the prompt says the stack, where it is, and what would be written', asyn
   const { run } = await bench(t)
   const migrated = await run(['migrate'], { typed: 'n\n' })
   t.match(migrated.stderr, /^driftwatch migrate: stack runtime, project openagentsgemini, region us-central1:\n/)
-  t.match(migrated.stderr, '\n  writes to: job runtime-migrate, an execution of job runtime-migrate\nGo on?')
+  t.match(migrated.stderr, '\n  writes to: job runtime-migrate, an execution of job runtime-migrate\nContinue?')
   const deployed = await run(['deploy', '--image', `${lane}:c5a11fe`], { typed: 'n\n' })
   t.match(deployed.stderr, '\n  writes to: service runtime, job runtime-migrate, an execution of job runtime-migrate\n')
 })
@@ -467,9 +473,9 @@ t.test('a receipt that cannot be written is said before anything is changed, or 
   t.match(migrated.stderr, /check: stack runtime is in sync[\s\S]*cannot write the receipt .*: ENOENT/)
   const failing = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const failed = await failing.run(['migrate', '--yes', '--receipt', join(kept, 'receipt.json')], {
-    onStderr: text => text.includes('is under way') && rmSync(kept, { recursive: true, force: true }),
+    onStderr: text => text.includes('is running') && rmSync(kept, { recursive: true, force: true }),
   })
-  t.match(failed, { code: 2, stderr: /failed[\s\S]*what stands:[\s\S]*cannot write the receipt/ })
+  t.match(failed, { code: 2, stderr: /failed[\s\S]*current state:[\s\S]*cannot write the receipt/ })
 })
 
 t.test('an old etag is refused as Google refuses it', async t => {
@@ -506,7 +512,7 @@ t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async
   t.strictSame({ code, signal }, { code: 1, signal: null }, stderr)
   t.match(
     stderr,
-    /driftwatch: interrupted: execution runtime-migrate-\w+ runs on in Cloud Run\n {2}to see it: {2}gcloud run jobs executions describe/,
+    /driftwatch: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
   )
 })
 
@@ -527,13 +533,13 @@ t.test('a second Ctrl-C ends the process at once, and it says what may stand and
   const exit = once(child, 'exit')
   // The same key press may come twice, from npm too: what counts is one that comes later.
   await until(() => {
-    if (stderr.includes('once more ends at once')) child.kill('SIGINT')
+    if (stderr.includes('press Ctrl-C again to exit immediately')) child.kill('SIGINT')
     return child.signalCode !== null || child.exitCode !== null
   })
   t.strictSame(await exit, [null, 'SIGINT'], stderr)
   t.match(
     stderr,
-    /once more ends at once\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to see it: {2}gcloud run jobs executions list/,
+    /press Ctrl-C again to exit immediately\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
   )
   t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })
@@ -556,12 +562,18 @@ t.test('IMAGE of migrate is the image that serves, by its digest or by the tag t
   const template = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:7f2e91c` } })
   t.match(template, {
     code: 1,
-    stderr:
-      /IMAGE is .*:7f2e91c, and runtime-00041-wpz serves .*, another image: a migration runs the image that serves/,
+    stderr: /IMAGE is .*:7f2e91c, but revision runtime-00041-wpz runs .*\. A migration runs the image in service/,
   })
   const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
-  t.match(unclear, { code: 1, stderr: /perhaps another image: name it by its digest/ }, 'no registry can be asked')
-  t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), { code: 1, stderr: /is no image/ })
+  t.match(
+    unclear,
+    { code: 1, stderr: /which may be another image\. Pass the image by digest/ },
+    'no registry can be asked',
+  )
+  t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), {
+    code: 1,
+    stderr: /is not a valid image/,
+  })
   t.strictSame(made(), {})
 
   const moved = loadWorld(scenario('tag-moved'))
@@ -570,7 +582,7 @@ t.test('IMAGE of migrate is the image that serves, by its digest or by the tag t
   cloudRun.setWorld(loadWorld({ writes, ...scenario('tag-moved') }))
   const asked = { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
   const tag = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: `${lane}:7f2e91c` } })
-  t.match(tag, { code: 1, stderr: /IMAGE is .*:7f2e91c, and runtime-00042-kxb serves .*, another image/ })
+  t.match(tag, { code: 1, stderr: /IMAGE is .*:7f2e91c, but revision runtime-00042-kxb runs .*\. A migration/ })
   const digest = await run(['migrate', '--yes'], { variables: { ...asked, IMAGE: served ?? '' } })
   t.notMatch(digest.stderr, 'IMAGE is')
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })

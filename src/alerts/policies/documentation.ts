@@ -3,7 +3,7 @@ import type { WantedPolicy } from '../../clients/monitoring/alert-policy.ts'
 import type { Config } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 
-/** What an alert says to whoever is woken by it. Cloud Monitoring fills in the stack and the check. */
+/** The text of a page. Cloud Monitoring fills in the stack and the check. */
 type Documentation = WantedPolicy['documentation']
 
 const stack = `\${metric.label.stack}`
@@ -14,12 +14,12 @@ export function driftedDocumentation({ alerts }: Config): Documentation {
   return {
     subject: `DRIFTED: ${check} of ${stack}`,
     content: paragraphs(
-      `# ${check} of the stack ${stack} has drifted`,
+      `# Check ${check} of stack ${stack} has drifted`,
       `- stack: **${stack}**\n- check: **${check}**`,
-      'What runs is proven to differ from what is meant to run. It does not mend itself, and the alert closes by itself one look after it is mended.',
+      'The running system differs from the expected state, and no rollout explains the difference. The incident closes automatically after the first cycle that finds the check in sync.',
       commands(
-        '## The command that mends it',
-        'Either of these prints what differs, and under `fix` the command that mends it, pinned to a digest, ready to paste:',
+        '## What to do',
+        'Run one of these commands. It prints the differences and, under `fix`, the command that fixes them:',
         checkCommand(),
         curlCommand(baseUrl, `/drift/${stack}/${check}?format=text`),
       ),
@@ -34,12 +34,12 @@ export function unknownDocumentation({ alerts }: Config, unknownAfterMs: number)
   return {
     subject: `UNKNOWN: ${check} of ${stack}`,
     content: paragraphs(
-      `# ${check} of the stack ${stack} is unknown`,
+      `# Check ${check} of stack ${stack} is unknown`,
       `- stack: **${stack}**\n- check: **${check}**`,
-      `For ${formatDuration(unknownAfterMs)} Driftwatch could not prove that it is right, nor that it is wrong: a drift would not be seen. Mostly a permission is missing, or an API or a database does not answer. An alert of a drift that was open before stays open.`,
+      `Driftwatch could not determine the status for ${formatDuration(unknownAfterMs)}. Drift would not be detected. The usual cause is a missing permission, or an API or database that does not respond. An open drift incident stays open.`,
       commands(
-        '## The command that mends it',
-        'Either of these prints under `error` what keeps it from looking, and what to do:',
+        '## What to do',
+        'Run one of these commands. It prints the cause and the remedy under `error`:',
         checkCommand(),
         curlCommand(baseUrl, `/drift/${stack}/${check}?format=text`),
       ),
@@ -55,14 +55,14 @@ export function silentDocumentation(
   silentAfterMs: number,
 ): Documentation {
   return {
-    subject: `SILENT: the monitor ${monitor} itself`,
+    subject: `SILENT: monitor ${monitor}`,
     content: paragraphs(
       `# Driftwatch (${monitor}) is silent`,
       '- stack: **every stack**\n- check: **every check**',
-      `For ${formatDuration(silentAfterMs)} no cycle was completed, or none could be published: **nobody is watching, and no drift will be told of**. Other alerts keep the state that they had.`,
+      `No cycle was completed and published for ${formatDuration(silentAfterMs)}. **Drift is not detected, and no alert will open.** Open incidents stay open.`,
       commands(
-        '## The command that mends it',
-        'See whether the service runs and what it says; mostly a new revision did not start, or its service account lost `roles/monitoring.metricWriter`:',
+        '## What to do',
+        'Check whether the service is running, and read its log. The usual cause is a new revision that did not start, or a service account without `roles/monitoring.metricWriter`:',
         logsCommand(project, monitor),
         curlCommand(alerts.baseUrl, '/health/ready'),
       ),
@@ -76,14 +76,14 @@ function checkCommand(): string {
   return `driftwatch check --stack ${stack} --only ${check}`
 }
 
-/** Over TLS with an identity token: on Cloud Run IAM lets nobody in without one, and elsewhere it is ignored. */
+/** Over TLS with an identity token, which Cloud Run requires and other hosts ignore. */
 function curlCommand(baseUrl: string | null, path: string): string | null {
   if (baseUrl === null) return null
   const token = baseUrl.startsWith('https://') ? '-H "Authorization: Bearer $(gcloud auth print-identity-token)" ' : ''
   return `curl -sS ${token}${shellQuote(`${baseUrl}${path}`)}`
 }
 
-/** What the service logged, in whichever region it runs: whoever applies the policies need not know that. */
+/** Reads the log of the service in any region: `alerts apply` does not know the region. */
 function logsCommand(project: string, monitor: string): string {
   const filter = `resource.type="cloud_run_revision" AND resource.labels.service_name="${monitor}"`
   const format = 'value(timestamp,severity,jsonPayload.message,textPayload)'
@@ -96,12 +96,12 @@ function commands(heading: string, text: string, ...lines: readonly (string | nu
 
 function links({ baseUrl, runbookUrl }: Config['alerts'], path = `/drift/${stack}`): Documentation['links'] {
   return [
-    ...(baseUrl ? [{ displayName: 'What Driftwatch sees', url: `${baseUrl}${path}` }] : []),
+    ...(baseUrl ? [{ displayName: 'Driftwatch report', url: `${baseUrl}${path}` }] : []),
     ...(runbookUrl ? [{ displayName: 'Runbook', url: runbookUrl }] : []),
   ]
 }
 
-/** The links once more: not every way of telling somebody shows the policy's own. */
+/** The links again as text: some notification channels do not show the links of a policy. */
 function seeAlso(alerts: Config['alerts'], path?: string): string {
   return links(alerts, path)
     .map(({ displayName, url }) => `- [${displayName}](${url})`)

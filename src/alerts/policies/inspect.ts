@@ -6,15 +6,15 @@ import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
 import { wantedAlerts } from './policies.ts'
 import { type PolicyStep, planPolicies, planUptimeCheck } from './policy-plan.ts'
 
-/** What Cloud Monitoring holds for a monitor, against what the config wants. */
+/** The differences between Cloud Monitoring and the configuration, for one monitor. */
 export interface AlertsPlan {
   readonly project: string
   readonly monitor: string
-  /** In the order in which they are taken; none where everything is right. */
+  /** In the order of execution; empty if nothing differs. */
   readonly steps: readonly PolicyStep[]
-  /** What no step mends. */
+  /** Problems that no step fixes. */
   readonly problems: readonly string[]
-  /** What a reader should know. */
+  /** Further information. */
   readonly notes: readonly string[]
 }
 
@@ -25,7 +25,7 @@ export interface InspectOptions {
   readonly monitor: string
 }
 
-/** Only reads. Rejects where the policies cannot be read. */
+/** Read-only. Rejects if the policies cannot be read. */
 export async function inspectAlerts(
   { client, config, project, monitor }: InspectOptions,
   deadline: Deadline,
@@ -34,7 +34,7 @@ export async function inspectAlerts(
   const missing = await missingChannels(client, config, deadline)
   const wanted = wantedAlerts(withoutChannels(config, missing), { project, monitor })
   const policies = planPolicies(wanted.policies, await client.listPolicies(project, deadline), monitor)
-  // Whoever wants no uptime check may lack the right to list them.
+  // If no uptime check is wanted, the permission to list them may be missing.
   const checks = await client.listUptimeChecks(project, deadline).catch(thrown => {
     if (wanted.uptimeCheck) throw thrown
     return []
@@ -45,7 +45,7 @@ export async function inspectAlerts(
     steps: [...descriptors.steps, ...policies.steps, ...planUptimeCheck(wanted.uptimeCheck, checks, monitor)],
     problems: [
       ...descriptors.problems,
-      ...[...missing].map(name => `there is no notification channel ${name}: alerts leave it out`),
+      ...[...missing].map(name => `notification channel ${name} does not exist and is omitted from the policies`),
       ...wanted.problems,
       ...policies.problems,
     ],
@@ -61,13 +61,13 @@ async function inspectDescriptors(client: MonitoringClient, project: string, dea
     const conflict = actual && descriptorConflict(descriptor, actual)
     if (conflict) problems.push(conflict)
     else if (!actual) {
-      steps.push({ kind: 'create-descriptor', title: `create the metric ${descriptor.type}`, details: [], descriptor })
+      steps.push({ kind: 'create-descriptor', title: `create metric ${descriptor.type}`, details: [], descriptor })
     }
   }
   return { steps, problems }
 }
 
-/** The notification channels that the config names and that are not there. One that may not be read is believed. */
+/** The configured notification channels that do not exist. One that may not be read counts as existing. */
 async function missingChannels(client: MonitoringClient, { alerts }: Config, deadline: Deadline): Promise<Set<string>> {
   const named = new Set([
     ...alerts.notificationChannels,
@@ -75,25 +75,25 @@ async function missingChannels(client: MonitoringClient, { alerts }: Config, dea
   ])
   const missing = new Set<string>()
   for (const name of named) {
-    const there = await client.hasNotificationChannel(name, deadline).catch(thrown => {
+    const exists = await client.hasNotificationChannel(name, deadline).catch(thrown => {
       if (asDriftwatchError(thrown).code === 'PERMISSION_DENIED') return true
       throw thrown
     })
-    if (!there) missing.add(name)
+    if (!exists) missing.add(name)
   }
   return missing
 }
 
-/** An alert that reaches fewer people is better than none. */
+/** A policy with fewer channels is better than none. */
 function withoutChannels(config: Config, missing: ReadonlySet<string>): Config {
-  const there = (names: readonly string[]) => names.filter(name => !missing.has(name))
+  const existing = (names: readonly string[]) => names.filter(name => !missing.has(name))
   const { alerts } = config
   return {
     ...config,
     alerts: {
       ...alerts,
-      notificationChannels: there(alerts.notificationChannels),
-      routes: alerts.routes.map(route => ({ ...route, notificationChannels: there(route.notificationChannels) })),
+      notificationChannels: existing(alerts.notificationChannels),
+      routes: alerts.routes.map(route => ({ ...route, notificationChannels: existing(route.notificationChannels) })),
     },
   }
 }

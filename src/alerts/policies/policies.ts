@@ -3,53 +3,53 @@ import type { Config, Stack } from '../../config/config.ts'
 import { alertMetrics } from '../descriptors.ts'
 import { seriesFilter } from '../identity.ts'
 import { driftedDocumentation, silentDocumentation, unknownDocumentation } from './documentation.ts'
-import { lookWindowMs, silentAfterMs, unknownAfterMs, unwatchableSilence } from './windows.ts'
+import { silentAfterMs, unknownAfterMs, unsupportedGaps, windowMs } from './windows.ts'
 
-/** The user labels by which Driftwatch knows what is its own. */
+/** User labels that identify the policies of a monitor. */
 export const ownerLabel = 'driftwatch_monitor'
 export const kindLabel = 'driftwatch_alert'
 export const routeLabel = 'driftwatch_route'
 
 const minuteMs = 60_000
 
-/** Cloud Monitoring takes no longer filter and no more conditions. */
-const longestFilter = 2048
-const mostConditions = 6
+/** Limits of Cloud Monitoring: the length of a filter, and the number of conditions in a policy. */
+const maxFilterLength = 2048
+const maxConditions = 6
 
-/** What is wanted in Cloud Monitoring, and what of the config cannot be had there. */
+/** The policies and uptime check for a configuration, and the problems that prevent a part of them. */
 export interface WantedAlerts {
   readonly policies: readonly WantedPolicy[]
   readonly uptimeCheck: WantedUptimeCheck | null
   readonly problems: readonly string[]
 }
 
-/** Stacks whose alerts go to the same notification channels. */
+/** Stacks with the same notification channels. */
 interface Route {
   readonly name: string
   readonly notificationChannels: readonly string[]
-  /** Parts of a filter, a condition for each; empty is every stack. */
+  /** Filters that select the stacks, one for each condition; empty selects every stack. */
   readonly filters: readonly string[]
 }
 
-/** The alert policies that a config wants of the monitor of that name. Pure. */
+/** The alert policies for a configuration and a monitor. Pure. */
 export function wantedAlerts(
   config: Config,
   { project, monitor }: { readonly project: string; readonly monitor: string },
 ): WantedAlerts {
   const routes = routesOf(config)
   const routed = routes.flatMap(route => [drifted(config, monitor, route), unknown(config, monitor, route)])
-  // Whatever else cannot be had: that nobody watches must be known.
+  // First the "silent" policy, which matters most if a later step fails.
   const policies = [silent(config, { project, monitor }), ...routed]
   return {
     policies,
     uptimeCheck: config.alerts.uptimeCheck ? uptimeCheck(config, project, monitor) : null,
-    problems: [...policies.flatMap(tooManyConditions), ...unwatchableSilence(config), ...unpublished(config)],
+    problems: [...policies.flatMap(tooManyConditions), ...unsupportedGaps(config), ...unpublished(config)],
   }
 }
 
 /**
- * Opens when most looks of a window say drifted, and go on to for another: one odd look opens nothing, and with a look a
- * minute nobody waits for more than two minutes. Where several instances look, one that sees it is enough.
+ * Opens when most observations of a window are drifted, and this holds for another window. A single observation opens
+ * nothing; with a cycle every minute an incident opens within two minutes. With several instances, one is enough.
  */
 function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
@@ -58,15 +58,15 @@ function drifted(config: Config, monitor: string, route: Route): WantedPolicy {
     severity: config.alerts.severity.toUpperCase(),
     conditions: conditions(route, 'a check has drifted', {
       filter: seriesFilter(alertMetrics.drifted, monitor),
-      alignmentMs: lookWindowMs(config),
+      alignmentMs: windowMs(config),
       aligner: 'ALIGN_MEAN',
       threshold: 0.6,
-      durationMs: lookWindowMs(config),
+      durationMs: windowMs(config),
     }),
   }
 }
 
-/** Opens when no look has seen anything for so long. */
+/** Opens when every observation was unknown for `unknownAfter`. */
 function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
   return {
     ...shared(config, monitor, 'unknown', route),
@@ -74,7 +74,7 @@ function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
     severity: 'WARNING',
     conditions: conditions(route, 'a check is unknown', {
       filter: seriesFilter(alertMetrics.unknown, monitor),
-      alignmentMs: lookWindowMs(config),
+      alignmentMs: windowMs(config),
       aligner: 'ALIGN_MIN',
       threshold: 0,
       durationMs: unknownAfterMs(config),
@@ -82,7 +82,7 @@ function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
   }
 }
 
-/** Reduced over every label: an instance that is replaced is no silence. */
+/** Reduced over all labels, so that replacing an instance opens nothing. */
 function silent(
   config: Config,
   { project, monitor }: { readonly project: string; readonly monitor: string },
@@ -136,42 +136,42 @@ function conditions(
     reducer: 'REDUCE_MAX',
     groupBy: ['metric.label.stack', 'metric.label.check'],
     comparison: 'COMPARISON_GT',
-    // Losing sight closes no incident, and opens none.
+    // Missing data neither closes nor opens an incident.
     missingData: 'EVALUATION_MISSING_DATA_NO_OP',
   }))
 }
 
-/** The routes that have stacks, and the default one for all the others. */
+/** The routes with stacks, and the default route for all other stacks. */
 function routesOf({ alerts, stacks }: Config): Route[] {
-  const taken = new Map(alerts.routes.map(route => [route.name, [] as string[]]))
-  for (const stack of stacks) taken.get(routeOf(stack, alerts.routes) ?? '')?.push(stack.name)
+  const namesByRoute = new Map(alerts.routes.map(route => [route.name, [] as string[]]))
+  for (const stack of stacks) namesByRoute.get(routeOf(stack, alerts.routes) ?? '')?.push(stack.name)
   const routes = alerts.routes.flatMap(({ name, notificationChannels }) => {
-    const names = taken.get(name) ?? []
+    const names = namesByRoute.get(name) ?? []
     return names.length === 0 ? [] : [{ name, notificationChannels, filters: oneOf(names) }]
   })
-  const elsewhere = [...taken.values()].flat()
-  const here = stacks.map(({ name }) => name).filter(name => !elsewhere.includes(name))
+  const routed = [...namesByRoute.values()].flat()
+  const others = stacks.map(({ name }) => name).filter(name => !routed.includes(name))
   const rest = { name: 'default', notificationChannels: alerts.notificationChannels }
-  if (elsewhere.length === 0) return [...routes, { ...rest, filters: [] }]
-  // What is new in the config must reach somebody even before the policies know of it.
-  const noneOf = elsewhere.map(name => `metric.label.stack != "${name}"`).join(' AND ')
-  if (noneOf.length <= longestFilter - roomForMetric) return [...routes, { ...rest, filters: [noneOf] }]
-  return here.length === 0 ? routes : [...routes, { ...rest, filters: oneOf(here) }]
+  if (routed.length === 0) return [...routes, { ...rest, filters: [] }]
+  // An exclusion, if short enough, so that a new stack pages before the policies are updated.
+  const noneOf = routed.map(name => `metric.label.stack != "${name}"`).join(' AND ')
+  if (noneOf.length <= maxStackFilterLength) return [...routes, { ...rest, filters: [noneOf] }]
+  return others.length === 0 ? routes : [...routes, { ...rest, filters: oneOf(others) }]
 }
 
 function routeOf({ labels }: Stack, routes: Config['alerts']['routes']): string | undefined {
   return routes.find(route => Object.entries(route.labels).every(([key, value]) => labels[key] === value))?.name
 }
 
-/** What a filter says besides the stacks. */
-const roomForMetric = 300
+/** Leaves 300 characters for the rest of the filter. */
+const maxStackFilterLength = maxFilterLength - 300
 
-/** As few parts as the longest filter allows. */
+/** Splits the names into as few filters as their maximum length allows. */
 function oneOf(names: readonly string[]): string[] {
   const parts: string[][] = [[]]
   let length = 0
   for (const name of names) {
-    if (length + name.length + 3 > longestFilter - roomForMetric) {
+    if (length + name.length + 3 > maxStackFilterLength) {
       parts.push([])
       length = 0
     }
@@ -182,15 +182,15 @@ function oneOf(names: readonly string[]): string[] {
 }
 
 function tooManyConditions({ displayName, conditions }: WantedPolicy): string[] {
-  if (conditions.length <= mostConditions) return []
+  if (conditions.length <= maxConditions) return []
   return [
-    `"${displayName}" would need ${conditions.length} conditions for its stacks, and ${mostConditions} are allowed: take more routes of fewer stacks`,
+    `policy "${displayName}" needs ${conditions.length} conditions for its stacks, but the limit is ${maxConditions}. Split them into more routes.`,
   ]
 }
 
 function unpublished({ alerts }: Config): string[] {
   if (alerts.channels.includes('cloud-monitoring')) return []
-  return ['alerts.channels leaves cloud-monitoring out: nothing is published that these policies could watch']
+  return ['alerts.channels does not contain cloud-monitoring, so the metrics of these policies are not published']
 }
 
 function uptimeCheck({ alerts }: Config, project: string, monitor: string): WantedUptimeCheck {

@@ -11,7 +11,7 @@ import type {
 import type { MetricDescriptor } from '../../clients/monitoring/time-series.ts'
 import { kindLabel, ownerLabel, routeLabel } from './policies.ts'
 
-/** One thing to do, and how it is told. */
+/** A change to make, and its description. */
 export type PolicyStep = { readonly title: string; readonly details: readonly string[] } & (
   | { readonly kind: 'create-descriptor'; readonly descriptor: MetricDescriptor }
   | { readonly kind: 'create-policy'; readonly policy: WantedPolicy }
@@ -22,7 +22,7 @@ export type PolicyStep = { readonly title: string; readonly details: readonly st
   | { readonly kind: 'delete-uptime-check'; readonly name: string }
 )
 
-/** What it takes to make the alert policies of a monitor right. Pure: what is there is compared with what is wanted. */
+/** Compares the existing policies of a monitor with the wanted ones, and plans the changes. Pure. */
 export function planPolicies(
   wanted: readonly WantedPolicy[],
   existing: readonly AlertPolicy[],
@@ -34,63 +34,63 @@ export function planPolicies(
   return {
     steps: [
       ...wanted.flatMap(policy => planPolicy(policy, oldestFirst(groups.get(keyOf(policy)) ?? []))),
-      ...own.filter(policy => !wantedKeys.has(keyOf(policy))).map(policy => remove(policy, 'not wanted any more')),
+      ...own.filter(policy => !wantedKeys.has(keyOf(policy))).map(policy => remove(policy, 'no longer configured')),
     ],
     problems: wanted.flatMap(policy => disabled(oldestFirst(groups.get(keyOf(policy)) ?? [])[0])),
-    notes: wanted.flatMap(({ displayName }) => namesakes(displayName, existing, own)),
+    notes: wanted.flatMap(({ displayName }) => namesakeNotes(displayName, existing, own)),
   }
 }
 
 function planPolicy(wanted: WantedPolicy, [first, ...duplicates]: readonly AlertPolicy[]): PolicyStep[] {
-  const removals = duplicates.map(policy => remove(policy, 'a duplicate'))
+  const removals = duplicates.map(policy => remove(policy, 'duplicate'))
   if (first === undefined) {
     const { severity, conditions, notificationChannels } = wanted
-    const told = notificationChannels.length > 0 ? notificationChannels.join(', ') : 'nobody: name notificationChannels'
-    const details = [`severity ${severity}`, ...conditions.map(({ filter }) => filter), `tells ${told}`]
-    return [{ kind: 'create-policy', title: `create the policy "${wanted.displayName}"`, details, policy: wanted }]
+    const channels = notificationChannels.join(', ') || '(none): set alerts.notificationChannels'
+    const details = [`severity ${severity}`, ...conditions.map(({ filter }) => filter), `notifies ${channels}`]
+    return [{ kind: 'create-policy', title: `create policy "${wanted.displayName}"`, details, policy: wanted }]
   }
-  const policy = settled(wanted, first)
+  const policy = withExistingSettings(wanted, first)
   const { details, changed } = changes(policy, first)
   if (details.length === 0) return removals
-  const title = `change the policy "${first.displayName}" (${first.name})`
+  const title = `update policy "${first.displayName}" (${first.name})`
   return [{ kind: 'update-policy', title, details, policy: { ...policy, name: first.name, changed } }, ...removals]
 }
 
 /**
- * What is wanted of a policy that is there. What others decide stays: whether it is enabled, labels of their own, and who
- * is told where the config names nobody.
+ * The wanted policy with the settings that Driftwatch does not manage: `enabled`, labels of others, and the notification
+ * channels if the configuration names none.
  */
-function settled(wanted: WantedPolicy, there: AlertPolicy): WantedPolicy {
-  const named = wanted.notificationChannels.length > 0
+function withExistingSettings(wanted: WantedPolicy, existing: AlertPolicy): WantedPolicy {
+  const hasChannels = wanted.notificationChannels.length > 0
   return {
     ...wanted,
-    enabled: there.enabled,
-    userLabels: { ...there.userLabels, ...wanted.userLabels },
-    notificationChannels: named ? wanted.notificationChannels : there.notificationChannels,
-    conditions: withNames(wanted.conditions, there.conditions),
+    enabled: existing.enabled,
+    userLabels: { ...existing.userLabels, ...wanted.userLabels },
+    notificationChannels: hasChannels ? wanted.notificationChannels : existing.notificationChannels,
+    conditions: withNames(wanted.conditions, existing.conditions),
   }
 }
 
 function disabled(policy: AlertPolicy | undefined): string[] {
   if (policy === undefined || policy.enabled) return []
-  return [`the policy "${policy.displayName}" (${policy.name}) is disabled, and pages nobody: enable it, or snooze it`]
+  return [`policy "${policy.displayName}" (${policy.name}) is disabled. Enable it, or snooze it instead.`]
 }
 
 function remove({ name, displayName }: AlertPolicy, why: string): PolicyStep {
-  return { kind: 'delete-policy', title: `delete the policy "${displayName}" (${name}): ${why}`, details: [], name }
+  return { kind: 'delete-policy', title: `delete policy "${displayName}" (${name}): ${why}`, details: [], name }
 }
 
-/** What tells a monitor's policies apart. */
+/** The key of a policy among those of a monitor. */
 function keyOf({ userLabels }: Pick<WantedPolicy, 'userLabels'>): string {
   return `${userLabels[kindLabel]}/${userLabels[routeLabel]}`
 }
 
-/** Instances that race agree on the one that stays. */
+/** A stable order, so that concurrent instances keep the same policy. */
 function oldestFirst(policies: readonly AlertPolicy[]): AlertPolicy[] {
   return policies.toSorted((one, other) => one.createdAt - other.createdAt || (one.name < other.name ? -1 : 1))
 }
 
-/** A condition keeps the name of the one that it takes the place of: a new name would lose its open incidents. */
+/** A condition keeps the resource name of the one it replaces: with a new name its open incidents would be lost. */
 function withNames(wanted: readonly PolicyCondition[], existing: readonly NamedCondition[]) {
   const free = [...existing]
   const claim = (fits: (condition: NamedCondition) => boolean) => {
@@ -104,14 +104,14 @@ function withNames(wanted: readonly PolicyCondition[], existing: readonly NamedC
   })
 }
 
-/** Somebody's policy may have the same name: it stays as it is. */
-function namesakes(displayName: string, existing: readonly AlertPolicy[], own: readonly AlertPolicy[]): string[] {
+/** A note for each policy of others with the same display name. */
+function namesakeNotes(displayName: string, existing: readonly AlertPolicy[], own: readonly AlertPolicy[]): string[] {
   return existing
     .filter(policy => policy.displayName === displayName && !own.includes(policy))
-    .map(({ name }) => `${name} has the name "${displayName}" and not Driftwatch's labels: it is left alone`)
+    .map(({ name }) => `${name} is also named "${displayName}", but lacks the label ${ownerLabel} and is not changed`)
 }
 
-/** What it takes to make the uptime check right. */
+/** Plans the changes of the uptime check. */
 export function planUptimeCheck(
   wanted: WantedUptimeCheck | null,
   existing: readonly UptimeCheck[],
@@ -121,7 +121,7 @@ export function planUptimeCheck(
   const removals = (wanted ? more : [first, ...more].filter(check => check !== undefined)).map(
     ({ name, displayName }): PolicyStep => ({
       kind: 'delete-uptime-check',
-      title: `delete the uptime check "${displayName}" (${name})`,
+      title: `delete uptime check "${displayName}" (${name})`,
       details: [],
       name,
     }),
@@ -129,48 +129,50 @@ export function planUptimeCheck(
   if (!wanted) return removals
   if (!first) {
     const details = [`https://${wanted.host}${wanted.path} with an OIDC token, every ${wanted.periodMs / 1000} s`]
-    const title = `create the uptime check "${wanted.displayName}"`
+    const title = `create uptime check "${wanted.displayName}"`
     return [{ kind: 'create-uptime-check', title, details, check: wanted }]
   }
-  // An uptime check never moves to another host.
+  // The host of an uptime check cannot be changed.
   if (first.host !== wanted.host || first.project !== wanted.project) {
     return [...planUptimeCheck(null, existing, monitor), ...planUptimeCheck(wanted, [], monitor)]
   }
-  const wish = { ...wanted, userLabels: { ...first.userLabels, ...wanted.userLabels } }
-  const { details, changed } = changes(wish, first)
-  const check = { ...wish, name: first.name, changed }
-  const title = `change the uptime check "${first.displayName}" (${first.name})`
+  const merged = { ...wanted, userLabels: { ...first.userLabels, ...wanted.userLabels } }
+  const { details, changed } = changes(merged, first)
+  const check = { ...merged, name: first.name, changed }
+  const title = `update uptime check "${first.displayName}" (${first.name})`
   return [...(details.length > 0 ? [{ kind: 'update-uptime-check', title, details, check } as const] : []), ...removals]
 }
 
-/** What is to be changed, for a reader and for the request. */
+/** The changed fields, described for a person and as names for the request. */
 function changes<T extends object>(wanted: T, actual: T): { details: string[]; changed: (keyof T)[] } {
-  const found = (Object.keys(wanted) as (keyof T & string)[]).map(key => ({
+  const compared = (Object.keys(wanted) as (keyof T & string)[]).map(key => ({
     key,
     details: differences(wanted[key], actual[key], key),
   }))
-  const differing = found.filter(({ details }) => details.length > 0)
+  const differing = compared.filter(({ details }) => details.length > 0)
   return { details: differing.flatMap(({ details }) => details), changed: differing.map(({ key }) => key) }
 }
 
-/** `path: is, and must be`, for whatever is wanted; what the vendor adds is left alone. */
+/** Compares the wanted fields. Fields that Cloud Monitoring adds are ignored. */
 function differences(wanted: unknown, actual: unknown, path = ''): string[] {
   if (typeof wanted !== 'object' || wanted === null) {
     if (wanted === actual) return []
     const start = typeof wanted === 'string' && typeof actual === 'string' ? startOfDifference(wanted, actual) : 0
-    return [`${path}: ${show(actual, start)} becomes ${show(wanted, start)}`]
+    return [`${path}: ${show(actual, start)} -> ${show(wanted, start)}`]
   }
-  const theirs = (typeof actual === 'object' && actual !== null ? actual : {}) as Readonly<Record<string, unknown>>
+  const actualFields = (typeof actual === 'object' && actual !== null ? actual : {}) as Readonly<
+    Record<string, unknown>
+  >
   const shorter = Array.isArray(wanted) && Array.isArray(actual) && wanted.length < actual.length
   return [
-    ...(shorter ? [`${path}: ${show(actual)} becomes ${show(wanted)}`] : []),
+    ...(shorter ? [`${path}: ${show(actual)} -> ${show(wanted)}`] : []),
     ...(shorter ? [] : Object.entries(wanted)).flatMap(([key, value]) =>
-      differences(value, theirs[key], path === '' ? key : `${path}.${key}`),
+      differences(value, actualFields[key], path === '' ? key : `${path}.${key}`),
     ),
   ]
 }
 
-/** Where two texts are worth reading: shortly before they part. */
+/** The position shortly before the first difference of two texts. */
 function startOfDifference(one: string, other: string): number {
   const same = one.split('').findIndex((letter, index) => letter !== other[index])
   return Math.max(0, (same < 0 ? one.length : same) - 20)
@@ -178,6 +180,6 @@ function startOfDifference(one: string, other: string): number {
 
 function show(value: unknown, start = 0): string {
   const shown = typeof value === 'string' && start > 0 ? `...${value.slice(start)}` : value
-  const text = JSON.stringify(shown) ?? 'nothing'
+  const text = JSON.stringify(shown) ?? '(none)'
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
 }

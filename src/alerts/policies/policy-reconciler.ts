@@ -9,7 +9,7 @@ import type { Log } from '../../log.ts'
 import type { Identity } from '../identity.ts'
 import { type AlertsPlan, inspectAlerts } from './inspect.ts'
 
-/** What a duty works with. */
+/** The dependencies of a reconciler. */
 export interface ReconcilerContext {
   readonly client: MonitoringClient
   readonly config: Config
@@ -17,26 +17,25 @@ export interface ReconcilerContext {
   readonly log: Log
   readonly identity: Identity
   readonly signal: AbortSignal
-  /** Told of each request to Cloud Monitoring. */
+  /** Called for each request to Cloud Monitoring. */
   onRequest(method: string, code: 'OK' | ErrorCode): void
 }
 
-/** What came of looking after the policies once. */
 export interface ReconcilerResult {
-  /** What is not right, in a sentence; null where everything is. */
+  /** The differences, in one sentence; null if there are none. */
   readonly problem: string | null
-  /** Whether to look again soon rather than in an hour. */
+  /** Whether to run again soon rather than in an hour. */
   readonly again: boolean
 }
 
-/** Looks after the alert policies, once. Rejects where it could not. */
+/** Compares the alert policies with the configuration once, and may fix them. Rejects if that failed. */
 export type PolicyReconciler = (context: ReconcilerContext) => Promise<ReconcilerResult>
 
 const hourMs = 3_600_000
 const soonMs = 300_000
 const inspectTimeoutMs = 30_000
 
-/** `alerts.policies: verify`: says what differs, and writes nothing. */
+/** `alerts.policies: verify`: reports differences, and writes nothing. */
 export const verifyPolicies: PolicyReconciler = async ({ client, config, clock, identity, signal }) => {
   const { project, monitor } = identity
   const plan = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
@@ -45,25 +44,25 @@ export const verifyPolicies: PolicyReconciler = async ({ client, config, clock, 
   return { problem: describePlan(plan), again: false }
 }
 
-/** What is not right in a sentence, or null: what was `failed` before, and what is still to be done. */
+/** The remaining differences in one sentence, or null; `failed` lists steps that have failed. */
 export function describePlan({ steps, problems }: AlertsPlan, failed: readonly string[] = []): string | null {
-  const all = [...failed, ...problems, ...steps.map(({ title }) => `to do: ${title}`)]
+  const all = [...failed, ...problems, ...steps.map(({ title }) => `needed: ${title}`)]
   if (all.length === 0) return null
-  return `${all.join('; ')} (driftwatch alerts plan shows it all)`
+  return `${all.join('; ')} (run "driftwatch alerts plan" for details)`
 }
 
 export interface ReconcilerOptions {
-  readonly duty: PolicyReconciler
+  readonly reconcile: PolicyReconciler
   readonly context: Omit<ReconcilerContext, 'config' | 'identity' | 'signal'>
-  /** The config as it is now, with every stack that is watched. May throw a coded error where that is not known. */
+  /** The current configuration with every watched stack. Throws a DriftwatchError if the stacks are not known yet. */
   config(): Config
   identify(signal: AbortSignal): Promise<Identity>
-  /** The result is there, or another one. */
+  /** A run ended; `error` may have changed. */
   onResult(): void
 }
 
-/** Does the duty once it is begun and then every hour; sooner where it failed. */
-export function createDuty({ duty, context, config, identify, onResult }: ReconcilerOptions) {
+/** Runs the reconciler once started and then every hour; sooner after a failure. */
+export function createReconcileLoop({ reconcile, context, config, identify, onResult }: ReconcilerOptions) {
   const { clock, log } = context
   const ending = new AbortController()
   let error: CheckError | null = null
@@ -72,16 +71,17 @@ export function createDuty({ duty, context, config, identify, onResult }: Reconc
   async function once(): Promise<number> {
     const { signal } = ending
     try {
-      const { problem, again } = await duty({ ...context, config: config(), identity: await identify(signal), signal })
+      const wanted = { config: config(), identity: await identify(signal) }
+      const { problem, again } = await reconcile({ ...context, ...wanted, signal })
       error = problem === null ? null : { code: 'POLICIES_DIFFER', message: problem, at: clock.now() }
       return again ? soonMs : hourMs
     } catch (thrown) {
       const { code, message } = asDriftwatchError(thrown)
-      error = { code, message: `the alert policies were not looked after: ${message}`, at: clock.now() }
+      error = { code, message: `alert policies could not be verified: ${message}`, at: clock.now() }
       return soonMs
     } finally {
       if (!signal.aborted) {
-        if (error) log.warn({ code: error.code, error: error.message }, 'the alert policies are not right')
+        if (error) log.warn({ code: error.code, error: error.message }, 'alert policies differ from the configuration')
         onResult()
       }
     }
@@ -95,11 +95,11 @@ export function createDuty({ duty, context, config, identify, onResult }: Reconc
   }
 
   return {
-    /** From now on it is done; a second time nothing happens. */
-    begin() {
+    /** Idempotent. */
+    start() {
       running ??= run()
     },
-    /** What is not right with the policies, or null. */
+    /** The result of the last run, or null. */
     error: () => error,
     async close() {
       ending.abort()
@@ -109,13 +109,17 @@ export function createDuty({ duty, context, config, identify, onResult }: Reconc
 }
 
 /**
- * The config with every stack that is watched. Routes take stacks by their labels: where a place was never listed they
- * would lose those that are there, and UNAVAILABLE, or what kept it from being listed, is thrown.
+ * The configuration with every watched stack. Routes select stacks by label, so with routes this throws if a place was
+ * never listed: its stacks would be removed from their routes.
  */
-export function withWatched(config: Config, stacks: readonly Stack[], places: readonly PlaceState[] | null): Config {
+export function withWatchedStacks(
+  config: Config,
+  stacks: readonly Stack[],
+  places: readonly PlaceState[] | null,
+): Config {
   const unlisted = config.alerts.routes.length > 0 ? neverListed(places) : null
   if (unlisted === null) return { ...config, stacks }
   const { project, region, error } = unlisted
-  const why = error?.message ?? `nobody has looked into ${project}, ${region} yet`
-  throw new DriftwatchError(error?.code ?? 'UNAVAILABLE', `it is not known which stacks there are: ${why}`)
+  const reason = error?.message ?? `${project}, ${region} has not been listed yet`
+  throw new DriftwatchError(error?.code ?? 'UNAVAILABLE', `cannot list the stacks to route: ${reason}`)
 }

@@ -1,41 +1,42 @@
 import type { Config } from '../../config/config.ts'
 import { longestCycleMs, longestGapMs, usualGapMs } from '../../config/schedule-gap.ts'
+import { formatDuration } from '../../duration.ts'
 
 const minuteMs = 60_000
 
-/** Cloud Monitoring takes no condition that must hold longer, and no longer absence. */
-const longestHoldMs = 84_600_000
+/** The maximum duration of a condition, and of an absence, in Cloud Monitoring. */
+const maxDurationMs = 84_600_000
 
-/** A restart and a slow cycle are no silence. */
-const shortestSilenceMs = 3 * minuteMs
+/** Tolerates a restart and a slow cycle. */
+const minSilenceMs = 3 * minuteMs
 
 /**
- * Over so long looks are judged together, and so long what they say must hold: a minute, and where looks are further
- * apart one gap and what a cycle may take. A look that stands alone leaves the window before it has held, so that it
- * opens nothing, whatever the schedule. The gap is the usual one: nights without looks delay no page of a day.
+ * The alignment window, and also the time that a condition must hold: a minute, or for a slower schedule one gap and the
+ * longest cycle. A single observation leaves the window before the condition has held, so it opens nothing. The gap is
+ * the usual one, so that nights without cycles do not delay alerts by day.
  */
-export function lookWindowMs({ schedule, timeoutMs }: Config): number {
+export function windowMs({ schedule, timeoutMs }: Config): number {
   const gapMs = usualGapMs(schedule)
-  return gapMs <= minuteMs ? minuteMs : Math.min(longestHoldMs, wholeMinutes(gapMs + longestCycleMs(timeoutMs)))
+  return gapMs <= minuteMs ? minuteMs : Math.min(maxDurationMs, wholeMinutes(gapMs + longestCycleMs(timeoutMs)))
 }
 
-/** How long a check is unknown before somebody is told: what the config says, and never on one look alone. */
+/** How long a check must be unknown: `unknownAfter`, but never so short that a single observation is enough. */
 export function unknownAfterMs(config: Config): number {
-  return Math.max(config.alerts.unknownAfterMs, lookWindowMs(config))
+  return Math.max(config.alerts.unknownAfterMs, windowMs(config))
 }
 
-/** How long the monitor may be silent: two rounds missed, or a restart. */
+/** How long the monitor may be silent: two missed cycles, or a restart. */
 export function silentAfterMs({ schedule, timeoutMs }: Config): number {
   const missed = wholeMinutes(2 * longestGapMs(schedule) + longestCycleMs(timeoutMs))
-  return Math.min(longestHoldMs, Math.max(shortestSilenceMs, missed))
+  return Math.min(maxDurationMs, Math.max(minSilenceMs, missed))
 }
 
-/** What of the schedule Cloud Monitoring cannot follow. */
-export function unwatchableSilence({ schedule }: Config): string[] {
+/** The problem of a schedule with longer gaps than Cloud Monitoring supports. */
+export function unsupportedGaps({ schedule }: Config): string[] {
   const gapMs = longestGapMs(schedule)
-  if (gapMs < longestHoldMs) return []
+  if (gapMs < maxDurationMs) return []
   return [
-    `the schedule leaves gaps of ${Math.floor(gapMs / 3_600_000)}h, and Cloud Monitoring notices a silence within 23h30m only: "monitor silent" would open in every gap; look more often`,
+    `the schedule has gaps of ${formatDuration(gapMs)}, but Cloud Monitoring cannot wait longer than ${formatDuration(maxDurationMs)} for a heartbeat: the "silent" policy would open in every gap. Run cycles more often.`,
   ]
 }
 

@@ -15,16 +15,16 @@ export interface AlertsOptions {
   readonly environment: Environment
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** The project that holds metrics and policies; null: that of the metadata server, else the first stack's. */
+  /** The project of the metrics and policies; null: that of the metadata server, or else of the first stack. */
   readonly project: string | null
-  /** The monitor's own service; null: `K_SERVICE`, else `driftwatch`. */
+  /** The service that runs the monitor; null: `K_SERVICE`, or else `driftwatch`. */
   readonly service: string | null
 }
 
 /** Plans and applies the alert policies of a monitor. */
 export interface AlertsOperation {
   plan(): Promise<AlertsPlan>
-  /** Takes the plan's steps, and tells of each; resolves with those that failed. */
+  /** Applies the steps of the plan and resolves with those that failed. */
   apply(plan: AlertsPlan, onProgress: (line: string) => void): Promise<FailedStep[]>
   close(): Promise<void>
 }
@@ -32,13 +32,13 @@ export interface AlertsOperation {
 const readTimeoutMs = 30_000
 const metadataTimeoutMs = 2000
 
-/** Throws EMULATOR_ABSENT where Cloud Run is emulated and Cloud Monitoring is not. */
+/** Throws EMULATOR_ABSENT if Cloud Run is emulated and Cloud Monitoring is not. */
 export function openAlerts({ config, environment, clock, signal, project, service }: AlertsOptions): AlertsOperation {
   const { monitoringEmulatorHost: emulatorHost, metadataHost } = environment
   if (environment.cloudRunEmulatorHost !== null && emulatorHost === null) {
     throw new DriftwatchError(
       'EMULATOR_ABSENT',
-      'CLOUD_RUN_EMULATOR_HOST is set and MONITORING_EMULATOR_HOST is not: set both, or neither to mean Google Cloud',
+      'CLOUD_RUN_EMULATOR_HOST is set but MONITORING_EMULATOR_HOST is not. Set both, or unset both to use Google Cloud.',
     )
   }
   const client = createMonitoringClient({ clock, emulatorHost })
@@ -46,16 +46,18 @@ export function openAlerts({ config, environment, clock, signal, project, servic
 
   async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
     const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
-    const here = await withDeadline(clock, metadataTimeoutMs, signal, deadline =>
+    const identity = await withDeadline(clock, metadataTimeoutMs, signal, deadline =>
       readMonitorIdentity({ config, environment, metadata, process: '' }, deadline),
     )
-    return { project: project ?? here.project, monitor: service ?? here.monitor }
+    return { project: project ?? identity.project, monitor: service ?? identity.monitor }
   }
 
   return {
     async plan() {
-      const who = await identify()
-      return withDeadline(clock, readTimeoutMs, signal, deadline => inspectAlerts({ client, config, ...who }, deadline))
+      const target = await identify()
+      return withDeadline(clock, readTimeoutMs, signal, deadline =>
+        inspectAlerts({ client, config, ...target }, deadline),
+      )
     },
     apply: (plan, onProgress) => applyAlerts(plan, { client, writer, clock, signal, onProgress }),
     async close() {

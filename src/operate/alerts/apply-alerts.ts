@@ -12,34 +12,34 @@ export interface ApplyOptions {
   readonly writer: MonitoringWriter
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Told what is being done, and what it waits for: one line each. */
+  /** Receives a line for each step, failure and wait. */
   onProgress(line: string): void
 }
 
-/** One step, retries included. */
+/** For one step, including retries. */
 const stepTimeoutMs = 30_000
 
-/** So long new metrics are unknown to policies, and some more. */
-const longestWaitMs = 720_000
-const waitMs = 15_000
+/** A new metric is not visible to policies for up to ten minutes; this is a little longer. */
+const metricTimeoutMs = 720_000
+const metricPauseMs = 15_000
 
-/** A step that could not be taken, and why. */
+/** A step that failed, and its error. */
 export interface FailedStep {
   readonly step: PolicyStep
   readonly error: DriftwatchError
 }
 
 /**
- * Takes the steps one after the other, as Cloud Monitoring wants it; one that fails keeps no other from being taken.
- * Resolves with those that failed; rejects when it is given up.
+ * Applies the steps one at a time, as Cloud Monitoring requires. A failed step does not stop the others. Resolves with
+ * the failed steps; rejects if aborted.
  */
 export async function applyAlerts({ project, steps }: AlertsPlan, options: ApplyOptions): Promise<FailedStep[]> {
   const failed: FailedStep[] = []
-  const begun = options.clock.monotonic()
+  const startedAt = options.clock.monotonic()
   for (const step of steps) {
     options.onProgress(step.title)
     try {
-      await takeStep(project, step, isHopeless(step, failed) ? null : begun, options)
+      await applyStep(project, step, lacksMetric(step, failed) ? null : startedAt, options)
     } catch (thrown) {
       if (options.signal.aborted) throw thrown
       const error = asDriftwatchError(thrown)
@@ -50,26 +50,31 @@ export async function applyAlerts({ project, steps }: AlertsPlan, options: Apply
   return failed
 }
 
-/** Whether it is known beforehand that a policy's metric will not come. */
-function isHopeless(step: PolicyStep, failed: readonly FailedStep[]): boolean {
+/** Whether the metric of a policy could not be created, so that waiting for it is useless. */
+function lacksMetric(step: PolicyStep, failed: readonly FailedStep[]): boolean {
   if (step.kind !== 'create-policy' && step.kind !== 'update-policy') return false
   const missing = failed.flatMap(each => (each.step.kind === 'create-descriptor' ? [each.step.descriptor.type] : []))
   return step.policy.conditions.some(({ filter }) => missing.some(type => filter.includes(`"${type}"`)))
 }
 
-/** New metrics are unknown for some minutes from `since` on: that is waited for; null: not at all. */
-async function takeStep(project: string, step: PolicyStep, since: number | null, options: ApplyOptions): Promise<void> {
+/** Retries while a new metric is not visible yet, counted from `since`; null: does not wait. */
+async function applyStep(
+  project: string,
+  step: PolicyStep,
+  since: number | null,
+  options: ApplyOptions,
+): Promise<void> {
   const { clock, signal, onProgress } = options
   for (;;) {
     try {
       return await withDeadline(clock, stepTimeoutMs, signal, deadline => write(project, step, options, deadline))
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
-      const waited = clock.monotonic() - (since ?? Number.NEGATIVE_INFINITY)
-      if (!isUnknownMetric(error) || waited > longestWaitMs) throw error
-      const most = formatDuration(longestWaitMs)
-      onProgress(`  its metric is new and not known yet: waiting, ${formatDuration(waited)} so far, ${most} at most`)
-      await clock.sleep(waitMs, signal)
+      const waitedMs = clock.monotonic() - (since ?? Number.NEGATIVE_INFINITY)
+      if (!isUnknownMetric(error) || waitedMs > metricTimeoutMs) throw error
+      const [waited, limit] = [waitedMs, metricTimeoutMs].map(formatDuration)
+      onProgress(`  waiting until the new metric is available: ${waited} so far, at most ${limit}`)
+      await clock.sleep(metricPauseMs, signal)
     }
   }
 }
@@ -87,18 +92,18 @@ function write(project: string, step: PolicyStep, { client, writer }: ApplyOptio
     case 'update-policy':
       return writer.updatePolicy(step.policy, deadline)
     case 'delete-policy':
-      return unlessGone(writer.deletePolicy(step.name, deadline))
+      return ignoreNotFound(writer.deletePolicy(step.name, deadline))
     case 'create-uptime-check':
       return writer.createUptimeCheck(step.check, deadline)
     case 'update-uptime-check':
       return writer.updateUptimeCheck(step.check, deadline)
     case 'delete-uptime-check':
-      return unlessGone(writer.deleteUptimeCheck(step.name, deadline))
+      return ignoreNotFound(writer.deleteUptimeCheck(step.name, deadline))
   }
 }
 
-/** Whoever deleted it first did the same. */
-async function unlessGone(deletion: Promise<void>): Promise<void> {
+/** A resource that is already deleted is a success. */
+async function ignoreNotFound(deletion: Promise<void>): Promise<void> {
   await deletion.catch(thrown => {
     if (asDriftwatchError(thrown).code !== 'NOT_FOUND') throw thrown
   })

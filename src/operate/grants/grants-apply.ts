@@ -11,73 +11,71 @@ import { type GrantsPlan, planGrants, renderPlan } from '../../grants/plan/plan.
 import { printable } from '../../printable.ts'
 import { readCatalog, scopeOf } from '../../probes/read-catalog.ts'
 import { readIdentity } from '../../probes/read-identity.ts'
+import { interrupted } from '../interrupted.ts'
 import type { PlannedStep } from '../rollout/planned-step.ts'
-import {
-  type DatabaseStack,
-  describeUrl,
-  type GrantsJob,
-  grantsInterrupted,
-  lookAt,
-  readGoverned,
-} from './grants-database.ts'
-import { counted, countStatements } from './grants-plan.ts'
+import { type DatabaseStack, describeUrl, type GrantsJob, readGovernedCatalog, withSession } from './grants-database.ts'
+import { countStatements, formatCount } from './grants-plan.ts'
 
 export interface ApplyRequest extends GrantsJob {
-  /** Of whoever may change the database. */
+  /** The URL of the operator, a role that may change the database. */
   readonly adminUrl: Secret
   readonly dryRun: boolean
-  /** Shows what will be run before anybody is asked. */
+  /** Prints the plan before the confirmation. */
   show(plan: GrantsPlan): void
-  /** Resolves when somebody agrees, and rejects with NOT_CONFIRMED. */
-  agree(steps: readonly PlannedStep[]): Promise<void>
-  /** One line of progress. */
-  say(line: string): void
+  /** Asks for confirmation; rejects with NOT_CONFIRMED. */
+  confirm(steps: readonly PlannedStep[]): Promise<void>
+  /** Prints one line of progress. */
+  print(line: string): void
 }
 
-/** What still differs from the policy, one line each: nothing when it worked. */
-export type Leftover = readonly string[]
+/** The remaining differences from the policy, one line each; empty after success. */
+export type RemainingDifferences = readonly string[]
 
-/** As long as a plan may take; a lock that somebody holds is not waited for that long. */
+/** A plan may take long, but must not wait long for a lock. */
 const applyLimits = { statementTimeoutMs: 5 * 60_000, lockTimeoutMs: 10_000 }
 const applyMs = 10 * 60_000
 
-/** `drift`, as the number that all of Driftwatch agrees on. */
+/** The bytes of `drift` as a number. Every Driftwatch uses the same lock. */
 const advisoryLock = '431416239732'
 
 /**
- * Plans as the operator, asks, and runs exactly what was shown in one transaction; it is committed only where nothing is
- * left but what was said beforehand to stay. Then the monitor looks again. Rejects with REFUSED, CONFLICT, STEP_FAILED and
- * UNCERTAIN.
+ * Plans as the operator, asks for confirmation, and runs exactly the confirmed plan in one transaction. It is committed
+ * only if no differences remain except those that the plan announced. Then the monitor reads the database again. Rejects
+ * with REFUSED, CONFLICT, STEP_FAILED or UNCERTAIN.
  */
-export async function applyGrants(request: ApplyRequest): Promise<Leftover> {
-  const { stack, adminUrl, show, agree, dryRun, say } = request
+export async function applyGrants(request: ApplyRequest): Promise<RemainingDifferences> {
+  const { stack, adminUrl, show, confirm, dryRun, print } = request
   const [watched, { identity, catalog }] = await Promise.all([
-    lookAt(stack.database.url, request, readIdentity),
-    lookAt(adminUrl, request, async session => ({
+    withSession(stack.database.url, request, readIdentity),
+    withSession(adminUrl, request, async session => ({
       identity: await readIdentity(session),
       catalog: await readCatalog(session, scopeOf(stack.database)),
     })),
   ])
-  assertSame(watched, identity, request)
+  assertSameDatabase(watched, identity, request)
   const plan = planFor(stack, catalog)
   show(plan)
   if (plan.steps.length > 0) {
-    await agree(stepsOf(plan, catalog, request))
+    await confirm(stepsOf(plan, catalog, request))
     if (dryRun) return []
     await runPlan(plan, identity, request)
-    say(`apply: ${countStatements(plan)}, committed`)
+    print(`apply: ${countStatements(plan)}, committed`)
   }
-  const left = differences(stack, await readGoverned(stack.database.url, request))
-  say(left.length === 0 ? 'check: in sync' : `check: ${counted(left.length, 'difference')} left`)
-  return left
+  const remaining = differences(stack, await readGovernedCatalog(stack.database.url, request))
+  print(remaining.length === 0 ? 'check: in sync' : `check: ${formatCount(remaining.length, 'difference')} remaining`)
+  return remaining
 }
 
-/** The operator's URL is written by hand: a policy must not be brought upon another database. */
-function assertSame(watched: DatabaseIdentity, changed: DatabaseIdentity, { stack, adminUrl }: ApplyRequest): void {
+/** The operator's URL is a separate setting: a mistake in it must not change another database. */
+function assertSameDatabase(
+  watched: DatabaseIdentity,
+  changed: DatabaseIdentity,
+  { stack, adminUrl }: ApplyRequest,
+): void {
   if (isSameDatabase(watched, changed)) return
   throw new DriftwatchError(
     'REFUSED',
-    `the operator's URL leads to another database (${describeUrl(adminUrl)}) than the config's (${describeUrl(stack.database.url)}): nothing was changed`,
+    `the operator's URL points to another database (${describeUrl(adminUrl)}) than database.url (${describeUrl(stack.database.url)}): nothing was changed`,
   )
 }
 
@@ -86,57 +84,58 @@ function planFor({ database }: DatabaseStack, catalog: Catalog): GrantsPlan {
 }
 
 function stepsOf(plan: GrantsPlan, catalog: Catalog, { stack, adminUrl }: ApplyRequest): PlannedStep[] {
-  const who = catalog.roles.find(({ oid }) => oid === catalog.currentRole)
-  const kind = who?.superuser ? 'superuser' : 'no superuser'
-  const rest = plan.left.length > 0 ? `; ${counted(plan.left.length, 'difference')} will be left, as said above` : ''
+  const operator = catalog.roles.find(({ oid }) => oid === catalog.currentRole)
+  const kind = operator?.superuser ? 'superuser' : 'not a superuser'
+  const rest =
+    plan.left.length > 0 ? `; ${formatCount(plan.left.length, 'difference')} will remain, as listed above` : ''
   return [
     {
       name: 'apply',
       text: `run ${countStatements(plan)} in one transaction on ${describeUrl(adminUrl)} (${kind})${rest}`,
     },
-    { name: 'check', text: `look again as the monitor, ${describeUrl(stack.database.url)}` },
+    { name: 'check', text: `read the database again as the monitor, ${describeUrl(stack.database.url)}` },
   ]
 }
 
 async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: ApplyRequest): Promise<void> {
   const { adminUrl, clock, signal } = request
-  if (signal.aborted) throw grantsInterrupted()
+  if (signal.aborted) throw interrupted('nothing was changed')
   const writer = createPostgresWriter({ url: adminUrl.reveal(), ...applyLimits })
   const deadline = startDeadline(clock, applyMs, signal)
-  let done = false
+  let executed = false
   try {
     await writer.write(deadline, async session => {
-      // The same URL may lead elsewhere by now.
-      assertSame(identity, await readIdentity(session), request)
+      // The URL may have resolved to another server since the first session.
+      assertSameDatabase(identity, await readIdentity(session), request)
       await converge(session, plan, request)
-      done = true
+      executed = true
     })
   } catch (thrown) {
-    throw failureOf(asDriftwatchError(thrown), { done, aborted: signal.aborted })
+    throw failureOf(asDriftwatchError(thrown), { executed, aborted: signal.aborted })
   } finally {
     deadline.cancel()
     await writer.close()
   }
 }
 
-/** Within the transaction: nobody else applies, nothing has changed since it was shown, and the outcome is what was said. */
+/** Verifies in the transaction that no other apply runs, that the plan is still current, and that it had its effect. */
 async function converge(session: PostgresSession, plan: GrantsPlan, { stack }: ApplyRequest): Promise<void> {
   const [row] = await session.rows<[boolean]>(`SELECT pg_catalog.pg_try_advisory_xact_lock(${advisoryLock})`)
   if (!row?.[0])
-    throw new DriftwatchError('CONFLICT', 'another `grants apply` is at work on this database: nothing was changed')
+    throw new DriftwatchError('CONFLICT', 'another `grants apply` is running on this database: nothing was changed')
   const before = await readCatalog(session, scopeOf(stack.database))
   if (renderPlan(planFor(stack, before)) !== renderPlan(plan))
     throw new DriftwatchError(
       'CONFLICT',
-      'the database changed while you read the plan: nothing was changed; run it again',
+      'the database changed after the plan was printed. Nothing was changed; run the command again.',
     )
   for (const { statements } of plan.steps) for (const sql of statements) await runStatement(session, sql)
-  const left = differences(stack, await readCatalog(session, scopeOf(stack.database)))
-  const unforeseen = left.filter(line => !plan.left.includes(line))
-  if (unforeseen.length > 0)
+  const remaining = differences(stack, await readCatalog(session, scopeOf(stack.database)))
+  const unexpected = remaining.filter(line => !plan.left.includes(line))
+  if (unexpected.length > 0)
     throw new DriftwatchError(
       'STEP_FAILED',
-      `the statements ran and did not make the database what they should, so they were rolled back; left would be:\n${unforeseen.map(line => `  ${line}`).join('\n')}`,
+      `the statements were rolled back: they succeeded, but these differences would remain:\n${unexpected.map(line => `  ${line}`).join('\n')}`,
     )
 }
 
@@ -145,28 +144,31 @@ async function runStatement(session: PostgresSession, sql: string): Promise<void
     await session.run(sql)
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
-    if (outOfReach.includes(code)) throw thrown
+    if (connectionErrors.includes(code)) throw thrown
     throw new DriftwatchError(
       'STEP_FAILED',
-      `nothing was changed: a statement failed\n  ${printable(sql)};\n  ${message}`,
+      `a statement failed, and nothing was changed\n  ${printable(sql)};\n  ${message}`,
     )
   }
 }
 
-const outOfReach: readonly ErrorCode[] = ['UNAVAILABLE', 'RESOURCE_EXHAUSTED']
+const connectionErrors: readonly ErrorCode[] = ['UNAVAILABLE', 'RESOURCE_EXHAUSTED']
 
-/** Only a lost answer to COMMIT leaves it open what stands; whatever fails before is rolled back by the server. */
-function failureOf(error: DriftwatchError, { done, aborted }: { done: boolean; aborted: boolean }): DriftwatchError {
-  if (done)
+/** Only a lost response to COMMIT is uncertain. After any earlier failure the server rolls back. */
+function failureOf(
+  error: DriftwatchError,
+  { executed, aborted }: { executed: boolean; aborted: boolean },
+): DriftwatchError {
+  if (executed)
     return new DriftwatchError(
       'UNCERTAIN',
-      `the answer to COMMIT was lost: \`driftwatch grants plan\` shows what stands (${error.message})`,
+      `no response to COMMIT (${error.message}). Run "driftwatch grants plan" to see whether the changes were made.`,
       { cause: error },
     )
-  return aborted ? grantsInterrupted() : error
+  return aborted ? interrupted('nothing was changed') : error
 }
 
-function differences({ database }: DatabaseStack, catalog: Catalog): Leftover {
+function differences({ database }: DatabaseStack, catalog: Catalog): RemainingDifferences {
   const { discrepancies, context } = compareGrants(database, catalog)
-  return discrepancies.map(found => describeInLine(describeDiscrepancy(found, context)))
+  return discrepancies.map(discrepancy => describeInLine(describeDiscrepancy(discrepancy, context)))
 }

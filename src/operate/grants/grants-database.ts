@@ -5,24 +5,25 @@ import { startDeadline } from '../../concurrency/deadline.ts'
 import type { DatabaseConfig, Stack } from '../../config/config.ts'
 import { describeTarget, parsePostgresUrl } from '../../config/postgres-url.ts'
 import type { Secret } from '../../config/secret.ts'
-import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
+import { asDriftwatchError } from '../../errors.ts'
 import type { Catalog } from '../../grants/model/catalog.ts'
 import { readCatalog, scopeOf } from '../../probes/read-catalog.ts'
+import { interrupted } from '../interrupted.ts'
 
 export type DatabaseStack = Stack & { readonly database: DatabaseConfig }
 
-/** A command on the grants of one stack's database. */
+/** A command for the grants of one stack's database. */
 export interface GrantsJob {
   readonly stack: DatabaseStack
-  /** Bounds one look. */
+  /** For one database session. */
   readonly timeoutMs: number
   readonly clock: Clock
-  /** Aborts when the process is asked to end. */
+  /** Aborts when the command is interrupted. */
   readonly signal: AbortSignal
 }
 
-/** Works on what one moment of a database shows, over a connection of its own, and changes nothing. */
-export async function lookAt<Value>(
+/** Runs `work` in a read-only session, over its own connection. */
+export async function withSession<Value>(
   url: Secret,
   { timeoutMs, clock, signal }: GrantsJob,
   work: (session: PostgresSession) => Promise<Value>,
@@ -33,22 +34,18 @@ export async function lookAt<Value>(
   try {
     return await reader.read(deadline, work)
   } catch (thrown) {
-    throw signal.aborted ? grantsInterrupted() : asDriftwatchError(thrown)
+    throw signal.aborted ? interrupted('nothing was changed') : asDriftwatchError(thrown)
   } finally {
     deadline.cancel()
     await reader.close()
   }
 }
 
-export function readGoverned(url: Secret, job: GrantsJob): Promise<Catalog> {
-  return lookAt(url, job, session => readCatalog(session, scopeOf(job.stack.database)))
+export function readGovernedCatalog(url: Secret, job: GrantsJob): Promise<Catalog> {
+  return withSession(url, job, session => readCatalog(session, scopeOf(job.stack.database)))
 }
 
-/** Where a URL leads and as whom, without its password. */
+/** The database and user of a URL, without the password. */
 export function describeUrl(url: Secret): string {
   return describeTarget(parsePostgresUrl(url.reveal()))
-}
-
-export function grantsInterrupted(): DriftwatchError {
-  return new DriftwatchError('INTERRUPTED', 'interrupted: nothing was changed')
 }

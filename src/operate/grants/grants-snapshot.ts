@@ -5,31 +5,31 @@ import { showIdentifier } from '../../grants/model/identifiers.ts'
 import { type GrantsSnapshot, snapshotGrants } from '../../grants/snapshot.ts'
 import { printable } from '../../printable.ts'
 import { readCatalog, readSchemaNames, scopeOf } from '../../probes/read-catalog.ts'
-import { type GrantsJob, lookAt } from './grants-database.ts'
+import { type GrantsJob, withSession } from './grants-database.ts'
 
-/** The policy that a stack's database has. Without `schemas` it is of those that the config names, else of all there are. */
+/** A policy that matches a stack's database. Empty `schemas`: the schemas of the configuration, or else all schemas. */
 export function snapshotStackGrants(job: GrantsJob, schemas: readonly string[]): Promise<GrantsSnapshot> {
   const { database } = job.stack
-  return lookAt(database.url, job, async session => {
-    const there = await readSchemaNames(session)
-    const missing = schemas.find(name => !there.includes(name))
+  return withSession(database.url, job, async session => {
+    const existing = await readSchemaNames(session)
+    const missing = schemas.find(name => !existing.includes(name))
     if (missing !== undefined)
       throw new DriftwatchError(
         'REFUSED',
-        `the database has no schema ${showIdentifier(missing)}: it has ${there.map(showIdentifier).join(', ')}`,
+        `the database has no schema ${showIdentifier(missing)}: its schemas are ${existing.map(showIdentifier).join(', ')}`,
       )
-    const governed = Object.keys(database.schemas).filter(name => there.includes(name))
-    const wanted = [schemas, governed, there].find(names => names.length > 0) ?? []
+    const governed = Object.keys(database.schemas).filter(name => existing.includes(name))
+    const wanted = [schemas, governed, existing].find(names => names.length > 0) ?? []
     const first = snapshotGrants(await readCatalog(session, { schemas: wanted, roles: [] }))
-    // Whose views and functions elsewhere count as doors is known only now.
+    // The roles whose views and functions in other schemas are doors are known only after the first snapshot.
     return snapshotGrants(await readCatalog(session, { ...scopeOf(first.policy), schemas: wanted }))
   })
 }
 
-/** The policy as it stands under `database` in a config. */
+/** The policy as YAML for `database` in the configuration. */
 export function renderSnapshot({ policy, inexpressible }: GrantsSnapshot): string {
   const notes = inexpressible
-    .map(line => `# cannot be said in a policy, and is drift by it: ${printable(line)}\n`)
+    .map(line => `# cannot be expressed in a policy and counts as drift: ${printable(line)}\n`)
     .join('')
   return notes + printYaml(escapeValues(policy))
 }

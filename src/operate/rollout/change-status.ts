@@ -1,51 +1,51 @@
-/** What a command has made of one thing so far, and what can be done about it: command lines that can be pasted. */
+/** What a command has changed so far in one resource, and the command lines to inspect, cancel, resume or revert it. */
 export interface ChangeStatus {
   /** A clause: `job runtime-migrate is set to ...`. */
-  readonly said: string
-  readonly see?: string
-  readonly stop?: string
-  /** How to go on. Of several parts that of the last one counts. */
-  readonly next?: string
-  readonly back?: string
+  readonly summary: string
+  readonly inspect?: string
+  readonly cancel?: string
+  /** With several resources, that of the last one applies. */
+  readonly resume?: string
+  readonly revert?: string
 }
 
-/** What stands of everything that a command writes to; null: it is as it was. */
+/** What a command has changed so far; null: not changed. */
 export interface ChangeStatuses {
   service: ChangeStatus | null
   job: ChangeStatus | null
 }
 
-const untouched: ChangeStatus = { said: 'nothing was changed' }
-const notMigrated: ChangeStatus = { said: 'nothing was migrated' }
+const noChange: ChangeStatus = { summary: 'nothing was changed' }
+const notMigrated: ChangeStatus = { summary: 'nothing was migrated' }
 
 /** Whether anything was changed, or may have been. */
 export function hasChanges({ service, job }: ChangeStatuses): boolean {
   return service !== null || job !== null
 }
 
-/** Joins what stands: the clause, and the ways on and back, in the order in which they help. */
+/** Joins the changes of service and job. The commands to revert are joined in order of execution. */
 export function joinChangeStatuses({ service, job }: ChangeStatuses, hasJob: boolean): ChangeStatus {
   const parts = [service, job ?? (service && hasJob ? notMigrated : null)].filter(part => part !== null)
-  if (parts.length === 0) return untouched
-  const all = (way: 'see' | 'stop' | 'back') => parts.flatMap(part => part[way] ?? [])
-  const [see, stop, back] = [all('see').at(-1), all('stop').at(-1), all('back').join(' && ')]
-  const next = parts.findLast(part => part.next)?.next
+  if (parts.length === 0) return noChange
+  const last = (key: 'inspect' | 'cancel' | 'resume') => parts.findLast(part => part[key])?.[key]
+  const [inspect, cancel, resume] = [last('inspect'), last('cancel'), last('resume')]
+  const revert = parts.flatMap(part => part.revert ?? []).join(' && ')
   return {
-    said: parts.map(part => part.said).join('; '),
-    ...(see && { see }),
-    ...(stop && { stop }),
-    ...(next && { next }),
-    ...(back && { back }),
+    summary: parts.map(part => part.summary).join('; '),
+    ...(inspect && { inspect }),
+    ...(cancel && { cancel }),
+    ...(resume && { resume }),
+    ...(revert && { revert }),
   }
 }
 
-/** One line for each way. */
-export function nextCommands({ see, stop, next, back }: ChangeStatus): string[] {
-  const ways = [
-    ['to see it', see],
-    ['to stop it', stop],
-    ['to go on', next],
-    ['to go back', back],
+/** A line for each command that the status has. */
+export function recoveryCommands({ inspect, cancel, resume, revert }: ChangeStatus): string[] {
+  const commands = [
+    ['inspect', inspect],
+    ['cancel', cancel],
+    ['continue', resume],
+    ['roll back', revert],
   ] as const
-  return ways.flatMap(([label, command]) => (command ? [`  ${`${label}:`.padEnd(11)} ${command}`] : []))
+  return commands.flatMap(([label, command]) => (command ? [`  ${`to ${label}:`.padEnd(13)} ${command}`] : []))
 }

@@ -2,46 +2,46 @@ import type { Clock } from '../../clock.ts'
 import { formatDuration } from '../../duration.ts'
 import { type Execution, isUnrecognized } from '../../release/cloud-run.ts'
 
-/** How often a migration that says nothing is said to be under way still. */
-const silenceMs = 30_000
+/** Without news, a line is printed this often. */
+const heartbeatMs = 30_000
 
-/** So many of the last messages tell why an execution failed. */
+/** The number of messages that explain why an execution failed. */
 const tailLength = 5
 
-/** Says what is new about an execution at each look: its conditions, and how many tasks have ended. */
-export function createProgress(say: (line: string) => void, clock: Clock, maxDurationMs: number) {
+/** Prints the news of an execution: messages of its conditions, and counts of its tasks. */
+export function createProgress(print: (line: string) => void, clock: Clock, maxDurationMs: number) {
   const begin = clock.monotonic()
-  const said = new Set<string>()
-  let saidAt = begin
-  const once = (line: string) => {
-    if (said.has(line)) return
-    said.add(line)
-    saidAt = clock.monotonic()
-    say(line)
+  const printed = new Set<string>()
+  let printedAt = begin
+  const printOnce = (line: string) => {
+    if (printed.has(line)) return
+    printed.add(line)
+    printedAt = clock.monotonic()
+    print(line)
   }
   return {
     show(execution: Execution): void {
-      for (const line of conditionLines(execution)) once(`  ${line}`)
+      for (const line of conditionLines(execution)) printOnce(`  ${line}`)
       const tasks = taskLine(execution)
-      if (tasks !== null) once(`  ${tasks}`)
+      if (tasks !== null) printOnce(`  ${tasks}`)
       const now = clock.monotonic()
-      if (now - saidAt < silenceMs) return
-      saidAt = now
-      say(`  under way for ${formatDuration(now - begin)}, ${formatDuration(maxDurationMs)} are allowed`)
+      if (now - printedAt < heartbeatMs) return
+      printedAt = now
+      print(`  still running after ${formatDuration(now - begin)} (maximum ${formatDuration(maxDurationMs)})`)
     },
   }
 }
 
-/** The last of what Cloud Run says of an execution, the verdict at the end. */
+/** The last messages of an execution's conditions, the `Completed` condition at the end. */
 export function tailOf(execution: Execution): string[] {
   return conditionLines(execution).slice(-tailLength)
 }
 
 function conditionLines({ conditions }: Execution): string[] {
-  const told = conditions.filter(({ message }) => message !== '')
+  const withMessage = conditions.filter(({ message }) => message !== '')
   const ordered = [
-    ...told.filter(({ type }) => type !== 'Completed'),
-    ...told.filter(({ type }) => type === 'Completed'),
+    ...withMessage.filter(({ type }) => type !== 'Completed'),
+    ...withMessage.filter(({ type }) => type === 'Completed'),
   ]
   return ordered.map(({ type, state, reason, message }) => {
     const shown = isUnrecognized(state) ? state.unrecognized : state
@@ -49,7 +49,7 @@ function conditionLines({ conditions }: Execution): string[] {
   })
 }
 
-/** `1 of 3 tasks succeeded, 2 retried`; null while there is nothing to tell. */
+/** `1 of 3 tasks succeeded, 2 retried`; null before the first result. */
 function taskLine({ taskCount, succeededCount, failedCount, cancelledCount, retriedCount }: Execution): string | null {
   const others = [
     failedCount > 0 && `${failedCount} failed`,

@@ -8,268 +8,292 @@ import {
 } from '../../checks/fix.ts'
 import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
-import { startDeadline } from '../../concurrency/deadline.ts'
+import { type Deadline, startDeadline } from '../../concurrency/deadline.ts'
 import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionStage, executionVerdict } from '../../release/execution-verdict.ts'
-import { assertServes } from './asked-image.ts'
+import { interrupted } from '../interrupted.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
-import { describeMigration, type JobStack, type MigrationPlan, planMigration, sameWords } from './migration-plan.ts'
-import { interrupted, type Operation } from './operation.ts'
-import { refused, words } from './planned-step.ts'
+import { describeMigration, type JobStack, type MigrationPlan, matchesWords, planMigration } from './migration-plan.ts'
+import type { Operation } from './operation.ts'
+import { describeCommand, refused } from './planned-step.ts'
+import { assertInService } from './requested-image.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 import { waitUntil } from './wait.ts'
 
-/** How long Cloud Run may take to accept an update of a job: it only looks whether the image is there. */
-const longestJobUpdateMs = 5 * 60_000
+/** Cloud Run only verifies that the image exists. */
+const jobUpdateTimeoutMs = 5 * 60_000
 
-/** Locks the job to the image that serves, executes it, follows it and checks again. Resolves with the exit code. */
-export async function migrate(operation: Operation, asked: { readonly image: string | null }): Promise<number> {
-  const { stack, agree, dryRun } = operation
+/** Pins the job to the image in service, executes it and checks again. Resolves with the exit code. */
+export async function runMigrate(operation: Operation, request: { readonly image: string | null }): Promise<number> {
+  const { stack, confirm, dryRun } = operation
   assertJob(stack)
-  const snapshot = await lookBefore(operation)
+  const snapshot = await recordInitialState(operation)
   const plan = planMigration(stack, snapshot, null)
-  if (asked.image !== null) await assertServes(operation, asked.image, snapshot, plan)
-  await agree([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
+  if (request.image !== null) await assertInService(operation, request.image, snapshot, plan)
+  await confirm([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
   if (dryRun) return 0
-  await carryOut(operation, stack, plan, { next: migrateStack(stack), backTo: plan.container.image })
-  await checkAgain(operation)
-  return exitCodes[operation.record.reportAfter?.status ?? 'unknown']
+  await runMigration(operation, stack, plan, { resume: migrateStack(stack), revertImage: plan.container.image })
+  await recheck(operation)
+  return exitCodes[operation.log.reportAfter?.status ?? 'unknown']
 }
 
-export function assertJob(stack: Stack): asserts stack is JobStack {
-  if (!stack.job) throw refused(`stack ${stack.name} has no job in the config: there is nothing to migrate`)
+function assertJob(stack: Stack): asserts stack is JobStack {
+  if (!stack.job) throw refused(`stack ${stack.name} has no \`job\` in the configuration: nothing to migrate`)
 }
 
-/** Where it stops half-way. */
-interface Ways {
-  /** The command that goes on. */
-  readonly next: string
-  /** The image that the job gets by going back. */
-  readonly backTo: string
+/** How to recover if the migration stops halfway. */
+interface Recovery {
+  /** The command that continues. */
+  readonly resume: string
+  /** The image to which a rollback sets the job. */
+  readonly revertImage: string
 }
 
-/** Locks the job, executes or follows it. Rejects with STEP_FAILED where it fails, and with INTERRUPTED. */
-export async function carryOut(operation: Operation, stack: JobStack, plan: MigrationPlan, ways: Ways): Promise<void> {
-  await operation.step('lock', () => lock(operation, stack, plan, ways))
-  await operation.step('migrate', () => run(operation, stack, plan, ways))
-}
-
-async function lock(
+/** Pins the job and executes it, or follows a running execution. Rejects with STEP_FAILED or INTERRUPTED. */
+export async function runMigration(
   operation: Operation,
   stack: JobStack,
   plan: MigrationPlan,
-  { next, backTo }: Ways,
-): Promise<string> {
-  const { job, image, command, args, needsLock } = plan
-  if (!needsLock) return `job ${job.name} is locked to ${image} already`
-  const ways = { next, back: wayBack(stack, plan, backTo) }
-  await operation.write('job', { said: `job ${job.name} may have been set to ${image}`, ...ways }, () =>
-    operation.writer.updateJob(jobName(stack), job.etag, { container: stack.job.container, image, command, args }),
-  )
-  operation.record.standings.job = { said: `job ${job.name} is set to ${image}, and was not executed`, ...ways }
-  await verifyLock(operation, stack, plan)
-  return `job ${job.name} runs ${image}${command ? ` with the command ${words(command)}` : ''}`
+  recovery: Recovery,
+): Promise<void> {
+  await operation.step('lock', () => lockJob(operation, stack, plan, recovery))
+  await operation.step('migrate', () => executeJob(operation, stack, plan, recovery))
 }
 
-/** Back to an image, and to the words that the lock changes. */
-function wayBack(stack: JobStack, { container, command, args }: MigrationPlan, image: string): string {
+async function lockJob(
+  operation: Operation,
+  stack: JobStack,
+  plan: MigrationPlan,
+  { resume, revertImage }: Recovery,
+): Promise<string> {
+  const { job, image, command, args, needsLock } = plan
+  if (!needsLock) return `job ${job.name} is already pinned to ${image}`
+  const commands = { resume, revert: rollbackCommand(stack, plan, revertImage) }
+  await operation.write('job', { summary: `job ${job.name} may have been set to ${image}`, ...commands }, () =>
+    operation.writer.updateJob(jobName(stack), job.etag, { container: stack.job.container, image, command, args }),
+  )
+  operation.log.changes.job = { summary: `job ${job.name} is set to ${image}, but was not executed`, ...commands }
+  await awaitLock(operation, stack, plan)
+  return `job ${job.name} is pinned to ${image}${command ? ` with the command ${describeCommand(command)}` : ''}`
+}
+
+/** Restores an image, and the command and args that the lock changes. */
+function rollbackCommand(stack: JobStack, { container, command, args }: MigrationPlan, image: string): string {
   return restoreJob(stack, {
     image,
-    command: sameWords(container.command, command) ? null : container.command,
-    args: sameWords(container.args, args) ? null : container.args,
+    command: matchesWords(container.command, command) ? null : container.command,
+    args: matchesWords(container.args, args) ? null : container.args,
   })
 }
 
-async function verifyLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<Job> {
-  const { clock, signal, say } = operation
-  const { kind, seen: job } = await waitUntil(clock, signal, {
-    look: () => readJob(operation, stack),
+async function awaitLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<void> {
+  const { clock, signal } = operation
+  const { kind, value: job } = await waitUntil(clock, signal, {
+    read: () => readJob(operation, stack),
     isDone: ({ reconciling, terminalCondition, etag }) =>
       etag !== plan.job.etag &&
       !reconciling &&
       terminalCondition?.state !== 'reconciling' &&
       terminalCondition?.state !== 'pending',
-    onFailure: message => say(`cannot look at the moment: ${message}`),
-    longestMs: longestJobUpdateMs,
+    onFailure: printRetry(operation),
+    timeoutMs: jobUpdateTimeoutMs,
   })
   if (kind === 'interrupted') throw interrupted()
-  if (kind === 'too-long' || !job)
-    throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(longestJobUpdateMs)}`)
+  if (kind === 'timed-out' || !job)
+    throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(jobUpdateTimeoutMs)}`)
   if (job.terminalCondition?.state !== 'succeeded') {
-    const why = job.terminalCondition ? describeFailure(job.terminalCondition) : 'it says nothing of its state'
-    throw failed(`job ${job.name} cannot run ${plan.image}: ${why}`)
+    const reason = job.terminalCondition ? describeFailure(job.terminalCondition) : 'Cloud Run reported no condition'
+    throw failed(`job ${job.name} cannot run ${plan.image}: ${reason}`)
   }
   assertLocked(stack, plan, job)
-  return job
 }
 
-/** What was asked for is what is there: the answer to an update is not believed. */
+/** Verifies the job by reading it: the response to the update is not proof. */
 function assertLocked(stack: JobStack, { image, command, args }: MigrationPlan, job: Job): void {
   const pick = pickContainer(job.containers, stack.job.container)
-  const is = pick.kind === 'picked' ? pick.container : null
-  if (is?.image === image && sameWords(is.command, command) && sameWords(is.args, args)) return
+  const actual = pick.kind === 'picked' ? pick.container : null
+  if (actual?.image === image && matchesWords(actual.command, command) && matchesWords(actual.args, args)) return
   throw new DriftwatchError(
     'CONFLICT',
-    `job ${job.name} was set to ${image} and shows ${is?.image ?? 'no such container'}, command ${words(is?.command ?? [])}: somebody else changed it in between; it was not executed`,
+    `job ${job.name} was changed concurrently and was not executed. It was set to ${image}, and now has ${actual?.image ?? 'no such container'}, command ${describeCommand(actual?.command ?? [])}.`,
   )
 }
 
-async function run(operation: Operation, stack: JobStack, plan: MigrationPlan, { next }: Ways): Promise<string> {
-  const { clock, record, say, signal } = operation
-  const name = plan.follow?.name ?? (await execute(operation, stack, plan, next))
-  const back = record.standings.job?.back
-  const stands = (said: string, ways: Omit<ChangeStatus, 'said'> = {}) => {
-    record.standings.job = {
-      said: `execution ${name} ${said}`,
-      see: describeExecution(stack, name),
-      ...(back && { back }),
-      ...ways,
+async function executeJob(
+  operation: Operation,
+  stack: JobStack,
+  plan: MigrationPlan,
+  { resume }: Recovery,
+): Promise<string> {
+  const { log, print } = operation
+  const name = plan.follow?.name ?? (await startExecution(operation, stack, plan, resume))
+  const revert = log.changes.job?.revert
+  const setStatus = (summary: string, commands: Omit<ChangeStatus, 'summary'>) => {
+    log.changes.job = {
+      summary: `execution ${name} ${summary}`,
+      inspect: describeExecution(stack, name),
+      ...(revert && { revert }),
+      ...commands,
     }
   }
-  stands('runs on in Cloud Run', {
-    stop: cancelExecution(stack, name),
-    next: checkStack(stack, stack.job.maxDurationMs),
+  setStatus('is still running in Cloud Run', {
+    cancel: cancelExecution(stack, name),
+    resume: checkStack(stack, stack.job.maxDurationMs),
   })
-  say(`migrate: execution ${name} is under way; ${describeExecution(stack, name)}`)
-  const progress = createProgress(say, clock, stack.job.maxDurationMs)
-  const { kind, seen: execution } = await waitUntil(clock, signal, {
-    look: () => readExecution(operation, stack, name),
-    isDone(seen) {
-      record.execution = seen
-      progress.show(seen)
-      return executionStage(seen) === 'ended'
-    },
-    onFailure: message => say(`cannot look at the moment: ${message}`),
-    longestMs: timeLeft(operation, stack, plan.follow),
-  })
-  if (kind === 'interrupted') throw interrupted()
-  if (kind === 'too-long' || !execution)
-    throw failed(
-      `execution ${name} has not ended within the ${formatDuration(stack.job.maxDurationMs)} that are allowed (job.maxDuration)`,
-    )
+  print(`migrate: execution ${name} is running; ${describeExecution(stack, name)}`)
+  const execution = await awaitExecution(operation, stack, plan, name)
   const result = resultOf(execution)
-  stands(`${result} with ${plan.image}`, { next: result === 'succeeded' ? checkStack(stack) : next })
+  setStatus(`${result} with ${plan.image}`, { resume: result === 'succeeded' ? checkStack(stack) : resume })
   if (result === 'succeeded') return `execution ${name} succeeded with ${plan.image}`
   throw failed(`execution ${name} ${result}`, ...tailOf(execution))
 }
 
-/** Everything is read once more: what is executed is what was verified, at this very version, and what serves by now. */
-async function execute(operation: Operation, stack: JobStack, plan: MigrationPlan, next: string): Promise<string> {
-  const { signal, look, writer, record } = operation
+async function awaitExecution(
+  operation: Operation,
+  stack: JobStack,
+  plan: MigrationPlan,
+  name: string,
+): Promise<Execution> {
+  const { clock, log, print, signal } = operation
+  const progress = createProgress(print, clock, stack.job.maxDurationMs)
+  const { kind, value } = await waitUntil(clock, signal, {
+    read: () => readExecution(operation, stack, name),
+    isDone(execution) {
+      log.execution = execution
+      progress.show(execution)
+      return executionStage(execution) === 'ended'
+    },
+    onFailure: printRetry(operation),
+    timeoutMs: remainingMs(operation, stack, plan.follow),
+  })
+  if (kind === 'interrupted') throw interrupted()
+  if (kind === 'timed-out' || !value)
+    throw failed(
+      `execution ${name} is still running after ${formatDuration(stack.job.maxDurationMs)}, the limit of job.maxDuration`,
+    )
+  return value
+}
+
+/** Reads everything again, so that exactly the verified version of the job is executed, with the image still in service. */
+async function startExecution(
+  operation: Operation,
+  stack: JobStack,
+  plan: MigrationPlan,
+  resume: string,
+): Promise<string> {
+  const { signal, takeSnapshot, writer, log } = operation
   for (let tries = 1; ; tries += 1) {
-    const now = planMigration(stack, await look(stack), plan.made)
-    if (now.image !== plan.image) throw conflictOfImages(plan, now)
-    if (now.follow) return now.follow.name
-    assertLocked(stack, plan, now.job)
+    const current = planMigration(stack, await takeSnapshot(stack), plan.newRevision)
+    if (current.image !== plan.image) throw imageConflict(plan, current)
+    if (current.follow) return current.follow.name
+    assertLocked(stack, plan, current.job)
     if (signal.aborted) throw interrupted()
-    const maybe = {
-      said: `an execution of job ${now.job.name} may have been started with ${plan.image}`,
-      see: listExecutions(stack),
-      next,
-      ...(record.standings.job?.back && { back: record.standings.job.back }),
+    const possible = {
+      summary: `an execution of job ${current.job.name} may have been started with ${plan.image}`,
+      inspect: listExecutions(stack),
+      resume,
+      ...(log.changes.job?.revert && { revert: log.changes.job.revert }),
     }
     try {
-      return await operation.write('job', maybe, () =>
-        writer.runJob(jobName(stack), now.job.etag, now.job.latestCreatedExecution?.name ?? null),
+      return await operation.write('job', possible, () =>
+        writer.runJob(jobName(stack), current.job.etag, current.job.latestCreatedExecution?.name ?? null),
       )
     } catch (error) {
-      // An old etag: nothing was started. Where only the state of the job moved, the next look shows the same job.
+      // The etag was old and nothing was started. If only the status of the job changed, the next try succeeds.
       if (!(error instanceof DriftwatchError && error.code === 'CONFLICT') || tries === 3) throw error
     }
   }
 }
 
-function conflictOfImages(plan: MigrationPlan, now: MigrationPlan): DriftwatchError {
+function imageConflict(plan: MigrationPlan, current: MigrationPlan): DriftwatchError {
   return new DriftwatchError(
     'CONFLICT',
-    `${now.revision} serves ${now.image} by now, and the job was locked to ${plan.image}: somebody else deployed in between; the job was not executed`,
+    `the service was changed concurrently, and the job was not executed. Revision ${current.revision} now runs ${current.image}, but the job was pinned to ${plan.image}.`,
   )
 }
 
-/** Of the time that an execution may take; one that is only followed has used some of it. */
-function timeLeft({ clock }: Operation, { job }: JobStack, followed: Execution | null): number {
+/** The rest of `job.maxDuration`; a followed execution has used a part of it. */
+function remainingMs({ clock }: Operation, { job }: JobStack, followed: Execution | null): number {
   const used = followed?.createTime ? Math.max(0, clock.now() - followed.createTime) : 0
   return Math.max(0, job.maxDurationMs - used)
 }
 
-/** What an execution that has ended came to, as a clause. */
+/** The result of an execution that has ended, as a clause. */
 function resultOf(execution: Execution): string {
   const { name, createTime } = execution
   const { kind } = executionVerdict(execution, { name, createTime, completionStatus: 'unspecified' })
   if (kind === 'succeeded' || kind === 'failed') return kind
-  return kind === 'cancelled' ? 'was cancelled' : 'has ended, and does not say how'
+  return kind === 'cancelled' ? 'was cancelled' : 'ended without a known result'
 }
 
-/** What is there before anything is written, and for a receipt how it is judged. */
-export async function lookBefore({
-  look,
-  judge,
-  stack,
-  record,
-  dryRun,
-  keepsReceipt,
-}: Operation): Promise<StackSnapshot> {
-  const [snapshot, report] = await Promise.all([look(stack), dryRun || !keepsReceipt ? null : judge()])
-  record.before = snapshot
-  record.reportBefore = report
+/** Takes a snapshot before anything is written, and for a receipt also runs the checks. */
+export async function recordInitialState(operation: Operation): Promise<StackSnapshot> {
+  const { takeSnapshot, runChecks, stack, log, dryRun, writesReceipt } = operation
+  const [snapshot, report] = await Promise.all([takeSnapshot(stack), dryRun || !writesReceipt ? null : runChecks()])
+  log.before = snapshot
+  log.reportBefore = report
   return snapshot
 }
 
-/** A cycle of checks is more than a look. */
+/** A cycle of checks costs more than reading one resource. */
 const checkPauseMs = 5000
 
-/** Once more everything, from looks of now alone; while it is pending or unknown again and again, for so long at most. */
-export async function checkAgain(operation: Operation, waitMs = 0): Promise<void> {
-  const { clock, signal, record, stack, say, keepsReceipt } = operation
+/** Checks the stack from new observations; repeats that, for at most `waitMs`, while the result is pending or unknown. */
+export async function recheck(operation: Operation, waitMs = 0): Promise<void> {
+  const { clock, signal, log, stack, print, writesReceipt } = operation
   await operation.step('check', async () => {
-    if (waitMs > 0) say(`check: waits up to ${formatDuration(waitMs)} while something is pending or unknown`)
-    const { kind, seen } = await waitUntil(clock, signal, {
-      look: () => operation.judge(),
+    if (waitMs > 0) print(`check: waiting at most ${formatDuration(waitMs)} for a final result`)
+    const { kind, value } = await waitUntil(clock, signal, {
+      read: () => operation.runChecks(),
       isDone: ({ status }) => status === 'in_sync' || status === 'drifted',
-      onFailure: message => say(`cannot look at the moment: ${message}`),
-      longestMs: waitMs,
+      onFailure: printRetry(operation),
+      timeoutMs: waitMs,
       pauseMs: checkPauseMs,
     })
-    record.reportAfter = seen
+    log.reportAfter = value
     if (kind === 'interrupted') throw interrupted()
-    if (!seen) throw failed(`stack ${stack.name} could not be checked`)
-    if (keepsReceipt) record.after = await operation.look(stack)
-    return `stack ${stack.name} is ${seen.status.replace('_', ' ')}`
+    if (!value) throw failed(`stack ${stack.name} could not be checked`)
+    if (writesReceipt) log.after = await operation.takeSnapshot(stack)
+    return `stack ${stack.name} is ${value.status.replace('_', ' ')}`
   })
 }
 
-export function failed(why: string, ...more: readonly string[]): DriftwatchError {
-  return new DriftwatchError('STEP_FAILED', [why, ...more.map(line => `  ${line}`)].join('\n'))
+export function printRetry({ print }: Operation): (message: string) => void {
+  return message => print(`read failed, retrying: ${message}`)
+}
+
+export function failed(reason: string, ...details: readonly string[]): DriftwatchError {
+  return new DriftwatchError('STEP_FAILED', [reason, ...details.map(line => `  ${line}`)].join('\n'))
 }
 
 function jobName({ project, region, job }: JobStack): string {
   return `projects/${project}/locations/${region}/jobs/${job.name}`
 }
 
-async function readJob(operation: Operation, stack: JobStack): Promise<Job> {
+function readJob(operation: Operation, stack: JobStack): Promise<Job> {
   return read(operation, deadline => operation.client.jobs.get(jobName(stack), deadline), `job ${stack.job.name}`)
 }
 
-async function readExecution(operation: Operation, stack: JobStack, name: string): Promise<Execution> {
+function readExecution(operation: Operation, stack: JobStack, name: string): Promise<Execution> {
   const full = `${jobName(stack)}/executions/${name}`
   return read(operation, deadline => operation.client.executions.get(full, deadline), `execution ${name}`)
 }
 
 async function read<T>(
   { clock, config }: Operation,
-  get: (deadline: ReturnType<typeof startDeadline>) => Promise<T | null>,
-  what: string,
+  get: (deadline: Deadline) => Promise<T | null>,
+  resource: string,
 ): Promise<T> {
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
-    const found = await get(deadline)
-    if (found === null) throw new DriftwatchError('NOT_FOUND', `${what} is not there any more: somebody deleted it`)
-    return found
+    const value = await get(deadline)
+    if (value === null) throw new DriftwatchError('NOT_FOUND', `${resource} was deleted during the command`)
+    return value
   } finally {
     deadline.cancel()
   }

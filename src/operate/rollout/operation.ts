@@ -10,47 +10,48 @@ import { silentLog } from '../../log.ts'
 import type { Execution } from '../../release/cloud-run.ts'
 import { buildReport, type Report } from '../../report/report.ts'
 import { createWatch } from '../../watch.ts'
+import { interrupted } from '../interrupted.ts'
 import {
   type ChangeStatus,
   type ChangeStatuses,
   hasChanges,
   joinChangeStatuses,
-  nextCommands,
+  recoveryCommands,
 } from './change-status.ts'
 import type { PlannedStep } from './planned-step.ts'
-import { createStackSnapshots, type StackSnapshot, type TakeStackSnapshot } from './stack-snapshot.ts'
+import { createSnapshotTaker, type StackSnapshot, type TakeStackSnapshot } from './stack-snapshot.ts'
 
 export interface OperationOptions {
   readonly config: Config
   readonly environment: Environment
   readonly stack: Stack
   readonly clock: Clock
-  /** Aborts when the process is asked to end. */
+  /** Aborts when the command is interrupted. */
   readonly signal: AbortSignal
-  /** Whether a receipt tells what was there before and after: nobody waits for what nobody is told. */
-  readonly keepsReceipt: boolean
-  /** Checks that are left out at the end. */
-  readonly leaveOut: readonly CheckKind[]
+  /** Without a receipt, the snapshots and the report that only a receipt contains are not taken. */
+  readonly writesReceipt: boolean
+  /** Checks that the final check skips. */
+  readonly skipChecks: readonly CheckKind[]
   readonly dryRun: boolean
-  /** One line of progress. */
-  say(line: string): void
-  /** Shows what would be done; resolves when somebody agrees, and rejects with NOT_CONFIRMED. Of a dry run nobody is asked. */
-  agree(steps: readonly PlannedStep[]): Promise<void>
+  /** Prints one line of progress. */
+  print(line: string): void
+  /** Prints the steps and asks for confirmation; rejects with NOT_CONFIRMED. A dry run only prints them. */
+  confirm(steps: readonly PlannedStep[]): Promise<void>
 }
 
 export type StepStatus = 'done' | 'failed' | 'skipped'
 
-/** One step that was begun, or that was left out. */
+/** A step that was started, or that was skipped. */
 export interface CompletedStep {
   readonly name: string
   readonly status: StepStatus
   readonly startedAt: EpochMs
   readonly durationMs: number
-  /** What came of it. */
+  /** The result, or the reason. */
   readonly detail: string
 }
 
-/** What a command has found and done so far: everything that a receipt tells. */
+/** What a command has observed and done so far; the content of a receipt. */
 export interface OperationLog {
   readonly steps: CompletedStep[]
   before: StackSnapshot | null
@@ -59,50 +60,49 @@ export interface OperationLog {
   reportAfter: Report | null
   /** The migration that was executed or followed. */
   execution: Execution | null
-  /** What stands, and runs on, if it ended now. */
-  readonly standings: ChangeStatuses
+  readonly changes: ChangeStatuses
 }
 
-/** A command that writes, while it does so. */
+/** A command that writes, while it runs. */
 export interface Operation extends OperationOptions {
   readonly client: CloudRunClient
   readonly writer: CloudRunWriter
-  readonly record: OperationLog
-  readonly look: TakeStackSnapshot
-  /** Does one step and records what came of it. */
+  readonly log: OperationLog
+  readonly takeSnapshot: TakeStackSnapshot
+  /** Runs a step, then logs and prints its result. */
   step(name: string, act: () => Promise<string>): Promise<void>
-  skip(name: string, why: string): void
+  skip(name: string, reason: string): void
   /**
-   * Makes a change of the service or the job. `maybe` stands from the moment at which it is asked for, until it is certain
-   * that it was not made.
+   * Writes to the service or the job. The change status is `possible` from the start of the request on, and is restored
+   * only if the write certainly had no effect.
    */
-  write<T>(part: keyof ChangeStatuses, maybe: ChangeStatus, act: () => Promise<T>): Promise<T>
-  /** What stands now, of everything. */
+  write<T>(part: keyof ChangeStatuses, possible: ChangeStatus, act: () => Promise<T>): Promise<T>
+  /** All changes so far. */
   changeStatus(): ChangeStatus
-  /** Judges the stack once, from looks of now alone. */
-  judge(): Promise<Report>
+  /** Runs the checks of the stack once, from new observations. */
+  runChecks(): Promise<Report>
 }
 
 /** How a command ended. */
 export interface Ended {
   readonly exitCode: number
-  /** Its message says what stands, and the ways on and back. */
+  /** Its message contains the changes so far and the commands to recover. */
   readonly error: DriftwatchError | null
-  readonly standing: ChangeStatus
-  readonly record: OperationLog
+  readonly changeStatus: ChangeStatus
+  readonly log: OperationLog
   readonly startedAt: EpochMs
   readonly endedAt: EpochMs
 }
 
-/** A command that was started. */
+/** A running command. */
 export interface Started {
   /** Never rejects. */
   readonly ended: Promise<Ended>
-  /** How it would end if it was interrupted at this very moment. */
-  cut(): Ended
+  /** The outcome if the command were interrupted now. */
+  endNow(): Ended
 }
 
-/** Runs a command that writes. A step that failed is proven drift, every other error a lack of knowledge. */
+/** Runs a command that writes. A failed step exits with 2, like drift; every other error with 1, like unknown. */
 export function operate(options: OperationOptions, command: (operation: Operation) => Promise<number>): Started {
   const { clock } = options
   const startedAt = clock.now()
@@ -110,8 +110,8 @@ export function operate(options: OperationOptions, command: (operation: Operatio
   const end = (exitCode: number, error: DriftwatchError | null): Ended => ({
     exitCode,
     error,
-    standing: operation.changeStatus(),
-    record: operation.record,
+    changeStatus: operation.changeStatus(),
+    log: operation.log,
     startedAt,
     endedAt: clock.now(),
   })
@@ -119,106 +119,101 @@ export function operate(options: OperationOptions, command: (operation: Operatio
     try {
       return end(await command(operation), null)
     } catch (thrown) {
-      const error = withStanding(asDriftwatchError(thrown), operation)
-      if (error.code !== 'INTERRUPTED') await lookAfter(operation)
+      const error = withChangeStatus(asDriftwatchError(thrown), operation)
+      if (error.code !== 'INTERRUPTED') await recordFinalState(operation)
       return end(error.code === 'STEP_FAILED' ? 2 : 1, error)
     } finally {
       await Promise.all([operation.client.close(), operation.writer.close()])
     }
   }
-  return { ended: run(), cut: () => end(1, withStanding(interrupted(), operation)) }
+  return { ended: run(), endNow: () => end(1, withChangeStatus(interrupted(), operation)) }
 }
 
-/** Nothing half-done is left unsaid. What is refused when something was changed already is a step that failed. */
-function withStanding(error: DriftwatchError, { record, changeStatus: standing }: Operation): DriftwatchError {
+/** Adds the changes so far to the message. A refusal after a change is a failed step. */
+function withChangeStatus(error: DriftwatchError, { log, changeStatus }: Operation): DriftwatchError {
   if (error.code === 'NOT_CONFIRMED') return error
-  const code = error.code === 'REFUSED' && hasChanges(record.standings) ? 'STEP_FAILED' : error.code
-  const stands = standing()
-  const said =
-    code === 'INTERRUPTED' ? `interrupted: ${stands.said}` : `${error.message}\n  what stands: ${stands.said}`
-  return new DriftwatchError(code, [said, ...nextCommands(stands)].join('\n'), { cause: error.cause ?? error })
+  const code = error.code === 'REFUSED' && hasChanges(log.changes) ? 'STEP_FAILED' : error.code
+  const status = changeStatus()
+  const message =
+    code === 'INTERRUPTED' ? `interrupted: ${status.summary}` : `${error.message}\n  current state: ${status.summary}`
+  return new DriftwatchError(code, [message, ...recoveryCommands(status)].join('\n'), { cause: error.cause ?? error })
 }
 
-/** What stands after a step has failed belongs into the receipt, if it can be looked at. */
-async function lookAfter({ record, look, stack, keepsReceipt }: Operation): Promise<void> {
-  if (!keepsReceipt || record.steps.length === 0 || record.after !== null) return
-  record.after = await look(stack).catch(() => null)
+/** After a failed step, the receipt contains the state of the stack, if it can be read. */
+async function recordFinalState({ log, takeSnapshot, stack, writesReceipt }: Operation): Promise<void> {
+  if (!writesReceipt || log.steps.length === 0 || log.after !== null) return
+  log.after = await takeSnapshot(stack).catch(() => null)
 }
 
 function open(options: OperationOptions): Operation {
   const { clock, config, environment } = options
   const emulatorHost = environment.cloudRunEmulatorHost
   const client = createCloudRunClient({ clock, emulatorHost })
-  const record: OperationLog = {
+  const log: OperationLog = {
     steps: [],
     before: null,
     after: null,
     reportBefore: null,
     reportAfter: null,
     execution: null,
-    standings: { service: null, job: null },
+    changes: { service: null, job: null },
   }
   return {
     ...options,
     client,
     writer: createCloudRunWriter({ clock, emulatorHost }),
-    record,
-    look: createStackSnapshots(client, clock, config.timeoutMs),
-    step: (name, act) => runStep(options, record, name, act),
-    skip(name, why) {
-      options.say(`${name}: left out: ${why}`)
-      record.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: why })
+    log,
+    takeSnapshot: createSnapshotTaker(client, clock, config.timeoutMs),
+    step: (name, act) => runStep(options, log, name, act),
+    skip(name, reason) {
+      options.print(`${name}: skipped: ${reason}`)
+      log.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: reason })
     },
-    write: (part, maybe, act) => write(record.standings, part, maybe, act),
-    changeStatus: () => joinChangeStatuses(record.standings, options.stack.job !== null),
-    judge: () => judge(options),
+    write: (part, possible, act) => write(log.changes, part, possible, act),
+    changeStatus: () => joinChangeStatuses(log.changes, options.stack.job !== null),
+    runChecks: () => runChecks(options),
   }
 }
 
 async function write<T>(
-  standings: ChangeStatuses,
+  changes: ChangeStatuses,
   part: keyof ChangeStatuses,
-  maybe: ChangeStatus,
+  possible: ChangeStatus,
   act: () => Promise<T>,
 ): Promise<T> {
-  const before = standings[part]
-  standings[part] = maybe
+  const before = changes[part]
+  changes[part] = possible
   try {
     return await act()
   } catch (thrown) {
     const { code } = asDriftwatchError(thrown)
-    if (code !== 'UNCERTAIN' && code !== 'BUG') standings[part] = before
+    if (code !== 'UNCERTAIN' && code !== 'BUG') changes[part] = before
     throw thrown
   }
 }
 
 async function runStep(
-  { clock, signal, say }: OperationOptions,
-  record: OperationLog,
+  { clock, signal, print }: OperationOptions,
+  log: OperationLog,
   name: string,
   act: () => Promise<string>,
 ): Promise<void> {
   if (signal.aborted) throw interrupted()
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
-  const ended = (status: StepStatus, detail: string) =>
-    record.steps.push({ name, status, startedAt, durationMs: Math.round(clock.monotonic() - begin), detail })
+  const logStep = (status: StepStatus, detail: string) =>
+    log.steps.push({ name, status, startedAt, durationMs: Math.round(clock.monotonic() - begin), detail })
   try {
     const detail = await act()
-    ended('done', detail)
-    say(`${name}: ${detail}`)
+    logStep('done', detail)
+    print(`${name}: ${detail}`)
   } catch (thrown) {
-    ended('failed', asDriftwatchError(thrown).message)
+    logStep('failed', asDriftwatchError(thrown).message)
     throw thrown
   }
 }
 
-/** The command was asked to end. What stands is said with it, as with every error. */
-export function interrupted(): DriftwatchError {
-  return new DriftwatchError('INTERRUPTED', 'interrupted')
-}
-
-async function judge({ config, environment, clock, stack, leaveOut }: OperationOptions): Promise<Report> {
-  const only = checksOf(stack).flatMap(({ kind }) => (leaveOut.includes(kind) ? [] : [kind]))
+async function runChecks({ config, environment, clock, stack, skipChecks }: OperationOptions): Promise<Report> {
+  const only = checksOf(stack).flatMap(({ kind }) => (skipChecks.includes(kind) ? [] : [kind]))
   const watch = createWatch({ config, environment, clock, log: silentLog, only })
   try {
     await watch.runCycle()

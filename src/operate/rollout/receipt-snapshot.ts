@@ -15,15 +15,15 @@ const nullableTime = { type: ['string', 'null'], format: 'date-time' } as const
 
 const imageSchema = {
   ...closed,
-  description: 'An image as far as it shows.',
+  description: 'An image. `digest` is null if the reference has only a tag.',
   required: ['reference', 'digest'],
   properties: { reference: { type: 'string' }, digest: { type: ['string', 'null'] } },
 } as const
 
 const nullableImage = { anyOf: [imageSchema, { type: 'null' }] } as const
-const words = { type: 'array', description: 'Secrets in them are masked.', items: { type: 'string' } } as const
+const words = { type: 'array', description: 'Secrets are masked.', items: { type: 'string' } } as const
 
-/** What Cloud Run held of a stack at one moment, as a receipt shows it. */
+/** The Cloud Run resources of a stack at one moment, in a receipt. */
 export const receiptSnapshotSchema = {
   ...closed,
   required: ['seenAt', 'service', 'job', 'execution'],
@@ -40,17 +40,17 @@ export const receiptSnapshotSchema = {
             reconciling: { type: 'boolean' },
             followsLatest: {
               type: 'boolean',
-              description: 'Whether a later revision gets traffic by itself; false: all of it is pinned.',
+              description: 'Whether the latest revision receives traffic automatically; false: all traffic is pinned.',
             },
             serving: {
               type: 'array',
-              description: 'The revisions that take traffic, the newest first.',
+              description: 'The revisions that receive traffic, the newest first.',
               items: {
                 ...closed,
                 required: ['revision', 'percent', 'image'],
                 properties: {
                   revision: { type: 'string' },
-                  percent: { type: 'integer', description: 'Of the traffic.' },
+                  percent: { type: 'integer', description: 'The share of the traffic.' },
                   image: nullableImage,
                 },
               },
@@ -91,54 +91,53 @@ export const receiptSnapshotSchema = {
 } as const
 
 export type ReceiptSnapshot = FromSchema<typeof receiptSnapshotSchema>
-type FoundImage = ReceiptSnapshot['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
+type ReceiptImage = ReceiptSnapshot['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
 
-/** A sight of a stack as a receipt shows it. */
 export function toReceiptSnapshot(stack: Stack, snapshot: StackSnapshot): ReceiptSnapshot {
   const { service, release, job, executions, seenAt } = snapshot
   const shares = service ? sharesOf(service) : new Map<string, number>()
-  const container = job && picked(job.containers, stack.job?.container ?? null)
+  const container = job && findContainer(job.containers, stack.job?.container ?? null)
   return {
     seenAt: formatTime(seenAt),
     service: service && {
       name: service.name,
-      template: imageIn(service.containers, stack.service.container),
+      template: readImage(service.containers, stack.service.container),
       reconciling: service.reconciling,
       followsLatest: followsLatest(service),
       serving: (release?.serving ?? []).map(({ name, revision }) => ({
         revision: name,
         percent: shares.get(name) ?? 0,
-        image: revision && imageIn(revision.containers, stack.service.container),
+        image: revision && readImage(revision.containers, stack.service.container),
       })),
     },
     job: job && {
       name: job.name,
-      image: imageIn(job.containers, stack.job?.container ?? null),
+      image: readImage(job.containers, stack.job?.container ?? null),
       command: maskWords(container?.command ?? []),
       args: maskWords(container?.args ?? []),
     },
-    execution: executions[0] ? executionFound(stack, executions[0]) : null,
+    execution: executions[0] ? describeExecutionResult(stack, executions[0]) : null,
   }
 }
 
-function executionFound(stack: Stack, execution: Execution): NonNullable<ReceiptSnapshot['execution']> {
+function describeExecutionResult(stack: Stack, execution: Execution): NonNullable<ReceiptSnapshot['execution']> {
   const { name, createTime, completionTime, containers } = execution
   return {
     name,
     result: executionVerdict(execution, { name, createTime, completionStatus: 'unspecified' }).kind,
-    image: imageIn(containers, stack.job?.container ?? null),
+    image: readImage(containers, stack.job?.container ?? null),
     createdAt: createTime === null ? null : formatTime(createTime),
     completedAt: completionTime === null ? null : formatTime(completionTime),
   }
 }
 
-function picked(containers: readonly Container[], wanted: string | null): Container | null {
+function findContainer(containers: readonly Container[], wanted: string | null): Container | null {
   const pick = pickContainer(containers, wanted)
   return pick.kind === 'picked' ? pick.container : null
 }
 
-function imageIn(containers: readonly Container[], wanted: string | null): FoundImage {
-  const text = picked(containers, wanted)?.image
+function readImage(containers: readonly Container[], wanted: string | null): ReceiptImage {
+  const text = findContainer(containers, wanted)?.image
   const image = text === undefined ? null : parseImage(text)
   return image && { reference: formatImage(image), digest: image.digest }
 }

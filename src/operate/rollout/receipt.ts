@@ -16,41 +16,39 @@ export const outcomes = ['done', 'failed', 'refused', 'interrupted', 'dry_run'] 
 export type ReceiptOutcome = (typeof outcomes)[number]
 
 const nullableReport = { anyOf: [reportSchema, { type: 'null' }] } as const
-const nullableFound = { anyOf: [receiptSnapshotSchema, { type: 'null' }] } as const
+const nullableSnapshot = { anyOf: [receiptSnapshotSchema, { type: 'null' }] } as const
 
 const stepSchema = {
   ...closed,
-  description: 'One step of the command, in the order in which they were begun.',
+  description: 'A step of the command. Steps are in order of their start.',
   required: ['name', 'status', 'startedAt', 'durationMs', 'detail'],
   properties: {
     name: { type: 'string' },
     status: { type: 'string', enum: ['done', 'failed', 'skipped'] },
     startedAt: time,
     durationMs: { type: 'integer', minimum: 0 },
-    detail: { type: 'string', description: 'What came of it.' },
+    detail: { type: 'string', description: 'The result of the step, or the reason why it failed or was skipped.' },
   },
 } as const
-
-const command = { type: 'string', description: 'A command line.' } as const
 
 const standingSchema = {
   ...closed,
-  description: 'What stands of what was changed, in words, and the ways on and back; null in a check.',
+  description: 'The changes that the command has made, and command lines to follow up; null for `check`.',
   required: ['said'],
   properties: {
-    said: { type: 'string' },
-    see: command,
-    stop: command,
-    next: command,
-    back: command,
+    said: { type: 'string', description: 'The changes, in words.' },
+    see: { type: 'string', description: 'A command that shows the changed resource.' },
+    stop: { type: 'string', description: 'A command that cancels what is still running.' },
+    next: { type: 'string', description: 'A command that continues.' },
+    back: { type: 'string', description: 'A command that rolls the changes back.' },
   },
 } as const
 
-/** What `--receipt` writes: proof of what was asked, found and done. It holds no secret. */
+/** The file that `--receipt` writes. It contains no secrets. */
 export const receiptSchema = {
   ...closed,
   title: 'Receipt',
-  description: 'What a command was asked, what it found and did, and how it ended.',
+  description: 'The record of one command: the request, the observations, the steps and the outcome.',
   required: [
     'apiVersion',
     'kind',
@@ -76,7 +74,7 @@ export const receiptSchema = {
     outcome: {
       type: 'string',
       enum: outcomes,
-      description: '`done`: every step was; what was found may still be drift.',
+      description: '`done`: no step failed. The report may still contain drift.',
     },
     exitCode: { type: 'integer', minimum: 0, maximum: 3 },
     startedAt: time,
@@ -84,20 +82,20 @@ export const receiptSchema = {
     durationMs: { type: 'integer', minimum: 0 },
     asked: {
       ...closed,
-      description: 'What was asked for.',
+      description: 'The request.',
       required: ['stacks', 'checks', 'image', 'noTraffic'],
       properties: {
         stacks: { type: 'array', items: { type: 'string' } },
         checks: {
           anyOf: [{ type: 'array', items: { type: 'string' } }, { type: 'null' }],
-          description: 'Only these; null: all that the config asks for.',
+          description: 'The selected checks; null: every check that the configuration defines.',
         },
-        image: { type: ['string', 'null'], description: 'As it was written; null where none was named.' },
+        image: { type: ['string', 'null'], description: 'The requested image, unchanged; null if absent.' },
         noTraffic: { type: 'boolean' },
       },
     },
     error: {
-      description: 'Why it did not end well, or null.',
+      description: 'The error that ended the command, or null.',
       anyOf: [
         {
           ...closed,
@@ -115,16 +113,16 @@ export const receiptSchema = {
     stacks: {
       type: 'array',
       description:
-        'What Cloud Run held of each stack: `before` is null in a check, `after` where it was not looked at again.',
+        'The Cloud Run resources of each stack. `before` is null for `check`; `after` is null if they were not read again.',
       items: {
         ...closed,
         required: ['name', 'before', 'after'],
-        properties: { name: { type: 'string' }, before: nullableFound, after: nullableFound },
+        properties: { name: { type: 'string' }, before: nullableSnapshot, after: nullableSnapshot },
       },
     },
     report: {
       ...closed,
-      description: 'The reports of the checks, as `GET /drift` gives them; null where none was made.',
+      description: 'The reports of the checks, in the format of `GET /drift`; null if the checks did not run.',
       required: ['before', 'after'],
       properties: { before: nullableReport, after: nullableReport },
     },
@@ -142,7 +140,7 @@ export interface ReceiptContent {
   readonly asked: Receipt['asked']
   readonly error: DriftwatchError | null
   readonly steps: readonly CompletedStep[]
-  readonly standing: ChangeStatus | null
+  readonly changeStatus: ChangeStatus | null
   readonly stacks: readonly {
     readonly name: string
     readonly before: ReceiptSnapshot | null
@@ -152,7 +150,7 @@ export interface ReceiptContent {
 }
 
 export function buildReceipt(content: ReceiptContent): Receipt {
-  const { command, exitCode, startedAt, endedAt, asked, error, steps, standing, stacks, report } = content
+  const { command, exitCode, startedAt, endedAt, asked, error, steps, changeStatus, stacks, report } = content
   return {
     apiVersion: 'driftwatch/v1',
     kind: 'Receipt',
@@ -166,9 +164,19 @@ export function buildReceipt(content: ReceiptContent): Receipt {
     asked,
     error: error && { code: error.code, message: error.message },
     steps: steps.map(step => ({ ...step, startedAt: formatTime(step.startedAt) })),
-    standing,
+    standing: changeStatus && toStanding(changeStatus),
     stacks: stacks.map(stack => ({ ...stack })),
     report: { ...report },
+  }
+}
+
+function toStanding({ summary, inspect, cancel, resume, revert }: ChangeStatus): NonNullable<Receipt['standing']> {
+  return {
+    said: summary,
+    ...(inspect && { see: inspect }),
+    ...(cancel && { stop: cancel }),
+    ...(resume && { next: resume }),
+    ...(revert && { back: revert }),
   }
 }
 
@@ -179,14 +187,14 @@ function outcomeOf({ error, dryRun }: ReceiptContent): ReceiptOutcome {
 }
 
 /**
- * Throws USAGE where a receipt could not be written, before anything is done that it would prove: a file is made beside it
- * and removed. Makes the folder.
+ * Creates the folder of a receipt, and throws USAGE if the receipt cannot be written. Called before anything is changed;
+ * tries it with a temporary file.
  */
 export function assertWritable(file: string): void {
   try {
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(unfinished(file), '')
-    rmSync(unfinished(file))
+    writeFileSync(temporaryName(file), '')
+    rmSync(temporaryName(file))
     if (existsSync(file)) accessSync(file, constants.W_OK)
   } catch (error) {
     throw unwritable(file, error)
@@ -194,23 +202,25 @@ export function assertWritable(file: string): void {
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw unwritable(file, new Error('it is a directory'))
 }
 
-/** Writes it whole or not at all; one that is there is replaced. */
+/** Writes a receipt atomically; replaces an existing file. */
 export function writeReceipt(file: string, receipt: Receipt): void {
   try {
-    writeFileSync(unfinished(file), `${JSON.stringify(receipt, null, 2)}\n`)
-    renameSync(unfinished(file), file)
+    writeFileSync(temporaryName(file), `${JSON.stringify(receipt, null, 2)}\n`)
+    renameSync(temporaryName(file), file)
   } catch (error) {
     throw unwritable(file, error)
   }
 }
 
-function unfinished(file: string): string {
+function temporaryName(file: string): string {
   return `${file}.${process.pid}.tmp`
 }
 
 function unwritable(file: string, cause: unknown): DriftwatchError {
-  const why = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.message) : String(cause)
-  return new DriftwatchError('USAGE', `cannot write the receipt ${file}: ${why}; name another file with --receipt`, {
-    cause,
-  })
+  const reason = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.message) : String(cause)
+  return new DriftwatchError(
+    'USAGE',
+    `cannot write the receipt ${file}: ${reason}. Pass another file with --receipt.`,
+    { cause },
+  )
 }

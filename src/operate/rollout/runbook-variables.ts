@@ -2,20 +2,20 @@ import type { Stack } from '../../config/config.ts'
 import type { Variables } from '../../config/file/interpolate.ts'
 import { DriftwatchError } from '../../errors.ts'
 
-/** What the variables of the runbook's scripts ask of a command that writes. */
+/** Options for a command that writes, from the environment variables of the runbook's scripts. */
 export interface RunbookVariables {
   readonly dryRun: boolean
   readonly image: string | null
   readonly noTraffic: boolean
   readonly receipt: string | null
-  /** Whether role grants count in the check at the end. */
+  /** Whether the final check includes role grants. */
   readonly verifiesRoles: boolean
-  /** Whether there is a check at the end. */
+  /** Whether a deploy ends with the gate. */
   readonly verifiesImages: boolean
 }
 
-/** Variables that the config may take: where it does not, the command would write to something else than was meant. */
-const places = {
+/** Variables that the configuration may refer to. If a value differs from the configuration, the target is ambiguous. */
+const targets = {
   GCP_PROJECT: (stack: Stack) => stack.project,
   GCP_REGION: (stack: Stack) => stack.region,
   RUNTIME_SERVICE: (stack: Stack) => stack.service.name,
@@ -24,82 +24,78 @@ const places = {
   DB_URL: (stack: Stack) => stack.database?.url.reveal() ?? null,
 } as const satisfies Record<string, (stack: Stack) => string | null>
 
-/** Values that hold a password are not shown. */
-const secret = new Set(['DB_URL'])
+/** Variables whose value contains a password and must not be printed. */
+const secretVariables: readonly string[] = ['DB_URL']
 
-/** The roles of the script that applied role isolation. A config names its roles as keys, which take no variables. */
+/** The role variables of the runbook's scripts. In a configuration roles are keys, which cannot refer to variables. */
 const roleVariables = ['RUNTIME_OWNER_ROLE', 'RUNTIME_RW_ROLE', 'SPACETIME_RO_ROLE', 'CONTROL_RW_ROLE'] as const
 
-const refusedVariables = {
+const unsupported = {
   RUNTIME_DEPLOY_EXTRA_ARGS:
-    'its words are arguments of gcloud, which is not called here: set on the service what they set (gcloud run services update), and unset it',
-  MIGRATION_EVAL: 'what a migration runs is job.command of the config: write it there, and unset it',
+    'this command does not call gcloud. Configure the service with "gcloud run services update", and unset the variable.',
+  MIGRATION_EVAL: 'a migration runs job.command of the configuration. Set that, and unset the variable.',
 } as const
 
-/**
- * Reads them, an empty one being unset. Throws USAGE with a sentence for each that cannot mean here what it means in the
- * runbook: nothing is ignored in silence.
- */
+/** An empty variable counts as unset. Throws USAGE with a line for each variable that cannot be applied; none is ignored. */
 export function readRunbookVariables(variables: Variables, stack: Stack): RunbookVariables {
-  const faults = [...refusals(variables), ...elsewhere(variables, stack)]
-  return withoutFaults(faults, {
-    dryRun: readFlag('DRY_RUN', false, variables, faults),
+  const problems = [...unsupportedVariables(variables), ...conflicts(variables, stack)]
+  return assertNoProblems(problems, {
+    dryRun: readFlag('DRY_RUN', false, variables, problems),
     image: variables.IMAGE || null,
-    noTraffic: readFlag('DEPLOY_NO_TRAFFIC', false, variables, faults),
+    noTraffic: readFlag('DEPLOY_NO_TRAFFIC', false, variables, problems),
     receipt: variables.RECEIPT_PATH || null,
-    verifiesRoles: readFlag('VERIFY_DB_ROLE_ISOLATION', true, variables, faults),
-    verifiesImages: readFlag('VERIFY_IMAGE_ALIGNMENT', true, variables, faults),
+    verifiesRoles: readFlag('VERIFY_DB_ROLE_ISOLATION', true, variables, problems),
+    verifiesImages: readFlag('VERIFY_IMAGE_ALIGNMENT', true, variables, problems),
   })
 }
 
-/** The same for a command that writes to the database alone: whether it is a dry run. */
+/** Whether a command that writes only to the database is a dry run. Throws USAGE like `readRunbookVariables`. */
 export function readDryRun(variables: Variables, stack: Stack): boolean {
-  const faults = elsewhere(variables, stack)
-  return withoutFaults(faults, readFlag('DRY_RUN', false, variables, faults))
+  const problems = conflicts(variables, stack)
+  return assertNoProblems(problems, readFlag('DRY_RUN', false, variables, problems))
 }
 
-function withoutFaults<T>(faults: readonly string[], read: T): T {
-  if (faults.length > 0) throw new DriftwatchError('USAGE', faults.join('\n'))
-  return read
+function assertNoProblems<T>(problems: readonly string[], result: T): T {
+  if (problems.length > 0) throw new DriftwatchError('USAGE', problems.join('\n'))
+  return result
 }
 
-function readFlag(name: string, fallback: boolean, variables: Variables, faults: string[]): boolean {
+function readFlag(name: string, fallback: boolean, variables: Variables, problems: string[]): boolean {
   const value = variables[name]
   if (!value) return fallback
   if (value === '1' || value === '0') return value === '1'
-  faults.push(`${name} is 1 or 0, not ${JSON.stringify(value)}`)
+  problems.push(`invalid ${name} ${JSON.stringify(value)}: expected 1 or 0`)
   return fallback
 }
 
-function refusals(variables: Variables): string[] {
-  return Object.entries(refusedVariables).flatMap(([name, why]) =>
-    variables[name] ? [`${name} cannot be honoured: ${why}`] : [],
+function unsupportedVariables(variables: Variables): string[] {
+  return Object.entries(unsupported).flatMap(([name, reason]) =>
+    variables[name] ? [`${name} is not supported: ${reason}`] : [],
   )
 }
 
-function elsewhere(variables: Variables, stack: Stack): string[] {
-  return [...otherPlaces(variables, stack), ...otherRoles(variables, stack)]
+function conflicts(variables: Variables, stack: Stack): string[] {
+  return [...targetConflicts(variables, stack), ...roleConflicts(variables, stack)]
 }
 
-function otherRoles(variables: Variables, { name: stack, database }: Stack): string[] {
+function roleConflicts(variables: Variables, { name: stack, database }: Stack): string[] {
   if (!database) return []
   return roleVariables.flatMap(name => {
     const role = variables[name]
     if (!role || Object.hasOwn(database.roles, role)) return []
-    return [
-      `${name} is ${role}, and stack ${stack} of the config has no such role: name it in database.roles, or unset it`,
-    ]
+    return [`${name} is ${role}, but stack ${stack} has no such role. Add it to database.roles, or unset the variable.`]
   })
 }
 
-function otherPlaces(variables: Variables, stack: Stack): string[] {
-  return Object.entries(places).flatMap(([name, of]) => {
-    const [asked, configured] = [variables[name], of(stack)]
-    if (!asked || asked === configured) return []
-    if (secret.has(name))
-      return [`${name} is not the database of stack ${stack.name}: let the config take \${${name}}, or unset it`]
+function targetConflicts(variables: Variables, stack: Stack): string[] {
+  const remedy = (name: string) => `Use \${${name}} in the configuration, or unset the variable.`
+  return Object.entries(targets).flatMap(([name, readTarget]) => {
+    const [value, configured] = [variables[name], readTarget(stack)]
+    if (!value || value === configured) return []
+    if (secretVariables.includes(name))
+      return [`${name} is not the configured database of stack ${stack.name}. ${remedy(name)}`]
     return [
-      `${name} is ${asked}, and stack ${stack.name} of the config has ${configured ?? 'none'}: let the config take \${${name}}, or unset it`,
+      `${name} is ${value}, but stack ${stack.name} is configured with ${configured ?? '(none)'}. ${remedy(name)}`,
     ]
   })
 }

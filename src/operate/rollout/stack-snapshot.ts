@@ -9,25 +9,25 @@ import { createStackReaders } from '../../probes/stack-reader.ts'
 import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
 import type { Release } from '../../release/release.ts'
 
-/** What Cloud Run holds of a stack at one moment. Null: it positively has no such thing. */
+/** The Cloud Run resources of a stack at one moment. Null: the resource does not exist. */
 export interface StackSnapshot {
   readonly seenAt: EpochMs
   readonly service: Service | null
-  /** By short name: those that serve, and the one that was created last. */
+  /** By short name: the revisions in service, and the one created last. */
   readonly revisions: ReadonlyMap<string, Revision | null>
   readonly release: Release | null
   readonly job: Job | null
-  /** The newest first, as many as there are on a page. */
+  /** The first page, the newest first. */
   readonly executions: readonly Execution[]
 }
 
-/** Looks at a stack anew each time; rejects with a coded error where it could not look. */
+/** Reads a stack without caches; rejects with a DriftwatchError if a read fails. */
 export type TakeStackSnapshot = (stack: Stack) => Promise<StackSnapshot>
 
-export function createStackSnapshots(client: CloudRunClient, clock: Clock, timeoutMs: number): TakeStackSnapshot {
+export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeoutMs: number): TakeStackSnapshot {
   return async stack => {
     const deadline = startDeadline(clock, timeoutMs)
-    // What a reader keeps is for a fleet that is looked at for days: here nothing may be older than the look.
+    // A new reader for each snapshot: no cached data may be used here.
     const reader = createCloudRunReaders({ client, clock }).open(deadline)
     const stackReader = createStackReaders().open(reader)
     try {
@@ -53,30 +53,30 @@ export function createStackSnapshots(client: CloudRunClient, clock: Clock, timeo
   }
 }
 
-/** So many stacks are looked at together: a receipt is worth a moment more, and no quota. */
-const atOnce = 5
+/** The number of stacks that are read concurrently, to save quota. */
+const concurrency = 5
 
-/** Looks once at every stack of a config; null for one that could not be looked at. In the order of the config. */
+/** Takes a snapshot of every stack of a configuration, in its order; null for a stack that could not be read. */
 export async function snapshotAll(
   { stacks, timeoutMs }: Config,
   { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
-): Promise<{ readonly stack: Stack; readonly sight: StackSnapshot | null }[]> {
+): Promise<{ readonly stack: Stack; readonly snapshot: StackSnapshot | null }[]> {
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
-  const look = createStackSnapshots(client, clock, timeoutMs)
-  const seen: { stack: Stack; sight: StackSnapshot | null }[] = []
+  const takeSnapshot = createSnapshotTaker(client, clock, timeoutMs)
+  const results: { stack: Stack; snapshot: StackSnapshot | null }[] = []
   try {
-    for (let at = 0; at < stacks.length; at += atOnce) {
-      const group = stacks.slice(at, at + atOnce)
-      const each = async (stack: Stack) => ({ stack, sight: await look(stack).catch(() => null) })
-      seen.push(...(await Promise.all(group.map(each))))
+    for (let at = 0; at < stacks.length; at += concurrency) {
+      const group = stacks.slice(at, at + concurrency)
+      const read = async (stack: Stack) => ({ stack, snapshot: await takeSnapshot(stack).catch(() => null) })
+      results.push(...(await Promise.all(group.map(read))))
     }
-    return seen
+    return results
   } finally {
     await client.close()
   }
 }
 
-/** Who may not list may still get. */
+/** Without the permission to list executions, the latest one may still be readable. */
 async function orLatestOnly(listed: Promise<Execution[]>, latest: () => Promise<Execution[]>): Promise<Execution[]> {
   try {
     return await listed

@@ -1,45 +1,44 @@
 import type { Clock } from '../../clock.ts'
 import { asDriftwatchError } from '../../errors.ts'
 
-export interface Waiting<T> {
-  look(): Promise<T>
-  /** Whether that is what was waited for. Called once for each look. */
-  isDone(seen: T): boolean
-  /** A look failed that may succeed a moment later. Called once for each row of failures. */
+export interface Condition<T> {
+  read(): Promise<T>
+  /** Called once for each value. */
+  isDone(value: T): boolean
+  /** A read failed and will be retried. Called once for a series of failures. */
   onFailure(message: string): void
-  /** Gives up after so long. */
-  readonly longestMs: number
-  /** How long it rests between two looks; left out: the longer, the longer it takes. */
+  readonly timeoutMs: number
+  /** The pause between two reads; by default it grows with the time that has passed. */
   readonly pauseMs?: number
 }
 
-/** What came of waiting, and the last that was seen. */
-export type Waited<T> = { readonly kind: 'done' | 'too-long' | 'interrupted'; readonly seen: T | null }
+/** How the wait ended, and the last value. */
+export type WaitResult<T> = { readonly kind: 'done' | 'timed-out' | 'interrupted'; readonly value: T | null }
 
-/** At most a tenth of the read requests that a project may make in a minute. */
+/** With this pause, a wait uses at most a tenth of a project's read quota. */
 const longestPauseMs = 1000
 const shortestPauseMs = 100
 
-/** Looks again and again, the less often the longer it takes. Rejects where looking is refused for good. */
-export async function waitUntil<T>(clock: Clock, signal: AbortSignal, waiting: Waiting<T>): Promise<Waited<T>> {
+/** Reads until the condition holds. Rejects if a read fails with an error that is not retryable. */
+export async function waitUntil<T>(clock: Clock, signal: AbortSignal, condition: Condition<T>): Promise<WaitResult<T>> {
   const begin = clock.monotonic()
-  let seen: T | null = null
+  let value: T | null = null
   let failing = false
   while (!signal.aborted) {
     try {
-      seen = await waiting.look()
+      value = await condition.read()
       failing = false
-      if (waiting.isDone(seen)) return { kind: 'done', seen }
+      if (condition.isDone(value)) return { kind: 'done', value }
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
       if (!error.retryable) throw error
-      if (!failing) waiting.onFailure(error.message)
+      if (!failing) condition.onFailure(error.message)
       failing = true
     }
     const elapsed = clock.monotonic() - begin
-    if (elapsed >= waiting.longestMs) return { kind: 'too-long', seen }
-    const pause = waiting.pauseMs ?? Math.min(longestPauseMs, Math.max(shortestPauseMs, elapsed / 10))
-    await clock.sleep(Math.min(pause, waiting.longestMs - elapsed), signal).catch(() => {})
+    if (elapsed >= condition.timeoutMs) return { kind: 'timed-out', value }
+    const pause = condition.pauseMs ?? Math.min(longestPauseMs, Math.max(shortestPauseMs, elapsed / 10))
+    await clock.sleep(Math.min(pause, condition.timeoutMs - elapsed), signal).catch(() => {})
   }
-  return { kind: 'interrupted', seen }
+  return { kind: 'interrupted', value }
 }

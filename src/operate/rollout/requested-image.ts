@@ -11,31 +11,36 @@ import { refused } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 
 /**
- * An image that was named must be the one that serves: the lock is to nothing else. A tag means what the registry says
- * it holds now; where no registry can be asked, what the revision that serves was deployed from. Throws REFUSED.
+ * A migration runs only the image in service, so a requested image must be the same. A tag is resolved by the registry;
+ * without a registry it is compared with the tag that the revision was deployed from. Throws REFUSED.
  */
-export async function assertServes(
+export async function assertInService(
   { clock, config, environment }: Operation,
-  asked: string,
+  requested: string,
   { release }: StackSnapshot,
   { image, revision }: MigrationPlan,
 ): Promise<void> {
-  if (!parseImage(asked)) throw refused(`IMAGE is ${JSON.stringify(asked)}, which is no image`)
-  const wish = release && expectedSide(asked, release)
+  if (!parseImage(requested))
+    throw refused(
+      `IMAGE ${JSON.stringify(requested)} is not a valid image: expected host/path:tag or host/path@sha256:...`,
+    )
+  const expected = release && expectedSide(requested, release)
   const serving = release?.serving.find(({ name }) => name === revision)?.image
-  if (!wish || serving?.kind !== 'found')
-    throw refused(`IMAGE is ${asked}, and it cannot be told what ${revision} serves`)
+  if (!expected || serving?.kind !== 'found')
+    throw refused(`cannot compare IMAGE ${requested}: the image of revision ${revision} is unknown`)
   const registry = openRegistryClient(environment, clock)
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
     const answers = registry
-      ? await askOpen(openRegistryReader(registry, deadline), known => openQuestions(wish, serving.side, known))
+      ? await askOpen(openRegistryReader(registry, deadline), known => openQuestions(expected, serving.side, known))
       : new Map()
-    const { result } = compareImages(wish, serving.side, answers)
+    const { result } = compareImages(expected, serving.side, answers)
     if (result === 'equal') return
-    const is = result === 'different' ? 'another image' : 'perhaps another image: name it by its digest'
+    const state = `IMAGE is ${requested}, but revision ${revision} runs ${image}`
     throw refused(
-      `IMAGE is ${asked}, and ${revision} serves ${image}, ${is}: a migration runs the image that serves; deploy it first`,
+      result === 'different'
+        ? `${state}. A migration runs the image in service; deploy the image first.`
+        : `${state}, which may be another image. Pass the image by digest.`,
     )
   } finally {
     deadline.cancel()

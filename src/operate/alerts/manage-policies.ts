@@ -10,14 +10,14 @@ import { applyAlerts } from './apply-alerts.ts'
 const inspectTimeoutMs = 30_000
 
 /**
- * `alerts.policies: manage`: makes the alert policies right. Of several instances only one writes, that of the least name
- * among those that are alive; should two write all the same, the duplicates go the next time.
+ * `alerts.policies: manage`: makes the alert policies match the configuration. Of several live instances, only the one
+ * with the lowest name writes. If two write nevertheless, the next run deletes the duplicates.
  */
-export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
+export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
   return async context => {
-    const other = await instanceBefore(context)
+    const other = await findEarlierInstance(context)
     if (other !== null) {
-      context.log.debug({ instance: other }, 'another instance keeps the alert policies')
+      context.log.debug({ instance: other }, 'alert policies are managed by another instance')
       return { problem: null, again: true }
     }
     const { onRequest } = context
@@ -26,11 +26,11 @@ export function createPolicyKeeper({ emulatorHost }: { readonly emulatorHost: st
       const plan = await inspect(context)
       if (plan.steps.length === 0) return { problem: describePlan(plan), again: false }
       const { client, clock, log, signal } = context
-      const onProgress = (line: string) => log.info({ step: line.trim() }, 'keeping the alert policies')
+      const onProgress = (line: string) => log.info({ step: line.trim() }, 'updating alert policies')
       const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
       const after = await inspect(context)
-      const told = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
-      return { problem: describePlan(after, told), again: after.steps.length > 0 }
+      const failures = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
+      return { problem: describePlan(after, failures), again: after.steps.length > 0 }
     } finally {
       await writer.close()
     }
@@ -45,10 +45,16 @@ async function inspect({ client, config, clock, identity, signal }: ReconcilerCo
 }
 
 /**
- * The instance that goes first, or null where this one does. Whose heartbeat is younger than silence is alive. Where
- * series may not be read everybody goes.
+ * A live instance with a lower name, or null if this instance may write. An instance is live if its last heartbeat is
+ * within the silence threshold. If series cannot be read, every instance may write.
  */
-async function instanceBefore({ client, config, clock, identity, signal }: ReconcilerContext): Promise<string | null> {
+async function findEarlierInstance({
+  client,
+  config,
+  clock,
+  identity,
+  signal,
+}: ReconcilerContext): Promise<string | null> {
   const to = clock.now()
   const query = {
     filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
@@ -57,10 +63,10 @@ async function instanceBefore({ client, config, clock, identity, signal }: Recon
     groupBy: ['resource.label.task_id'],
   }
   try {
-    const alive = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
+    const heartbeats = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
       client.readPoints(identity.project, query, deadline),
     )
-    const names = alive.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
+    const names = heartbeats.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()
     return names.find(name => name < identity.instance) ?? null
   } catch {
     signal.throwIfAborted()
