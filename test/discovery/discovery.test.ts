@@ -420,13 +420,16 @@ t.test('the commands find a stack by its labels', async t => {
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
   t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two has this label, but no job has it/ })
   t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one \/ service-image/ })
-  t.match(await run('check', '--stack', 'three'), { code: 1, stderr: /no stack "three": no labels name it/ })
+  t.match(await run('check', '--stack', 'three'), {
+    code: 1,
+    stderr: /stack "three" not found: no labels match this name/,
+  })
   t.match(await run('config'), { code: 0, stdout: /^discover:\n {2}- projects: \[openagentsgemini\]/m })
   t.match(await run('migrate', '--dry-run', '--stack', 'one'), { code: 0, stdout: /one-migrate/ })
-  t.match(await run('migrate', '--dry-run'), { code: 1, stderr: /--stack is missing: the config has one, two/ })
+  t.match(await run('migrate', '--dry-run'), { code: 1, stderr: /--stack is missing: expected one of one, two/ })
   t.match(await run('migrate', '--dry-run', '--stack', 'three'), {
     code: 1,
-    stderr: /no stack "three": it has one, two/,
+    stderr: /stack "three" not found: the known stacks are one, two/,
   })
 })
 
