@@ -406,10 +406,10 @@ t.test('the alerts section of a configuration is validated before any request', 
   refused({ uptimeCheck: true }, /alerts\.uptimeCheck: an uptime check needs a `baseUrl`/)
   refused({ uptimeCheck: true, baseUrl: 'http://drift.acme.dev' }, /starts with https/)
   for (const policies of ['manage', 'verify'])
-    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the channel cloud-monitoring/)
+    refused({ policies, channels: ['log'] }, /alerts\.policies: "\w+" needs the metrics of cloud-monitoring/)
   t.match(wantedAlerts(buildAlertsConfig({ channels: ['log'] }), who).problems, [/does not contain cloud-monitoring/])
-  refused({ policies: 'mange' }, /must be one of off, verify, manage/)
-  refused({ channels: ['mail'] }, /must be one of log, cloud-monitoring/)
+  refused({ policies: 'mange' }, /expected one of off, verify, manage/)
+  refused({ channels: ['mail'] }, /expected one of log, cloud-monitoring/)
   const route = { name: 'a', labels: { team: 'a' }, notificationChannels: [] }
   refused(
     { routes: [route, route] },
@@ -890,7 +890,7 @@ t.test('driftwatch alerts prints an error that names the cause', async t => {
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
     stdout: /\n6 of 6 steps failed\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
-    stderr: /failed: Cloud Monitoring Create\w+ projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stderr: /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

@@ -160,7 +160,7 @@ t.test('check prints the report and exits with the code of its status', async t 
   const { variables, cloudRun } = await emulator(t)
   const healthy = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(healthy.code, 0)
-  t.match(healthy.stdout, /IN SYNC +runtime +job-image/)
+  t.match(healthy.stdout, /^✓ runtime \/ job-image +in sync/m)
   t.match(healthy.stderr, /^runtime: .*database/, 'a note says why the database is not checked')
 
   const missing = await run(['check', '--stack', 'web', '--format', 'json'], { variables })
@@ -315,7 +315,7 @@ t.test('without valid credentials check and serve report it, and serve continues
     const [code, out, errors] = await Promise.all([child.ended, text(child.stdout), text(child.stderr)])
     t.equal(code, 1)
     t.match(out, /UNAUTHENTICATED/)
-    t.match(out, /no Google\s+credentials\s+that work/)
+    t.match(out, /no\s+valid\s+Google\s+Cloud\s+credentials/)
     t.notMatch(errors, /\n\s+at /)
   }
 

@@ -100,7 +100,7 @@ t.test('the grants of a database', async t => {
         stdout,
         /^BEGIN;\n.*\n-- unexpected: team is a member of oa_runtime_rw.*\nREVOKE "oa_runtime_rw" FROM "team"/s,
       )
-      t.match(stdout, '-- unexpected: mallory: SELECT on table runtime.accounts (via direct grant)\nREVOKE SELECT')
+      t.match(stdout, '-- unexpected: mallory has SELECT on table runtime.accounts (via direct grant)\nREVOKE SELECT')
       t.match(stdout, /COMMIT;\n$/)
       const { stdout: report, code: gate } = await run(config, ['check', '--only', 'role-grants'])
       t.equal(gate, 2)
@@ -194,7 +194,7 @@ t.test('the grants of a database', async t => {
       code: 1,
       stderr: /cannot read \/nowhere\/url: ENOENT/,
     })
-    t.match(await apply(`mysql://me:${secret}@db/app`), { code: 1, stderr: /not of the form postgres/ })
+    t.match(await apply(`mysql://me:${secret}@db/app`), { code: 1, stderr: /invalid database URL: expected postgres:/ })
     t.match(await apply(server.url('postgres', 'other', secret)), { code: 1, stderr: /points to another database/ })
     t.match(await apply(server.url('postgres', 'nowhere', secret)), { code: 1, stderr: /nowhere/ })
     t.match(
@@ -246,15 +246,15 @@ t.test('the grants of a database', async t => {
     t.match(surprised, {
       code: 2,
       stderr:
-        /rolled back: they succeeded, but these differences would remain:\n {2}unexpected: mallory: UPDATE on table/,
+        /rolled back: they succeeded, but these differences would remain:\n {2}unexpected: mallory has UPDATE on table/,
     })
     t.notMatch(surprised.stderr, /would remain:\n.*oa_control_rw\.superuser/s, 'the plan announced it')
     await server.sql('app', unhook)
     await isUndone(t)
 
     const known = await apply()
-    t.match(known, { code: 2, stdout: 'remaining: roles.oa_control_rw.superuser: expected false, actual true\n' })
-    t.match(known.stderr, /cannot be done: roles\.oa_control_rw\.superuser.*: only a superuser/)
+    t.match(known, { code: 2, stdout: 'remaining: changed: roles.oa_control_rw.superuser: expected false, actual true\n' })
+    t.match(known.stderr, /cannot be done: changed: roles\.oa_control_rw\.superuser.*: only a superuser/)
     t.match(known.stderr, /apply: \d+ statements, committed\ncheck: 1 difference remaining\n/)
     t.strictSame(
       await server.sql('app', `SELECT has_table_privilege('mallory', 'runtime.accounts', 'SELECT')`),
@@ -307,7 +307,7 @@ t.test('the grants of a database', async t => {
     await server.sql('app', hook('ddl_command_end', 'REVOKE', 'GRANT UPDATE ON runtime.accounts TO mallory'))
     t.match(await apply(), {
       code: 2,
-      stderr: /rolled back: .* would remain:\n.*mallory: UPDATE on table runtime\.accounts/,
+      stderr: /rolled back: .* would remain:\n.*mallory has UPDATE on table runtime\.accounts/,
     })
     await server.sql('app', unhook)
     await isUndone(t)
@@ -425,8 +425,8 @@ t.test('the grants of a database', async t => {
     )
     const { taken } = await roundTrip(t, 'app', 'runtime')
     t.match(taken.stdout, /^# cannot be expressed in a policy and counts as drift: unexpected: .*\n/)
-    t.match(taken.stdout, 'mallory: SELECT (secret) on table runtime.accounts')
-    t.match(taken.stdout, 'app: grant option for SELECT on table runtime.accounts')
+    t.match(taken.stdout, 'mallory has SELECT (secret) on table runtime.accounts')
+    t.match(taken.stdout, 'app has grant option for SELECT on table runtime.accounts')
     t.equal(taken.stderr, 'runtime: a policy cannot express 2 grants\n')
     await heal()
     t.match(await run(config, ['grants', 'snapshot', '--schema', 'nowhere']), {
