@@ -3,14 +3,14 @@ import { systemClock } from '../../dist/clock.js'
 import { createLog } from '../../dist/cloud-log.js'
 import { readEnvironment } from '../../dist/config/environment.js'
 import { loadConfig } from '../../dist/config/load.js'
-import { startService } from '../../dist/server.js'
+import { startServer } from '../../dist/server.js'
 
 const environment = readEnvironment()
-const service = await startService({
+const server = await startServer({
   config: loadConfig({ file: environment.configFile, environment }),
   environment,
   clock: systemClock,
   log: createLog({ level: environment.logLevel, clock: systemClock }),
   nodeVersion: process.version,
 })
-globalThis.benchWork = () => service.refresh()
+globalThis.benchWork = () => server.refresh()

@@ -27,7 +27,7 @@ interface Place {
 }
 
 export interface PrivilegePlanner {
-  /** Revokes rights from a grantee, whoever granted them. Trusted roles get back what they lose by that. */
+  /** Revokes rights from a grantee, for every grantor. Trusted roles get back what they lose by that. */
   revoke(object: CatalogObject, grantee: Oid, rights: Rights, columns: readonly string[] | null): PrivilegeStep[]
   grant(object: CatalogObject, grantee: Oid, rights: Rights): PrivilegeStep[]
 }
