@@ -1,10 +1,10 @@
--- Makes the login that Driftwatch looks with. It may connect, and that is all: the catalog of PostgreSQL says who may do
--- what to everybody who is let in. Run it in the database that is watched, as its administrator, as often as you like:
+-- Creates the database role of Driftwatch. It has only the CONNECT privilege, because every role can read privileges in
+-- the catalog of PostgreSQL. Run it in the monitored database, as its administrator. You can run it more than once:
 --
 --   psql "$DB_ADMIN_URL" -v ON_ERROR_STOP=1 -f deploy/monitor-role.sql
 --   psql "$DB_ADMIN_URL" -c '\password driftwatch_monitor'
 --
--- and give the config postgres://driftwatch_monitor:PASSWORD@HOST/DATABASE as `database.url`.
+-- Then set postgres://driftwatch_monitor:PASSWORD@HOST/DATABASE as `database.url` in the config.
 
 DO $$
 BEGIN
@@ -15,11 +15,11 @@ BEGIN
 END
 $$;
 
--- One connection for each Driftwatch; an old and a new one stand side by side while it is deployed.
+-- One connection for each Driftwatch; an old and a new instance run together during a deploy.
 ALTER ROLE driftwatch_monitor CONNECTION LIMIT 5;
 ALTER ROLE driftwatch_monitor SET default_transaction_read_only = on;
 
--- Only where the config has a `database.ledger`: the one table that is read beside the catalog. In a governed schema these two
--- are rights like any other, so the policy names them (docs/checks/schema.md).
+-- Only for a config with `database.ledger`, the one table that is read besides the catalog. In a schema of the policy, the
+-- policy must also list these two privileges (docs/checks/schema.md).
 -- GRANT USAGE ON SCHEMA runtime TO driftwatch_monitor;
 -- GRANT SELECT ON TABLE runtime.schema_migrations TO driftwatch_monitor;
