@@ -1,4 +1,5 @@
 import type { Catalog, CatalogRole, Membership } from '../model/catalog.ts'
+import { reachRoles } from '../model/closure.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
@@ -51,7 +52,17 @@ export function computeEffectiveRoles(catalog: Catalog, policy: ResolvedPolicy):
   const inherited = new Map<Oid, ReadonlySet<Oid>>()
   return {
     holders: of => holders.get(of) ?? [],
-    inherited: by => inherited.get(by) ?? computeInherited(by, graph.byMember, inherited),
+    inherited(by) {
+      const known =
+        inherited.get(by) ??
+        reachRoles(
+          by,
+          role => graph.byMember.get(role) ?? [],
+          edge => edge.inherit,
+        )
+      inherited.set(by, known)
+      return known
+    },
     unbounded,
   }
 }
@@ -74,16 +85,11 @@ interface Graph {
   readonly isModern: boolean
 }
 
-interface Exploration {
-  readonly routes: Map<Oid, Route>
-  readonly unbounded: Omit<Unbounded, 'role'> | null
-}
-
 /** Breadth first, so that the shortest route is reported. */
-function explore(start: CatalogRole, { policy, byMember, isModern }: Graph): Exploration {
+function explore(start: CatalogRole, { policy, byMember, isModern }: Graph) {
   const itself: Route = { path: [], by: 'inherit' }
   const routes = new Map<Oid, Route>([[start.oid, itself]])
-  if (start.superuser) return { routes, unbounded: { as: 'superuser', route: itself } }
+  if (start.superuser) return { routes, unbounded: { as: 'superuser', route: itself } as const }
   const becomes = new Set<Oid>([start.oid])
   const queue: { at: Oid; route: Route; canBecome: boolean }[] = [{ at: start.oid, route: itself, canBecome: true }]
   let [superuser, createRole]: (Route | null)[] = [null, start.createRole ? itself : null]
@@ -101,8 +107,8 @@ function explore(start: CatalogRole, { policy, byMember, isModern }: Graph): Exp
       else queue.push({ at: edge.role, route: known ?? step.route, canBecome: step.canBecome })
     }
   }
-  if (superuser) return { routes, unbounded: { as: 'superuser', route: superuser } }
-  return { routes, unbounded: createRole && !isModern ? { as: 'createRole', route: createRole } : null }
+  if (superuser) return { routes, unbounded: { as: 'superuser', route: superuser } as const }
+  return { routes, unbounded: createRole && !isModern ? ({ as: 'createRole', route: createRole } as const) : null }
 }
 
 /**
@@ -121,22 +127,4 @@ function stepOver(edge: Membership, from: { route: Route; canBecome: boolean }, 
 
 function worse(one: Route['by'], other: Route['by']): Route['by'] {
   return one === 'admin' || other === 'admin' ? 'admin' : other
-}
-
-function computeInherited(
-  by: Oid,
-  byMember: ReadonlyMap<Oid, readonly Membership[]>,
-  known: Map<Oid, ReadonlySet<Oid>>,
-): ReadonlySet<Oid> {
-  const reached = new Set<Oid>([by])
-  const queue = [by]
-  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    for (const edge of byMember.get(next) ?? []) {
-      if (!edge.inherit || reached.has(edge.role)) continue
-      reached.add(edge.role)
-      queue.push(edge.role)
-    }
-  }
-  known.set(by, reached)
-  return reached
 }

@@ -100,7 +100,8 @@ function matchRules(onAll: readonly Rule[], byName: readonly Rule[]): Expectatio
   return { of, unmatched }
 }
 
-function sumRules(rules: readonly Rule[]): Omit<Expectation, 'id'> {
+/** The rights of each grantee from several rules. */
+export function sumRules(rules: readonly Pick<Rule, 'grantee' | 'rights'>[]): Omit<Expectation, 'id'> {
   const direct = new Map<Oid, Rights>()
   let toPublic = 0
   for (const { grantee, rights } of rules) {

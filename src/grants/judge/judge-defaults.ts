@@ -1,9 +1,9 @@
 import { type Acl, builtInPublic, rightsIn } from '../model/acl.ts'
 import type { DefaultAcl } from '../model/catalog.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
-import { everyRight, type Rights, rightsOf } from '../model/privileges.ts'
+import { everyRight, rightsOf } from '../model/privileges.ts'
 import type { DefaultDiscrepancy } from './discrepancy.ts'
-import { type Expectation, granteeOf, nothingExpected } from './expectation.ts'
+import { type Expectation, granteeOf, nothingExpected, sumRules } from './expectation.ts'
 import { createAssessor, type JudgementContext } from './judge-rights.ts'
 import type { JudgedSchema } from './judge-schema.ts'
 
@@ -30,22 +30,18 @@ export function judgeDefaults(subject: JudgedSchema, context: JudgementContext):
     }),
     ...defaultClasses.flatMap((objects, index) => {
       const own = entries.filter(entry => entry.role === owner && entry.objects === objects)
-      return missingDefaults(subject.name, { owner, objects, own }, wanted[index] ?? nothingExpected, context)
+      return missingDefaults(subject.name, owner, objects, own, wanted[index] ?? nothingExpected, context)
     }),
   ]
 }
 
 function expectDefaults({ wanted }: JudgedSchema, objects: DefaultClass, context: JudgementContext): Expectation {
   const every = everyRight(objects, context.catalog.serverVersion)
-  const direct = new Map<Oid, Rights>()
-  let toPublic = 0
-  for (const [name, defaults] of Object.entries(wanted.defaults ?? {})) {
+  const rules = Object.entries(wanted.defaults ?? {}).flatMap(([name, defaults]) => {
     const grantee = granteeOf(name, context.policy)
-    const rights = rightsOf(defaults[objects] ?? []) & every
-    if (grantee === PUBLIC) toPublic |= rights
-    else if (grantee !== undefined && rights !== 0) direct.set(grantee, rights)
-  }
-  return { id: 0, direct, toPublic }
+    return grantee === undefined ? [] : [{ grantee, rights: rightsOf(defaults[objects] ?? []) & every }]
+  })
+  return { ...sumRules(rules), id: 0 }
 }
 
 /**
@@ -76,25 +72,27 @@ function isReportedHere(path: readonly Oid[], { policy }: JudgementContext): boo
   return holder === undefined || !policy.isJudged(holder)
 }
 
-interface OwnDefaults {
-  readonly owner: Oid
-  readonly objects: DefaultClass
-  readonly own: readonly DefaultAcl[]
-}
-
 function missingDefaults(
   schema: string,
-  { owner, objects, own }: OwnDefaults,
+  owner: Oid,
+  objects: DefaultClass,
+  own: readonly DefaultAcl[],
   wanted: Expectation,
   context: JudgementContext,
 ): DefaultDiscrepancy[] {
   const everywhere = own.find(entry => entry.schema === null)
   const builtIn: Acl = [{ grantee: PUBLIC, grantor: owner, rights: builtInPublic[objects] }]
   const acl = [...(everywhere?.acl ?? builtIn), ...own.flatMap(entry => (entry.schema === null ? [] : entry.acl))]
-  const subject = { objects, role: owner, schema, everywhere: false, route: null } as const
-  const about = { type: 'default', kind: 'missing', ...subject } as const
-  const others = new Map([...wanted.direct].filter(([role]) => role !== owner))
-  const expected = { ...wanted, direct: others }
+  const about = {
+    type: 'default',
+    kind: 'missing',
+    objects,
+    role: owner,
+    schema,
+    everywhere: false,
+    route: null,
+  } as const
+  const expected = { ...wanted, direct: new Map([...wanted.direct].filter(([role]) => role !== owner)) }
   const missing = createAssessor({ objects, owner: null, expected }, context).findMissing(acl)
   const ofOwner = everywhere ? everyRight(objects, context.catalog.serverVersion) & ~rightsIn(everywhere.acl, owner) : 0
   const itself = ofOwner === 0 ? [] : [{ ...about, holder: owner, rights: ofOwner, everywhere: true }]

@@ -1,8 +1,8 @@
 import type { CatalogObject, Door } from '../model/catalog.ts'
-import { showIdentifier } from '../model/identifiers.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
 import { everyRight, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
 import { sortColumns } from '../model/sort-catalog.ts'
+import { showObject, showRole } from './describe.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
 import { allowedRights, classOf, type Expectation, expectGrants, nothingExpected } from './expectation.ts'
 import { computeHeldRights, createAssessor, type JudgementContext } from './judge-rights.ts'
@@ -65,12 +65,10 @@ function judgeRelation(
   })
   const beyond = (role: Oid, rights: Rights) =>
     lent.reduce((sum, behind) => sum | (rights & behind.rights & ~allowedBehind(role, behind, context)), 0)
-  const through = lent
-    .map(behind => showObject(behind.object))
-    .sort()
-    .join(', ')
+  const names = lent.map(behind => showObject(behind.object))
+  const through = names.sort().join(', ')
   const isView = object.kind === 'view' || object.kind === 'materialized view'
-  const door = isView ? `reads ${through} as ${nameOf(object.owner, context)}` : `contains the rows of ${through}`
+  const door = isView ? `reads ${through} as ${showRole(object.owner, context)}` : `contains the rows of ${through}`
   return judgeDoor(object, beyond, door, context)
 }
 
@@ -91,7 +89,7 @@ function judgeFunction(
   const acted = actedAs(object.owner, context)
   const gainsNothing = (role: Oid) => acted.every(used => used === role || context.policy.mayUse(role).has(used))
   const beyond = (role: Oid, rights: Rights) => (gainsNothing(role) ? 0 : rights)
-  return judgeDoor(object, beyond, `runs as ${nameOf(object.owner, context)}`, context)
+  return judgeDoor(object, beyond, `runs as ${showRole(object.owner, context)}`, context)
 }
 
 /** The rights of a role without those of PUBLIC. */
@@ -122,12 +120,4 @@ function judgeDoor(
   judge(object.acl, null)
   for (const [column, acl] of sortColumns(object)) judge(acl, column)
   return fold.discrepancies().map(discrepancy => ({ ...discrepancy, door }))
-}
-
-function nameOf(role: Oid, { policy }: JudgementContext): string {
-  return showIdentifier(policy.roleOf(role)?.name ?? String(role))
-}
-
-function showObject({ schema, name }: CatalogObject): string {
-  return `${showIdentifier(schema)}.${showIdentifier(name)}`
 }

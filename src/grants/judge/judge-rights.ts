@@ -69,17 +69,8 @@ export interface Claim {
   readonly objects: ObjectClass
 }
 
-export interface UnexpectedClaim extends Claim {
-  readonly kind: 'unexpected'
-  readonly source: Source
-  readonly route: Route
-}
-
-export interface MissingClaim extends Claim {
-  readonly kind: 'missing'
-  readonly source: null
-  readonly route: null
-}
+type UnexpectedClaim = Claim & { readonly kind: 'unexpected'; readonly source: Source; readonly route: Route }
+type MissingClaim = Claim & { readonly kind: 'missing'; readonly source: null; readonly route: null }
 
 const itself: Route = { path: [], by: 'inherit' }
 

@@ -1,5 +1,5 @@
 import { rightsIn } from '../model/acl.ts'
-import { type CatalogObject, type Membership, roleAttributes } from '../model/catalog.ts'
+import { type Membership, roleAttributes } from '../model/catalog.ts'
 import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { attributesOf } from '../model/policy.ts'
 import { everyRight, type Rights, rightsOf, withoutOptions } from '../model/privileges.ts'
@@ -109,30 +109,15 @@ function judgeDatabase(context: JudgementContext): RightDiscrepancy[] {
   const ownerHolds = { grantee: database.owner, grantor: database.owner, rights: everyRight('database', serverVersion) }
   const setting = { objects: 'database', owner: null, expected } as const
   const assessor = createAssessor(setting, context, role => policy.listedByOid.has(role))
-  const acl = [...withoutOwner(database), ownerHolds]
-  const about = {
-    type: 'right',
-    objects: 'database',
-    schema: '',
-    targets: [[database]],
-    columns: null,
-    door: null,
-  } as const
+  const acl = [...database.acl.filter(({ grantee }) => grantee !== database.owner), ownerHolds]
+  const about = { type: 'right', schema: '', targets: [[database]], columns: null, door: null } as const
   const unexpected = assessor.findUnexpected(acl).map(claim => {
-    const source = sourceOf(claim.route.path.at(-1) ?? claim.holder, database)
-    return { ...about, ...claim, source } as const
+    const isOwner = (claim.route.path.at(-1) ?? claim.holder) === database.owner
+    return { ...about, ...claim, source: isOwner ? 'owner' : 'grant' } as const
   })
   const missing = assessor.findMissing(acl).filter(({ holder }) => holder !== PUBLIC)
   return [
     ...unexpected,
     ...missing.map(claim => ({ ...about, ...claim, rights: withoutOptions(claim.rights) }) as const),
   ]
-}
-
-function withoutOwner({ acl, owner }: CatalogObject) {
-  return acl.filter(({ grantee }) => grantee !== owner)
-}
-
-function sourceOf(holder: Oid, { owner }: CatalogObject): 'owner' | 'grant' {
-  return holder === owner ? 'owner' : 'grant'
 }

@@ -32,11 +32,9 @@ export function resolvePolicy(policy: GrantsPolicy, catalog: Catalog): ResolvedP
   const byOid = new Map(catalog.roles.map(role => [role.oid, role]))
   const byName = new Map(catalog.roles.map(role => [role.name, role]))
   const trusted = new Set((policy.trustedRoles ?? []).map(name => byName.get(name)?.oid))
-  const listed = Object.entries(policy.roles ?? {}).map(([name, rolePolicy]) => ({
-    name,
-    policy: rolePolicy,
-    role: byName.get(name) ?? null,
-  }))
+  const listed = Object.entries(policy.roles ?? {}).map(([name, wanted]) => {
+    return { name, policy: wanted, role: byName.get(name) ?? null }
+  })
   const listedByOid = new Map(listed.flatMap(entry => (entry.role ? [[entry.role.oid, entry] as const] : [])))
   const usable = usableRoles(listed, byName)
   const mayUse = (oid: Oid) => usable.get(oid) ?? noRoles
@@ -75,12 +73,8 @@ function usableRoles(listed: readonly ListedRole[], byName: ReadonlyMap<string, 
 }
 
 function closure(user: Oid, direct: ReadonlyMap<Oid, readonly Oid[]>): Set<Oid> {
-  const reached = new Set<Oid>()
-  const queue = [...(direct.get(user) ?? [])]
-  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    if (next === user || reached.has(next)) continue
-    reached.add(next)
-    queue.push(...(direct.get(next) ?? []))
-  }
+  const reached = new Set([user])
+  for (const role of reached) for (const next of direct.get(role) ?? []) reached.add(next)
+  reached.delete(user)
   return reached
 }

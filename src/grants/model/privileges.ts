@@ -34,34 +34,17 @@ export type Rights = number
 
 export const optionShift = privilegeWords.length
 
-/** The letters of privileges in ACLs. */
-const letters: Readonly<Record<string, PrivilegeWord>> = {
-  r: 'SELECT',
-  a: 'INSERT',
-  w: 'UPDATE',
-  d: 'DELETE',
-  D: 'TRUNCATE',
-  x: 'REFERENCES',
-  t: 'TRIGGER',
-  m: 'MAINTAIN',
-  U: 'USAGE',
-  C: 'CREATE',
-  X: 'EXECUTE',
-  c: 'CONNECT',
-  T: 'TEMPORARY',
-}
+/** The letters of these privileges in ACLs, in the same order. */
+const letters = 'rawdDxtmUCXcT'
 
 export function rightOf(word: PrivilegeWord): Rights {
   return 1 << privilegeWords.indexOf(word)
 }
 
-const bitOfLetter: ReadonlyMap<string, Rights> = new Map(
-  Object.entries(letters).map(([letter, word]) => [letter, rightOf(word)]),
-)
-
 /** The bit of a letter in an ACL; undefined for an unknown letter. */
 export function rightOfLetter(letter: string): Rights | undefined {
-  return bitOfLetter.get(letter)
+  const bit = letters.indexOf(letter)
+  return bit < 0 ? undefined : 1 << bit
 }
 
 /** The set of the given privileges. Unknown words are ignored. */

@@ -1,13 +1,13 @@
-import type { Catalog, CatalogObject, DefaultAcl, Door, GovernedSchema, Membership } from './catalog.ts'
-
-type Compare<Item> = (one: Item, other: Item) => number
+import type { Catalog, CatalogObject, DefaultAcl, Door, Membership } from './catalog.ts'
 
 /**
  * The catalog in a fixed order, so that the reported routes and the limited lists do not depend on the order of reading. Sorted
  * lists are not copied. ACLs are sorted when they are created.
  */
 export function sortCatalog(catalog: Catalog): Catalog {
-  const schemas = [...catalog.schemas].map(([name, schema]) => [name, sortSchema(schema)] as const)
+  const schemas = [...catalog.schemas].map(([name, { self, objects }]) => {
+    return [name, { self, objects: sortObjects(objects) }] as const
+  })
   return {
     ...catalog,
     roles: sorted(catalog.roles, (one, other) => one.oid - other.oid),
@@ -16,10 +16,6 @@ export function sortCatalog(catalog: Catalog): Catalog {
     defaultAcls: sorted(catalog.defaultAcls, compareDefaults),
     doors: sorted(catalog.doors, compareDoors),
   }
-}
-
-function sortSchema({ self, objects }: GovernedSchema): GovernedSchema {
-  return { self, objects: sortObjects(objects) }
 }
 
 /** Sorts by name, the order of reading. */
@@ -32,7 +28,7 @@ export function sortColumns({ columns }: CatalogObject) {
   return columns === null ? [] : sorted([...columns], ([one], [other]) => compareTexts(one, other))
 }
 
-function sorted<Item>(items: readonly Item[], compare: Compare<Item>): readonly Item[] {
+function sorted<Item>(items: readonly Item[], compare: (one: Item, other: Item) => number): readonly Item[] {
   const isSorted = items.every((item, at) => at === 0 || compare(items[at - 1] as Item, item) <= 0)
   return isSorted ? items : items.toSorted(compare)
 }

@@ -1,7 +1,8 @@
 import { implicitMemberships } from '../judge/effective-roles.ts'
 import { classOf } from '../judge/expectation.ts'
 import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from '../model/acl.ts'
-import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, GovernedSchema, Membership } from '../model/catalog.ts'
+import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, Membership } from '../model/catalog.ts'
+import { reachRoles } from '../model/closure.ts'
 import type { Oid } from '../model/oid.ts'
 import { everyRight } from '../model/privileges.ts'
 
@@ -51,7 +52,9 @@ export function createDraft(start: Catalog): Draft {
       memberships,
       defaultAcls,
       database: current(start.database),
-      schemas: new Map([...schemas].map(([name, schema]) => [name, applyChanges(schema, current)])),
+      schemas: new Map(
+        [...schemas].map(([name, { self, objects }]) => [name, { self: current(self), objects: objects.map(current) }]),
+      ),
       doors: start.doors.map(door => ({ ...door, object: current(door.object) })),
     }),
     get memberships() {
@@ -69,9 +72,8 @@ export function createDraft(start: Catalog): Draft {
     defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
     inherited(role) {
       if (roles.get(role)?.superuser) return null
-      const known =
-        inheritedBy.get(role) ??
-        closureOf(role, [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })])
+      const edges = () => [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })]
+      const known = inheritedBy.get(role) ?? reachRoles(role, edges, edge => edge.inherit)
       inheritedBy.set(role, known)
       return known
     },
@@ -121,23 +123,8 @@ function indexOwnedSequences({ schemas }: Catalog) {
   return { sequences, tables: new Map(objects.filter(isTable).map(table => [table.oid, table])) }
 }
 
-function closureOf(role: Oid, memberships: readonly Membership[]): ReadonlySet<Oid> {
-  const found = new Set([role])
-  for (const oid of found) {
-    for (const edge of memberships) if (edge.member === oid && edge.inherit) found.add(edge.role)
-  }
-  return found
-}
-
 function isSameEntry(one: DefaultAcl, other: Omit<DefaultAcl, 'acl'>): boolean {
   return one.role === other.role && one.schema === other.schema && one.objects === other.objects
-}
-
-function applyChanges(
-  { self, objects }: GovernedSchema,
-  current: (object: CatalogObject) => CatalogObject,
-): GovernedSchema {
-  return { self: current(self), objects: objects.map(current) }
 }
 
 function changeOwnerOf(object: CatalogObject, owner: Oid, pool: AclPool): CatalogObject {

@@ -1,4 +1,5 @@
 import type { CatalogObject, CatalogRole, Membership, RoleAttribute } from '../model/catalog.ts'
+import { reachRoles } from '../model/closure.ts'
 import { showIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { type Rights, rightOf } from '../model/privileges.ts'
@@ -70,7 +71,7 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
   const temporary: TemporaryMembership[] = []
   const who = self ? nameOf(self.oid) : 'the operator'
   const memberships = () => [...draft.memberships, ...temporary.map(({ role }) => asMember(role, input.role))]
-  const inherited = () => closure(input.role, memberships(), edge => edge.inherit)
+  const inherited = () => reachRoles(input.role, memberships, edge => edge.inherit)
   const administers = (role: Oid) => {
     const through = inherited()
     return memberships().some(edge => edge.role === role && edge.admin && through.has(edge.member))
@@ -84,16 +85,16 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
     const problem = manageMembers(role)
     if (problem) return `it needs the privileges of ${nameOf(role)}, but ${problem}`
     if (!isModern && !self?.inherit) return `${who} is NOINHERIT and cannot act as ${nameOf(role)}`
-    if (closure(role, memberships(), () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
-    const own = draft.memberships.find(edge => isOwn(edge, role, input.role))
-    const membership = { role, before: own ?? null }
+    if (reachRoles(role, memberships, () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
+    const isOwn = (edge: Membership) => edge.role === role && edge.member === input.role && edge.grantor === input.role
+    const membership = { role, before: draft.memberships.find(isOwn) ?? null }
     temporary.push(membership)
     input.onTemporaryMembership(membership)
     return null
   }
   const actAs = (roles: readonly Oid[]): string | null => {
     for (const role of roles) {
-      const can = inherited().has(role) && closure(input.role, memberships(), edge => edge.set).has(role)
+      const can = inherited().has(role) && reachRoles(input.role, memberships, edge => edge.set).has(role)
       const problem = can ? null : join(role)
       if (problem) return problem
     }
@@ -154,16 +155,4 @@ function lacksAttribute(self: CatalogRole, attribute: RoleAttribute, isModern: b
 
 function asMember(role: Oid, member: Oid): Membership {
   return { role, member, grantor: member, inherit: true, set: true, admin: false }
-}
-
-function isOwn(edge: Membership, role: Oid, operator: Oid): boolean {
-  return edge.role === role && edge.member === operator && edge.grantor === operator
-}
-
-function closure(start: Oid, edges: readonly Membership[], follows: (edge: Membership) => boolean): Set<Oid> {
-  const reached = new Set([start])
-  for (const oid of reached) {
-    for (const edge of edges) if (edge.member === oid && follows(edge)) reached.add(edge.role)
-  }
-  return reached
 }

@@ -78,10 +78,10 @@ function revokeAt(input: PlannerInput, place: Place, grantee: Oid, rights: Right
     const entry = acl.find(one => one.grantee === grantee && (one.rights & rights) !== 0)
     if (!entry) return steps
     const affected = entry.rights & rights
-    const isOwn = entry.grantor === owner
-    const next = isOwn
-      ? revokeOwn(draft, place, grantee, affected)
-      : revokeGrantOption(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
+    const next =
+      entry.grantor === owner
+        ? revokeOwn(draft, place, grantee, affected)
+        : revokeGrantOption(input, place, entry.grantor, withoutOptions(affected) | optionsOf(affected))
     if (next.length === 0) return steps
     steps.push(...next)
   }
@@ -155,11 +155,8 @@ function adoptGrants({ draft, canTransferTo }: PlannerInput, { object }: Place, 
   if (!movable || ![grantor, owner].every(role => canTransferTo(role, object.schema))) return []
   return [grantor, owner].map(next => {
     draft.setOwner(movable, next)
-    return step(
-      'OWNER TO',
-      { object: movable, column: null },
-      { grantee: next, rights: 0, option: 'without', cascade: false },
-    )
+    const what = { grantee: next, rights: 0, option: 'without', cascade: false } as const
+    return step('OWNER TO', { object: movable, column: null }, what)
   })
 }
 

@@ -1,7 +1,7 @@
 import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from '../judge/discrepancy.ts'
 import { allowedRights, classOf, expectGrants } from '../judge/expectation.ts'
-import { grantRights, type Inherited, revokeRights } from '../model/acl.ts'
-import type { CatalogObject, DefaultAcl } from '../model/catalog.ts'
+import { grantRights, revokeRights } from '../model/acl.ts'
+import type { CatalogObject } from '../model/catalog.ts'
 import { quoteIdentifier } from '../model/identifiers.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
 import {
@@ -40,7 +40,8 @@ export function remediateOwner(found: OwnerDiscrepancy, context: PlanContext): R
 }
 
 export function remediateRight(found: RightDiscrepancy, context: PlanContext): Refusal {
-  if (found.kind === 'missing') return changeAll(found, context, object => grantSteps(found, object, context))
+  if (found.kind === 'missing')
+    return changeAll(found, context, object => context.privileges.grant(object, found.holder, found.rights))
   const { route, source } = found
   const path = route?.path ?? []
   const holder = path.at(-1) ?? found.holder
@@ -51,10 +52,6 @@ export function remediateRight(found: RightDiscrepancy, context: PlanContext): R
     return changeAll(found, context, object => context.privileges.revoke(object, holder, found.rights, found.columns))
   if (policy.isJudged(holder) && !isEntitled(holder, found, context)) return null
   return revokeRoute(found.holder, path, role => isEntitled(role, found, context), context)
-}
-
-function grantSteps({ holder, rights }: RightDiscrepancy, object: CatalogObject, { privileges }: PlanContext) {
-  return privileges.grant(object, holder, rights)
 }
 
 function changeAll(
@@ -135,19 +132,11 @@ export function remediateDefault(found: DefaultDiscrepancy, context: PlanContext
   }
   const full = withoutOptions(found.rights)
   const options = optionsOf(found.rights) & ~full
-  emit([
-    ...(full === 0 ? [] : [`${begin} REVOKE ${wordsOf(full).join(', ')} ${on} FROM ${who} CASCADE`]),
-    ...(options === 0
-      ? []
-      : [`${begin} REVOKE GRANT OPTION FOR ${wordsOf(options).join(', ')} ${on} FROM ${who} CASCADE`]),
-  ])
-  draft.setDefaultAcl(withoutDefaults(entry, grantee, withOptions(full) | (options << optionShift), draft.inherited))
+  const revoke = (rights: Rights, what: string) =>
+    rights === 0 ? [] : [`${begin} REVOKE ${what}${wordsOf(rights).join(', ')} ${on} FROM ${who} CASCADE`]
+  emit([...revoke(full, ''), ...revoke(options, 'GRANT OPTION FOR ')])
+  const gone = withOptions(full) | (options << optionShift)
+  const around = { owner: found.role, inherited: draft.inherited }
+  draft.setDefaultAcl({ ...entry, acl: revokeRights(entry.acl, { grantee, grantor: found.role }, gone, around) })
   return null
-}
-
-function withoutDefaults(entry: DefaultAcl, grantee: Oid, rights: Rights, inherited: Inherited): DefaultAcl {
-  return {
-    ...entry,
-    acl: revokeRights(entry.acl, { grantee, grantor: entry.role }, rights, { owner: entry.role, inherited }),
-  }
 }

@@ -34,25 +34,12 @@ export function remediate(found: Discrepancy, context: PlanContext): Refusal {
   }
 }
 
-const attributeWords: Readonly<Record<RoleAttribute, string>> = {
-  login: 'LOGIN',
-  superuser: 'SUPERUSER',
-  createRole: 'CREATEROLE',
-  createDb: 'CREATEDB',
-  replication: 'REPLICATION',
-  bypassRls: 'BYPASSRLS',
-}
-
-function attributeWord(attribute: RoleAttribute, value: boolean): string {
-  return value ? attributeWords[attribute] : `NO${attributeWords[attribute]}`
-}
-
 function createRole(name: string, { policy, draft, operator, emit }: PlanContext): Refusal {
   const attributes = attributesOf(policy.roles?.[name] ?? {})
   const wanted = roleAttributes.filter(attribute => attributes[attribute])
   const problem = operator.createRole(wanted)
   if (problem) return problem
-  const words = wanted.map(attribute => ` ${attributeWord(attribute, true)}`).join('')
+  const words = wanted.map(attribute => ` ${attribute.toUpperCase()}`).join('')
   emit([`CREATE ROLE ${quoteIdentifier(name)}${words}`])
   const made = draft.addRole({ name, ...attributes, inherit: true })
   const administration = operator.membershipOfCreator(made.oid)
@@ -66,15 +53,12 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
   if (!role) return null
   if (!value && attribute === 'superuser' && oid === bootstrapSuperuser)
     return 'the initial superuser cannot lose SUPERUSER: add it to `trustedRoles`'
-  if (
-    !value &&
-    oid === operatorRole &&
-    (attribute === 'superuser' || (attribute === 'createRole' && !operator.isSuperuser))
-  )
+  const isNeeded = attribute === 'superuser' || (attribute === 'createRole' && !operator.isSuperuser)
+  if (!value && oid === operatorRole && isNeeded)
     return 'this role runs the plan: run it as another role, or add this one to `trustedRoles`'
   const problem = operator.alterRole(role, attribute)
   if (problem) return problem
-  emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${attributeWord(attribute, value)}`])
+  emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${value ? '' : 'NO'}${attribute.toUpperCase()}`])
   draft.setRole({ ...role, [attribute]: value })
   return null
 }
