@@ -890,7 +890,8 @@ t.test('driftwatch alerts prints an error that names the cause', async t => {
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
     stdout: /\n6 of 6 steps failed\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
-    stderr: /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stderr:
+      /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

@@ -207,7 +207,7 @@ t.test('every query of the rules and dashboards runs against what the service ex
     return [...empty].filter(query => !excused(query)).map(({ where }) => where)
   }
   await sandbox.inject('job-left-behind')
-  const aboutBlindness = /unknown$|failed looks|api errors/i
+  const aboutBlindness = /unknown$|failed probes|api errors/i
   await settle(t, 'all but those about blindness find something while checks are drifted', async () =>
     (await stillEmpty()).filter(where => !aboutBlindness.test(where)),
   )

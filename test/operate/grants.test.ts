@@ -253,7 +253,10 @@ t.test('the grants of a database', async t => {
     await isUndone(t)
 
     const known = await apply()
-    t.match(known, { code: 2, stdout: 'remaining: changed: roles.oa_control_rw.superuser: expected false, actual true\n' })
+    t.match(known, {
+      code: 2,
+      stdout: 'remaining: changed: roles.oa_control_rw.superuser: expected false, actual true\n',
+    })
     t.match(known.stderr, /cannot be done: changed: roles\.oa_control_rw\.superuser.*: only a superuser/)
     t.match(known.stderr, /apply: \d+ statements, committed\ncheck: 1 difference remaining\n/)
     t.strictSame(
