@@ -22,7 +22,7 @@ export const afterRollout: Check<'telemetry'> = {
     const { rollout, window } = telemetry
     if (rollout === null) return dependsOnService(`no revision of service ${stack.service.name} receives traffic`)
     if (!window) return concludePart(tooSoon(input, rollout.readyAt, config))
-    return judgeWindow(input, { ...telemetry, rollout, window }, config)
+    return judgeWindow(input, rollout, window, telemetry.services, config)
   },
 }
 
@@ -41,13 +41,13 @@ function tooSoon({ observedAt }: Input, rolloutAt: number, config: AfterRolloutC
   return cannotJudge({ code: 'TOO_SOON', message }, 'pending')
 }
 
-interface Judged {
-  readonly rollout: Rollout
-  readonly window: Window
-  readonly services: readonly ServiceTelemetry[]
-}
-
-function judgeWindow(input: Input, { rollout, window, services }: Judged, config: AfterRolloutConfig): Finding {
+function judgeWindow(
+  input: Input,
+  rollout: Rollout,
+  window: Window,
+  services: readonly ServiceTelemetry[],
+  config: AfterRolloutConfig,
+): Finding {
   const { stack } = input
   const span = `in the ${formatDuration(window.to - window.from)} before ${formatTime(window.to)}`
   const quiet = (service: string): Part | null =>
@@ -91,16 +91,9 @@ function judgeErrors({ service, after, before }: ServiceTelemetry, span: string,
       const message = `${found}, but there is no data from before the rollout: it is unknown whether they are new`
       return cannotJudge({ code: 'NO_TRAFFIC', message })
     }
-    return differs(
-      'drifted',
-      `${found}, and ${before[what].toLocaleString('en-US')} in an equal time before the rollout.`,
-      {
-        path: `${service}.${what}`,
-        kind: 'changed',
-        expected: `at most ${before[what] + allowed}`,
-        actual: String(after[what]),
-      },
-    )
+    const summary = `${found}, and ${before[what].toLocaleString('en-US')} in an equal time before the rollout.`
+    const [expected, actual] = [`at most ${before[what] + allowed}`, String(after[what])]
+    return differs('drifted', summary, { path: `${service}.${what}`, expected, actual })
   }
   const note = `Service ${service} has no data from before the rollout. Only the allowed numbers of errors were applied.`
   return [

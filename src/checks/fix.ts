@@ -5,7 +5,8 @@ import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/h
 import { exactDuration } from '../duration.ts'
 import type { Window } from '../release/rollout-telemetry.ts'
 
-type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
+/** A stack with a migration job. */
+export type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
 
 /** Quotes a word for a POSIX shell, only if needed. */
 export function shellQuote(word: string): string {
@@ -41,16 +42,9 @@ function quotePieces(pieces: Pieces, variableOf: (secret: string) => string): st
  */
 export function updateJob(stack: JobStack, image: string | null, clearArgs = false): string {
   const { job } = stack
-  return gcloudRun(
-    stack,
-    'jobs',
-    'update',
-    job.name,
-    ...(job.container === null ? [] : ['--container', job.container]),
-    ...(image === null ? [] : ['--image', image]),
-    ...listFlag('--command', job.command),
-    ...(job.args?.length || clearArgs ? listFlag('--args', job.args) : []),
-  )
+  const args = job.args?.length || clearArgs ? job.args : null
+  const flags = [...flag('--container', job.container), ...flag('--image', image)]
+  return gcloudRun(stack, 'jobs', 'update', job.name, ...flags, ...entrypointFlags(job.command, args))
 }
 
 /** Restores the previous image of the job, and its command and args unless null. */
@@ -80,16 +74,8 @@ export function checkStack(stack: Stack, waitMs: number | null = null): string {
 
 export function createJob(stack: JobStack, image: string): string {
   const { job } = stack
-  return gcloudRun(
-    stack,
-    'jobs',
-    'create',
-    job.name,
-    '--image',
-    image,
-    ...listFlag('--command', job.command),
-    ...(job.args?.length ? listFlag('--args', job.args) : []),
-  )
+  const args = job.args?.length ? job.args : null
+  return gcloudRun(stack, 'jobs', 'create', job.name, '--image', image, ...entrypointFlags(job.command, args))
 }
 
 export function executeJob(stack: JobStack): string {
@@ -111,15 +97,7 @@ export function describeExecution(stack: Stack, execution: string): string {
 /** Sets the image of the service template, which creates a revision. */
 export function updateService(stack: Stack, image: string): string {
   const { name, container } = stack.service
-  return gcloudRun(
-    stack,
-    'services',
-    'update',
-    name,
-    ...(container === null ? [] : ['--container', container]),
-    '--image',
-    image,
-  )
+  return gcloudRun(stack, 'services', 'update', name, ...flag('--container', container), '--image', image)
 }
 
 export function deployService(stack: Stack, image: string): string {
@@ -176,16 +154,8 @@ export function readLogs(stack: Stack, service: string, { from, to }: Window): s
 /** Lists the images of a repository with their tags, newest first; null if gcloud does not support the registry. */
 export function listImages(repository: string): string | null {
   if (!isArtifactRegistry(repository)) return null
-  return formatCommand(
-    'gcloud',
-    'artifacts',
-    'docker',
-    'images',
-    'list',
-    repository,
-    '--include-tags',
-    '--sort-by=~UPDATE_TIME',
-  )
+  const order = ['--include-tags', '--sort-by=~UPDATE_TIME']
+  return formatCommand('gcloud', 'artifacts', 'docker', 'images', 'list', repository, ...order)
 }
 
 /** Points a tag to an image; null if gcloud does not support the registry. */
@@ -201,14 +171,23 @@ function gcloudRun({ region, project }: Stack, ...words: readonly (string | Piec
   return formatCommand('gcloud', 'run', ...words, '--region', region, '--project', project)
 }
 
+/** No flag for null. */
+function flag(name: string, value: string | null): string[] {
+  return value === null ? [] : [name, value]
+}
+
+function entrypointFlags(command: readonly string[] | null, args: readonly string[] | null) {
+  return [...listFlag('--command', command), ...listFlag('--args', args)]
+}
+
 /** gcloud splits lists at commas, unless the value begins with another delimiter: `^|^a,b|c`. No flag for null. */
-function listFlag(flag: string, values: readonly string[] | null): (string | Pieces)[] {
+function listFlag(name: string, values: readonly string[] | null): (string | Pieces)[] {
   if (values === null) return []
   const delimiter = [',', '|', ';', '#', '~'].find(each => values.every(value => !value.includes(each))) ?? '\u001f'
   const prefix = delimiter === ',' ? '' : `^${delimiter}^`
   const [first = '', ...rest] = joinPieces(splitWords(values), delimiter)
   const value = `${prefix}${first}`
-  return value === '' || value.startsWith('-') ? [[`${flag}=${value}`, ...rest]] : [flag, [value, ...rest]]
+  return value === '' || value.startsWith('-') ? [[`${name}=${value}`, ...rest]] : [name, [value, ...rest]]
 }
 
 function joinPieces(words: readonly Pieces[], delimiter: string): Pieces {

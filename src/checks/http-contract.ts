@@ -51,14 +51,14 @@ function judgeStatus({ name, path, status }: HttpRequestConfig, answer: Answered
     return cannotJudge({ code, message })
   }
   const summary = `Request ${name} (${path}) returned ${actual} instead of ${status}.`
-  return differs('drifted', summary, { path: `${name}.status`, kind: 'changed', expected: String(status), actual })
+  return differs('drifted', summary, { path: `${name}.status`, expected: String(status), actual })
 }
 
 function judgeLatency({ name, maxLatencyMs }: HttpRequestConfig, { latencyMs }: Answered): Part {
   if (latencyMs <= maxLatencyMs) return inSync
   const [expected, actual] = [`at most ${formatDuration(maxLatencyMs)}`, `${Math.round(latencyMs)} ms`]
   const summary = `Request ${name} took ${actual} in the faster of two attempts (limit: ${formatDuration(maxLatencyMs)}).`
-  return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
+  return differs('drifted', summary, { path: `${name}.latency`, expected, actual })
 }
 
 /** A response that is still incomplete after the limit is late, whatever it may contain. */
@@ -66,20 +66,14 @@ function judgeSilence({ name, maxLatencyMs }: HttpRequestConfig, waitedMs: numbe
   const [allowed, waited] = [formatDuration(maxLatencyMs), formatDuration(waitedMs)]
   const summary = `Request ${name} had no complete response after ${waited} (limit: ${allowed}).`
   const [expected, actual] = [`at most ${allowed}`, `more than ${waited}`]
-  return differs('drifted', summary, { path: `${name}.latency`, kind: 'changed', expected, actual })
+  return differs('drifted', summary, { path: `${name}.latency`, expected, actual })
 }
 
 function judgeDocument({ name, expect }: HttpRequestConfig, { document }: Answered): Part[] {
   if (expect.length === 0) return []
   if (document.kind === 'json') return expect.map(assertion => judgeAssertion(name, assertion, document.value))
   const summary = `Request ${name} returned ${document.what} instead of a JSON document.`
-  const difference = {
-    path: `${name}.body`,
-    kind: 'changed',
-    expected: 'a JSON document',
-    actual: document.what,
-  } as const
-  return [differs('drifted', summary, difference)]
+  return [differs('drifted', summary, { path: `${name}.body`, expected: 'a JSON document', actual: document.what })]
 }
 
 function judgeAssertion(name: string, assertion: Assertion, document: unknown): Part {
@@ -92,16 +86,16 @@ function judgeAssertion(name: string, assertion: Assertion, document: unknown): 
     if (!present) return inSync
     const existing = pointed.upTo === '' ? '' : `; only ${pointed.upTo} exists`
     const summary = `The response of ${name} has no value at ${place}${existing}.`
-    return differs('drifted', summary, { path, kind: 'missing', expected, actual: null })
+    return differs('drifted', summary, { path, expected })
   }
   const actual = showValue(assertion, pointed.value)
   if (!present) {
     const summary = `The response of ${name} has a value at ${place}, which must be absent.`
-    return differs('drifted', summary, { path, kind: 'unexpected', expected: null, actual })
+    return differs('drifted', summary, { path, actual })
   }
   if (isFulfilled(assertion, pointed.value)) return inSync
   const summary = `In the response of ${name}, ${place} is ${actual}; expected a value ${expected}.`
-  return differs('drifted', summary, { path, kind: 'changed', expected, actual })
+  return differs('drifted', summary, { path, expected, actual })
 }
 
 /** Patterns are matched against at most this many characters. */

@@ -47,17 +47,8 @@ function judgeTag(observed: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   if (answer.kind !== 'absent') return [...judgeContents(observed), ...doubts]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
   if (!required) return [{ status: 'in_sync', notes: [`Tag ${repository}:${tag} does not exist.`] }, ...doubts]
-  const missing = differs(
-    'drifted',
-    `Tag ${shortImageOf(observed)} does not exist, but its release lane requires it.`,
-    {
-      path: pathOf(observed),
-      kind: 'missing',
-      expected: `${repository}:${tag}`,
-      actual: null,
-    },
-  )
-  return [missing, ...doubts]
+  const summary = `Tag ${shortImageOf(observed)} does not exist, but its release lane requires it.`
+  return [differs('drifted', summary, { path: pathOf(observed), expected: `${repository}:${tag}` }), ...doubts]
 }
 
 function notObserved(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] {
@@ -77,7 +68,7 @@ function judgeContents(observed: LaneTag): Part[] {
     const summary = `Tag ${shortImageOf(observed)} points to an image of another release lane, ${shortRepository(repository)}.`
     const expected = `no image of ${repository}`
     const via = describeOrigin(observed.origin)
-    return differs('drifted', summary, { path: pathOf(observed), kind: 'changed', expected, actual, via })
+    return differs('drifted', summary, { path: pathOf(observed), expected, actual, via })
   })
   const failed = observed.presences.flatMap(({ answer }) => (answer.kind === 'failed' ? [answer] : []))
   return [...wrong, ...failed.map(({ code, message }) => cannotJudge({ code, message })), inSync]
@@ -101,7 +92,7 @@ function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
   const summary = toSentence(
     `${subject} uses ${shortImage(image)}, which the registry does not have: ${consequences[path]}`,
   )
-  return differs('drifted', summary, { path, kind: 'missing', expected: formatImage(image), actual: null })
+  return differs('drifted', summary, { path, expected: formatImage(image) })
 }
 
 const consequences: Readonly<Record<ReferencedImage['path'], string>> = {

@@ -1,4 +1,3 @@
-import type { JobConfig, Stack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
@@ -6,7 +5,7 @@ import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
-import { createJob, updateJob } from './fix.ts'
+import { createJob, type JobStack, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeLastChange,
@@ -20,7 +19,6 @@ import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
-type JobStack = Stack & { readonly job: JobConfig }
 
 /** The job would run the image in service, with the configured command and args. Its last update did not fail. */
 export const jobImage: Check<'service' | 'job' | 'registry'> = {
@@ -39,7 +37,7 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
 function jobMissing(stack: JobStack, release: Release | null, answers: RegistryAnswers): Finding {
   const { name } = stack.job
   const summary = `Cloud Run has no job ${name} in ${stack.region}, project ${stack.project}.`
-  const part = differs('drifted', summary, { path: 'job', kind: 'missing', expected: name, actual: null })
+  const part = differs('drifted', summary, { path: 'job', expected: name })
   const serving = findServingImage(stack, release)
   return conclude([part], {
     inSync: '',

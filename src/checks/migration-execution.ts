@@ -1,5 +1,4 @@
 import { formatTime } from '../clock.ts'
-import type { JobConfig, Stack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
@@ -16,7 +15,7 @@ import {
 import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, toSentence } from './finding.ts'
-import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
+import { cancelExecution, describeExecution, executeJob, type JobStack, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeFailure,
@@ -31,7 +30,6 @@ import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
-type JobStack = Stack & { readonly job: JobConfig }
 
 /** The job and its latest execution. */
 interface Latest {
@@ -76,12 +74,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
 
 function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
   const summary = `Job ${stack.job.name} has never been executed: no migration has run.`
-  const part = differs('drifted', summary, {
-    path: 'execution',
-    kind: 'missing',
-    expected: 'an execution',
-    actual: null,
-  })
+  const part = differs('drifted', summary, { path: 'execution', expected: 'an execution' })
   return conclude([part], { inSync: '', fix: () => suggestMigrate(stack, release, job) ?? executeJob(stack) })
 }
 
@@ -114,34 +107,24 @@ function judgeVerdict(latest: Latest): Part {
       return inSync
     case 'failed':
     case 'cancelled': {
-      const actual = [
-        verdict.kind,
-        execution && describeTasks(execution),
-        verdict.reason && describeFailure(verdict.reason),
-      ]
-        .filter(text => text)
-        .join(': ')
-      const summary = toSentence(
-        `the latest migration ${reference.name} ${verdict.kind === 'failed' ? '' : 'was '}${actual}`,
-      )
-      return differs('drifted', summary, {
-        path: 'execution.result',
-        kind: 'changed',
-        expected: 'succeeded',
-        actual,
-        via: describeStart(latest),
-      })
+      const [tasks, reason] = [execution && describeTasks(execution), verdict.reason && describeFailure(verdict.reason)]
+      const actual = [verdict.kind, tasks, reason].filter(text => text).join(': ')
+      const verb = verdict.kind === 'failed' ? '' : 'was '
+      const summary = toSentence(`the latest migration ${reference.name} ${verb}${actual}`)
+      const via = describeStart(latest)
+      return differs('drifted', summary, { path: 'execution.result', expected: 'succeeded', actual, via })
     }
     case 'under-way':
       return judgeProgress(latest)
     case 'unrecognized':
       return cannotJudge(reportUnrecognizedState(`execution ${reference.name}`, verdict.value))
     case 'untold':
-      return cannotJudge({
-        code: 'CONDITION_ABSENT',
-        message: `execution ${reference.name} does not report whether it completed`,
-      })
+      return absent(`execution ${reference.name} does not report whether it completed`)
   }
+}
+
+function absent(message: string): Part {
+  return cannotJudge({ code: 'CONDITION_ABSENT', message })
 }
 
 /** `1 of 3 tasks failed`; null for a single task. */
@@ -153,10 +136,7 @@ function judgeProgress(latest: Latest): Part {
   const { stack, reference, grace } = latest
   const createTime = latest.execution?.createTime ?? reference.createTime
   const { maxDurationMs } = stack.job
-  if (createTime === null) {
-    const message = `execution ${reference.name} is in progress but has no creation time`
-    return cannotJudge({ code: 'CONDITION_ABSENT', message })
-  }
+  if (createTime === null) return absent(`execution ${reference.name} is in progress but has no creation time`)
   const status = applyGrace(createTime, { ...grace, rolloutGraceMs: maxDurationMs })
   const [age, limit] = [formatDuration(grace.observedAt - createTime), formatDuration(maxDurationMs)]
   const state = status === 'pending' ? 'is in progress' : 'is stuck: it has been in progress'
@@ -193,12 +173,8 @@ function judgeEntrypoint(latest: Latest, ran: Container): Part[] {
   const { stack, job, reference, release, grace, execution } = latest
   const ofJob = readJobImage(job, release, stack.job.container)
   return (['command', 'args'] as const).flatMap(what => {
-    const words = {
-      path: `execution.${what}`,
-      subject: `the latest migration ${reference.name}`,
-      what,
-      via: describeStart(latest),
-    }
+    const [subject, via] = [`the latest migration ${reference.name}`, describeStart(latest)]
+    const words = { path: `execution.${what}`, subject, what, via }
     const configured = stack.job[what]
     if (configured) return [judgeWords({ expected: configured, actual: ran[what] }, words, 'drifted')]
     if (ofJob.kind !== 'found') return [cannotJudge(entrypointDoubt(ofJob, job))]

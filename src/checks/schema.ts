@@ -1,4 +1,4 @@
-import type { DatabaseConfig, Stack } from '../config/config.ts'
+import type { DatabaseConfig } from '../config/config.ts'
 import type { LedgerFile } from '../config/sections/database.ts'
 import type { Catalog } from '../grants/model/catalog.ts'
 import { showIdentifier } from '../grants/model/identifiers.ts'
@@ -32,7 +32,7 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
       ),
       ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
-    return conclude(parts, { inSync: describeInSync(database), fix: () => fixFor(stack) })
+    return conclude(parts, { inSync: describeInSync(database), fix: () => stack.job && migrateStack(stack) })
   },
 }
 
@@ -68,19 +68,12 @@ function judgeRelations(
   if (relations.length === 0) return []
   if (!actual) {
     const expected = `schema ${showIdentifier(name)} with ${relations.length} relations`
-    return [
-      differs(status, `Schema ${showIdentifier(name)} is missing.`, { path, kind: 'missing', expected, actual: null }),
-    ]
+    return [differs(status, `Schema ${showIdentifier(name)} is missing.`, { path, expected })]
   }
   const known = new Set(actual.objects.filter(({ args }) => args === null).map(object => object.name))
   return relations.map(relation => {
     const shown = `${showIdentifier(name)}.${showIdentifier(relation)}`
-    const difference = {
-      path: `${path}.relations.${showIdentifier(relation)}`,
-      kind: 'missing',
-      expected: shown,
-      actual: null,
-    } as const
+    const difference = { path: `${path}.relations.${showIdentifier(relation)}`, expected: shown }
     return known.has(relation) ? inSync : differs(status, `Relation ${shown} is missing.`, difference)
   })
 }
@@ -93,41 +86,27 @@ function judgeLedger(
   if (!answer) return [cannotJudge({ code: 'BUG', message: `ledger ${table} was not read` })]
   if (answer.outcome === 'failed') return [cannotJudge(answer.reason)]
   if (answer.outcome === 'missing')
-    return [
-      differs(status, `Ledger ${table} is missing.`, {
-        path: 'ledger',
-        kind: 'missing',
-        expected: table,
-        actual: null,
-      }),
-    ]
+    return [differs(status, `Ledger ${table} is missing.`, { path: 'ledger', expected: table })]
   const recorded = new Set(answer.versions)
   const wanted = new Set(expected)
-  return [
-    ...expected
-      .filter(version => !recorded.has(version))
-      .map(version =>
-        differs(status, `Migration ${printable(version)} is missing from ledger ${table}.`, {
-          path: `ledger.${showIdentifier(version)}`,
-          kind: 'missing',
-          expected: printable(version),
-          actual: null,
-        }),
-      ),
-    ...answer.versions
-      .filter(version => !wanted.has(version))
-      .map(version =>
-        differs(status, `Ledger ${table} has the unexpected migration ${printable(version)}.`, {
-          path: `ledger.${showIdentifier(version)}`,
-          kind: 'unexpected',
-          expected: null,
-          actual: printable(version),
-        }),
-      ),
-  ]
-}
-
-/** A migration with the image in service creates the relations. */
-function fixFor(stack: Stack): string | null {
-  return stack.job && migrateStack(stack)
+  const pathOf = (version: string) => `ledger.${showIdentifier(version)}`
+  const missing = expected
+    .filter(version => !recorded.has(version))
+    .map(version => {
+      const shown = printable(version)
+      return differs(status, `Migration ${shown} is missing from ledger ${table}.`, {
+        path: pathOf(version),
+        expected: shown,
+      })
+    })
+  const unexpected = answer.versions
+    .filter(version => !wanted.has(version))
+    .map(version => {
+      const shown = printable(version)
+      return differs(status, `Ledger ${table} has the unexpected migration ${shown}.`, {
+        path: pathOf(version),
+        actual: shown,
+      })
+    })
+  return [...missing, ...unexpected]
 }

@@ -44,7 +44,7 @@ export const serviceImage: Check<'service' | 'registry'> = {
 function serviceMissing({ stack }: Input): Finding {
   const { name, expectedImage } = stack.service
   const summary = `Cloud Run has no service ${name} in ${stack.region}, project ${stack.project}.`
-  const part = differs('drifted', summary, { path: 'service', kind: 'missing', expected: name, actual: null })
+  const part = differs('drifted', summary, { path: 'service', expected: name })
   return conclude([part], {
     inSync: '',
     fix: () => (expectedImage === null ? null : deployService(stack, expectedImage)),
@@ -148,9 +148,7 @@ function judgeExpected(input: Input, release: Release, { name, image }: ServingR
   const part = judgeImages(pair, words, 'drifted')
   // A rollout explains only an unresolved comparison, never a proven difference from the configuration.
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
-  return 'doubt' in part
-    ? [cannotJudge(part.doubt, applyGrace(release.service.updateTime, grace) === 'pending' ? 'pending' : 'unknown')]
-    : [part]
+  return 'doubt' in part ? [cannotJudge(part.doubt, applyGrace(release.service.updateTime, grace))] : [part]
 }
 
 /** The most specific difference decides what to do first. */

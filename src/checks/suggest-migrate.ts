@@ -1,19 +1,14 @@
-import type { JobConfig, Stack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import type { Release } from '../release/release.ts'
-import { migrateStack } from './fix.ts'
+import { type JobStack, migrateStack } from './fix.ts'
 import { isAllowedImage } from './parts/serving-image.ts'
 
 /**
  * The command `driftwatch migrate`, or null if it would refuse: it needs a single serving image with a known digest,
  * nothing reconciling, and the container of the job.
  */
-export function suggestMigrate(
-  stack: Stack & { readonly job: JobConfig },
-  release: Release | null,
-  job: Job,
-): string | null {
+export function suggestMigrate(stack: JobStack, release: Release | null, job: Job): string | null {
   if (!release || release.servingUnknown || release.service.reconciling || job.reconciling) return null
   const [newest] = release.serving
   if (newest?.image.kind === 'found' && !isAllowedImage(stack, newest.image.side.image)) return null

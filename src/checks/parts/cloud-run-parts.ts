@@ -51,19 +51,13 @@ export function judgeLastChange(
   if (reconciling || condition?.state === 'reconciling' || condition?.state === 'pending') {
     const status = applyGrace(resource.updateTime, grace)
     const summary = `Cloud Run is still applying the last ${words.change} of ${words.subject}.`
-    return differs(status, summary, {
-      path: words.reconcilingPath,
-      kind: 'changed',
-      expected: 'reconciled',
-      actual: 'reconciling',
-      via,
-    })
+    return differs(status, summary, { path: words.reconcilingPath, expected: 'reconciled', actual: 'reconciling', via })
   }
   if (condition?.state === 'succeeded') return inSync
   if (condition?.state === 'failed') {
     const actual = describeFailure(condition)
     const summary = toSentence(`the last ${words.change} of ${words.subject} failed: ${actual}`)
-    return differs('drifted', summary, { path: words.failedPath, kind: 'changed', expected: 'succeeded', actual, via })
+    return differs('drifted', summary, { path: words.failedPath, expected: 'succeeded', actual, via })
   }
   const message = `${words.subject} does not report whether its last ${words.change} succeeded`
   return cannotJudge({ code: 'CONDITION_ABSENT', message })
@@ -114,16 +108,12 @@ export function judgeImages(
       return { status: 'in_sync', notes }
     case 'different': {
       const [a, b] = distinctImages(wanted, found)
-      return differs(
-        status,
-        words.summary(a, b),
-        { path: words.path, kind: 'changed', expected: ofExpected, actual: ofActual, via: words.via },
-        notes,
-      )
+      const difference = { path: words.path, expected: ofExpected, actual: ofActual, via: words.via }
+      return differs(status, words.summary(a, b), difference, notes)
     }
     case 'unresolved': {
       const message = `cannot compare ${ofActual} with ${ofExpected}: no registry resolved the tag`
-      return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+      return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status)
     }
   }
 }
@@ -144,5 +134,5 @@ export function judgeWords(
   const [expected, actual] = [show(lists.expected), show(lists.actual)]
   const has = `${words.subject} has the ${words.what} ${actual}`
   const summary = toSentence(expected === actual ? `${has}; a masked value differs` : `${has} instead of ${expected}`)
-  return differs(status, summary, { path: words.path, kind: 'changed', expected, actual, via: words.via })
+  return differs(status, summary, { path: words.path, expected, actual, via: words.via })
 }

@@ -18,17 +18,20 @@ export type Part =
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
+/** A missing difference by default if it has only an expected value, unexpected if only an actual one. */
 export function differs(
   status: 'drifted' | 'pending',
   summary: string,
-  difference: Omit<Difference, 'via'> & { readonly via?: string | null },
+  { path, expected = null, actual = null, via = null, kind }: Pick<Difference, 'path'> & Partial<Difference>,
   notes: readonly string[] = [],
 ): Part {
-  return { status, summary, difference: { via: null, ...difference }, notes }
+  const usual = actual === null ? 'missing' : expected === null ? 'unexpected' : 'changed'
+  return { status, summary, difference: { via, path, kind: kind ?? usual, expected, actual }, notes }
 }
 
-export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' = 'unknown'): Part {
-  return { status, doubt }
+/** `status` is that of a difference, if a comparison was not possible: a rollout explains that too. */
+export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' | 'drifted' = 'unknown'): Part {
+  return { status: status === 'pending' ? 'pending' : 'unknown', doubt }
 }
 
 /** Joins the parts of a check into its finding. The worst part decides the status. */

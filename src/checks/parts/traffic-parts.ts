@@ -18,35 +18,24 @@ export function judgeTraffic({ service, serving, servingUnknown }: Release, grac
   if (servingUnknown) return cannotJudge(servingUnknown)
   if (serving.length > 0) return inSync
   const status = service.reconciling ? applyGrace(service.updateTime, grace) : 'drifted'
-  const difference = {
-    path: 'service.traffic',
-    kind: 'missing',
-    expected: 'a revision that receives traffic',
-    actual: null,
-    via: describeLastChange(service),
-  } as const
-  return differs(status, `No revision of service ${service.name} receives traffic.`, difference)
+  const [expected, via] = ['a revision that receives traffic', describeLastChange(service)]
+  const summary = `No revision of service ${service.name} receives traffic.`
+  return differs(status, summary, { path: 'service.traffic', expected, via })
 }
 
 export function judgeReadiness({ name, revision }: ServingRevision): Part {
   if (!revision) return inSync // Its image already reports that it is no longer available.
   const ready = revision.conditions.find(condition => condition.type === 'Ready')
   if (!ready || ready.state === 'unspecified') {
-    return cannotJudge({
-      code: 'CONDITION_ABSENT',
-      message: `revision ${name} receives traffic but does not report whether it is ready`,
-    })
+    const message = `revision ${name} receives traffic but does not report whether it is ready`
+    return cannotJudge({ code: 'CONDITION_ABSENT', message })
   }
   if (isUnrecognized(ready.state))
     return cannotJudge(reportUnrecognizedState(`revision ${name}`, ready.state.unrecognized))
   if (ready.state === 'succeeded') return inSync
   const actual = ready.state === 'failed' ? describeFailure(ready) : ready.state
-  return differs('drifted', toSentence(`revision ${name} receives traffic but is not ready: ${actual}`), {
-    path: 'service.revision',
-    kind: 'changed',
-    expected: `${name} ready`,
-    actual,
-  })
+  const summary = toSentence(`revision ${name} receives traffic but is not ready: ${actual}`)
+  return differs('drifted', summary, { path: 'service.revision', expected: `${name} ready`, actual })
 }
 
 interface RevisionImage {
@@ -69,7 +58,7 @@ export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Gr
   if (comparisons.every(({ result }) => result === 'equal')) return { status: 'in_sync', notes }
   const names = [newest, ...others].map(each => each.name).join(', ')
   const message = `cannot tell whether the revisions that receive traffic (${names}) run the same image`
-  return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status === 'pending' ? 'pending' : 'unknown')
+  return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status)
 }
 
 function reportSplit(
@@ -83,6 +72,6 @@ function reportSplit(
   const images = [...new Set(all.map(each => formatImage(each.side.image)))]
   const revisions = all.map(each => `${each.name} (${shortImage(each.side.image)})`).join(', ')
   const [expected, actual] = [formatImage(newest.side.image), images.join(' and ')]
-  const difference = { path: 'service.traffic', kind: 'changed', expected, actual, via } as const
-  return differs(status, `Traffic is split between ${images.length} images: ${revisions}.`, difference, notes)
+  const summary = `Traffic is split between ${images.length} images: ${revisions}.`
+  return differs(status, summary, { path: 'service.traffic', expected, actual, via, kind: 'changed' }, notes)
 }
