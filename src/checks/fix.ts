@@ -1,12 +1,9 @@
 import { formatTime } from '../clock.ts'
-import type { Stack } from '../config/config.ts'
+import type { JobStack, Stack } from '../config/config.ts'
 import { splitSecrets, splitWords } from '../config/mask.ts'
 import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { exactDuration } from '../duration.ts'
 import type { Window } from '../release/rollout-telemetry.ts'
-
-/** A stack with a migration job. */
-export type JobStack = Stack & { readonly job: NonNullable<Stack['job']> }
 
 /** Quotes a word for a POSIX shell, only if needed. */
 export function shellQuote(word: string): string {

@@ -1,3 +1,4 @@
+import type { JobStack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import { knownImage } from '../release/compare-images.ts'
 import { pinnedImage, shortImage } from '../release/image.ts'
@@ -5,7 +6,7 @@ import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import type { Difference, Finding } from './finding.ts'
-import { createJob, type JobStack, updateJob } from './fix.ts'
+import { createJob, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeLastChange,
@@ -52,14 +53,9 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
   const serving = findServingImage(stack, release)
   const image = readJobImage(job, release, stack.job.container)
-  const subject = `job ${job.name}`
   const parts: Part[] = [
-    judgeLastChange(
-      job,
-      { subject, change: 'update', failedPath: 'job.update', reconcilingPath: 'job.reconciling' },
-      grace,
-    ),
-    judgeContainer(image, stack.job.container, 'job.container', subject),
+    judgeLastChange('job', 'update', job, grace),
+    judgeContainer(image, stack.job.container, 'job.container', `job ${job.name}`),
     serving.kind === 'doubt' ? cannotJudge(serving.doubt) : inSync,
   ]
   if (image.kind === 'found' && serving.kind === 'known' && release) {

@@ -1,4 +1,5 @@
 import { formatTime } from '../clock.ts'
+import type { JobStack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
 import { compareImages, knownImage } from '../release/compare-images.ts'
@@ -15,7 +16,7 @@ import {
 import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, toSentence } from './finding.ts'
-import { cancelExecution, describeExecution, executeJob, type JobStack, updateJob } from './fix.ts'
+import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeFailure,

@@ -95,12 +95,7 @@ function describeLimits(count: number, differences: readonly Difference[]): stri
   const objects = differences.reduce((sum, difference) => sum + (difference.objects?.length ?? 0), 0)
   const isLimited =
     objects === maxObjects.perFinding || differences.some(one => one.objects?.length === maxObjects.perDifference)
-  return [
-    ...(count > maxDifferences ? [`Only the first ${maxDifferences} of ${count} differences are listed.`] : []),
-    ...(isLimited
-      ? [
-          `At most ${maxObjects.perDifference} objects are listed per difference, and ${maxObjects.perFinding} in total.`,
-        ]
-      : []),
-  ]
+  const first = `Only the first ${maxDifferences} of ${count} differences are listed.`
+  const limits = `At most ${maxObjects.perDifference} objects are listed per difference, and ${maxObjects.perFinding} in total.`
+  return [...(count > maxDifferences ? [first] : []), ...(isLimited ? [limits] : [])]
 }

@@ -56,16 +56,7 @@ function judgeRelease(input: Input, release: Release): Finding {
   const grace = { observedAt, rolloutGraceMs: config.rolloutGraceMs }
   const serving = release.serving
   const parts = [
-    judgeLastChange(
-      release.service,
-      {
-        subject: `service ${release.service.name}`,
-        change: 'rollout',
-        failedPath: 'service.rollout',
-        reconcilingPath: 'service.reconciling',
-      },
-      grace,
-    ),
+    judgeLastChange('service', 'rollout', release.service, grace),
     judgeTraffic(release, grace),
     ...serving.map(judgeReadiness),
     ...judgeContainers(input, release),

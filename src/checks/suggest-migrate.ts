@@ -1,7 +1,8 @@
+import type { JobStack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import type { Release } from '../release/release.ts'
-import { type JobStack, migrateStack } from './fix.ts'
+import { migrateStack } from './fix.ts'
 import { isAllowedImage } from './parts/serving-image.ts'
 
 /**

@@ -41,6 +41,9 @@ export interface Stack {
   readonly notes: readonly string[]
 }
 
+/** A stack with a migration job. */
+export type JobStack = Stack & { readonly job: JobConfig }
+
 export interface ServiceConfig {
   readonly name: string
   readonly container: string | null

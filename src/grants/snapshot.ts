@@ -8,7 +8,7 @@ import { type Catalog, type CatalogObject, roleAttributes } from './model/catalo
 import { patternOf } from './model/name-pattern.ts'
 import { type Oid, PUBLIC } from './model/oid.ts'
 import type { DefaultGrants, GrantsOnSchema, GrantsPolicy, PrivilegesByName, RolePolicy } from './model/policy.ts'
-import { type Rights, withoutOptions, wordsOf } from './model/privileges.ts'
+import { type MemberClass, type Rights, withoutOptions, wordsOf } from './model/privileges.ts'
 
 /** The policy that a database currently matches. */
 export interface GrantsSnapshot {
@@ -17,15 +17,14 @@ export interface GrantsSnapshot {
   readonly inexpressible: readonly string[]
 }
 
-type GovernedClass = 'schema' | 'tables' | 'sequences' | 'functions'
-type DefaultClass = DefaultDiscrepancy['objects']
+type GovernedClass = 'schema' | MemberClass
 
 /** The part of the policy for one schema so far. */
 interface SchemaDraft {
   readonly owner: string | null
   /** By grantee and class: the rights on each object. */
   readonly grants: Map<string, Map<GovernedClass, Map<CatalogObject, Rights>>>
-  readonly defaults: Map<string, Map<DefaultClass, Rights>>
+  readonly defaults: Map<string, Map<MemberClass, Rights>>
 }
 
 /** A policy in progress: starts empty, and grows by what each comparison finds unexpected. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../../clock.ts'
 import { maskWords } from '../../config/mask.ts'
-import { type Authorship, type Condition, isUnrecognized } from '../../release/cloud-run.ts'
+import { type Authorship, type Condition, isUnrecognized, type Job, type Service } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../../release/compare-images.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
@@ -34,32 +34,29 @@ export function applyGrace(changedAt: EpochMs | null, { observedAt, rolloutGrace
 
 /** Whether Cloud Run has applied the last change of a service or job. */
 export function judgeLastChange(
-  resource: Authorship & { readonly reconciling: boolean; readonly terminalCondition: Condition | null },
-  words: {
-    readonly subject: string
-    readonly failedPath: string
-    readonly reconcilingPath: string
-    readonly change: string
-  },
+  kind: 'service' | 'job',
+  change: 'rollout' | 'update',
+  resource: Service | Job,
   grace: Grace,
 ): Part {
   const { terminalCondition: condition, reconciling } = resource
+  const subject = `${kind} ${resource.name}`
   const via = describeLastChange(resource)
   if (condition && isUnrecognized(condition.state)) {
-    return cannotJudge(reportUnrecognizedState(words.subject, condition.state.unrecognized))
+    return cannotJudge(reportUnrecognizedState(subject, condition.state.unrecognized))
   }
   if (reconciling || condition?.state === 'reconciling' || condition?.state === 'pending') {
     const status = applyGrace(resource.updateTime, grace)
-    const summary = `Cloud Run is still applying the last ${words.change} of ${words.subject}.`
-    return differs(status, summary, { path: words.reconcilingPath, expected: 'reconciled', actual: 'reconciling', via })
+    const summary = `Cloud Run is still applying the last ${change} of ${subject}.`
+    return differs(status, summary, { path: `${kind}.reconciling`, expected: 'reconciled', actual: 'reconciling', via })
   }
   if (condition?.state === 'succeeded') return inSync
   if (condition?.state === 'failed') {
     const actual = describeFailure(condition)
-    const summary = toSentence(`the last ${words.change} of ${words.subject} failed: ${actual}`)
-    return differs('drifted', summary, { path: words.failedPath, expected: 'succeeded', actual, via })
+    const summary = toSentence(`the last ${change} of ${subject} failed: ${actual}`)
+    return differs('drifted', summary, { path: `${kind}.${change}`, expected: 'succeeded', actual, via })
   }
-  const message = `${words.subject} does not report whether its last ${words.change} succeeded`
+  const message = `${subject} does not report whether its last ${change} succeeded`
   return cannotJudge({ code: 'CONDITION_ABSENT', message })
 }
 

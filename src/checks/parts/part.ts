@@ -18,7 +18,7 @@ export type Part =
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
-/** A missing difference by default if it has only an expected value, unexpected if only an actual one. */
+/** Without `kind`: `missing` if there is no actual value, `unexpected` if no expected one, else `changed`. */
 export function differs(
   status: 'drifted' | 'pending',
   summary: string,
@@ -29,7 +29,7 @@ export function differs(
   return { status, summary, difference: { via, path, kind: kind ?? usual, expected, actual }, notes }
 }
 
-/** `status` is that of a difference, if a comparison was not possible: a rollout explains that too. */
+/** Anything but `pending` becomes `unknown`, so the status of a failed comparison can be passed on. */
 export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' | 'drifted' = 'unknown'): Part {
   return { status: status === 'pending' ? 'pending' : 'unknown', doubt }
 }

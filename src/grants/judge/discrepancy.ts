@@ -1,6 +1,6 @@
 import type { CatalogObject, RoleAttribute } from '../model/catalog.ts'
 import type { Oid } from '../model/oid.ts'
-import type { ObjectClass, Rights } from '../model/privileges.ts'
+import type { MemberClass, ObjectClass, Rights } from '../model/privileges.ts'
 import type { Route, Unbounded } from './effective-roles.ts'
 
 /** The origin of a right, at the end of its route. */
@@ -32,7 +32,7 @@ export interface DefaultDiscrepancy {
   readonly kind: 'missing' | 'unexpected'
   readonly holder: Oid
   readonly rights: Rights
-  readonly objects: 'tables' | 'sequences' | 'functions'
+  readonly objects: MemberClass
   /** The role that creates the objects. */
   readonly role: Oid
   /** The governed schema in which it applies. */

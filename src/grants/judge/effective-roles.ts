@@ -1,6 +1,6 @@
 import type { Catalog, CatalogRole, Membership } from '../model/catalog.ts'
-import { reachRoles } from '../model/closure.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
+import { reachRoles } from '../model/reach-roles.ts'
 import type { ResolvedPolicy } from './resolved-policy.ts'
 
 /** How one role gets the rights of another. */

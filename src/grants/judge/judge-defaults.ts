@@ -1,14 +1,11 @@
 import { type Acl, builtInPublic, rightsIn } from '../model/acl.ts'
 import type { DefaultAcl } from '../model/catalog.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
-import { everyRight, rightsOf } from '../model/privileges.ts'
+import { everyRight, type MemberClass, memberClasses, rightsOf } from '../model/privileges.ts'
 import type { DefaultDiscrepancy } from './discrepancy.ts'
 import { type Expectation, granteeOf, nothingExpected, sumRules } from './expectation.ts'
 import { createAssessor, type JudgementContext } from './judge-rights.ts'
 import type { JudgedSchema } from './judge-schema.ts'
-
-const defaultClasses = ['tables', 'sequences', 'functions'] as const
-type DefaultClass = (typeof defaultClasses)[number]
 
 /** The role whose new objects `defaults` apply to: the owner in the policy, else the current owner. */
 export function defaultsRole({ wanted, actual }: JudgedSchema, context: JudgementContext): Oid {
@@ -22,20 +19,20 @@ export function judgeDefaults(subject: JudgedSchema, context: JudgementContext):
   const entries = context.catalog.defaultAcls.filter(
     entry => entry.schema === subject.name || (entry.schema === null && entry.role === owner),
   )
-  const wanted = defaultClasses.map(objects => expectDefaults(subject, objects, context))
+  const wanted = memberClasses.map(objects => expectDefaults(subject, objects, context))
   return [
     ...entries.flatMap(entry => {
-      const expected = entry.role === owner ? wanted[defaultClasses.indexOf(entry.objects)] : undefined
+      const expected = entry.role === owner ? wanted[memberClasses.indexOf(entry.objects)] : undefined
       return unexpectedDefaults(subject.name, entry, expected ?? nothingExpected, context)
     }),
-    ...defaultClasses.flatMap((objects, index) => {
+    ...memberClasses.flatMap((objects, index) => {
       const own = entries.filter(entry => entry.role === owner && entry.objects === objects)
       return missingDefaults(subject.name, owner, objects, own, wanted[index] ?? nothingExpected, context)
     }),
   ]
 }
 
-function expectDefaults({ wanted }: JudgedSchema, objects: DefaultClass, context: JudgementContext): Expectation {
+function expectDefaults({ wanted }: JudgedSchema, objects: MemberClass, context: JudgementContext): Expectation {
   const every = everyRight(objects, context.catalog.serverVersion)
   const rules = Object.entries(wanted.defaults ?? {}).flatMap(([name, defaults]) => {
     const grantee = granteeOf(name, context.policy)
@@ -75,7 +72,7 @@ function isReportedHere(path: readonly Oid[], { policy }: JudgementContext): boo
 function missingDefaults(
   schema: string,
   owner: Oid,
-  objects: DefaultClass,
+  objects: MemberClass,
   own: readonly DefaultAcl[],
   wanted: Expectation,
   context: JudgementContext,

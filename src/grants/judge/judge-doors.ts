@@ -1,6 +1,6 @@
 import type { CatalogObject, Door } from '../model/catalog.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
-import { everyRight, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
+import { everyRight, memberClasses, type Rights, rightOf, rightsOf, withOptions } from '../model/privileges.ts'
 import { sortColumns } from '../model/sort-catalog.ts'
 import { showObject, showRole } from './describe.ts'
 import type { RightDiscrepancy } from './discrepancy.ts'
@@ -39,7 +39,7 @@ interface Governed {
 function indexGoverned({ catalog, policy }: JudgementContext): Map<Oid, Governed> {
   const index = new Map<Oid, Governed>()
   for (const [name, wanted] of Object.entries(policy.policy.schemas ?? {})) {
-    for (const objects of ['tables', 'sequences', 'functions'] as const) {
+    for (const objects of memberClasses) {
       const expectations = expectGrants(wanted, objects, policy, catalog.serverVersion)
       for (const object of catalog.schemas.get(name)?.objects ?? []) {
         // Routines and relations have separate OID sequences.

@@ -3,6 +3,7 @@ import type { Catalog } from '../model/catalog.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
 import {
   everyRight,
+  memberClasses,
   type ObjectClass,
   type Rights,
   rightOf,
@@ -48,8 +49,9 @@ const powers: Readonly<Record<string, (serverVersion: number) => Partial<Record<
 }
 
 function everything(version: number): Partial<Record<ObjectClass, Rights>> {
-  const classes = ['schema', 'tables', 'sequences', 'functions'] as const
-  return Object.fromEntries(classes.map(objects => [objects, everyRight(objects, version)]))
+  return Object.fromEntries(
+    ['schema' as const, ...memberClasses].map(objects => [objects, everyRight(objects, version)]),
+  )
 }
 
 export function predefinedRoles(catalog: Catalog): PredefinedRole[] {

@@ -1,5 +1,6 @@
 import type { Acl } from './acl.ts'
 import type { Oid } from './oid.ts'
+import type { MemberClass } from './privileges.ts'
 
 export const roleAttributes = ['login', 'superuser', 'createRole', 'createDb', 'replication', 'bypassRls'] as const
 export type RoleAttribute = (typeof roleAttributes)[number]
@@ -61,7 +62,7 @@ export interface DefaultAcl {
   readonly role: Oid
   /** Null: all schemas, and the entry replaces the built-in default. Otherwise it adds to the default. */
   readonly schema: string | null
-  readonly objects: 'tables' | 'sequences' | 'functions'
+  readonly objects: MemberClass
   readonly acl: Acl
 }
 

@@ -1,7 +1,14 @@
 import { printable } from '../../printable.ts'
 import { type RoleAttribute, roleAttributes } from './catalog.ts'
 import { showIdentifier } from './identifiers.ts'
-import { isPrivilegeOf, type ObjectClass, privilegesOf, privilegeWords } from './privileges.ts'
+import {
+  isPrivilegeOf,
+  type MemberClass,
+  memberClasses,
+  type ObjectClass,
+  privilegesOf,
+  privilegeWords,
+} from './privileges.ts'
 
 /** The attributes and database privileges of a role. Those that are not listed are not allowed. */
 export interface RolePolicy extends Readonly<Partial<Record<RoleAttribute, boolean>>> {
@@ -13,18 +20,11 @@ export interface RolePolicy extends Readonly<Partial<Record<RoleAttribute, boole
 /** Privileges on every object of a kind, or by name pattern (wildcards `*` and `?`, escape `\`). */
 export type PrivilegesByName = readonly string[] | { readonly [pattern: string]: readonly string[] }
 
-export interface GrantsOnSchema {
+export type GrantsOnSchema = { readonly [objects in MemberClass]?: PrivilegesByName | undefined } & {
   readonly schema?: readonly string[] | undefined
-  readonly tables?: PrivilegesByName | undefined
-  readonly sequences?: PrivilegesByName | undefined
-  readonly functions?: PrivilegesByName | undefined
 }
 
-export interface DefaultGrants {
-  readonly tables?: readonly string[] | undefined
-  readonly sequences?: readonly string[] | undefined
-  readonly functions?: readonly string[] | undefined
-}
+export type DefaultGrants = { readonly [objects in MemberClass]?: readonly string[] | undefined }
 
 export interface SchemaPolicy {
   /** The owner of the schema and all objects in it. If omitted, ownership is not judged. */
@@ -123,13 +123,11 @@ function checkSchema(name: string, schema: SchemaPolicy, policy: GrantsPolicy, r
   for (const [role, grants] of Object.entries(schema.grants ?? {})) {
     checkGrantee(role, [...path, 'grants', role], policy, report)
     checkWords('schema', grants.schema ?? [], [...path, 'grants', role, 'schema'], report)
-    for (const kind of ['tables', 'sequences', 'functions'] as const)
-      checkByName(kind, grants[kind] ?? [], [...path, 'grants', role, kind], report)
+    for (const kind of memberClasses) checkByName(kind, grants[kind] ?? [], [...path, 'grants', role, kind], report)
   }
   for (const [role, defaults] of Object.entries(schema.defaults ?? {})) {
     checkGrantee(role, [...path, 'defaults', role], policy, report)
-    for (const kind of ['tables', 'sequences', 'functions'] as const)
-      checkWords(kind, defaults[kind] ?? [], [...path, 'defaults', role, kind], report)
+    for (const kind of memberClasses) checkWords(kind, defaults[kind] ?? [], [...path, 'defaults', role, kind], report)
   }
 }
 

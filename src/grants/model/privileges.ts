@@ -20,6 +20,10 @@ export type PrivilegeWord = (typeof privilegeWords)[number]
 export const objectClasses = ['database', 'schema', 'tables', 'sequences', 'functions'] as const
 export type ObjectClass = (typeof objectClasses)[number]
 
+/** The classes of objects in a schema, which have default privileges. */
+export const memberClasses = ['tables', 'sequences', 'functions'] as const
+export type MemberClass = (typeof memberClasses)[number]
+
 /** The privileges on each class of objects, in the newest PostgreSQL. */
 export const privilegesOf = {
   database: ['CREATE', 'CONNECT', 'TEMPORARY'],

@@ -2,9 +2,9 @@ import { implicitMemberships } from '../judge/effective-roles.ts'
 import { classOf } from '../judge/expectation.ts'
 import { type Acl, type AclEntry, type AclPool, changeOwner, createAclPool, type Inherited } from '../model/acl.ts'
 import type { Catalog, CatalogObject, CatalogRole, DefaultAcl, Membership } from '../model/catalog.ts'
-import { reachRoles } from '../model/closure.ts'
 import type { Oid } from '../model/oid.ts'
 import { everyRight } from '../model/privileges.ts'
+import { reachRoles } from '../model/reach-roles.ts'
 
 /** A catalog that a plan changes in the same way as its statements will change the database. */
 export interface Draft {

@@ -1,8 +1,8 @@
 import type { CatalogObject, CatalogRole, Membership, RoleAttribute } from '../model/catalog.ts'
-import { reachRoles } from '../model/closure.ts'
 import { showIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid, PUBLIC } from '../model/oid.ts'
 import { type Rights, rightOf } from '../model/privileges.ts'
+import { reachRoles } from '../model/reach-roles.ts'
 import type { Draft } from './draft.ts'
 
 /** The role that runs a plan: a superuser, or the admin of a managed server, which joins the roles that it acts as. */

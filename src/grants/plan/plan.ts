@@ -40,7 +40,7 @@ export function planGrants(policy: GrantsPolicy, catalog: Catalog, operatorRole:
   const isModern = catalog.serverVersion >= 160000
   const nameOf = (role: Oid) => draft.role(role)?.name ?? String(role)
   const show = (role: Oid) => showIdentifier(nameOf(role))
-  const join = (membership: TemporaryMembership) => steps.push(startMembership(membership, { nameOf, isModern }))
+  const join = ({ role }: TemporaryMembership) => steps.push(startMembership(nameOf(role), isModern))
   const operator =
     operatorRole === null
       ? superuserOperator()
@@ -129,14 +129,11 @@ function identityOf(found: Discrepancy): string {
   return JSON.stringify(rest)
 }
 
-function startMembership(
-  { role }: TemporaryMembership,
-  { nameOf, isModern }: { nameOf: (role: Oid) => string; isModern: boolean },
-): PlanStep {
+function startMembership(name: string, isModern: boolean): PlanStep {
   const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   return {
-    comment: `temporary membership in ${showIdentifier(nameOf(role))}, ended below`,
-    statements: [`GRANT ${quoteIdentifier(nameOf(role))} TO CURRENT_USER${options}`],
+    comment: `temporary membership in ${showIdentifier(name)}, ended below`,
+    statements: [`GRANT ${quoteIdentifier(name)} TO CURRENT_USER${options}`],
   }
 }
 

@@ -7,7 +7,7 @@ import {
 } from '../../checks/fix.ts'
 import { isAllowedImage } from '../../checks/parts/serving-image.ts'
 import { formatTime } from '../../clock.ts'
-import type { JobConfig, Stack } from '../../config/config.ts'
+import type { JobStack, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import type { DriftwatchError } from '../../errors.ts'
 import type { Container, Execution, Job, Revision } from '../../release/cloud-run.ts'
@@ -18,8 +18,6 @@ import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
 import { readExecutionImage } from '../../release/release.ts'
 import { describeCommand, type PlannedStep, refused } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
-
-export type JobStack = Stack & { readonly job: JobConfig }
 
 /** How the job is pinned to an image, and whether it is executed or a running execution is followed. */
 export interface MigrationPlan {
