@@ -72,10 +72,16 @@ export function createDraft(start: Catalog): Draft {
     defaultAcl: like => defaultAcls.find(known => isSameEntry(known, like)) ?? { ...like, acl: [] },
     inherited(role) {
       if (roles.get(role)?.superuser) return null
-      const edges = () => [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })]
-      const known = inheritedBy.get(role) ?? reachRoles(role, edges, edge => edge.inherit)
-      inheritedBy.set(role, known)
-      return known
+      const known = inheritedBy.get(role)
+      if (known) return known
+      const edges = [...memberships, ...implicitMemberships({ ...start, database: current(start.database) })]
+      const reached = reachRoles(
+        role,
+        () => edges,
+        edge => edge.inherit,
+      )
+      inheritedBy.set(role, reached)
+      return reached
     },
     setAcl: (object, entries) => put({ ...current(object), acl: pool.intern(entries) }),
     setColumnAcl(object, column, entries) {

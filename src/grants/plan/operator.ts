@@ -71,7 +71,11 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
   const temporary: TemporaryMembership[] = []
   const who = self ? nameOf(self.oid) : 'the operator'
   const memberships = () => [...draft.memberships, ...temporary.map(({ role }) => asMember(role, input.role))]
-  const inherited = () => reachRoles(input.role, memberships, edge => edge.inherit)
+  const reach = (start: Oid, isFollowed: (edge: Membership) => boolean) => {
+    const edges = memberships()
+    return reachRoles(start, () => edges, isFollowed)
+  }
+  const inherited = () => reach(input.role, edge => edge.inherit)
   const administers = (role: Oid) => {
     const through = inherited()
     return memberships().some(edge => edge.role === role && edge.admin && through.has(edge.member))
@@ -85,7 +89,7 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
     const problem = manageMembers(role)
     if (problem) return `it needs the privileges of ${nameOf(role)}, but ${problem}`
     if (!isModern && !self?.inherit) return `${who} is NOINHERIT and cannot act as ${nameOf(role)}`
-    if (reachRoles(role, memberships, () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
+    if (reach(role, () => true).has(input.role)) return `${nameOf(role)} is a member of ${who}`
     const isOwn = (edge: Membership) => edge.role === role && edge.member === input.role && edge.grantor === input.role
     const membership = { role, before: draft.memberships.find(isOwn) ?? null }
     temporary.push(membership)
@@ -94,7 +98,7 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
   }
   const actAs = (roles: readonly Oid[]): string | null => {
     for (const role of roles) {
-      const can = inherited().has(role) && reachRoles(input.role, memberships, edge => edge.set).has(role)
+      const can = inherited().has(role) && reach(input.role, edge => edge.set).has(role)
       const problem = can ? null : join(role)
       if (problem) return problem
     }
