@@ -192,10 +192,8 @@ function entrypointDoubt(ofJob: Exclude<ContainerImage, { kind: 'found' }>, { na
 
 function describeStart({ execution, reference }: Latest): string | null {
   const createTime = execution?.createTime ?? reference.createTime
-  const words = [
-    execution?.creator && `by ${execution.creator}`,
-    createTime !== null && `at ${formatTime(createTime)}`,
-  ].filter(word => word)
+  const time = createTime !== null && `at ${formatTime(createTime)}`
+  const words = [execution?.creator && `by ${execution.creator}`, time].filter(word => word)
   return words.length > 0 ? `started ${words.join(' ')}` : null
 }
 

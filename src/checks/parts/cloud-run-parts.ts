@@ -18,12 +18,8 @@ export interface Grace {
 
 /** Who changed it last and when, as far as Cloud Run reports it. */
 export function describeLastChange({ lastModifier, client, updateTime }: Authorship): string | null {
-  const words = [
-    lastModifier && `by ${lastModifier}`,
-    client && `with ${client}`,
-    updateTime !== null && `at ${formatTime(updateTime)}`,
-  ]
-  const known = words.filter(word => word)
+  const time = updateTime !== null && `at ${formatTime(updateTime)}`
+  const known = [lastModifier && `by ${lastModifier}`, client && `with ${client}`, time].filter(word => word)
   return known.length > 0 ? `changed ${known.join(' ')}` : null
 }
 

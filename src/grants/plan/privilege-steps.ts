@@ -104,22 +104,17 @@ function revokeStep(
   rights: Rights,
   option: 'only' | 'without',
 ): PrivilegeStep {
-  const { owner } = draft.object(place.object)
+  const { owner, columns } = draft.object(place.object)
   const before = aclAt(draft, place)
   const gone = option === 'only' ? rights << optionShift : withOptions(rights)
   const context = { owner, inherited: draft.inherited }
-  setAcl(draft, place, revokeRights(before, { grantee, grantor: owner }, gone, context))
-  if (place.column === null && option === 'without') revokeOnColumns(draft, place.object, grantee, gone)
+  const revoked = (acl: Acl) => revokeRights(acl, { grantee, grantor: owner }, gone, context)
+  setAcl(draft, place, revoked(before))
+  // A REVOKE on a table also revokes the privilege on its columns.
+  const affected = place.column === null && option === 'without' ? columns : null
+  for (const [column, acl] of affected ?? []) draft.setColumnAcl(place.object, column, revoked(acl))
   const cascade = (optionsOf(rightsIn(before, grantee)) & rights) !== 0
   return step('REVOKE', place, { grantee, rights, option, cascade })
-}
-
-/** A REVOKE on a table also revokes the privilege on its columns. */
-function revokeOnColumns(draft: Draft, object: CatalogObject, grantee: Oid, rights: Rights): void {
-  const { columns, owner } = draft.object(object)
-  const context = { owner, inherited: draft.inherited }
-  for (const [column, acl] of columns ?? [])
-    draft.setColumnAcl(object, column, revokeRights(acl, { grantee, grantor: owner }, rights, context))
 }
 
 /** Revokes a grantor's grant option, and with it all grants that depend on it. */
