@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import { closed } from '../config/sections/values.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { prose } from '../printable.ts'
@@ -7,13 +8,11 @@ import { defaultHeaderLines } from './headers.ts'
 
 /** The body of every error response. */
 export const errorSchema = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['error'],
   properties: {
     error: {
-      type: 'object',
-      additionalProperties: false,
+      ...closed,
       required: ['code', 'message'],
       properties: {
         code: {

@@ -4,13 +4,12 @@ import { differenceKinds } from '../checks/finding.ts'
 import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { ConfigState } from '../config/config-source.ts'
+import { closed } from '../config/sections/values.ts'
 import { type PlaceState, placeStatus } from '../drift/places.ts'
 import type { CheckError, State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
-
-const closed = { type: 'object', additionalProperties: false } as const
 
 const time = { type: 'string', format: 'date-time' } as const
 

@@ -1,4 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
+import { closed } from './values.ts'
 
 const percent = (fallback: number, description: string) =>
   ({
@@ -13,10 +14,9 @@ const percent = (fallback: number, description: string) =>
 
 /** The `quota` key of the file. */
 export const quotaSchema = {
-  type: 'object',
+  ...closed,
   default: {},
   description: 'How much of the Cloud Run quota for read requests Driftwatch may use in each project and region.',
-  additionalProperties: false,
   properties: {
     readsPerMinute: {
       type: 'integer',
