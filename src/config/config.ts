@@ -41,7 +41,7 @@ export interface Stack {
   readonly notes: readonly string[]
 }
 
-export interface ServiceConfig {
+interface ServiceConfig {
   readonly name: string
   readonly container: string | null
   /** If empty, not checked. */

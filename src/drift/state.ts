@@ -71,7 +71,7 @@ export function withContent<S extends Omit<State, 'content'>>(state: S, before: 
 }
 
 /** How long a state stays valid without new evidence. */
-export interface StateLimits {
+interface StateLimits {
   readonly staleAfterMs: number
   /** The longest pending period: `rolloutGrace` plus `maxDuration`. */
   readonly longestPendingMs: number

@@ -36,7 +36,7 @@ export interface StackStates {
 }
 
 /** A stack with its states without the times of the cycle. Stacks that differ only in these times share one object. */
-export type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
+type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
 
 /** Adds the content to a stack: the content before if they are equal. */
 export function withStackContent(stack: Omit<StackStates, 'content'>, before: StackContent | null): StackStates {

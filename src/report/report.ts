@@ -241,7 +241,7 @@ export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels:
   const { stacks } = selectStates(snapshot, filter)
   return {
     ...buildReportHead(snapshot, channels),
-    stacks: stacks.map(({ stack, states }) => reportStack(stack, states)),
+    stacks: stacks.map(({ stack, states }) => ({ ...buildStackHead(stack), checks: states.map(reportState) })),
   }
 }
 
@@ -261,13 +261,8 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
 /** A stack of the report without its checks, which come last. */
 export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'> {
   const { name, project, region, problems } = stack
-  return {
-    name,
-    status: statusOfStack(stack),
-    project,
-    region,
-    ...(problems.length > 0 && { problems: [...problems] }),
-  }
+  const status = statusOfStack(stack)
+  return { name, status, project, region, ...(problems.length > 0 && { problems: [...problems] }) }
 }
 
 /** The part of the report for one stack, or null if there is no such stack. */
@@ -305,10 +300,6 @@ function partHead(snapshot: Snapshot, status: Status) {
 
 function reportCycle({ cycle }: Snapshot): Report['cycle'] {
   return cycle && { id: cycle.id, startedAt: formatTime(cycle.startedAt), durationMs: cycle.durationMs }
-}
-
-function reportStack(stack: StackStates, states: readonly State[]): ReportedStack {
-  return { ...buildStackHead(stack), checks: states.map(reportState) }
 }
 
 /** Problems with its labels make a stack unknown, since the labels may mean other resources. */

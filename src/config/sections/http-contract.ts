@@ -118,7 +118,7 @@ export const httpContractSchema = {
   },
 } as const satisfies JSONSchema
 
-export type HttpContractFile = FromSchema<typeof httpContractSchema>
+type HttpContractFile = FromSchema<typeof httpContractSchema>
 
 /** One assertion about a value of a JSON document; null where it asserts nothing. */
 export type Assertion = Nullable<FromSchema<typeof assertionSchema>>
