@@ -45,7 +45,7 @@ export const afterRolloutSchema = {
 
 type AfterRolloutFile = FromSchema<typeof afterRolloutSchema>
 
-/** The resolved `afterRollout` key. */
+/** The resolved `afterRollout` key. `services` has at least one name. */
 export interface AfterRolloutConfig extends Readonly<Omit<AfterRolloutFile, 'window' | 'delay'>> {
   /** Whole minutes, as is `delayMs`. */
   readonly windowMs: number

@@ -14,7 +14,7 @@ const flag = (description: string) => ({ type: 'boolean', default: false, descri
 
 const text = (title: string) => ({ type: 'string', minLength: 1, title }) as const
 
-/** A map with a value for each name. */
+/** The schema of a map from names to values of one form. */
 const byName = <const Value>(description: string, value: Value) =>
   ({ type: 'object', default: {}, description, additionalProperties: value }) as const
 

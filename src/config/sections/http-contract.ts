@@ -120,7 +120,7 @@ export const httpContractSchema = {
 
 type HttpContractFile = FromSchema<typeof httpContractSchema>
 
-/** One assertion about a value of a JSON document; null where it asserts nothing. */
+/** One assertion about a value of a JSON document. Null: not asserted. */
 export type Assertion = Nullable<FromSchema<typeof assertionSchema>>
 
 type Nullable<T> = {

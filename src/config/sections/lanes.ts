@@ -28,7 +28,7 @@ export const lanesSchema = {
   },
 } as const satisfies JSONSchema
 
-/** One release lane. */
+/** One release lane. It has at least one tag. */
 export type LaneConfig = Readonly<FromSchema<typeof lanesSchema>[number]>
 
 /** A lane that excludes itself would always drift. */

@@ -1,9 +1,9 @@
 import { durationPattern } from '../../duration.ts'
 
-/** A map without other keys than its `properties`. */
+/** The schema of a map that has only the keys in `properties`. */
 export const closed = { type: 'object', additionalProperties: false } as const
 
-/** A list that is empty by default. */
+/** The schema of a list that is empty by default. */
 export const list = <const Items>(description: string, items: Items) =>
   ({ type: 'array', default: [], description, items }) as const
 
