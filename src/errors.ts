@@ -1,5 +1,5 @@
 /** The level at which an error is logged: `warn` needs attention soon, `error` is a bug in Driftwatch. */
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 interface ErrorTraits {
   /** Whether the same request may succeed if it is retried. */
@@ -107,6 +107,8 @@ export const errorTable = {
 } as const satisfies Record<string, ErrorTraits>
 
 export type ErrorCode = keyof typeof errorTable
+
+export const errorCodes = Object.keys(errorTable) as ErrorCode[]
 
 /** An error with a code of the table. `message` says what failed, on what, and what to do. */
 export class DriftwatchError extends Error {

@@ -4,7 +4,7 @@ import { hash } from 'node:crypto'
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu
 
 /** The maximum length of external text that is shown. */
-export const longestText = 4000
+const longestText = 4000
 
 /** Makes external text safe for a terminal, a log or an SQL comment: one line, with unprintable characters escaped. */
 export function printable(text: string): string {

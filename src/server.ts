@@ -21,11 +21,11 @@ import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import type { ProbeResult } from './probes/observe.ts'
 import type { ProbeKind } from './probes/probe.ts'
 import { apiMethods } from './probes/probe-clients.ts'
-import { createView, type View } from './report/view.ts'
+import { createView } from './report/view.ts'
 import { createRefresh } from './schedule/refresh.ts'
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts'
 import { version } from './version.ts'
-import { createWatch, type Watch } from './watch.ts'
+import { createWatch } from './watch.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -79,7 +79,8 @@ function countProbe(result: ProbeResult<ProbeKind>, metrics: Metrics): void {
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { environment, clock, log, schedule = createScheduler } = options
   const metrics = createServiceMetrics(options)
-  const { channels, watch, view } = await openParts(options, metrics)
+  const parts = await openParts(options, metrics)
+  const { channels, watch, view } = parts
   const googleKeys = createGoogleKeys({ clock })
   const settingsOf = (config: Config): Settings => ({
     config,
@@ -87,7 +88,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     auth: createAuth(config.server.auth, googleKeys),
   })
   let settings = settingsOf(options.config)
-  const cycles = createCycles({ watch, view, metrics, clock, log, runNow: () => scheduler.runNow() })
+  const cycles = createCycles(options, metrics, parts, () => scheduler.runNow())
   const scheduler = schedule({ ...timingOf(settings), clock, log, run: cycles.run })
   const app = buildApp({
     rendered: view.rendered,
@@ -173,17 +174,13 @@ async function openParts(options: ServerOptions, metrics: Metrics) {
   return { channels, watch, view }
 }
 
-interface CyclesOptions {
-  readonly watch: Watch
-  readonly view: View
-  readonly metrics: Metrics
-  readonly clock: Clock
-  readonly log: CloudLog
-  readonly runNow: () => Promise<void>
-}
-
 /** Runs the cycles of a watch, with extra ones while the quota delays observations. */
-function createCycles({ watch, view, metrics, clock, log, runNow }: CyclesOptions) {
+function createCycles(
+  { clock, log }: ServerOptions,
+  metrics: Metrics,
+  { watch, view }: Awaited<ReturnType<typeof openParts>>,
+  runNow: () => Promise<void>,
+) {
   let isClosed = false
   let cancelCatchUp = () => {}
   return {
@@ -221,16 +218,13 @@ async function closeAll(channels: readonly Channel[]): Promise<void> {
   await Promise.all(channels.map(channel => channel.close()))
 }
 
-function timingOf({ config, gapMs }: Settings) {
-  return { schedule: config.schedule, jitterMs: jitterOf(config, gapMs) }
+function timingOf({ config: { schedule, staleAfterMs, timeoutMs }, gapMs }: Settings) {
+  const longestMs = Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1)
+  return { schedule, jitterMs: Math.max(0, longestMs) }
 }
 
 function maxSilenceMs({ config, gapMs }: Settings): number {
   return gapMs + longestCycleMs(config.timeoutMs) + longestJitterMs
-}
-
-function jitterOf({ staleAfterMs, timeoutMs }: Config, gapMs: number): number {
-  return Math.max(0, Math.min(longestJitterMs, gapMs / 10, staleAfterMs - gapMs - timeoutMs - 1))
 }
 
 function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, maxSilence: number): Readiness {

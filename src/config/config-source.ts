@@ -3,8 +3,7 @@ import type { Clock, EpochMs } from '../clock.ts'
 import { asDriftwatchError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Config } from './config.ts'
-import type { Environment } from './environment.ts'
-import { parseConfig, readText } from './load.ts'
+import { type ConfigOrigin, parseConfig, readText } from './load.ts'
 
 /** When the current config was loaded, and why a newer file was rejected. */
 export interface ConfigState {
@@ -25,9 +24,7 @@ export interface ConfigSource {
   follow(): () => void
 }
 
-export interface ConfigSourceOptions {
-  readonly file: string
-  readonly environment: Pick<Environment, 'variables'>
+interface ConfigSourceOptions extends ConfigOrigin {
   readonly clock: Clock
   readonly log: Log
   /** Called after each reload. */

@@ -44,7 +44,7 @@ export interface Stack {
 /** A stack with a migration job. */
 export type JobStack = Stack & { readonly job: JobConfig }
 
-export interface ServiceConfig {
+interface ServiceConfig {
   readonly name: string
   readonly container: string | null
   /** If empty, not checked. */

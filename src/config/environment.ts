@@ -73,7 +73,11 @@ export function readEnvironment(env: Variables = process.env): Environment {
   const environment = {
     port: take('PORT', parsePort, 'a number from 0 to 65535'),
     configFile: read('DRIFTWATCH_CONFIG'),
-    logLevel: take('LOG_LEVEL', parseLogLevel, `one of ${logLevels.join(', ')}`),
+    logLevel: take(
+      'LOG_LEVEL',
+      text => logLevels.find(level => level === text) ?? null,
+      `one of ${logLevels.join(', ')}`,
+    ),
     cloudRunEmulatorHost: emulatorHost('CLOUD_RUN_EMULATOR_HOST'),
     monitoringEmulatorHost: emulatorHost('MONITORING_EMULATOR_HOST'),
     artifactRegistryEmulatorHost: emulatorHost('ARTIFACT_REGISTRY_EMULATOR_HOST'),
@@ -89,10 +93,6 @@ export function readEnvironment(env: Variables = process.env): Environment {
 
 function parsePort(text: string): number | null {
   return /^[0-9]{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : null
-}
-
-function parseLogLevel(text: string): Environment['logLevel'] | null {
-  return logLevels.find(level => level === text) ?? null
 }
 
 /** Emulators are used without credentials and TLS, so they must be on loopback. */

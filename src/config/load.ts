@@ -18,14 +18,14 @@ const maxFileBytes = 1024 * 1024
 /** Further problems are only counted. */
 const maxProblems = 100
 
+/** The config file, and the variables that it may refer to. */
+export interface ConfigOrigin {
+  readonly file: string
+  readonly environment: Pick<Environment, 'variables'>
+}
+
 /** Loads the config file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with one line for each problem. */
-export function loadConfig({
-  file,
-  environment,
-}: {
-  file: string
-  environment: Pick<Environment, 'variables'>
-}): Config {
+export function loadConfig({ file, environment }: ConfigOrigin): Config {
   return parseConfig(readText(file), file, environment.variables)
 }
 
@@ -40,12 +40,8 @@ export function parseConfig(text: string, fileName: string, variables: Variables
   const shape = problems.filter(({ path }) => isThere(path))
   const known = [...merged.problems, ...syntax, ...shape]
   const all = [...known, ...findCrossFieldProblems(file, known, merged.listed)]
-  if (all.length > 0)
-    throw invalid(
-      fileName,
-      source,
-      all.map(problem => ({ ...problem, path: merged.origin(problem.path) })),
-    )
+  const inFile = all.map(problem => ({ ...problem, path: merged.origin(problem.path) }))
+  if (inFile.length > 0) throw invalid(fileName, source, inFile)
   return resolve(file, merged.listed)
 }
 

@@ -1,8 +1,8 @@
 import { DriftwatchError } from '../errors.ts'
 
 /** The values of libpq's `sslmode`, from weakest to strictest. */
-export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
-export type SslMode = (typeof sslModes)[number]
+const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+type SslMode = (typeof sslModes)[number]
 
 /** How to connect to a database. */
 export interface PostgresTarget {

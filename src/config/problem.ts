@@ -19,7 +19,7 @@ export function formatPath(path: ConfigPath): string {
 }
 
 /** Finds problems by path without iterating over all: a file may have a hundred thousand. */
-export interface ProblemIndex {
+interface ProblemIndex {
   /** Whether neither the value nor any value around it has a problem. */
   isThere(path: ConfigPath): boolean
   /** Whether the value exists and no value inside it has a problem. */

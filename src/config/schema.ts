@@ -4,16 +4,15 @@ import { discoverSchema } from './sections/discover.ts'
 import { quotaSchema } from './sections/quota.ts'
 import { serverSchema } from './sections/server.ts'
 import { stackSchema } from './sections/stack.ts'
-import { duration } from './sections/values.ts'
+import { closed, duration, list } from './sections/values.ts'
 
 /**
  * The shape of the config file after `defaults` are merged into its stacks: the source of its types, defaults and docs.
  * `editor-schema.ts` derives the editors' schema from it.
  */
 export const configSchema = {
-  type: 'object',
+  ...closed,
   description: 'The Driftwatch configuration file.',
-  additionalProperties: false,
   properties: {
     schedule: {
       type: 'string',
@@ -47,12 +46,7 @@ export const configSchema = {
       description:
         'Default values for all stacks, listed or discovered: any key of a stack except `name`. Keys of the stack take precedence. Maps are merged key by key; lists are replaced.',
     },
-    stacks: {
-      type: 'array',
-      default: [],
-      description: 'The stacks to watch. May be empty if `discover` is set.',
-      items: stackSchema,
-    },
+    stacks: list('The stacks to watch. May be empty if `discover` is set.', stackSchema),
   },
 } as const satisfies JSONSchema
 

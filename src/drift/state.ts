@@ -71,7 +71,7 @@ export function withContent<S extends Omit<State, 'content'>>(state: S, before: 
 }
 
 /** How long a state stays valid without new evidence. */
-export interface StateLimits {
+interface StateLimits {
   readonly staleAfterMs: number
   /** The longest pending period: `rolloutGrace` plus `maxDuration`. */
   readonly longestPendingMs: number
@@ -175,14 +175,8 @@ export function canGoStale({ status, differences, fix }: State): boolean {
 /** The transition from one state to the next, or null. The first finding of a check is not a transition. */
 export function transitionOf(stack: string, before: TrackedState, after: TrackedState): Transition | null {
   if (before.status === after.status || before.observedAt === null) return null
-  return {
-    stack,
-    check: after.check,
-    from: before.status,
-    to: after.status,
-    since: after.since,
-    differences: after.differences,
-  }
+  const { check, status, since, differences } = after
+  return { stack, check, from: before.status, to: status, since, differences }
 }
 
 /**

@@ -36,7 +36,7 @@ export interface StackStates {
 }
 
 /** A stack with its states without the times of the cycle. Stacks that differ only in these times share one object. */
-export type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
+type StackContent = Omit<StackStates, 'states' | 'content'> & { readonly states: readonly StateContent[] }
 
 /** Adds the content to a stack: the content before if they are equal. */
 export function withStackContent(stack: Omit<StackStates, 'content'>, before: StackContent | null): StackStates {
@@ -115,9 +115,8 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       stacks = track(watched.stacks, stacks, now)
     },
     observedAt(stack) {
-      let oldest = Number.POSITIVE_INFINITY
-      for (const { observedAt } of stacks.get(stack)?.states.values() ?? []) oldest = Math.min(oldest, observedAt ?? 0)
-      return oldest
+      const states = [...(stacks.get(stack)?.states.values() ?? [])]
+      return Math.min(...states.map(({ observedAt }) => observedAt ?? 0))
     },
     record(stackName, check, outcome) {
       const tracked = stacks.get(stackName)
@@ -145,8 +144,8 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     },
     snapshot(now) {
       const problems = Map.groupBy(places?.flatMap(place => place.problems) ?? [], ({ stack }) => stack)
-      const states = [...stacks.values()].map(tracked => stackStates(tracked, problems, now))
-      return { takenAt: now, cycle, discovery: places, config: configState, stacks: states }
+      const shown = [...stacks.values()].map(tracked => stackStates(tracked, problems, now))
+      return { takenAt: now, cycle, discovery: places, config: configState, stacks: shown }
     },
     nextStaleAt(now) {
       let next = Number.POSITIVE_INFINITY
@@ -211,19 +210,13 @@ function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {
 
 function stackStates(
   tracked: TrackedStack,
-  problems: ReadonlyMap<string, readonly LabelProblem[]>,
+  problemsOf: ReadonlyMap<string, readonly LabelProblem[]>,
   now: EpochMs,
 ): StackStates {
-  const { stack, states } = tracked
-  const fields = {
-    name: stack.name,
-    project: stack.project,
-    region: stack.region,
-    service: stack.service.name,
-    job: stack.job?.name ?? null,
-    problems: problems.get(stack.name)?.map(({ message }) => message) ?? [],
-    states: [...states.values()].map(state => ageState(state, now)),
-  }
+  const { name, project, region, service, job } = tracked.stack
+  const problems = problemsOf.get(name)?.map(({ message }) => message) ?? []
+  const states = [...tracked.states.values()].map(state => ageState(state, now))
+  const fields = { name, project, region, service: service.name, job: job?.name ?? null, problems, states }
   const shown = withStackContent(fields, tracked.content)
   tracked.content = shown.content
   return shown

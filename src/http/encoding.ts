@@ -11,7 +11,7 @@ const compressors = {
 export type Encoding = keyof typeof compressors
 
 /** Smaller bodies fit into one packet and are not compressed. */
-export const minCompressedBytes = 1400
+const minCompressedBytes = 1400
 
 /** Sends a body in the encoding that the client prefers. */
 export type SendBody = (request: FastifyRequest, reply: FastifyReply, body: Buffer) => void
@@ -28,17 +28,12 @@ export function createBodySender(): SendBody {
     cache.set(body, forms)
     const known = forms.get(encoding)
     if (known) return known
-    const compressing = compressors[encoding](body).then(
-      compressed => {
-        forms.set(encoding, compressed)
-        return compressed
-      },
-      error => {
-        forms.delete(encoding)
-        throw error
-      },
-    )
+    const compressing = compressors[encoding](body)
     forms.set(encoding, compressing)
+    compressing.then(
+      compressed => forms.set(encoding, compressed),
+      () => forms.delete(encoding),
+    )
     return compressing
   }
 
@@ -76,13 +71,11 @@ function brotliParameters(body: Buffer) {
   return { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_SIZE_HINT]: body.length }
 }
 
-/** Compresses two parts to one gzip body. The result for the first part is cached as long as that part exists. */
-export type GzipParts = (first: Buffer, rest: Buffer) => Promise<Buffer>
-
 /** Deflate, without name and time, unknown system (RFC 1952). */
 const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
 
-export function createGzipParts(): GzipParts {
+/** Compresses two parts to one gzip body. The result for the first part is cached as long as that part exists. */
+export function createGzipParts(): (first: Buffer, rest: Buffer) => Promise<Buffer> {
   const cache = new WeakMap<Buffer, Promise<Buffer>>()
 
   function deflateFirst(first: Buffer): Promise<Buffer> {

@@ -1,26 +1,21 @@
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import { asDriftwatchError, DriftwatchError, type ErrorCode, errorTable } from '../errors.ts'
+import { closed } from '../config/sections/values.ts'
+import { asDriftwatchError, DriftwatchError, type ErrorCode, errorCodes, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { prose } from '../printable.ts'
 import { defaultHeaderLines } from './headers.ts'
 
 /** The body of every error response. */
 export const errorSchema = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['error'],
   properties: {
     error: {
-      type: 'object',
-      additionalProperties: false,
+      ...closed,
       required: ['code', 'message'],
       properties: {
-        code: {
-          type: 'string',
-          enum: Object.keys(errorTable) as ErrorCode[],
-          description: 'An error code of docs/errors.md.',
-        },
+        code: { type: 'string', enum: errorCodes, description: 'An error code of docs/errors.md.' },
         message: { type: 'string', description: 'What failed, and what to do.' },
       },
     },
@@ -33,7 +28,7 @@ export const notFound = { description: 'The stack or check does not exist.', ...
 
 /** Responds with the error, and logs it at the level of its code. */
 export function replyWithError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply, log: Log) {
-  const { error, status } = asRejection(thrown, request)
+  const [error, status = errorTable[error.code].httpStatus] = asRejection(thrown, request)
   const { code } = error
   const message = prose(error.message)
   const bug = code === 'BUG'
@@ -49,33 +44,22 @@ export function replyWithError(thrown: FastifyError | Error, request: FastifyReq
 
 const bugMessage = 'Driftwatch failed to handle the request. Please report a bug with the log line of this request.'
 
-interface Rejection {
-  readonly error: DriftwatchError
-  readonly status: number
+/** Errors of Fastify with a code and message of our own. */
+const fastifyErrors: Readonly<Record<string, readonly [ErrorCode, message: string]>> = {
+  FST_ERR_BAD_URL: ['USAGE', 'invalid percent-encoding in the path: expected UTF-8'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['BODY_TOO_LARGE', 'the request must not have a body'],
+  FST_ERR_MAX_PARAM_LENGTH: ['ROUTE_NOT_FOUND', 'a name in the path is longer than any name of a stack or check'],
 }
 
-function asRejection(thrown: FastifyError | Error, request: FastifyRequest): Rejection {
-  if (thrown instanceof DriftwatchError) return toRejection(thrown)
-  if (!('code' in thrown)) return toRejection(asDriftwatchError(thrown))
-  if (thrown.validation) return toRejection(new DriftwatchError('USAGE', describeProblem(thrown, request)))
-  if (thrown.code === 'FST_ERR_BAD_URL') {
-    return toRejection(new DriftwatchError('USAGE', 'invalid percent-encoding in the path: expected UTF-8'))
-  }
-  if (thrown.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return toRejection(new DriftwatchError('BODY_TOO_LARGE', 'the request must not have a body'))
-  }
-  if (thrown.code === 'FST_ERR_MAX_PARAM_LENGTH') {
-    return toRejection(
-      new DriftwatchError('ROUTE_NOT_FOUND', 'a name in the path is longer than any name of a stack or check'),
-    )
-  }
+/** The error, with a status if it is not that of its code. */
+function asRejection(thrown: FastifyError | Error, request: FastifyRequest): [DriftwatchError, status?: number] {
+  if (thrown instanceof DriftwatchError || !('code' in thrown)) return [asDriftwatchError(thrown)]
+  if (thrown.validation) return [new DriftwatchError('USAGE', describeProblem(thrown, request))]
+  const known = fastifyErrors[thrown.code]
+  if (known) return [new DriftwatchError(...known)]
   const { statusCode = 500, message } = thrown
-  if (statusCode < 400 || statusCode >= 500) return toRejection(asDriftwatchError(thrown))
-  return { error: new DriftwatchError('USAGE', message, { cause: thrown }), status: statusCode }
-}
-
-function toRejection(error: DriftwatchError): Rejection {
-  return { error, status: errorTable[error.code].httpStatus }
+  if (statusCode < 400 || statusCode >= 500) return [asDriftwatchError(thrown)]
+  return [new DriftwatchError('USAGE', message, { cause: thrown }), statusCode]
 }
 
 function describeProblem({ validation, validationContext, message }: FastifyError, request: FastifyRequest): string {

@@ -73,12 +73,8 @@ export const exemptFromPressure = { pressureHandler: () => undefined } as const
 export function applyLimits(app: FastifyInstance, { connections, urlLength, loopDelayMs, loopSampleMs }: Limits): void {
   app.server.maxConnections = connections
   app.addHook('onRequest', ({ url }, _reply, done) => {
-    const tooLong = url.length > urlLength
-    done(
-      tooLong
-        ? new DriftwatchError('URL_TOO_LONG', `the path and query are longer than ${urlLength} characters`)
-        : undefined,
-    )
+    if (url.length <= urlLength) done()
+    else done(new DriftwatchError('URL_TOO_LONG', `the path and query are longer than ${urlLength} characters`))
   })
   app.register(underPressure, {
     maxEventLoopDelay: loopDelayMs,

@@ -6,6 +6,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify'
+import { closed } from '../config/sections/values.ts'
 
 /** The Fastify instance for routes. The schema of a route gives the types of its request. */
 export type Router = FastifyInstance<
@@ -17,4 +18,4 @@ export type Router = FastifyInstance<
 >
 
 /** The query schema of a route without parameters. */
-export const noQuery = { type: 'object', additionalProperties: false, properties: {} } as const
+export const noQuery = { ...closed, properties: {} } as const

@@ -1,12 +1,9 @@
 import type { EpochMs } from '../clock.ts'
-import { type ErrorCode, errorTable } from '../errors.ts'
+import { type ErrorCode, errorCodes, errorTable } from '../errors.ts'
 import { type ProbeKind, probeKinds } from '../probes/probe.ts'
 import { metricDefinitions } from './definitions.ts'
 import { toSeconds } from './drift.ts'
 import type { MetricRegistry } from './metric-registry.ts'
-
-export const publishResults = ['ok', 'failed'] as const
-export type PublishResult = (typeof publishResults)[number]
 
 /** The metrics of Driftwatch itself. */
 export interface RuntimeMetrics {
@@ -16,7 +13,7 @@ export interface RuntimeMetrics {
   /** A request to an API ended: `apiRequest('run', 'ListServices', 'OK')`. */
   apiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
   cycleCompleted(seconds: number, at: EpochMs): void
-  alertPublished(channel: string, result: PublishResult): void
+  alertPublished(channel: string, result: 'ok' | 'failed'): void
 }
 
 /** Labels that are known at the start: their counters start at 0. */
@@ -37,16 +34,17 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
   const cycleCompleted = registry.gauge(metricDefinitions.cycleCompleted)
   const alertPublishes = registry.counter(metricDefinitions.alertPublishes)
 
+  // The error codes of failed probes are those that are logged as warnings.
+  const codes = errorCodes.filter(code => errorTable[code].logLevel === 'warn')
   for (const probe of probeKinds) {
     probeDuration.zero({ probe })
-    for (const code of probeErrorCodes()) probeErrors({ probe, code }, 0)
+    for (const code of codes) probeErrors({ probe, code }, 0)
   }
   for (const [api, methods] of Object.entries(known.apiMethods ?? {})) {
-    for (const method of methods)
-      for (const code of ['OK', ...probeErrorCodes()] as const) apiRequests({ api, method, code }, 0)
+    for (const method of methods) for (const code of ['OK', ...codes]) apiRequests({ api, method, code }, 0)
   }
   for (const channel of known.channels ?? []) {
-    for (const result of publishResults) alertPublishes({ channel, result }, 0)
+    for (const result of ['ok', 'failed']) alertPublishes({ channel, result }, 0)
   }
 
   return {
@@ -59,9 +57,4 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
     },
     alertPublished: (channel, result) => alertPublishes({ channel, result }, 1),
   }
-}
-
-/** The error codes of failed probes: those that are logged as warnings. */
-function probeErrorCodes(): ErrorCode[] {
-  return (Object.keys(errorTable) as ErrorCode[]).filter(code => errorTable[code].logLevel === 'warn')
 }

@@ -9,7 +9,7 @@ import { buildStackHead, reportState } from './report.ts'
  * A stack of the report as JSON. While its content is the same, only the times of the cycle are overwritten in place:
  * callers must copy the bytes.
  */
-export interface StackFragment {
+interface StackFragment {
   /** The stack that the bytes describe. */
   stack: StackStates
   readonly template: ByteTemplate

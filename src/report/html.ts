@@ -2,17 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
-import type { Report, ReportedCheck } from './report.ts'
+import type { Report, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
 import { age, countRows, includesMessage, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
-
-type Place = NonNullable<Report['discovery']>[number]
-
-type Difference = ReportedCheck['differences'][number]
-
-export interface PageOptions {
-  readonly version: string
-  readonly refreshSeconds: number
-}
 
 /** Follows the light or dark setting of the browser. */
 const style = `
@@ -37,7 +28,7 @@ export const styleSource = `'sha256-${createHash('sha256').update(style).digest(
 const mostRows = 500
 
 /** The report as a page that reloads every `refreshSeconds`. A check that is in sync takes one line. */
-export function renderHtml(report: Report, { version, refreshSeconds }: PageOptions): string {
+export function renderHtml(report: Report, version: string, refreshSeconds: number): string {
   const rows = rowsOf(report)
   const shown = rows.slice(0, mostRows)
   const wrong = shown.filter(({ check }) => check.status !== 'in_sync')
@@ -79,7 +70,7 @@ function channelLine({ channel, error }: Report['channels'][number]): Markup | n
   return error && html`<p>Alert channel ${printable(channel)}: ${error.code}: ${printable(error.message)}</p>`
 }
 
-function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string): Markup[] {
+function configLines({ error, needRestart }: ReportedConfig, now: string): Markup[] {
   const when = error && age(error.at, now)
   return [
     ...(error ? [html`<p>Configuration rejected ${when}: ${error.code}: ${printable(error.message)}</p>`] : []),
@@ -88,7 +79,7 @@ function configLines({ error, needRestart }: NonNullable<Report['config']>, now:
 }
 
 /** A place whose stacks are not all known. */
-function placeLines({ project, region, status, observedAt, problems, error }: Place): Markup | null {
+function placeLines({ project, region, status, observedAt, problems, error }: ReportedPlace): Markup | null {
   if (status === 'in_sync' && error === null) return null
   const where = html`${badge(status)} discovery in ${printable(project)}, ${printable(region)}`
   const lines = [
@@ -131,7 +122,7 @@ function duration(check: ReportedCheck, now: string): Markup {
   return html`<span class="quiet">${lasting(check, now)}</span>`
 }
 
-function differenceList({ path, kind, expected, actual, via }: Difference): Markup {
+function differenceList({ path, kind, expected, actual, via }: ReportedDifference): Markup {
   const row = (term: string, text: string) => html`<dt>${term}</dt><dd>${printable(text)}</dd>`
   return html`<dl>
 ${row(kind, path)}

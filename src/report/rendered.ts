@@ -7,14 +7,12 @@ import { version } from '../version.ts'
 import { type CheckFragment, createFragments, type Fragments, members, shortHash, writeStackHead } from './fragments.ts'
 import { renderHtml } from './html.ts'
 import {
+  type AnyReport,
   buildCheckReport,
   buildReport,
   buildReportHead,
   buildStackReport,
   type ChannelState,
-  type CheckReport,
-  type Report,
-  type StackReport,
 } from './report.ts'
 import { type ReportFilter, type SelectedStack, type Selection, selectStates } from './selection.ts'
 import { renderText } from './text.ts'
@@ -85,7 +83,7 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     return createPage({ status: head.status, format, body, content, last: selection.last })
   }
 
-  function renderPart(report: StackReport | CheckReport | null, format: ReportFormat, content: unknown): Page | null {
+  function renderPart(report: AnyReport | null, format: ReportFormat, content: unknown): Page | null {
     if (report === null) return null
     const body = format === 'json' ? Buffer.from(`${JSON.stringify(report)}\n`) : writeText(report)
     return createPage({ status: report.status, format, body, content, last: null })
@@ -117,7 +115,7 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     check: (name, check, format) =>
       cached(parts, ['check', format, name, check], () => renderCheck(name, check, format)),
     html() {
-      html ??= Buffer.from(renderHtml(buildReport(snapshot, undefined, channels), { version, refreshSeconds }))
+      html ??= Buffer.from(renderHtml(buildReport(snapshot, undefined, channels), version, refreshSeconds))
       return html
     },
     names: new Map(snapshot.stacks.map(({ name, states }) => [name, states.map(({ check }) => check)])),
@@ -158,7 +156,7 @@ function separated(items: readonly Buffer[]): Buffer[] {
   return items.flatMap((item, at) => (at === 0 ? [item] : [comma, item]))
 }
 
-function writeText(report: Report | StackReport | CheckReport): Buffer {
+function writeText(report: AnyReport): Buffer {
   return Buffer.from(renderText(report, { color: false }))
 }
 
@@ -174,12 +172,8 @@ function selectedChecks({ stack, states }: SelectedStack, checks: readonly Check
   return checks.filter((_, at) => selected.has(stack.states[at] as State))
 }
 
-interface PageParts extends Omit<Page, 'etag'> {
-  /** Everything that the ETag depends on, except the format. */
-  readonly content: unknown
-}
-
-function createPage({ content, ...page }: PageParts): Page {
+/** `content` is everything that the ETag depends on, except the format. */
+function createPage({ content, ...page }: Omit<Page, 'etag'> & { readonly content: unknown }): Page {
   const etag = `W/"${shortHash(JSON.stringify([page.status, page.last, content]))}-${page.format}"`
   return { ...page, etag }
 }

@@ -4,13 +4,14 @@ import { differenceKinds } from '../checks/finding.ts'
 import { type Status, statuses, worstStatus } from '../checks/status.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import type { ConfigState } from '../config/config-source.ts'
+import { closed } from '../config/sections/values.ts'
 import { type PlaceState, placeStatus } from '../drift/places.ts'
 import type { CheckError, State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
-import { type ErrorCode, errorTable } from '../errors.ts'
+import { errorCodes } from '../errors.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
 
-const closed = { type: 'object', additionalProperties: false } as const
+const texts = { type: 'array', items: { type: 'string' } } as const
 
 const time = { type: 'string', format: 'date-time' } as const
 
@@ -23,7 +24,7 @@ const errorSchema = {
   description: 'The last probe that failed, or whose result proved nothing.',
   required: ['code', 'message', 'at'],
   properties: {
-    code: { type: 'string', enum: Object.keys(errorTable) as ErrorCode[], description: 'A code of docs/errors.md.' },
+    code: { type: 'string', enum: errorCodes, description: 'A code of docs/errors.md.' },
     message: { type: 'string', description: 'What failed, and where.' },
     at: { ...time, description: 'When it failed.' },
   },
@@ -45,8 +46,7 @@ const differenceSchema = {
       description: 'Who made the change and when, or how a role has a privilege. Null if unknown.',
     },
     objects: {
-      type: 'array',
-      items: { type: 'string' },
+      ...texts,
       description: 'The affected objects, if one difference covers several. A note says if the list is incomplete.',
     },
   },
@@ -56,17 +56,10 @@ const stateProperties = {
   status: { ...status, description: 'The status of this check.' },
   since: { ...time, description: 'When this status began.' },
   observedAt: { ...nullableTime, description: 'When the finding was observed; null before the first observation.' },
-  staleAt: {
-    ...nullableTime,
-    description: 'When the observation becomes stale; null before the first one.',
-  },
+  staleAt: { ...nullableTime, description: 'When the observation becomes stale; null before the first one.' },
   summary: { type: 'string', description: 'The finding in one sentence.' },
   differences: { type: 'array', items: differenceSchema },
-  notes: {
-    type: 'array',
-    items: { type: 'string' },
-    description: 'Further information that is not a difference.',
-  },
+  notes: { ...texts, description: 'Further information that is not a difference.' },
   fix: { type: ['string', 'null'], description: 'A command that fixes the drift, or null.' },
   error: {
     ...nullableError,
@@ -92,11 +85,7 @@ const stackProperties = {
   },
   project: { type: 'string' },
   region: { type: 'string' },
-  problems: {
-    type: 'array',
-    items: { type: 'string' },
-    description: 'Problems with the labels that name it. Absent if there are none.',
-  },
+  problems: { ...texts, description: 'Problems with the labels that name it. Absent if there are none.' },
   checks: { type: 'array', items: checkStateSchema, description: 'Its checks that match the filter.' },
 } as const
 
@@ -115,7 +104,7 @@ const cycleSchema = {
       required: ['id', 'startedAt', 'durationMs'],
       properties: {
         id: { type: 'integer', description: 'The number of the cycle since the start.' },
-        startedAt: { ...time },
+        startedAt: time,
         durationMs: { type: 'number', description: 'How long the cycle took, in milliseconds.' },
       },
     },
@@ -174,11 +163,7 @@ const configStateSchema = {
   properties: {
     loadedAt: { ...time, description: 'When the current configuration was read.' },
     error: { ...nullableError, description: 'Why the file was rejected; null if it was not.' },
-    needRestart: {
-      type: 'array',
-      items: { type: 'string' },
-      description: 'Changed keys that take effect after a restart.',
-    },
+    needRestart: { ...texts, description: 'Changed keys that take effect after a restart.' },
   },
 } as const
 
@@ -235,8 +220,12 @@ export const checkReportSchema = {
 export type Report = FromSchema<typeof reportSchema>
 export type StackReport = FromSchema<typeof stackReportSchema>
 export type CheckReport = FromSchema<typeof checkReportSchema>
-export type ReportedStack = Report['stacks'][number]
+type ReportedStack = Report['stacks'][number]
 export type ReportedCheck = ReportedStack['checks'][number]
+export type ReportedDifference = ReportedCheck['differences'][number]
+export type ReportedPlace = NonNullable<Report['discovery']>[number]
+export type ReportedConfig = NonNullable<Report['config']>
+export type AnyReport = Report | StackReport | CheckReport
 
 /** The state of an alert channel. */
 export interface ChannelState {
@@ -252,7 +241,7 @@ export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels:
   const { stacks } = selectStates(snapshot, filter)
   return {
     ...buildReportHead(snapshot, channels),
-    stacks: stacks.map(({ stack, states }) => reportStack(stack, states)),
+    stacks: stacks.map(({ stack, states }) => ({ ...buildStackHead(stack), checks: states.map(reportState) })),
   }
 }
 
@@ -272,13 +261,8 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
 /** A stack of the report without its checks, which come last. */
 export function buildStackHead(stack: StackStates): Omit<ReportedStack, 'checks'> {
   const { name, project, region, problems } = stack
-  return {
-    name,
-    status: statusOfStack(stack),
-    project,
-    region,
-    ...(problems.length > 0 && { problems: [...problems] }),
-  }
+  const status = statusOfStack(stack)
+  return { name, status, project, region, ...(problems.length > 0 && { problems: [...problems] }) }
 }
 
 /** The part of the report for one stack, or null if there is no such stack. */
@@ -286,8 +270,7 @@ export function buildStackReport(snapshot: Snapshot, stackName: string): StackRe
   const stack = findStack(snapshot, stackName)
   if (stack === undefined) return null
   const { status, ...head } = buildStackHead(stack)
-  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
-  return { apiVersion, status, generatedAt, cycle, ...head, checks: stack.states.map(reportState) }
+  return { ...partHead(snapshot, status), ...head, checks: stack.states.map(reportState) }
 }
 
 /** The part of the report for one check, or null if there is no such stack or check. */
@@ -295,8 +278,7 @@ export function buildCheckReport(snapshot: Snapshot, stackName: string, checkNam
   const state = findStack(snapshot, stackName)?.states.find(({ check }) => check === checkName)
   if (state === undefined) return null
   const { check, status, ...rest } = reportState(state)
-  const { apiVersion, generatedAt, cycle } = reportHead(snapshot)
-  return { apiVersion, status, generatedAt, cycle, stack: stackName, check, ...rest }
+  return { ...partHead(snapshot, status), stack: stackName, check, ...rest }
 }
 
 function findStack(snapshot: Snapshot, stackName: string): StackStates | undefined {
@@ -311,20 +293,13 @@ function statusOfAll(snapshot: Snapshot): Status {
   return all.length === 0 && snapshot.cycle === null ? 'unknown' : worstStatus(all)
 }
 
-function reportHead(snapshot: Snapshot) {
-  return {
-    apiVersion: 'driftwatch/v1',
-    generatedAt: formatTime(snapshot.takenAt),
-    cycle: reportCycle(snapshot),
-  } as const
+function partHead(snapshot: Snapshot, status: Status) {
+  const generatedAt = formatTime(snapshot.takenAt)
+  return { apiVersion: 'driftwatch/v1', status, generatedAt, cycle: reportCycle(snapshot) } as const
 }
 
 function reportCycle({ cycle }: Snapshot): Report['cycle'] {
   return cycle && { id: cycle.id, startedAt: formatTime(cycle.startedAt), durationMs: cycle.durationMs }
-}
-
-function reportStack(stack: StackStates, states: readonly State[]): ReportedStack {
-  return { ...buildStackHead(stack), checks: states.map(reportState) }
 }
 
 /** Problems with its labels make a stack unknown, since the labels may mean other resources. */
@@ -359,11 +334,11 @@ function reportChannel({ channel, publishedAt, error }: ChannelState): Report['c
   return { channel, publishedAt: formatNullable(publishedAt), error: error && reportError(error) }
 }
 
-function reportConfig({ loadedAt, error, needRestart }: ConfigState): NonNullable<Report['config']> {
+function reportConfig({ loadedAt, error, needRestart }: ConfigState): ReportedConfig {
   return { loadedAt: formatTime(loadedAt), error: error && reportError(error), needRestart: [...needRestart] }
 }
 
-function reportPlace(place: PlaceState, now: EpochMs): NonNullable<Report['discovery']>[number] {
+function reportPlace(place: PlaceState, now: EpochMs): ReportedPlace {
   const { project, region, observedAt, staleAt, stacks, problems, error } = place
   return {
     project,

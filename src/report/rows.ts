@@ -1,7 +1,7 @@
 import { type Status, statuses } from '../checks/status.ts'
 import { parseTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
-import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
+import type { AnyReport, Report, ReportedCheck } from './report.ts'
 
 /** A check of a stack, for a person. */
 export interface Row {
@@ -10,13 +10,13 @@ export interface Row {
 }
 
 /** Every check of a report, or of a part of one, worst first. */
-export function rowsOf(report: Report | StackReport | CheckReport): Row[] {
+export function rowsOf(report: AnyReport): Row[] {
   return listRows(report).toSorted(
     (one, other) => statuses.indexOf(one.check.status) - statuses.indexOf(other.check.status),
   )
 }
 
-function listRows(report: Report | StackReport | CheckReport): Row[] {
+function listRows(report: AnyReport): Row[] {
   if ('stacks' in report)
     return report.stacks.flatMap(({ name, checks }) => checks.map(check => ({ stack: name, check })))
   if ('checks' in report) return report.checks.map(check => ({ stack: report.name, check }))

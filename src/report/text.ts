@@ -1,21 +1,12 @@
 import { styleText } from 'node:util'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
-import type { CheckReport, Report, ReportedCheck, StackReport } from './report.ts'
+import type { AnyReport, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
 import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
 import { shortenImages } from './short-images.ts'
 
-export interface TextOptions {
-  /** Whether to use colours: the caller knows the terminal and `NO_COLOR`. */
-  readonly color: boolean
-}
-
 /** Prose wraps at this column. Values and commands never wrap, so that they can be copied. */
 const width = 96
-
-type Place = NonNullable<Report['discovery']>[number]
-
-type Difference = ReportedCheck['differences'][number]
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -31,7 +22,7 @@ const styles = {
 const signs = { drifted: '!', unknown: '?', pending: '~', in_sync: '✓' } as const satisfies Record<Status, string>
 
 /** A report, or a part of one, for a person: a headline, then a block for each check, worst first. */
-export function renderText(report: Report | StackReport | CheckReport, { color }: TextOptions): string {
+export function renderText(report: AnyReport, { color }: { readonly color: boolean }): string {
   const paint: Paint = color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text
   const now = report.generatedAt
   const rows = rowsOf(report)
@@ -44,7 +35,7 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   })
   const problems = 'problems' in report ? (report.problems ?? []) : []
   const head = [
-    `${paintStatus(report.status, paint)}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
+    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
     ...('config' in report && report.config ? configLines(report.config, now) : []),
     ...problems.flatMap(message => proseLines('Problem: ', message)),
   ]
@@ -54,15 +45,11 @@ export function renderText(report: Report | StackReport | CheckReport, { color }
   return `${sections.map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
-function paintStatus(status: Status, paint: Paint): string {
-  return paint(styles[status], inWords(status).toUpperCase())
-}
-
 function titleLine(title: string, status: Status, detail: string, paint: Paint): string {
   return `${paint(styles[status], signs[status])} ${paint('bold', title)}  ${paint('dim', detail)}`
 }
 
-function configLines({ error, needRestart }: NonNullable<Report['config']>, now: string): string[] {
+function configLines({ error, needRestart }: ReportedConfig, now: string): string[] {
   return [
     ...(error ? proseLines(`Configuration rejected ${age(error.at, now)}: `, error.message) : []),
     ...(needRestart.length > 0 ? proseLines('Changed, restart needed: ', needRestart.join(', ')) : []),
@@ -70,7 +57,7 @@ function configLines({ error, needRestart }: NonNullable<Report['config']>, now:
 }
 
 /** A place whose stacks are not all known. It comes before the checks, since some may be missing among them. */
-function placeLines(place: Place, now: string, paint: Paint): string[] {
+function placeLines(place: ReportedPlace, now: string, paint: Paint): string[] {
   const { project, region, status, observedAt, stacks, problems, error } = place
   const listed = observedAt === null ? 'never listed' : `listed ${age(observedAt, now)}`
   const title = `discovery in ${printable(project)}, ${printable(region)}`
@@ -91,7 +78,7 @@ function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
   ]
 }
 
-function differenceLines({ path, kind, expected, actual, via }: Difference, paint: Paint): string[] {
+function differenceLines({ path, kind, expected, actual, via }: ReportedDifference, paint: Paint): string[] {
   const value = (label: string, text: string | null) =>
     `    ${paint('dim', label)}  ${text === null ? paint('dim', '(none)') : printable(text)}`
   const [shortExpected, shortActual] = shortenImages(expected, actual)

@@ -15,7 +15,7 @@ export interface View {
   close(): void
 }
 
-export interface ViewOptions {
+interface ViewOptions {
   readonly store: Store
   readonly clock: Clock
   readonly channelStates: () => readonly ChannelState[]

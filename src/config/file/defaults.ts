@@ -2,7 +2,7 @@ import type { ConfigPath, Problem } from '../problem.ts'
 import { stackSchema } from '../sections/stack.ts'
 
 /** The data of a file with its `defaults` merged into every stack. */
-export interface MergedDefaults {
+interface MergedDefaults {
   /** The file's data. If `defaults` are used, `stacks` has one more stack at the end with only their values. */
   readonly data: unknown
   /** How many stacks the file lists. */
@@ -35,7 +35,7 @@ export function mergeDefaults(data: unknown): MergedDefaults {
   }
   const shared = isTree(defaults) ? defaults : {}
   const specimen = withoutUnfinished(merge(shared, placeholder), placeholder)
-  const merged = [...stacks.map(stack => (isTree(stack) ? mergeStack(stack, shared) : stack)), specimen]
+  const merged = [...stacks.map(own => (isTree(own) ? withoutUnfinished(merge(own, shared), own) : own)), specimen]
   const fromDefaults = (path: ConfigPath) => ['defaults', ...path.slice(2)]
   return {
     data: { ...data, stacks: merged },
@@ -57,11 +57,7 @@ const unsharedName: Problem = {
   message: 'not allowed in `defaults`: each stack needs its own name',
 }
 
-/** A key that the stack does not set is omitted if `defaults` do not set all its required keys. */
-function mergeStack(own: Tree, shared: Tree): Tree {
-  return withoutUnfinished(merge(own, shared), own)
-}
-
+/** Omits a key that the stack does not set if `defaults` do not set all its required keys. */
 function withoutUnfinished(merged: Tree, own: Tree): Tree {
   return Object.fromEntries(Object.entries(merged).filter(([key, part]) => key in own || isFinished(key, part)))
 }

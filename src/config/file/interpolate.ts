@@ -2,7 +2,7 @@
 export type Variables = Readonly<Record<string, string | undefined>>
 
 /** A text with its references resolved, or the problems with them. */
-export type Interpolated =
+type Interpolated =
   | { readonly value: string; readonly faults?: undefined }
   | { readonly faults: readonly string[]; readonly value?: undefined }
 

@@ -10,7 +10,7 @@ export function suggestWord(word: string, known: readonly string[]): string {
 }
 
 /** The candidate that `word` is probably a typo of, or null. */
-export function findNearest(word: string, candidates: readonly string[]): string | null {
+function findNearest(word: string, candidates: readonly string[]): string | null {
   const allowed = Math.max(1, Math.floor(word.length / 3))
   let best: string | null = null
   let bestDistance = allowed + 1

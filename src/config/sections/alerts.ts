@@ -1,28 +1,13 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
-import { duration, name } from './values.ts'
-
-export const alertChannels = ['log', 'cloud-monitoring'] as const
-export type AlertChannel = (typeof alertChannels)[number]
-
-export const alertSeverities = ['critical', 'error', 'warning'] as const
-export type AlertSeverity = (typeof alertSeverities)[number]
-
-/** How `serve` handles the alert policies. */
-export const policyModes = ['off', 'verify', 'manage'] as const
-export type PolicyMode = (typeof policyModes)[number]
+import { closed, duration, list, name } from './values.ts'
 
 const notificationChannels = (description: string) =>
-  ({
-    type: 'array',
-    default: [],
-    description,
-    items: {
-      type: 'string',
-      title: 'the resource name of a notification channel',
-      pattern: '^projects/[^/]+/notificationChannels/[A-Za-z0-9_-]+$',
-      examples: ['projects/acme-production/notificationChannels/4093201'],
-    },
-  }) as const
+  list(description, {
+    type: 'string',
+    title: 'the resource name of a notification channel',
+    pattern: '^projects/[^/]+/notificationChannels/[A-Za-z0-9_-]+$',
+    examples: ['projects/acme-production/notificationChannels/4093201'],
+  })
 
 const url = (description: string, example: string) =>
   ({
@@ -35,9 +20,8 @@ const url = (description: string, example: string) =>
   }) as const
 
 const routeSchema = {
-  type: 'object',
+  ...closed,
   description: 'Sends the alerts of some stacks to other notification channels.',
-  additionalProperties: false,
   required: ['name', 'labels', 'notificationChannels'],
   properties: {
     name: name(
@@ -57,28 +41,27 @@ const routeSchema = {
 
 /** The `alerts` key of the file. */
 export const alertsSchema = {
-  type: 'object',
+  ...closed,
   default: {},
   description: 'Where alerts go and how the alert policies are managed.',
-  additionalProperties: false,
   properties: {
     channels: {
       type: 'array',
       default: ['log', 'cloud-monitoring'],
       description:
         'Where results are published after each cycle. `log` writes a line for each change of status. `cloud-monitoring` writes the metrics that the alert policies watch.',
-      items: { enum: alertChannels },
+      items: { enum: ['log', 'cloud-monitoring'] },
     },
     policies: {
       type: 'string',
-      enum: policyModes,
+      enum: ['off', 'verify', 'manage'],
       default: 'off',
       description:
         'What `serve` does with the alert policies at startup and every hour. `manage` creates and updates them. `verify` only reports differences. `off` leaves them to `driftwatch alerts apply`.',
     },
     severity: {
       type: 'string',
-      enum: alertSeverities,
+      enum: ['critical', 'error', 'warning'],
       default: 'error',
       description:
         'The severity of alerts about drift. Alerts about checks that stay `unknown` are `warning`; the alert about a monitor that sends no data is `critical`.',
@@ -92,12 +75,10 @@ export const alertsSchema = {
     notificationChannels: notificationChannels(
       'The notification channels for all stacks without a matching route, and for the alert about a monitor that sends no data.',
     ),
-    routes: {
-      type: 'array',
-      default: [],
-      description: 'Routes for the alerts of some stacks. The first route whose labels match a stack applies.',
-      items: routeSchema,
-    },
+    routes: list(
+      'Routes for the alerts of some stacks. The first route whose labels match a stack applies.',
+      routeSchema,
+    ),
     baseUrl: url(
       'The URL of Driftwatch, for links from alerts to `/drift/{stack}`. If empty: no links.',
       'https://driftwatch-482910.us-central1.run.app',
@@ -115,24 +96,12 @@ export const alertsSchema = {
 export type AlertsFile = FromSchema<typeof alertsSchema>
 
 /** The resolved `alerts` key. */
-export interface AlertsConfig {
-  readonly channels: readonly AlertChannel[]
-  readonly policies: PolicyMode
-  readonly severity: AlertSeverity
+export interface AlertsConfig
+  extends Readonly<Omit<AlertsFile, 'unknownAfter' | 'autoClose' | 'baseUrl' | 'runbookUrl'>> {
   /** Whole minutes. */
   readonly unknownAfterMs: number
   readonly autoCloseMs: number
-  /** Full resource names. */
-  readonly notificationChannels: readonly string[]
-  readonly routes: readonly AlertRoute[]
   /** Without a trailing slash; null if not set. */
   readonly baseUrl: string | null
   readonly runbookUrl: string | null
-  readonly uptimeCheck: boolean
-}
-
-export interface AlertRoute {
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly notificationChannels: readonly string[]
 }

@@ -1,4 +1,5 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
+import { closed, list } from './values.ts'
 
 /** The privileges of PostgreSQL for each kind of object. */
 export const privileges = {
@@ -11,11 +12,16 @@ export const privileges = {
 
 const flag = (description: string) => ({ type: 'boolean', default: false, description }) as const
 
+const text = (title: string) => ({ type: 'string', minLength: 1, title }) as const
+
+/** The schema of a map from names to values of one form. */
+const byName = <const Value>(description: string, value: Value) =>
+  ({ type: 'object', default: {}, description, additionalProperties: value }) as const
+
 const roleSchema = {
-  type: 'object',
+  ...closed,
   description:
     'One database role: its attributes, its members and its privileges on the database. The role must have no others.',
-  additionalProperties: false,
   properties: {
     login: flag('Whether the role may log in.'),
     superuser: flag('Whether the role is a superuser.'),
@@ -23,18 +29,10 @@ const roleSchema = {
     createDb: flag('Whether the role may create databases.'),
     replication: flag('Whether the role may start streaming replication.'),
     bypassRls: flag('Whether the role bypasses row-level security.'),
-    members: {
-      type: 'array',
-      default: [],
-      description: 'All members of this role. Other members are reported as drift.',
-      items: { type: 'string', minLength: 1, title: 'a role' },
-    },
-    database: {
-      type: 'array',
-      default: [],
-      description: 'Its privileges on the connected database, in addition to those of PUBLIC.',
-      items: { enum: privileges.database },
-    },
+    members: list('All members of this role. Other members are reported as drift.', text('a role')),
+    database: list('Its privileges on the connected database, in addition to those of PUBLIC.', {
+      enum: privileges.database,
+    }),
   },
 } as const satisfies JSONSchema
 
@@ -52,9 +50,8 @@ const onEvery = <const Words extends readonly string[]>(kind: string, words: Wor
   ({ type: 'array', description: `Privileges on ${kind}.`, items: { enum: words } }) as const
 
 const grantsSchema = {
-  type: 'object',
+  ...closed,
   description: 'The privileges of one role (or `PUBLIC`) in the schema.',
-  additionalProperties: false,
   properties: {
     schema: onEvery('the schema itself', privileges.schema),
     tables: byObject('tables, partitions, views, materialized and foreign tables', privileges.tables),
@@ -64,9 +61,8 @@ const grantsSchema = {
 } as const satisfies JSONSchema
 
 const defaultsSchema = {
-  type: 'object',
+  ...closed,
   description: 'The privileges of one role (or `PUBLIC`) on objects that the owner will create.',
-  additionalProperties: false,
   properties: {
     tables: onEvery('future tables', privileges.tables),
     sequences: onEvery('future sequences', privileges.sequences),
@@ -75,40 +71,26 @@ const defaultsSchema = {
 } as const satisfies JSONSchema
 
 const governedSchema = {
-  type: 'object',
+  ...closed,
   description: 'One schema of the database and its complete list of privileges.',
-  additionalProperties: false,
   properties: {
     owner: {
       type: 'string',
       title: 'a role',
       description: 'The owner of the schema and of every object in it. If absent, ownership is not checked.',
     },
-    relations: {
-      type: 'array',
-      default: [],
-      description: 'The tables, views and sequences that must exist (check `schema`).',
-      items: { type: 'string', minLength: 1, title: 'a relation' },
-    },
-    grants: {
-      type: 'object',
-      default: {},
-      description: 'Privileges on existing objects, by role.',
-      additionalProperties: grantsSchema,
-    },
-    defaults: {
-      type: 'object',
-      default: {},
-      description: 'Default privileges (`ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA ...`), by role.',
-      additionalProperties: defaultsSchema,
-    },
+    relations: list('The tables, views and sequences that must exist (check `schema`).', text('a relation')),
+    grants: byName('Privileges on existing objects, by role.', grantsSchema),
+    defaults: byName(
+      'Default privileges (`ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA ...`), by role.',
+      defaultsSchema,
+    ),
   },
 } as const satisfies JSONSchema
 
 const ledgerSchema = {
-  type: 'object',
+  ...closed,
   description: 'The table that records migrations. Driftwatch needs SELECT on this table only.',
-  additionalProperties: false,
   required: ['table', 'versionColumn', 'expected'],
   properties: {
     table: {
@@ -128,16 +110,15 @@ const ledgerSchema = {
     expected: {
       type: 'array',
       description: 'The versions that must be recorded. Other versions are reported as drift.',
-      items: { type: 'string', minLength: 1, title: 'a version' },
+      items: text('a version'),
     },
   },
 } as const satisfies JSONSchema
 
 /** The `database` key of a stack. */
 export const databaseSchema = {
-  type: 'object',
+  ...closed,
   description: 'The PostgreSQL database of the service. If absent, the database checks do not run.',
-  additionalProperties: false,
   required: ['url'],
   properties: {
     url: {
@@ -147,25 +128,10 @@ export const databaseSchema = {
       examples: ['postgres://user:password@host:5432/name'],
       description: 'The URL of the database. Its password is a secret. If empty, the whole `database` key is ignored.',
     },
-    roles: {
-      type: 'object',
-      default: {},
-      description: 'The roles that must exist, by name, with exactly these attributes and members.',
-      additionalProperties: roleSchema,
-    },
-    trustedRoles: {
-      type: 'array',
-      default: [],
-      description: 'Superusers and cloud admin roles that may hold any privilege.',
-      items: { type: 'string', minLength: 1, title: 'a role' },
-    },
+    roles: byName('The roles that must exist, by name, with exactly these attributes and members.', roleSchema),
+    trustedRoles: list('Superusers and cloud admin roles that may hold any privilege.', text('a role')),
     ledger: ledgerSchema,
-    schemas: {
-      type: 'object',
-      default: {},
-      description: 'The schemas to check, by name.',
-      additionalProperties: governedSchema,
-    },
+    schemas: byName('The schemas to check, by name.', governedSchema),
   },
 } as const satisfies JSONSchema
 

@@ -1,6 +1,6 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { formatPath, type Problem } from '../problem.ts'
-import { name, project } from './values.ts'
+import { closed, list, name, project } from './values.ts'
 
 /** The labels of Cloud Run services and jobs for discovery: the stack's name, and the role of the resource in it. */
 export const discoveryLabels = { stack: 'driftwatch-stack', role: 'driftwatch-role' } as const
@@ -8,32 +8,26 @@ export const discoveryLabels = { stack: 'driftwatch-stack', role: 'driftwatch-ro
 /** The value of the role label for each kind of resource. */
 export const discoveryRoles = { service: 'service', job: 'migrate' } as const
 
-export const jobRules = ['required', 'optional'] as const
-
 /** The `discover` key of the file. */
-export const discoverSchema = {
-  type: 'array',
-  default: [],
-  description:
-    'Where to discover stacks by the labels of Cloud Run services and jobs. If empty, only the listed stacks are watched.',
-  items: {
-    type: 'object',
+export const discoverSchema = list(
+  'Where to discover stacks by the labels of Cloud Run services and jobs. If empty, only the listed stacks are watched.',
+  {
+    ...closed,
     description: 'Places to discover stacks in: every combination of the projects and regions.',
-    additionalProperties: false,
     required: ['projects', 'regions'],
     properties: {
       projects: { type: 'array', minItems: 1, description: 'The projects.', items: project('A project.') },
       regions: { type: 'array', minItems: 1, description: 'The regions.', items: name('us-central1', 'A region.') },
       jobs: {
         type: 'string',
-        enum: jobRules,
+        enum: ['required', 'optional'],
         default: 'required',
         description:
           'Whether a discovered service must have a migration job. With `required`, a stack without a job is `unknown`. Use `optional` if some stacks have no job.',
       },
     },
-  },
-} as const satisfies JSONSchema
+  } as const satisfies JSONSchema,
+)
 
 export type DiscoverFile = FromSchema<typeof discoverSchema>
 
@@ -41,7 +35,7 @@ export type DiscoverFile = FromSchema<typeof discoverSchema>
 export interface DiscoveredPlace {
   readonly project: string
   readonly region: string
-  readonly jobs: (typeof jobRules)[number]
+  readonly jobs: DiscoverFile[number]['jobs']
 }
 
 /** A stack as its labels describe it. */
@@ -69,10 +63,8 @@ export function findDiscoverProblems(discover: DiscoverFile): Problem[] {
       const path = ['discover', index]
       const before = seen.get(`${project}/${region}`)
       seen.set(`${project}/${region}`, before ?? formatPath(path))
-      if (before === undefined) return []
-      return [
-        { path, at: 'value', message: `duplicate place: ${project} in ${region} is already in ${before}` } as const,
-      ]
+      const message = `duplicate place: ${project} in ${region} is already in ${before}`
+      return before === undefined ? [] : [{ path, at: 'value', message } as const]
     }),
   )
 }

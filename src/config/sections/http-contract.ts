@@ -2,13 +2,11 @@ import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import { durationPattern, exactDuration, parseDuration } from '../../duration.ts'
 import type { ConfigPath, Problem } from '../problem.ts'
 import { createSecret, type Secret } from '../secret.ts'
-
-export const jsonTypes = ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null'] as const
+import { closed, list } from './values.ts'
 
 const assertionSchema = {
-  type: 'object',
+  ...closed,
   description: 'One assertion about the JSON document in the response.',
-  additionalProperties: false,
   required: ['at'],
   properties: {
     at: {
@@ -23,7 +21,10 @@ const assertionSchema = {
       default: true,
       description: 'Whether the value must be present. With `false`, it must be absent.',
     },
-    type: { enum: jsonTypes, description: 'The required JSON type.' },
+    type: {
+      enum: ['string', 'number', 'integer', 'boolean', 'object', 'array', 'null'],
+      description: 'The required JSON type.',
+    },
     equal: {
       type: 'string',
       title: 'text',
@@ -40,9 +41,8 @@ const assertionSchema = {
 } as const satisfies JSONSchema
 
 const requestSchema = {
-  type: 'object',
+  ...closed,
   description: 'One GET request and its expected response.',
-  additionalProperties: false,
   required: ['name', 'path'],
   properties: {
     name: {
@@ -77,21 +77,18 @@ const requestSchema = {
       description:
         'How long the complete response may take, at most 90 % of `timeout`. A slower request is retried once. If absent: 5s, or 90 % of `timeout` if that is shorter.',
     },
-    expect: {
-      type: 'array',
-      default: [],
-      description: 'Assertions about the JSON document in the response. If empty, the body is not checked.',
-      items: assertionSchema,
-    },
+    expect: list(
+      'Assertions about the JSON document in the response. If empty, the body is not checked.',
+      assertionSchema,
+    ),
   },
 } as const satisfies JSONSchema
 
 /** The `httpContract` key of a stack. */
 export const httpContractSchema = {
-  type: 'object',
+  ...closed,
   description:
     'Requests to the service and their expected responses (check `http-contract`). If absent, the check does not run.',
-  additionalProperties: false,
   required: ['url', 'requests'],
   properties: {
     url: {
@@ -121,23 +118,16 @@ export const httpContractSchema = {
   },
 } as const satisfies JSONSchema
 
-export type HttpContractFile = FromSchema<typeof httpContractSchema>
+type HttpContractFile = FromSchema<typeof httpContractSchema>
 
-/** One assertion about a value of a JSON document. */
-export interface Assertion {
-  /** A JSON Pointer. */
-  readonly at: string
-  readonly present: boolean
-  readonly type: (typeof jsonTypes)[number] | null
-  readonly equal: string | null
-  /** An RE2 regular expression. */
-  readonly matches: string | null
+/** One assertion about a value of a JSON document. Null: not asserted. */
+export type Assertion = Nullable<FromSchema<typeof assertionSchema>>
+
+type Nullable<T> = {
+  readonly [Key in keyof T]-?: undefined extends T[Key] ? Exclude<T[Key], undefined> | null : T[Key]
 }
 
-export interface HttpRequestConfig {
-  readonly name: string
-  readonly path: string
-  readonly status: number
+export interface HttpRequestConfig extends Readonly<Omit<FromSchema<typeof requestSchema>, 'maxLatency' | 'expect'>> {
   readonly maxLatencyMs: number
   readonly expect: readonly Assertion[]
 }

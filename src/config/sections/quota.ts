@@ -1,11 +1,12 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
+import { closed } from './values.ts'
 
-const percent = (fallback: number, description: string) =>
+const count = (maximum: number, fallback: number, description: string) =>
   ({
     type: 'integer',
-    title: 'a whole number from 1 to 100',
+    title: `a whole number from 1 to ${maximum}`,
     minimum: 1,
-    maximum: 100,
+    maximum,
     default: fallback,
     examples: [String(fallback)],
     description,
@@ -13,22 +14,14 @@ const percent = (fallback: number, description: string) =>
 
 /** The `quota` key of the file. */
 export const quotaSchema = {
-  type: 'object',
+  ...closed,
   default: {},
   description: 'How much of the Cloud Run quota for read requests Driftwatch may use in each project and region.',
-  additionalProperties: false,
   properties: {
-    readsPerMinute: {
-      type: 'integer',
-      title: 'a whole number from 1 to 1000000',
-      minimum: 1,
-      maximum: 1_000_000,
-      default: 600,
-      examples: ['600'],
-      description: 'The quota: read requests per minute in each project and region.',
-    },
-    steadyPercent: percent(10, 'The share of the quota to use normally.'),
-    catchUpPercent: percent(
+    readsPerMinute: count(1_000_000, 600, 'The quota: read requests per minute in each project and region.'),
+    steadyPercent: count(100, 10, 'The share of the quota to use normally.'),
+    catchUpPercent: count(
+      100,
       50,
       'The share of the quota to use when the normal share is not enough: at startup, and after many changes at once.',
     ),

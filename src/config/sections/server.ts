@@ -1,46 +1,36 @@
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 import type { Problem } from '../problem.ts'
 import { createSecret, type Secret } from '../secret.ts'
-
-export const authKinds = ['none', 'bearer', 'google'] as const
-export type AuthKind = (typeof authKinds)[number]
-
-/** Which requests need authentication. */
-export const authScopes = ['all', 'acting'] as const
-export type AuthScope = (typeof authScopes)[number]
+import { closed, list } from './values.ts'
 
 const authSchema = {
-  type: 'object',
+  ...closed,
   default: {},
   description: 'Authentication of HTTP requests.',
-  additionalProperties: false,
   properties: {
     kind: {
       type: 'string',
-      enum: authKinds,
+      enum: ['none', 'bearer', 'google'],
       default: 'none',
       description:
         'How requests are authenticated: `bearer` with one of `tokens`, `google` with a Google identity token for `audience`. With `none`, any client may read and `POST /refresh` is disabled; on Cloud Run, IAM can restrict access.',
     },
     for: {
       type: 'string',
-      enum: authScopes,
+      enum: ['all', 'acting'],
       default: 'all',
       description:
         'Which requests need authentication: `all`, or only those that start an action (`POST /refresh`). `/health` never needs it.',
     },
-    tokens: {
-      type: 'array',
-      default: [],
-      description:
-        'For `bearer`: the accepted tokens. They are secrets: use variables. List two tokens to rotate one. Empty tokens are ignored.',
-      items: {
+    tokens: list(
+      'For `bearer`: the accepted tokens. They are secrets: use variables. List two tokens to rotate one. Empty tokens are ignored.',
+      {
         type: 'string',
         title: 'a token of at least 20 letters, digits and -._~+/=',
         format: 'bearer-token',
         writeOnly: true,
       },
-    },
+    ),
     audience: {
       type: 'string',
       title: 'an audience',
@@ -48,30 +38,27 @@ const authSchema = {
       default: '',
       description: 'For `google`: the required audience of the token, usually the URL of Driftwatch.',
     },
-    callers: {
-      type: 'array',
-      default: [],
-      description: 'For `google`: the email addresses of the allowed accounts.',
-      items: {
-        type: 'string',
-        title: 'an email address',
-        pattern: '^[^\\s@]+@[^\\s@]+$',
-        examples: ['deployer@acme-production.iam.gserviceaccount.com'],
-      },
-    },
+    callers: list('For `google`: the email addresses of the allowed accounts.', {
+      type: 'string',
+      title: 'an email address',
+      pattern: '^[^\\s@]+@[^\\s@]+$',
+      examples: ['deployer@acme-production.iam.gserviceaccount.com'],
+    }),
   },
 } as const satisfies JSONSchema
 
 /** The `server` key of the file. */
 export const serverSchema = {
-  type: 'object',
+  ...closed,
   default: {},
   description: 'The HTTP server of `serve`.',
-  additionalProperties: false,
   properties: { auth: authSchema },
 } as const satisfies JSONSchema
 
-export type ServerFile = FromSchema<typeof serverSchema>
+type ServerFile = FromSchema<typeof serverSchema>
+
+/** Which requests need authentication. */
+export type AuthScope = ServerFile['auth']['for']
 
 /** The resolved `server.auth` key. */
 export type AuthConfig =

@@ -3,7 +3,7 @@ import { afterRolloutSchema } from './after-rollout.ts'
 import { databaseSchema } from './database.ts'
 import { httpContractSchema } from './http-contract.ts'
 import { lanesSchema } from './lanes.ts'
-import { duration, name, project, repository } from './values.ts'
+import { closed, duration, list, name, project, repository } from './values.ts'
 
 const container = {
   type: 'string',
@@ -13,19 +13,16 @@ const container = {
 } as const satisfies JSONSchema
 
 const serviceSchema = {
-  type: 'object',
+  ...closed,
   description: 'The Cloud Run service.',
-  additionalProperties: false,
   required: ['name'],
   properties: {
     name: name('runtime', 'The name of the service.'),
     container,
-    repositories: {
-      type: 'array',
-      default: [],
-      description: 'The image repositories that the service may use. If empty, the repository is not checked.',
-      items: repository('An image repository.'),
-    },
+    repositories: list(
+      'The image repositories that the service may use. If empty, the repository is not checked.',
+      repository('An image repository.'),
+    ),
     expectedImage: {
       type: 'string',
       title: 'an image',
@@ -38,10 +35,9 @@ const serviceSchema = {
 } as const satisfies JSONSchema
 
 const jobSchema = {
-  type: 'object',
+  ...closed,
   description:
     'The Cloud Run job that runs migrations. It must use the image of the service. If absent, the job checks do not run.',
-  additionalProperties: false,
   required: ['name'],
   properties: {
     name: name('runtime-migrate', 'The name of the job.'),
@@ -68,9 +64,8 @@ const jobSchema = {
 
 /** One stack after `defaults` are merged into it: the source of its type, defaults and docs. */
 export const stackSchema = {
-  type: 'object',
+  ...closed,
   description: 'One stack: a service, its migration job and its database.',
-  additionalProperties: false,
   required: ['name', 'project', 'region', 'service'],
   properties: {
     name: name('runtime', 'The name of the stack. Must be unique and not `gate`.'),

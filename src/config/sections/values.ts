@@ -1,5 +1,12 @@
 import { durationPattern } from '../../duration.ts'
 
+/** The schema of a map that has only the keys in `properties`. */
+export const closed = { type: 'object', additionalProperties: false } as const
+
+/** The schema of a list that is empty by default. */
+export const list = <const Items>(description: string, items: Items) =>
+  ({ type: 'array', default: [], description, items }) as const
+
 /** The schema of a duration; the format sets its limits. */
 export const duration = (text: string, format: keyof typeof durationTitles, description: string) =>
   ({

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { checkKinds } from '../../checks/check.ts'
 import { statuses } from '../../checks/status.ts'
+import { closed } from '../../config/sections/values.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Page, Rendered } from '../../report/rendered.ts'
 import { checkReportSchema, reportSchema, stackReportSchema } from '../../report/report.ts'
@@ -13,8 +14,7 @@ import type { Router } from '../router.ts'
 const maxPageSize = 1000
 
 const reportQuery = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   properties: {
     format: formatParameter,
     status: {
@@ -39,11 +39,7 @@ const reportQuery = {
 } as const
 
 /** The query schema of parts of the report and of gates. */
-export const partQuery = {
-  type: 'object',
-  additionalProperties: false,
-  properties: { format: formatParameter },
-} as const
+export const partQuery = { ...closed, properties: { format: formatParameter } } as const
 
 const stackName = { type: 'string', description: 'The name of the stack.' } as const
 

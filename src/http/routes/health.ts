@@ -1,3 +1,4 @@
+import { closed } from '../../config/sections/values.ts'
 import { exemptFromPressure } from '../limits.ts'
 import { noQuery, type Router } from '../router.ts'
 
@@ -5,16 +6,14 @@ import { noQuery, type Router } from '../router.ts'
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string }
 
 const healthy = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['status'],
   properties: { status: { type: 'string', const: 'ok' } },
 } as const
 
 const notReady = {
   description: 'The first cycle has not completed, or the scheduler has stopped.',
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['status', 'reason'],
   properties: {
     status: { type: 'string', const: 'not_ready' },
@@ -22,19 +21,18 @@ const notReady = {
   },
 } as const
 
+/** The options of a route that needs no token and responds under any load. */
+function describeHealth<Response extends object>(summary: string, response: Response) {
+  return {
+    config: { access: 'open', ...exemptFromPressure },
+    schema: { summary, tags: ['operation'], security: [], querystring: noQuery, response },
+  } as const
+}
+
 export function addHealthRoutes(router: Router, readiness: () => Readiness): void {
   router.get(
     '/health/live',
-    {
-      config: { access: 'open', ...exemptFromPressure },
-      schema: {
-        summary: 'Whether the process runs',
-        tags: ['operation'],
-        security: [],
-        querystring: noQuery,
-        response: { 200: { description: 'The process runs.', ...healthy } },
-      },
-    },
+    describeHealth('Whether the process runs', { 200: { description: 'The process runs.', ...healthy } }),
     (_request, reply) => {
       reply.send({ status: 'ok' })
     },
@@ -42,19 +40,10 @@ export function addHealthRoutes(router: Router, readiness: () => Readiness): voi
 
   router.get(
     '/health/ready',
-    {
-      config: { access: 'open', ...exemptFromPressure },
-      schema: {
-        summary: 'Whether the first cycle has completed and the scheduler runs',
-        tags: ['operation'],
-        security: [],
-        querystring: noQuery,
-        response: {
-          200: { description: 'The first cycle has completed and the scheduler runs.', ...healthy },
-          503: notReady,
-        },
-      },
-    },
+    describeHealth('Whether the first cycle has completed and the scheduler runs', {
+      200: { description: 'The first cycle has completed and the scheduler runs.', ...healthy },
+      503: notReady,
+    }),
     (_request, reply) => {
       const state = readiness()
       if (state.ready) reply.send({ status: 'ok' })

@@ -1,3 +1,4 @@
+import { closed } from '../../config/sections/values.ts'
 import { styleSource } from '../../report/html.ts'
 import type { Rendered } from '../../report/rendered.ts'
 import { version } from '../../version.ts'
@@ -16,8 +17,7 @@ const paths = [
 ] as const
 
 const indexSchema = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['name', 'version', 'paths'],
   properties: {
     name: { type: 'string', const: 'driftwatch' },
@@ -25,8 +25,7 @@ const indexSchema = {
     paths: {
       type: 'array',
       items: {
-        type: 'object',
-        additionalProperties: false,
+        ...closed,
         required: ['path', 'answers'],
         properties: { path: { type: 'string' }, answers: { type: 'string' } },
       },

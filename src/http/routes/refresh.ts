@@ -1,4 +1,5 @@
 import { type Clock, formatTime } from '../../clock.ts'
+import { closed } from '../../config/sections/values.ts'
 import type { CycleSummary } from '../../drift/store.ts'
 import { errorSchema } from '../error-replies.ts'
 import { createRateLimit } from '../rate-limit.ts'
@@ -8,13 +9,11 @@ import { noQuery, type Router } from '../router.ts'
 export type Refresh = () => Promise<CycleSummary>
 
 const refreshed = {
-  type: 'object',
-  additionalProperties: false,
+  ...closed,
   required: ['cycle'],
   properties: {
     cycle: {
-      type: 'object',
-      additionalProperties: false,
+      ...closed,
       required: ['id', 'startedAt', 'durationMs'],
       properties: {
         id: { type: 'integer', description: 'The ID of the cycle, as in the report.' },
