@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { asDriftwatchError } from '../../errors.ts'
 
-export interface Condition<T> {
+export interface WaitCondition<T> {
   read(): Promise<T>
   /** Called once for each value. */
   isDone(value: T): boolean
@@ -20,7 +20,11 @@ const longestPauseMs = 1000
 const shortestPauseMs = 100
 
 /** Reads until the condition holds. Rejects if a read fails with an error that is not retryable. */
-export async function waitUntil<T>(clock: Clock, signal: AbortSignal, condition: Condition<T>): Promise<WaitResult<T>> {
+export async function waitUntil<T>(
+  clock: Clock,
+  signal: AbortSignal,
+  condition: WaitCondition<T>,
+): Promise<WaitResult<T>> {
   const begin = clock.monotonic()
   let value: T | null = null
   let failing = false
