@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
@@ -117,11 +118,42 @@ export function clientOptions(
     ...limits,
     apiEndpoint: emulatorHost.slice(0, colon),
     port: Number(emulatorHost.slice(colon + 1)),
-    sslCreds: channel,
+    sslCreds: closingSilentConnections(channel),
     // Without an auth client the vendor's client looks for credentials that it does not need.
     authClient: new googleAuthLibrary.PassThroughClient(),
     projectId: 'emulator',
   }
+}
+
+/** The shortest HTTP/2 frame. A server sends one, its settings, as soon as it is connected. */
+const minFrameBytes = 9
+
+/**
+ * Closes a connection whose server has sent no settings when its channel is closed: grpc-js would wait for them without
+ * a limit, and keep the connection open.
+ */
+function closingSilentConnections(channel: grpc.ChannelCredentials): grpc.ChannelCredentials {
+  const credentials: grpc.ChannelCredentials = Object.create(channel)
+  credentials._createSecureConnector = (...args) => {
+    const connector = channel._createSecureConnector(...args)
+    const sockets = new Set<Socket>()
+    let isDestroyed = false
+    return {
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      async connect(socket) {
+        if (isDestroyed) throw new Error('the channel was closed')
+        sockets.add(socket.once('close', () => sockets.delete(socket)))
+        return connector.connect(socket)
+      },
+      destroy() {
+        isDestroyed = true
+        connector.destroy()
+        for (const socket of sockets) if (socket.bytesRead < minFrameBytes) socket.destroy()
+      },
+    }
+  }
+  return credentials
 }
 
 /**
