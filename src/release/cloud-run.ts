@@ -49,13 +49,16 @@ export interface TrafficTarget {
   readonly tag: string | null
 }
 
-/** All names are short names: the last segment of the resource name. */
-export interface Service extends Authorship {
+/** What services and jobs have in common. All names are short names: the last segment of the resource name. */
+export interface CloudRunResource extends Authorship {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly etag: string
   readonly reconciling: boolean
   readonly terminalCondition: Condition | null
+}
+
+export interface Service extends CloudRunResource {
   /** The containers of the template, from which the next revision is made. The serving revisions may differ. */
   readonly containers: readonly Container[]
   /** The revision name that the template sets, or null if Cloud Run generates it. */
@@ -82,12 +85,7 @@ export interface ExecutionReference {
   readonly completionStatus: CompletionStatus | Unrecognized
 }
 
-export interface Job extends Authorship {
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly etag: string
-  readonly reconciling: boolean
-  readonly terminalCondition: Condition | null
+export interface Job extends CloudRunResource {
   readonly containers: readonly Container[]
   readonly executionCount: number
   readonly latestCreatedExecution: ExecutionReference | null

@@ -3,6 +3,7 @@ import type { EpochMs } from '../../clock.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { vendorName, vendorProse } from '../../printable.ts'
 import type {
+  CloudRunResource,
   CompletionStatus,
   Condition,
   ConditionState,
@@ -54,12 +55,7 @@ const completionStatuses: Readonly<Record<string, CompletionStatus>> = {
 
 export function toService(message: VendorService): Service {
   return {
-    name: requiredName(message.name),
-    labels: toLabels(message.labels),
-    etag: message.etag ?? '',
-    reconciling: message.reconciling ?? false,
-    ...authorship(message),
-    terminalCondition: message.terminalCondition ? toCondition(message.terminalCondition) : null,
+    ...toResource(message),
     containers: (message.template?.containers ?? []).map(toContainer),
     templateRevision: shortName(message.template?.revision),
     traffic: (message.traffic ?? []).map(toTarget),
@@ -80,12 +76,7 @@ export function toRevision(message: VendorRevision): Revision {
 
 export function toJob(message: VendorJob): Job {
   return {
-    name: requiredName(message.name),
-    labels: toLabels(message.labels),
-    etag: message.etag ?? '',
-    reconciling: message.reconciling ?? false,
-    ...authorship(message),
-    terminalCondition: message.terminalCondition ? toCondition(message.terminalCondition) : null,
+    ...toResource(message),
     containers: (message.template?.template?.containers ?? []).map(toContainer),
     executionCount: message.executionCount ?? 0,
     latestCreatedExecution: toReference(message.latestCreatedExecution),
@@ -134,7 +125,7 @@ function toCondition(message: VendorCondition): Condition {
   }
 }
 
-function toContainer(message: VendorContainer): Container {
+export function toContainer(message: VendorContainer): Container {
   return {
     name: vendorName(message.name ?? ''),
     image: message.image ?? '',
@@ -153,9 +144,14 @@ function toTarget(message: VendorTarget): TrafficTarget {
   }
 }
 
-function authorship(message: VendorService | VendorJob) {
+function toResource(message: VendorService | VendorJob): CloudRunResource {
   const client = [message.client, message.clientVersion].filter(word => word).join(' ')
   return {
+    name: requiredName(message.name),
+    labels: toLabels(message.labels),
+    etag: message.etag ?? '',
+    reconciling: message.reconciling ?? false,
+    terminalCondition: message.terminalCondition ? toCondition(message.terminalCondition) : null,
     updateTime: toMoment(message.updateTime),
     lastModifier: message.lastModifier ? vendorProse(message.lastModifier) : null,
     client: client ? vendorProse(client) : null,

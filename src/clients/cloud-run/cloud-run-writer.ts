@@ -9,7 +9,7 @@ import { pickContainer } from '../../release/container.ts'
 import { version } from '../../version.ts'
 import { type GoogleClient, type GoogleOptions, openGoogleApi, type Send } from '../google/google-client.ts'
 import { maxResponseBytes } from './cloud-run.ts'
-import { toJob } from './cloud-run-messages.ts'
+import { toContainer, toJob } from './cloud-run-messages.ts'
 
 export interface JobChange {
   /** Which of several containers to change; null: the main container. */
@@ -61,12 +61,16 @@ type VendorJob = NonNullable<NonNullable<Parameters<JobsClient['updateJob']>[0]>
 type VendorService = NonNullable<NonNullable<Parameters<ServicesClient['updateService']>[0]>['service']>
 type VendorContainer = NonNullable<NonNullable<VendorService['template']>['containers']>[number]
 
-/** What every write needs. */
-interface WriteContext {
+/** One write of one resource, with the reads that verify it. */
+interface ResourceWrite<Client> {
   readonly clock: Clock
   readonly deadline: Deadline
   /** The resource to change. */
   readonly name: string
+  /** Retries. */
+  read<T>(method: string, send: Send<Client, readonly [T, ...unknown[]]>): Promise<T>
+  /** Sends the request once. */
+  write<T>(method: string, send: Send<Client, T>): Promise<T>
 }
 
 export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emulatorHost'>): CloudRunWriter {
@@ -75,77 +79,79 @@ export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emu
   const jobs = connect(options => new JobsClient(options))
   const services = connect(options => new ServicesClient(options))
 
-  function inTime<T>(name: string, write: (context: WriteContext) => Promise<T>): Promise<T> {
-    return withDeadline(clock, writeTimeoutMs, undefined, deadline => write({ clock, deadline, name }))
-  }
-
-  async function read<Client, T>(
+  function inTime<Client, T>(
     client: GoogleClient<Client>,
-    method: string,
-    { deadline, name }: WriteContext,
-    send: Send<Client, readonly [T, ...unknown[]]>,
+    name: string,
+    change: (resource: ResourceWrite<Client>) => Promise<T>,
   ): Promise<T> {
-    const attempt = (timeoutMs: number) => client.callOnce(method, name, Math.min(requestTimeoutMs, timeoutMs), send)
-    return (await retry(clock, deadline, attempt))[0]
-  }
-
-  function write<Client, T>(
-    client: GoogleClient<Client>,
-    method: string,
-    { deadline, name }: WriteContext,
-    send: Send<Client, T>,
-  ): Promise<T> {
-    const leftMs = deadline.at - clock.monotonic()
-    return client.callOnce(method, name, Math.max(1, Math.min(requestTimeoutMs, leftMs)), send)
-  }
-
-  function readJob(context: WriteContext): Promise<VendorJob> {
-    return read(jobs, 'GetJob', context, (client, options) => client.getJob({ name: context.name }, options))
+    return withDeadline(clock, writeTimeoutMs, undefined, deadline =>
+      change({
+        clock,
+        deadline,
+        name,
+        async read(method, send) {
+          const attempt = (ms: number) => client.callOnce(method, name, Math.min(requestTimeoutMs, ms), send)
+          return (await retry(clock, deadline, attempt))[0]
+        },
+        write(method, send) {
+          const leftMs = deadline.at - clock.monotonic()
+          return client.callOnce(method, name, Math.max(1, Math.min(requestTimeoutMs, leftMs)), send)
+        },
+      }),
+    )
   }
 
   return {
-    updateJob: (name, etag, change) =>
-      inTime(name, context =>
-        update<VendorJob>(context, etag, {
-          read: () => readJob(context),
-          isApplied: job => matchesChange(containerOf(toJob(job).containers, change.container, name), change),
-          write: job => {
-            const request = { job: changedJob(job, change, name) }
-            return write(jobs, 'UpdateJob', context, (client, options) => client.updateJob(request, options))
-          },
-        }),
-      ),
-    updateService: (name, etag, change) =>
-      inTime(name, context =>
-        update<VendorService>(context, etag, {
-          read: () => read(services, 'GetService', context, (client, options) => client.getService({ name }, options)),
-          isApplied: service => service.template?.labels?.[nonceLabel] === change.nonce,
-          write: service => {
-            const request = { service: changedService(service, change, name) }
-            return write(services, 'UpdateService', context, (client, options) =>
-              client.updateService(request, options),
-            )
-          },
-        }),
-      ),
-    runJob: (name, etag, latest) =>
-      inTime(name, async context => {
-        try {
-          const started = await write(jobs, 'RunJob', context, async (client, options) => {
-            const [, raw] = await client.runJob({ name, etag }, options)
-            return executionOf(client, raw?.metadata?.value)
-          })
-          if (started) return started
-        } catch (thrown) {
-          const error = asDriftwatchError(thrown)
-          if (!lostResponseCodes.has(error.code)) throw error.code === 'ABORTED' ? conflict(name, error) : error
-        }
-        return startedSince(latest, context, () => readJob(context))
-      }),
+    updateJob: (name, etag, change) => inTime(jobs, name, job => updateJob(job, etag, change)),
+    updateService: (name, etag, change) => inTime(services, name, service => updateService(service, etag, change)),
+    runJob: (name, etag, latest) => inTime(jobs, name, job => runJob(job, etag, latest)),
     async close() {
       await Promise.all([jobs.close(), services.close()])
     },
   }
+}
+
+function readJob({ name, read }: ResourceWrite<JobsClient>): Promise<VendorJob> {
+  return read('GetJob', (client, options) => client.getJob({ name }, options))
+}
+
+function updateJob(resource: ResourceWrite<JobsClient>, etag: string, change: JobChange): Promise<void> {
+  const { name, write } = resource
+  return update<VendorJob>(resource, etag, {
+    read: () => readJob(resource),
+    isApplied: job => matchesChange(containerOf(toJob(job).containers, change.container, name), change),
+    write: job => {
+      const request = { job: changedJob(job, change, name) }
+      return write('UpdateJob', (client, options) => client.updateJob(request, options))
+    },
+  })
+}
+
+function updateService(resource: ResourceWrite<ServicesClient>, etag: string, change: ServiceChange): Promise<void> {
+  const { name, read, write } = resource
+  return update<VendorService>(resource, etag, {
+    read: () => read('GetService', (client, options) => client.getService({ name }, options)),
+    isApplied: service => service.template?.labels?.[nonceLabel] === change.nonce,
+    write: service => {
+      const request = { service: changedService(service, change, name) }
+      return write('UpdateService', (client, options) => client.updateService(request, options))
+    },
+  })
+}
+
+async function runJob(job: ResourceWrite<JobsClient>, etag: string, latest: string | null): Promise<string> {
+  const { name, write } = job
+  try {
+    const started = await write('RunJob', async (client, options) => {
+      const [, raw] = await client.runJob({ name, etag }, options)
+      return executionOf(client, raw?.metadata?.value)
+    })
+    if (started) return started
+  } catch (thrown) {
+    const error = asDriftwatchError(thrown)
+    if (!lostResponseCodes.has(error.code)) throw error.code === 'ABORTED' ? conflict(name, error) : error
+  }
+  return startedSince(latest, job)
 }
 
 /**
@@ -153,7 +159,7 @@ export function createCloudRunWriter(options: Pick<GoogleOptions, 'clock' | 'emu
  * applied, or the etag is unchanged and writing again is safe, or the resource was changed by another client.
  */
 async function update<M extends { etag?: string | null }>(
-  { clock, deadline, name }: WriteContext,
+  { clock, deadline, name }: ResourceWrite<unknown>,
   etag: string,
   steps: {
     read(): Promise<M>
@@ -180,13 +186,10 @@ async function update<M extends { etag?: string | null }>(
 }
 
 /** The execution whose start got no response: the job names it if it was started. */
-async function startedSince(
-  latest: string | null,
-  { clock, deadline, name }: WriteContext,
-  readJob: () => Promise<VendorJob>,
-): Promise<string> {
+async function startedSince(latest: string | null, resource: ResourceWrite<JobsClient>): Promise<string> {
+  const { clock, deadline, name } = resource
   for (let reads = 0; reads < maxReadsOfStart && clock.monotonic() < deadline.at; reads += 1) {
-    const job = await readJob().catch(() => null)
+    const job = await readJob(resource).catch(() => null)
     const started = job && toJob(job).latestCreatedExecution?.name
     if (started && started !== latest) return started
     await clock.sleep(pauseMs)
@@ -261,14 +264,8 @@ function changeContainer(
   name: string,
   change: (container: VendorContainer) => VendorContainer,
 ): VendorContainer[] {
-  const seen = containers.map(each => ({
-    name: each.name ?? '',
-    image: each.image ?? '',
-    command: each.command ?? [],
-    args: each.args ?? [],
-    hasPorts: (each.ports ?? []).length > 0,
-  }))
-  const index = seen.indexOf(containerOf(seen, wanted, name) as (typeof seen)[number])
+  const seen = containers.map(toContainer)
+  const index = seen.indexOf(containerOf(seen, wanted, name))
   return containers.map((each, at) => (at === index ? change(each) : each))
 }
 
