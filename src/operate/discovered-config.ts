@@ -28,7 +28,7 @@ export async function discoverOnce(
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
   const deadline = startDeadline(clock, config.timeoutMs)
   try {
-    const reader = createCloudRunReaders({ client, clock }).open(deadline)
+    const reader = createCloudRunReaders(client, clock).open(deadline)
     const discovery = createDiscovery({ clock, log: silentLog })
     const watched = await discovery.discover(config, reader, deadline)
     const unlisted = watched.places?.find(({ error }) => error !== null)?.error ?? null

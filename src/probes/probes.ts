@@ -48,7 +48,7 @@ export interface ProbesOptions {
 const registryShare = 0.7
 
 export function createProbes({ clients, clock, ending }: ProbesOptions): Probes {
-  const cloudRunReaders = createCloudRunReaders({ client: clients.cloudRun, clock })
+  const cloudRunReaders = createCloudRunReaders(clients.cloudRun, clock)
   const telemetryReaders = clients.telemetry && createTelemetryReaders(clients.telemetry, clock)
   const stackReaders = createStackReaders()
   const queues = { databases: createFairQueue(clock), contracts: createFairQueue(clock) }

@@ -405,7 +405,7 @@ t.test('a Cloud Monitoring with an untrusted certificate, or that rejects the cr
   const observe = (emulatorHost: string, channel: grpc.ChannelCredentials) =>
     withDeadline(systemClock, 10_000, undefined, async deadline => {
       const telemetry = createTelemetryClient({ clock: systemClock, emulatorHost, channel })
-      const reader = createCloudRunReaders({ client, clock: systemClock }).open(deadline)
+      const reader = createCloudRunReaders(client, systemClock).open(deadline)
       const counts = createTelemetryReaders(telemetry, systemClock).open(deadline)
       const probe = createTelemetryProbe(createStackReaders().open(reader), counts, systemClock)
       return probe.observe(stack, deadline).finally(() => telemetry.close())

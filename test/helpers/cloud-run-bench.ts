@@ -34,7 +34,7 @@ export async function buildCloudRun(
     await proxy.close()
     await emulator.close()
   })
-  const readers = createCloudRunReaders({ client, clock: systemClock })
+  const readers = createCloudRunReaders(client, systemClock)
   return {
     emulator,
     proxy,

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
 import DataLoader from 'dataloader'
-import type { LRUCache } from 'lru-cache'
 import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock, EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
@@ -56,53 +55,37 @@ interface CachedRevision {
   readonly readAt: number
 }
 
-interface Caches {
-  readonly revisions: LRUCache<string, CachedRevision>
-  readonly executions: LRUCache<string, Execution>
-  /** The newest revision of a service at a moment. */
-  readonly moments: LRUCache<string, { readonly revision: Revision | null }>
+export function createCloudRunReaders(client: CloudRunClient, clock: Clock): CloudRunReaders {
+  const shared = createShared(client, clock)
+  return { open: deadline => openReader({ ...shared, deadline }) }
 }
 
-export function createCloudRunReaders({
-  client,
-  clock,
-}: {
-  readonly client: CloudRunClient
-  readonly clock: Clock
-}): CloudRunReaders {
-  const caches: Caches = {
-    revisions: createBoundedCache(maxEntries.revisions),
-    executions: createBoundedCache(maxEntries.executions),
-    moments: createBoundedCache(maxEntries.moments),
+/** What the readers of all cycles share. */
+function createShared(client: CloudRunClient, clock: Clock) {
+  return {
+    client,
+    clock,
+    caches: {
+      revisions: createBoundedCache<CachedRevision>(maxEntries.revisions),
+      executions: createBoundedCache<Execution>(maxEntries.executions),
+      /** The newest revision of a service at a moment. */
+      moments: createBoundedCache<{ readonly revision: Revision | null }>(maxEntries.moments),
+    },
+    fleets: {
+      services: createListOrGet(client.services, clock),
+      revisions: createListOrGet(client.revisions, clock, historyPageCost),
+      jobs: createListOrGet(client.jobs, clock),
+      executions: createListOrGet(client.executions, clock, historyPageCost),
+    },
   }
-  const fleets = {
-    services: createListOrGet(client.services, clock),
-    revisions: createListOrGet(client.revisions, clock, historyPageCost),
-    jobs: createListOrGet(client.jobs, clock),
-    executions: createListOrGet(client.executions, clock, historyPageCost),
-  }
-  return { open: deadline => openReader({ client, clock, caches, fleets, deadline }) }
 }
 
-interface Cycle {
-  readonly client: CloudRunClient
-  readonly clock: Clock
-  readonly caches: Caches
-  readonly fleets: {
-    readonly services: ListOrGet<Service>
-    readonly revisions: ListOrGet<Revision>
-    readonly jobs: ListOrGet<Job>
-    readonly executions: ListOrGet<Execution>
-  }
-  readonly deadline: Deadline
-}
+type Cycle = ReturnType<typeof createShared> & { readonly deadline: Deadline }
 
 function openReader(cycle: Cycle): CloudRunReader {
   const { fleets, deadline } = cycle
-  const loaders = {
-    revisions: createLoader(names => fleets.revisions.read(names, deadline)),
-    executions: createLoader(names => fleets.executions.read(names, deadline)),
-  }
+  const loadRevision = createLoader(names => fleets.revisions.read(names, deadline))
+  const loadExecution = createLoader(names => fleets.executions.read(names, deadline))
   const services = createListedReads('services', fleets.services, deadline)
   const jobs = createListedReads('jobs', fleets.jobs, deadline)
   return {
@@ -110,9 +93,9 @@ function openReader(cycle: Cycle): CloudRunReader {
     jobs: jobs.all,
     service: services.one,
     job: jobs.one,
-    revision: (place, service, name) => readRevision(cycle, loaders.revisions, place, service, name),
+    revision: (place, service, name) => readRevision(cycle, loadRevision, place, service, name),
     execution: (place, job, name) =>
-      readExecution(cycle, loaders.executions, `${locationOf(place)}/jobs/${job}/executions/${name}`),
+      readExecution(cycle, loadExecution, `${locationOf(place)}/jobs/${job}/executions/${name}`),
     newestRevisionAt: (place, service, moment) =>
       readNewestRevisionAt(cycle, `${locationOf(place)}/services/${service}`, moment),
   }
@@ -130,15 +113,13 @@ function createListedReads<T extends { readonly name: string }>(
   const byGet = createLoader(names => fleet.get(names, deadline))
 
   async function list(location: string): Promise<ReadonlyMap<string, T>> {
-    const items = await fleet.all(location, deadline)
-    return new Map([...items.values()].map(item => [item.name, item]))
+    return new Map((await fleet.all(location, deadline)).map(item => [item.name, item]))
   }
 
   /** From the list of its place if that was read. Only a `get` proves that a resource is absent. */
   async function read(location: string, name: string, key: string): Promise<T | null> {
     const listed = await lists.get(location)?.catch(() => null)
-    const reader = listed ? byGet : cheapest
-    return listed?.get(name) ?? reader.load(key)
+    return listed?.get(name) ?? (listed ? byGet : cheapest)(key)
   }
 
   return {
@@ -159,14 +140,12 @@ function createListedReads<T extends { readonly name: string }>(
 }
 
 /** Combines the reads of one turn of the event loop; each read settles by itself. */
-function createLoader<T>(read: (names: readonly string[]) => readonly Promise<T | null>[]): Loader<T> {
+function createLoader<T>(read: (names: readonly string[]) => readonly Promise<T | null>[]): Load<T> {
   const loader = new DataLoader<string, Promise<T | null>>(async names => read(names))
-  return { load: async name => loader.load(name) }
+  return async name => loader.load(name)
 }
 
-interface Loader<T> {
-  load(name: string): Promise<T | null>
-}
+type Load<T> = (name: string) => Promise<T | null>
 
 function locationOf({ project, region }: Place): string {
   return `projects/${project}/locations/${region}`
@@ -175,7 +154,7 @@ function locationOf({ project, region }: Place): string {
 /** Cached while its service is unchanged, if it is ready: a revision that is not ready may become ready at any time. */
 async function readRevision(
   { caches, clock }: Cycle,
-  loader: Loader<Revision>,
+  load: Load<Revision>,
   place: Place,
   service: Service,
   name: string,
@@ -185,7 +164,7 @@ async function readRevision(
   const isValid = cached !== undefined && isUnchanged(service, cached.service)
   const now = clock.monotonic()
   if (isValid && now - cached.readAt < revisionMaxAgeMs) return cached.revision
-  const revision = await loader.load(key).catch(thrown => {
+  const revision = await load(key).catch(thrown => {
     // The cached revision is valid, so that reading it again can wait.
     if (isValid && asDriftwatchError(thrown).code === 'QUOTA_SPENT') return cached.revision
     throw thrown
@@ -206,10 +185,10 @@ function isReady({ conditions }: Revision): boolean {
 }
 
 /** Cached if it is completed: then it never changes. */
-async function readExecution({ caches }: Cycle, loader: Loader<Execution>, key: string): Promise<Execution | null> {
+async function readExecution({ caches }: Cycle, load: Load<Execution>, key: string): Promise<Execution | null> {
   const cached = caches.executions.get(key)
   if (cached) return cached
-  const execution = await loader.load(key)
+  const execution = await load(key)
   if (execution && isCompleted(execution)) caches.executions.set(key, execution)
   return execution
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError, type DriftwatchError, type ErrorCode } from '../../errors.ts'
-import type { ResourceReader } from './cloud-run.ts'
+import type { ResourcePage, ResourceReader } from './cloud-run.ts'
 import { completePagesOf, pagesOf } from './resource-pages.ts'
 
 /** Reads resources of one kind by `list` or by `get`, whichever costs fewer calls. */
 export interface ListOrGet<T> {
-  /** All resources of a parent, by full resource name. Rejects with a coded error if any may be missing. */
-  all(parent: string, deadline: Deadline): Promise<ReadonlyMap<string, T>>
+  /** All resources of a parent. Rejects with a coded error if any may be missing. */
+  all(parent: string, deadline: Deadline): Promise<T[]>
   /** Like `read`, by `get` only. */
   get(names: readonly string[], deadline: Deadline): Promise<T | null>[]
   /**
@@ -54,7 +54,7 @@ export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, page
     const found = new Map<string, T>()
     if (names.length <= state.cost || clock.monotonic() < state.retryAt) return { found, error: null }
     try {
-      await listInto(found, { reader, parent, names, state, pageCost, deadline })
+      await listInto(found, pagesOf(reader, parent, deadline), names, state, pageCost)
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
       if (rejections.has(error.code)) state.retryAt = clock.monotonic() + retryRejectedAfterMs
@@ -75,8 +75,10 @@ export function createListOrGet<T>(reader: ResourceReader<T>, clock: Clock, page
 
   return {
     async all(parent, deadline) {
+      const all: T[] = []
       try {
-        return await listAll(reader, parent, deadline)
+        for await (const { items } of completePagesOf(reader, parent, deadline)) all.push(...items.values())
+        return all
       } catch (thrown) {
         const error = asDriftwatchError(thrown)
         if (rejections.has(error.code)) stateOf(parent).retryAt = clock.monotonic() + retryRejectedAfterMs
@@ -100,37 +102,25 @@ interface Listed<T> {
 /** Lists until all resources are found, the list ends, or the rest costs less by `get`. */
 async function listInto<T>(
   found: Map<string, T>,
-  list: {
-    readonly reader: ResourceReader<T>
-    readonly parent: string
-    readonly names: readonly string[]
-    readonly state: ListState
-    readonly pageCost: number
-    readonly deadline: Deadline
-  },
+  list: AsyncIterable<ResourcePage<T>>,
+  names: readonly string[],
+  state: ListState,
+  pageCost: number,
 ): Promise<void> {
-  const wanted = new Map(list.names.map(name => [belowLocation(name), name]))
+  const wanted = new Map(names.map(name => [belowLocation(name), name]))
   let pages = 0
-  for await (const { items, nextPageToken } of pagesOf(list.reader, list.parent, list.deadline)) {
+  for await (const { items, nextPageToken } of list) {
     for (const [name, item] of items) {
       const wantedName = wanted.get(belowLocation(name))
       if (wantedName !== undefined) found.set(wantedName, item)
     }
     pages += 1
     const missing = wanted.size - found.size
-    list.state.cost = pages * list.pageCost + missing
-    const spent = pages * list.pageCost
+    const spent = pages * pageCost
+    state.cost = spent + missing
     const paysOff = found.size >= spent || spent < missing * patience
-    const stops = missing <= list.pageCost || !paysOff
-    if (!nextPageToken || stops) return
+    if (!nextPageToken || missing <= pageCost || !paysOff) return
   }
-}
-
-async function listAll<T>(reader: ResourceReader<T>, parent: string, deadline: Deadline): Promise<Map<string, T>> {
-  const all = new Map<string, T>()
-  for await (const { items } of completePagesOf(reader, parent, deadline))
-    for (const [name, item] of items) all.set(name, item)
-  return all
 }
 
 /** The parent to list: the location for services and jobs; all services or jobs there for revisions and executions. */

@@ -28,7 +28,7 @@ export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeou
   return async stack => {
     const deadline = startDeadline(clock, timeoutMs)
     // A new reader for each snapshot: no cached data may be used here.
-    const reader = createCloudRunReaders({ client, clock }).open(deadline)
+    const reader = createCloudRunReaders(client, clock).open(deadline)
     const stackReader = createStackReaders().open(reader)
     try {
       const [observed, job] = await Promise.all([stackReader.service(stack), stackReader.job(stack)])

@@ -33,7 +33,7 @@ t.test('a resource whose bytes have not changed is the same object, by list and 
   t.ok(untouched.every(name => after.services.get(name) === before.services.get(name)))
   const fresh = createCloudRunClient({ clock: systemClock, emulatorHost: emulator.host })
   t.teardown(() => fresh.close())
-  const anew = createCloudRunReaders({ client: fresh, clock: systemClock }).open(startDeadline(systemClock, 5000))
+  const anew = createCloudRunReaders(fresh, systemClock).open(startDeadline(systemClock, 5000))
   t.strictSame(
     sorted(after.services),
     sorted(await anew.services(place)),
