@@ -81,7 +81,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const metrics = createServiceMetrics(options)
   const parts = await openParts(options, metrics)
   const { channels, watch, view } = parts
-  const googleKeys = createGoogleKeys({ clock })
+  const googleKeys = createGoogleKeys(clock)
   const settingsOf = (config: Config): Settings => ({
     config,
     gapMs: longestGapMs(config.schedule),

@@ -85,7 +85,7 @@ export function createAuth(config: AuthConfig, keys: GoogleKeys): Auth | null {
   const authenticate =
     config.kind === 'bearer'
       ? acceptTokens(config.tokens)
-      : acceptCallers(createIdTokenVerifier({ audience: config.audience, keys }), config.callers)
+      : acceptCallers(createIdTokenVerifier(config.audience, keys), config.callers)
   return { for: config.for, authenticate }
 }
 

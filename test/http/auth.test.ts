@@ -184,8 +184,8 @@ t.test('setting the system clock does not change the rate limit', async t => {
 })
 
 function google(url: string): Auth {
-  const keys = createGoogleKeys({ clock: systemClock, url })
-  return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier({ audience, keys }), [caller]) }
+  const keys = createGoogleKeys(systemClock, url)
+  return { for: 'all', authenticate: acceptCallers(createIdTokenVerifier(audience, keys), [caller]) }
 }
 
 t.test('an identity token is accepted if its audience, caller and times are valid', async t => {
@@ -278,7 +278,7 @@ const stacks = [{ name: 'a', project: 'acme', region: 'us-central1', service: { 
 const read = (auth: object, variables = {}) =>
   parseConfig(JSON.stringify({ server: { auth }, stacks }), 'test.yaml', variables)
 
-const noKeys = createGoogleKeys({ clock: systemClock })
+const noKeys = createGoogleKeys(systemClock)
 
 t.test('the config sets the authentication, and shows no token', async t => {
   const config = read({ kind: 'bearer', tokens: [`\${NEW}`, `\${OLD:-}`, `\${NEW}`] }, { NEW: token })

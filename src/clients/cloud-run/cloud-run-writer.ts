@@ -241,10 +241,7 @@ type VendorTarget = NonNullable<VendorService['traffic']>[number]
 
 const toRevision = 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION'
 
-/**
- * Like `--no-traffic` of gcloud: pins the traffic that follows the latest revision to the revision that is ready now, and
- * keeps the other targets and all tags.
- */
+/** Like `--no-traffic` of gcloud: pins the traffic that follows the latest revision to the one that is ready now. */
 function heldTraffic({ traffic, latestReadyRevision }: VendorService, name: string): VendorTarget[] {
   const targets: VendorTarget[] = traffic?.length ? traffic : [{ percent: 100 }]
   const following = targets.filter(target => !target.revision)

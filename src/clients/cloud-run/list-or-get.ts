@@ -10,10 +10,7 @@ export interface ListOrGet<T> {
   all(parent: string, deadline: Deadline): Promise<T[]>
   /** Like `read`, by `get` only. */
   get(names: readonly string[], deadline: Deadline): Promise<T | null>[]
-  /**
-   * For each full resource name the resource, or null if it does not exist. Each promise settles by itself, so that no
-   * stack waits for another one.
-   */
+  /** For each full resource name the resource, or null if it does not exist. Each promise settles by itself. */
   read(names: readonly string[], deadline: Deadline): Promise<T | null>[]
 }
 

@@ -128,10 +128,7 @@ export function clientOptions(
 /** The shortest HTTP/2 frame. A server sends one, its settings, as soon as it is connected. */
 const minFrameBytes = 9
 
-/**
- * Closes a connection whose server has sent no settings when its channel is closed: grpc-js would wait for them without
- * a limit, and keep the connection open.
- */
+/** Closes a connection whose server has sent no settings when its channel is closed: grpc-js would never close it. */
 function closingSilentConnections(channel: grpc.ChannelCredentials): grpc.ChannelCredentials {
   const credentials: grpc.ChannelCredentials = Object.create(channel)
   credentials._createSecureConnector = (...args) => {

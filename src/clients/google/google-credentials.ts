@@ -1,3 +1,4 @@
+import type { googleAuthLibrary } from 'google-gax'
 import { DriftwatchError } from '../../errors.ts'
 
 /**
@@ -13,21 +14,17 @@ export interface GoogleCredentials {
 /** A service account is limited by its roles, not by the scope. */
 const scope = 'https://www.googleapis.com/auth/cloud-platform'
 
-/** The used part of Google's library. */
-interface AuthSource {
-  getAccessToken(): Promise<string | null | undefined>
-  getRequestHeaders(url?: string | URL): Promise<Headers>
-}
+type GoogleAuth = InstanceType<typeof googleAuthLibrary.GoogleAuth>
 
 export function createGoogleCredentials(): GoogleCredentials {
-  let source: Promise<AuthSource> | null = null
+  let source: Promise<GoogleAuth> | null = null
 
-  async function load(): Promise<AuthSource> {
+  async function load(): Promise<GoogleAuth> {
     const { googleAuthLibrary } = await import('google-gax')
     return new googleAuthLibrary.GoogleAuth({ scopes: [scope] })
   }
 
-  async function request<T>(send: (auth: AuthSource) => Promise<T>): Promise<T> {
+  async function request<T>(send: (auth: GoogleAuth) => Promise<T>): Promise<T> {
     source ??= load()
     try {
       return await send(await source)

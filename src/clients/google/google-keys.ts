@@ -16,12 +16,6 @@ export interface GoogleKeys {
   close(): void
 }
 
-export interface GoogleKeysOptions {
-  readonly clock: Clock
-  /** A JSON Web Key Set; default Google's. */
-  readonly url?: string
-}
-
 interface KeySet {
   readonly find: JWTVerifyGetKey
   readonly validUntil: number
@@ -32,10 +26,8 @@ const refetchGapMs = 30_000
 /** Google's key set has about 2 KiB. */
 const maxBodyBytes = 65_536
 
-export function createGoogleKeys({
-  clock,
-  url = 'https://www.googleapis.com/oauth2/v3/certs',
-}: GoogleKeysOptions): GoogleKeys {
+/** `url` is the address of a JSON Web Key Set. */
+export function createGoogleKeys(clock: Clock, url = 'https://www.googleapis.com/oauth2/v3/certs'): GoogleKeys {
   const client = createHttpClient()
   const closing = new AbortController()
   let cached: KeySet | null = null

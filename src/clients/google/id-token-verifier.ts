@@ -3,21 +3,13 @@ import type { GoogleKeys } from './google-keys.ts'
 
 /** Verifies OIDC identity tokens of Google. */
 export interface IdTokenVerifier {
-  /**
-   * The verified email address of the account. Rejects with TOKEN_REFUSED, or with KEYS_UNAVAILABLE if Google's keys cannot
-   * be read.
-   */
+  /** The verified email address of the account. Rejects with TOKEN_REFUSED or KEYS_UNAVAILABLE. */
   verify(token: string): Promise<string>
-}
-
-export interface IdTokenOptions {
-  readonly audience: string
-  readonly keys: GoogleKeys
 }
 
 const maxLifetimeSeconds = 86_400
 
-export function createIdTokenVerifier({ audience, keys }: IdTokenOptions): IdTokenVerifier {
+export function createIdTokenVerifier(audience: string, keys: GoogleKeys): IdTokenVerifier {
   const options = {
     algorithms: ['RS256'],
     issuer: ['https://accounts.google.com', 'accounts.google.com'],

@@ -30,7 +30,8 @@ export function createMetadataServer(host: string): MetadataServer {
       const [region, zone, instance] = await Promise.all(
         ['instance/region', 'instance/zone', 'instance/id'].map(path => readValue(client, host, path, deadline)),
       )
-      const location = lastSegment(region || zone || '')
+      // `us-central1` of `projects/123/regions/us-central1`.
+      const location = (region || zone)?.split('/').at(-1)
       if (!project || !location || !instance) {
         throw new DriftwatchError(
           'MALFORMED_RESPONSE',
@@ -52,9 +53,4 @@ async function readValue(client: HttpClient, host: string, path: string, deadlin
   if (response.status === 404) return ''
   if (response.status === 200) return response.body?.toString().trim() ?? ''
   throw new DriftwatchError('UNAVAILABLE', `the metadata server ${host} returned HTTP ${response.status} for ${path}`)
-}
-
-/** `us-central1` for `projects/123/regions/us-central1`. */
-function lastSegment(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

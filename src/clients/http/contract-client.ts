@@ -1,4 +1,5 @@
-import { type LookupAddress, lookup as systemLookup } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
+import { lookup as systemLookup } from 'node:dns/promises'
 import { type ClientRequestArgs, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
@@ -72,7 +73,7 @@ class NoResponse extends DriftwatchError {
 export function createContractClient(options: ContractClientOptions): ContractClient {
   const { clock, onRequest = () => {} } = options
   const rules = createAddressRules()
-  const lookup = checkedLookup(options.resolve ?? resolveBySystem, rules)
+  const lookup = checkedLookup(options.resolve ?? (host => systemLookup(host, { all: true })), rules)
 
   async function exchange(
     { url, headers, deadline }: Parameters<HttpExchange>[0],
@@ -172,12 +173,6 @@ function checkedLookup(resolve: Resolve, rules: ReturnType<typeof createAddressR
       error => callback(error, '', 0),
     )
   }
-}
-
-function resolveBySystem(host: string): Promise<readonly LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    systemLookup(host, { all: true }, (error, found) => (error ? reject(error) : resolve(found)))
-  })
 }
 
 function blockedAddress(host: string, address: string): DriftwatchError {

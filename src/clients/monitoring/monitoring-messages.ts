@@ -78,7 +78,7 @@ export function fromPolicy(policy: WantedPolicy & { readonly name?: string }): V
     severity: policy.severity as 'CRITICAL',
     notificationChannels: [...policy.notificationChannels],
     alertStrategy: {
-      autoClose: fromDuration(policy.autoCloseMs),
+      autoClose: fromMs(policy.autoCloseMs),
       notificationPrompts: policy.notificationPrompts.map(prompt => promptNumbers[prompt] ?? 0),
     },
   }
@@ -107,7 +107,7 @@ function fromCondition(condition: PolicyCondition & { readonly name?: string }):
   const shared = {
     filter,
     aggregations: [fromAggregation(condition)],
-    duration: fromDuration(durationMs),
+    duration: fromMs(durationMs),
     trigger: { count: 1 },
   }
   return {
@@ -129,7 +129,7 @@ function fromCondition(condition: PolicyCondition & { readonly name?: string }):
 
 function fromAggregation({ alignmentMs, aligner, reducer, groupBy }: PolicyCondition): VendorAggregation {
   return {
-    alignmentPeriod: fromDuration(alignmentMs),
+    alignmentPeriod: fromMs(alignmentMs),
     perSeriesAligner: aligner as 'ALIGN_MIN',
     crossSeriesReducer: reducer as 'REDUCE_MAX',
     groupByFields: [...groupBy],
@@ -206,8 +206,8 @@ export function fromUptimeCheck(check: WantedUptimeCheck & { readonly name?: str
       acceptedResponseStatusCodes: [{ statusValue: 200 }],
       ...(check.oidc && { serviceAgentAuthentication: { type: 'OIDC_TOKEN' } }),
     },
-    period: fromDuration(check.periodMs),
-    timeout: fromDuration(check.timeoutMs),
+    period: fromMs(check.periodMs),
+    timeout: fromMs(check.timeoutMs),
   }
 }
 
@@ -240,11 +240,8 @@ export function toUptimeCheck(message: VendorUptimeCheck): UptimeCheck {
   }
 }
 
-export function fromTime(at: EpochMs): { seconds: number; nanos: number } {
-  return { seconds: Math.floor(at / 1000), nanos: 0 }
-}
-
-export function fromDuration(ms: number): { seconds: number; nanos: number } {
+/** A time or a duration, rounded down to seconds. */
+export function fromMs(ms: number): { seconds: number; nanos: number } {
   return { seconds: Math.floor(ms / 1000), nanos: 0 }
 }
 

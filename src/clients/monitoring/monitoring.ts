@@ -9,9 +9,8 @@ import { listPages } from '../google/list-pages.ts'
 import type { AlertPolicy, UptimeCheck } from './alert-policy.ts'
 import {
   fromDescriptor,
-  fromDuration,
+  fromMs,
   fromPoints,
-  fromTime,
   toDescriptor,
   toPolicy,
   toReadPoints,
@@ -38,10 +37,7 @@ export interface PointsToWrite {
   readonly at: EpochMs
 }
 
-/**
- * Cloud Monitoring without the writes of `MonitoringWriter`: writes Driftwatch's own series and their descriptors, and
- * reads everything else. Every method rejects with a coded error.
- */
+/** Reads Cloud Monitoring, and writes Driftwatch's own series. Every method rejects with a coded error. */
 export interface MonitoringClient {
   /** At most `maxPointsPerWrite` points. The cause of an INVALID_ARGUMENT names the rejected points. */
   writePoints(project: string, batch: PointsToWrite, deadline: Deadline): Promise<void>
@@ -73,7 +69,7 @@ export function createMonitoringClient(options: GoogleOptions): MonitoringClient
   const uptime = connect(options => new UptimeCheckServiceClient(options))
   return {
     ...metricRequests(metrics),
-    ...alertingRequests({ policies, channels, uptime }),
+    ...alertingRequests(policies, channels, uptime),
     async close() {
       await Promise.all([metrics, policies, channels, uptime].map(client => client.close()))
     },
@@ -128,17 +124,11 @@ function metricRequests(
   }
 }
 
-interface AlertingClients {
-  readonly policies: GoogleClient<AlertPolicyServiceClient>
-  readonly channels: GoogleClient<NotificationChannelServiceClient>
-  readonly uptime: GoogleClient<UptimeCheckServiceClient>
-}
-
-function alertingRequests({
-  policies,
-  channels,
-  uptime,
-}: AlertingClients): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
+function alertingRequests(
+  policies: GoogleClient<AlertPolicyServiceClient>,
+  channels: GoogleClient<NotificationChannelServiceClient>,
+  uptime: GoogleClient<UptimeCheckServiceClient>,
+): Pick<MonitoringClient, 'listPolicies' | 'hasNotificationChannel' | 'listUptimeChecks'> {
   return {
     async listPolicies(project, deadline) {
       const name = `projects/${project}`
@@ -180,9 +170,9 @@ function seriesRequest({ filter, from, to, groupBy, reduce = 'max' }: SeriesQuer
   const [alignmentMs, operation] = reduce === 'max' ? ([to - from, 'MAX'] as const) : ([0, 'SUM'] as const)
   return {
     filter,
-    interval: { startTime: fromTime(from), endTime: fromTime(to) },
+    interval: { startTime: fromMs(from), endTime: fromMs(to) },
     aggregation: {
-      alignmentPeriod: fromDuration(Math.max(60_000, alignmentMs)),
+      alignmentPeriod: fromMs(Math.max(60_000, alignmentMs)),
       perSeriesAligner: `ALIGN_${operation}` as const,
       crossSeriesReducer: `REDUCE_${operation}` as const,
       groupByFields: [...groupBy],

@@ -95,11 +95,7 @@ function toMinuteCount({ metricLabels, resourceLabels, value, at }: ReadPoint): 
     at,
     count: value,
     responseClass: metricLabels.response_code_class ?? '',
-    log: decodeLogName(metricLabels.log ?? ''),
+    // Some log names have their slashes percent-encoded.
+    log: (metricLabels.log ?? '').replaceAll(/%2f/gi, '/'),
   }
-}
-
-/** Some log names have their slashes percent-encoded. */
-function decodeLogName(log: string): string {
-  return log.replaceAll(/%2f/gi, '/')
 }

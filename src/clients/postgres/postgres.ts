@@ -4,10 +4,7 @@ import { createPostgresConnection, type PostgresSession } from './postgres-conne
 
 /** Read access to one database. */
 export interface PostgresReader {
-  /**
-   * Runs work in one read-only transaction with one snapshot and an empty search path. Rejects with a coded error; with
-   * DEADLINE_EXCEEDED when the deadline is reached.
-   */
+  /** Runs work in one read-only transaction with one snapshot and an empty search path. Rejects with a coded error. */
   read<Value>(deadline: Deadline, work: (session: PostgresSession) => Promise<Value>): Promise<Value>
   close(): Promise<void>
 }

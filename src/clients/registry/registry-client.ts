@@ -43,8 +43,8 @@ const expectedForMs = 10 * 60_000
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
-  const http = createRegistryHttp({ fetch, onRequest })
-  const tokens = createRegistryTokens({ http, credentials, clock })
+  const http = createRegistryHttp(fetch, onRequest)
+  const tokens = createRegistryTokens(http, credentials, clock)
   const immutable = createBoundedCache<RegistryAnswer>(maxCached, sizeOf)
   const expiring = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxCached)
   const flights = createSingleFlight<RegistryAnswer>()

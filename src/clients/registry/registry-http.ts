@@ -25,11 +25,11 @@ export type RegistryHttp = (call: RegistryHttpCall) => Promise<HttpResponse>
 /** The largest manifest that registries accept. */
 const maxBodyBytes = 4 * 1024 * 1024
 
-export function createRegistryHttp(options: {
-  readonly fetch: typeof globalThis.fetch
-  readonly onRequest: (request: RegistryRequest) => void
-}): RegistryHttp {
-  const client = createHttpClient(fetchExchange(options.fetch))
+export function createRegistryHttp(
+  fetch: typeof globalThis.fetch,
+  onRequest: (request: RegistryRequest) => void,
+): RegistryHttp {
+  const client = createHttpClient(fetchExchange(fetch))
   return async ({ method, url, headers, deadline }) => {
     const response = await client({
       url,
@@ -39,7 +39,7 @@ export function createRegistryHttp(options: {
       deadline,
       onResult(result) {
         const code = result instanceof DriftwatchError ? result.code : statusCode(result.status)
-        options.onRequest({ api: 'registry', method, code })
+        onRequest({ api: 'registry', method, code })
       },
     })
     if (isRedirect(response.status)) throw redirectError(url, response.location)

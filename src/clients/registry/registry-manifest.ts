@@ -24,10 +24,7 @@ export function isDigestOf(digest: string, bytes: Uint8Array): boolean {
   return digest === digestOfBytes(bytes, digest.startsWith('sha512:') ? 'sha512' : 'sha256')
 }
 
-/**
- * The digests that an index lists, one level deep; empty for a single image. Throws `MALFORMED_RESPONSE` if the manifest is
- * neither of them, or both.
- */
+/** The digests that an index lists, one level deep; empty for a single image. Throws `MALFORMED_RESPONSE`. */
 export function heldDigests(bytes: Buffer): readonly string[] {
   const manifest = parseManifest(bytes)
   const isIndex = 'manifests' in manifest

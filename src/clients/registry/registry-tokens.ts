@@ -37,19 +37,18 @@ interface Challenge {
 const defaultLifetimeSeconds = 60
 const marginSeconds = 10
 
-export function createRegistryTokens(options: {
-  readonly http: RegistryHttp
-  readonly credentials: RegistryCredentials | null
-  readonly clock: Clock
-}): RegistryTokens {
-  const { http, clock } = options
+export function createRegistryTokens(
+  http: RegistryHttp,
+  credentials: RegistryCredentials | null,
+  clock: Clock,
+): RegistryTokens {
   const tokens = createBoundedCache<CachedToken>(1000)
   const exchanges = createSingleFlight<string>()
 
   async function authorization(address: RepositoryAddress): Promise<Record<string, string>> {
     const allowed = address.origin === `https://${address.host}` && isGoogleRegistry(address.host)
-    if (!allowed || options.credentials === null) return {}
-    const token = await options.credentials.accessToken()
+    if (!allowed || credentials === null) return {}
+    const token = await credentials.accessToken()
     return { authorization: `Basic ${Buffer.from(`oauth2accesstoken:${token}`).toString('base64')}` }
   }
 

@@ -7,7 +7,7 @@ import { createAdvancedClock } from '../../helpers/clock.ts'
 import { audience, claims, startGoogleKeys } from '../../helpers/google-keys.ts'
 
 function google(url: string, clock: Clock = systemClock) {
-  return createIdTokenVerifier({ audience, keys: createGoogleKeys({ clock, url }) })
+  return createIdTokenVerifier(audience, createGoogleKeys(clock, url))
 }
 
 t.test('keys are cached for as long as Google allows, by the monotonic clock', async t => {
@@ -130,8 +130,8 @@ for (const [what, answer] of Object.entries(hanging)) {
       asked[at]?.resolve()
     })
     const clock = createAdvancedClock()
-    const known = createGoogleKeys({ clock, url: keys.url })
-    const verifier = createIdTokenVerifier({ audience, keys: known })
+    const known = createGoogleKeys(clock, keys.url)
+    const verifier = createIdTokenVerifier(audience, known)
     const ask = () => t.rejects(verifier.verify(keys.sign(claims())), { code: 'KEYS_UNAVAILABLE' })
     const late = ask()
     await asked[0]?.promise
