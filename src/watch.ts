@@ -64,7 +64,7 @@ export function createWatch(options: WatchOptions): Watch {
   const discovery = createDiscovery({ clock, log })
   const controller = new AbortController()
   const ending = controller.signal
-  const probes = createProbes({ clients, clock, ending })
+  const probes = createProbes(clients, clock, ending)
   const judge = createJudge()
   const shared = { clock, log, store, discovery, names, probes, judge, ending, listeners, watchStacks, selectChecks }
   let cycles = 0

@@ -109,10 +109,7 @@ function keyOf({ project, region }: Pick<DiscoveredPlace, 'project' | 'region'>)
   return `${project}/${region}`
 }
 
-/**
- * Reads the labels of all services and jobs of a place. A known resource that is missing from the list is removed only if
- * a `get` confirms it; if that fails, the resource stays.
- */
+/** Reads the labels of a place. A known resource that the list lacks stays unless a `get` confirms that it is absent. */
 async function readPlace(
   place: DiscoveredPlace,
   before: readonly FoundStack[],

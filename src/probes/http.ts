@@ -21,14 +21,8 @@ export interface HttpProbeParts {
 }
 
 /** Makes the requests of the contract. A request that fails does not affect the others. */
-export function createHttpProbe({
-  client,
-  tokens,
-  clock,
-  eventLoop,
-  answerWithinMs,
-  queue,
-}: HttpProbeParts): Probe<'http'> {
+export function createHttpProbe(parts: HttpProbeParts): Probe<'http'> {
+  const { client, tokens, clock, eventLoop, answerWithinMs, queue } = parts
   return {
     kind: 'http',
     ...(queue && { queue }),
@@ -121,12 +115,8 @@ async function askOnce(
       body === null
         ? ({ kind: 'other', what: 'a body of more than 4 MiB' } as const)
         : parseDocument(conceal(body.toString('utf8')), contentType && conceal(contentType))
-    return {
-      kind: 'answered',
-      ...answer,
-      location: location && conceal(location).slice(0, maxLocationLength),
-      document,
-    }
+    const target = location && conceal(location).slice(0, maxLocationLength)
+    return { kind: 'answered', ...answer, location: target, document }
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
     return { kind: 'failed', code, message }

@@ -74,10 +74,7 @@ function noTurn(timeoutMs: number): DriftwatchError {
   )
 }
 
-/**
- * Runs a probe with a deadline and measures its duration. A probe fails if it is not finished by the deadline, or if the
- * event loop stalled for too long. Never rejects.
- */
+/** A probe fails if it is not finished by the deadline, or if the event loop stalled for too long. Never rejects. */
 async function observeNow<K extends ProbeKind>(
   probe: Probe<K>,
   stack: Stack,

@@ -37,17 +37,11 @@ export interface CycleProbes {
   close(): void
 }
 
-export interface ProbesOptions {
-  readonly clients: ProbeClients
-  readonly clock: Clock
-  /** Aborts all requests to registries. */
-  readonly ending: AbortSignal
-}
-
 /** Registry requests end before the probe does, so that a silent registry is an answer and not a failed probe. */
 const registryShare = 0.7
 
-export function createProbes({ clients, clock, ending }: ProbesOptions): Probes {
+/** `ending` aborts all requests to registries. */
+export function createProbes(clients: ProbeClients, clock: Clock, ending: AbortSignal): Probes {
   const cloudRunReaders = createCloudRunReaders(clients.cloudRun, clock)
   const telemetryReaders = clients.telemetry && createTelemetryReaders(clients.telemetry, clock)
   const stackReaders = createStackReaders()

@@ -65,7 +65,7 @@ export async function readCatalog(
   scope: CatalogScope,
   onUnknown?: OnUnknown,
 ): Promise<Catalog> {
-  const { server, currentRole } = await readServer(session)
+  const server = await readServer(session)
   const roles = (await session.rows<RoleRow>(rolesQuery)).map(readRole)
   const oids = new Map(roles.map(({ name, oid }) => [name, oid]))
   const pool = createAclPool(server.version, name => oids.get(name), onUnknown)
@@ -81,7 +81,7 @@ export async function readCatalog(
   const columns = await readColumns(session, { governed, relations: doors.map(([oid]) => oid) }, pool)
   return {
     serverVersion: server.version,
-    currentRole,
+    currentRole: server.currentRole,
     roles,
     memberships,
     database: databaseObject(server, pool),
@@ -103,9 +103,10 @@ interface Server {
   readonly version: number
   readonly database: Pick<CatalogObject, 'oid' | 'name' | 'owner'>
   readonly acl: string | null
+  readonly currentRole: Oid
 }
 
-async function readServer(session: PostgresSession): Promise<{ server: Server; currentRole: Oid }> {
+async function readServer(session: PostgresSession): Promise<Server> {
   const [row] = await session.rows<ServerRow>(serverQuery)
   if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'PostgreSQL did not return the current database and role')
   const [version, oid, name, owner, acl, currentRole] = row
@@ -114,7 +115,7 @@ async function readServer(session: PostgresSession): Promise<{ server: Server; c
       'UNIMPLEMENTED',
       `server version ${version} is not supported: Driftwatch requires PostgreSQL 14 or later`,
     )
-  return { server: { version, database: { oid, name, owner }, acl }, currentRole }
+  return { version, database: { oid, name, owner }, acl, currentRole }
 }
 
 const bare = { args: null, columns: null, ownedBy: null }
@@ -169,15 +170,8 @@ async function readSchemas(
   })
   return new Map(
     rows.map(([oid, name, owner, acl]) => {
-      const self = {
-        ...bare,
-        oid,
-        kind: 'schema',
-        schema: name,
-        name,
-        owner,
-        acl: pool.read(acl, 'schema', owner),
-      } as const
+      const own = { oid, kind: 'schema', schema: name, name, owner } as const
+      const self = { ...bare, ...own, acl: pool.read(acl, 'schema', owner) }
       return [name, { self, objects: objects.get(name) ?? [] }]
     }),
   )
@@ -213,17 +207,8 @@ function relationDoors(rows: readonly ViewDoorRow[], columns: Columns, pool: Acl
     const [first] = ofView
     if (!first) return []
     const [oid, schema, name, letter, owner, text] = first
-    const acl = pool.read(text, 'tables', owner)
-    const object = {
-      ...bare,
-      oid,
-      kind: relationKind(letter),
-      schema,
-      name,
-      owner,
-      acl,
-      columns: columns.get(oid) ?? null,
-    }
+    const own = { oid, kind: relationKind(letter), schema, name, owner, columns: columns.get(oid) ?? null }
+    const object = { ...bare, ...own, acl: pool.read(text, 'tables', owner) }
     return [{ object, reads: ofView.map(row => ({ relation: row[6], as: row[7] })) }]
   })
 }

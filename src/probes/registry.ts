@@ -14,22 +14,16 @@ import type { StackReader } from './stack-reader.ts'
 /** Tags lead to digests, and digests to indexes. No questions follow. */
 const maxRounds = 3
 
-/**
- * Asks registries the questions that the digests of a stack leave open. A failed request is an answer; without a registry
- * there are no answers.
- */
+/** Asks registries the questions that the digests of a stack leave open. A failed request is an answer. */
 export function createRegistryProbe(reader: StackReader, registry: RegistryReader | null): Probe<'registry'> {
   return {
     kind: 'registry',
     async observe(stack) {
-      return registry ? askAll(reader, registry, stack) : new Map()
+      if (!registry) return new Map()
+      const images = await readImages(reader, stack, registry.signal)
+      return images ? askOpen(registry, answers => openQuestionsOf(images.release, images, answers)) : new Map()
     },
   }
-}
-
-async function askAll(reader: StackReader, registry: RegistryReader, stack: Stack): Promise<RegistryAnswers> {
-  const images = await readImages(reader, stack, registry.signal)
-  return images ? askOpen(registry, answers => openQuestionsOf(images.release, images, answers)) : new Map()
 }
 
 /** Asks the open questions, given the answers so far, until there are none. */

@@ -13,10 +13,7 @@ export interface StackReader {
   execution(stack: Stack): Promise<ObservedExecution | null>
 }
 
-/**
- * Opens the stack reader of each cycle. While nothing has changed, a service is observed as the same object in every
- * cycle, so that comparing it with the previous observation costs nothing.
- */
+/** Opens the stack reader of each cycle. The observation of an unchanged service is the same object in every cycle. */
 export interface StackReaders {
   open(reader: CloudRunReader): StackReader
 }

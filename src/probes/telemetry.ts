@@ -1,9 +1,8 @@
 import type { TelemetryReader } from '../clients/monitoring/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
-import type { Stack } from '../config/config.ts'
 import { DriftwatchError } from '../errors.ts'
 import { rolloutOf } from '../release/release.ts'
-import { type ObservedTelemetry, windowsOf } from '../release/rollout-telemetry.ts'
+import { windowsOf } from '../release/rollout-telemetry.ts'
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
@@ -16,37 +15,33 @@ export function createTelemetryProbe(
   telemetry: TelemetryReader | null,
   clock: Clock,
 ): Probe<'telemetry'> {
-  return { kind: 'telemetry', observe: stack => observeTelemetry(reader, telemetry, stack, clock) }
-}
-
-async function observeTelemetry(
-  reader: StackReader,
-  telemetry: TelemetryReader | null,
-  stack: Stack,
-  clock: Clock,
-): Promise<ObservedTelemetry | null> {
-  const now = clock.now()
-  const { afterRollout } = stack
-  const observed = await reader.service(stack)
-  if (!observed || !afterRollout) return null
-  if (!telemetry) {
-    const message =
-      'Cloud Monitoring is not available: CLOUD_RUN_EMULATOR_HOST is set, but MONITORING_EMULATOR_HOST is not'
-    throw new DriftwatchError('EMULATOR_ABSENT', message)
+  return {
+    kind: 'telemetry',
+    async observe(stack) {
+      const now = clock.now()
+      const { afterRollout } = stack
+      const observed = await reader.service(stack)
+      if (!observed || !afterRollout) return null
+      if (!telemetry) {
+        const message =
+          'Cloud Monitoring is not available: CLOUD_RUN_EMULATOR_HOST is set, but MONITORING_EMULATOR_HOST is not'
+        throw new DriftwatchError('EMULATOR_ABSENT', message)
+      }
+      const { release } = observed
+      const rollout = rolloutOf(release)
+      const windows = rollout && windowsOf(rollout, now, afterRollout)
+      if (!windows) return { rollout, window: null, services: [] }
+      const serving = release.serving.map(({ name }) => name)
+      const services = afterRollout.services.map(async service => {
+        const revisions = service === stack.service.name ? serving : null
+        const settled = windows.before.to < now - settledAfterMs
+        const [after, before] = await Promise.all([
+          telemetry.counts({ place: stack, service, revisions, ...windows.after, settled: false }),
+          telemetry.counts({ place: stack, service, revisions: null, ...windows.before, settled }),
+        ])
+        return { service, after, before }
+      })
+      return { rollout, window: windows.after, services: await Promise.all(services) }
+    },
   }
-  const { release } = observed
-  const rollout = rolloutOf(release)
-  const windows = rollout && windowsOf(rollout, now, afterRollout)
-  if (!windows) return { rollout, window: null, services: [] }
-  const serving = release.serving.map(({ name }) => name)
-  const services = afterRollout.services.map(async service => {
-    const revisions = service === stack.service.name ? serving : null
-    const settled = windows.before.to < now - settledAfterMs
-    const [after, before] = await Promise.all([
-      telemetry.counts({ place: stack, service, revisions, ...windows.after, settled: false }),
-      telemetry.counts({ place: stack, service, revisions: null, ...windows.before, settled }),
-    ])
-    return { service, after, before }
-  })
-  return { rollout, window: windows.after, services: await Promise.all(services) }
 }

@@ -5,10 +5,7 @@ import { type ContainerImage, isNewestImageKnown, type Release } from './release
 /** Two images that a check compares. */
 type Pair = readonly [ImageSide, ImageSide]
 
-/**
- * The questions that registries can still answer about the images that the checks compare. Ask them, add the answers and
- * call again, until no question is open.
- */
+/** The open questions about the images that the checks compare. Add the answers and call again until there are none. */
 export function openQuestionsOf(
   release: Release,
   others: {

@@ -141,10 +141,7 @@ export function rolloutOf(release: Release): Rollout | null {
   return { madeAt, readyAt, touchedAt: laterOf(readyAt, service.updateTime) ?? readyAt }
 }
 
-/**
- * `latestCreatedRevision` was made from the current template, unless an update is in progress or failed before it created
- * a revision. Then the revision is older than the update.
- */
+/** `latestCreatedRevision`, unless it is older than the last update and that update is in progress or has failed. */
 function revisionOfTemplate(service: Service, revisions: Revisions): Revision | null {
   const { latestCreatedRevision: name, templateRevision } = service
   const revision = name === null ? null : (revisions.get(name) ?? null)
@@ -192,11 +189,7 @@ function withTagOf(image: Image, template: Image): Image {
 function templateDigestOf(image: Image, release: Release): string | null {
   const { template, madeFromTemplate } = release
   if (template.kind !== 'found' || !madeFromTemplate) return null
-  const same =
-    image.repository === template.side.image.repository &&
-    image.tag === template.side.image.tag &&
-    image.digest === template.side.image.digest
-  return same ? template.side.resolvedDigest : null
+  return formatImage(image) === formatImage(template.side.image) ? template.side.resolvedDigest : null
 }
 
 function digestOfRevision(revision: Revision, container: string | null): string | null {
@@ -241,10 +234,8 @@ function unrecognizedTraffic(service: Service, value: string): UnknownReason {
 }
 
 function newestFirst(a: ServingRevision, b: ServingRevision): number {
-  const [ofA, ofB] = [
-    a.revision?.createTime ?? Number.NEGATIVE_INFINITY,
-    b.revision?.createTime ?? Number.NEGATIVE_INFINITY,
-  ]
+  const createdAt = ({ revision }: ServingRevision) => revision?.createTime ?? Number.NEGATIVE_INFINITY
+  const [ofA, ofB] = [createdAt(a), createdAt(b)]
   return ofA === ofB ? b.name.localeCompare(a.name) : ofB - ofA
 }
 

@@ -44,10 +44,7 @@ export interface ObservedTelemetry {
 
 const minute = 60_000
 
-/**
- * The last complete minutes after the revision became ready, and equally many before it was created. Null if no full
- * minute has passed since it became ready.
- */
+/** The last full minutes after the revision became ready, and as many before it was created; null before the first. */
 export function windowsOf(
   { madeAt, readyAt }: Pick<Rollout, 'madeAt' | 'readyAt'>,
   now: EpochMs,

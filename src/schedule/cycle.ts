@@ -1,7 +1,7 @@
 import type { Check } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
-import { startDeadline } from '../concurrency/deadline.ts'
+import { startDeadline, withDeadline } from '../concurrency/deadline.ts'
 import { startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
 import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/config.ts'
@@ -85,14 +85,11 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
 /** Discovery may take this share of the time, so that a region that does not respond leaves time for the probes. */
 const discoveryShare = 0.5
 
-async function findStacks(reader: CloudRunReader, dependencies: CycleDependencies): Promise<WatchedStacks> {
+function findStacks(reader: CloudRunReader, dependencies: CycleDependencies): Promise<WatchedStacks> {
   const { config, clock, ending, discovery, names } = dependencies
-  const deadline = startDeadline(clock, config.timeoutMs * discoveryShare, ending)
-  try {
-    return selectStacks(await discovery.discover(config, reader, deadline), names)
-  } finally {
-    deadline.cancel()
-  }
+  return withDeadline(clock, config.timeoutMs * discoveryShare, ending, async deadline =>
+    selectStacks(await discovery.discover(config, reader, deadline), names),
+  )
 }
 
 /** Shared by the stacks of one cycle. */
@@ -129,10 +126,7 @@ async function watchStack(
   return { results, transitions }
 }
 
-/**
- * Judges a check only if every probe that it needs answered in this cycle: observations of different cycles are never
- * mixed. Failed probes that it only uses are omitted.
- */
+/** Never mixes observations of different cycles: every probe that the check needs must have answered in this one. */
 async function judgeResults(
   check: Check,
   stack: Stack,

@@ -22,16 +22,11 @@ interface JudgedInput {
 export function createJudge(): Judge {
   const cache = new WeakMap<Stack, Map<CheckKind, JudgedInput>>()
 
-  function cacheOf(stack: Stack): Map<CheckKind, JudgedInput> {
-    const judged = cache.get(stack) ?? new Map<CheckKind, JudgedInput>()
-    cache.set(stack, judged)
-    return judged
-  }
-
   return async (check, input, timeSlices) => {
     if (!check.inSyncLasts) return judgeNow(check, input, timeSlices)
     const { stack, config, observed } = input
-    const judged = cacheOf(stack)
+    const judged = cache.get(stack) ?? new Map<CheckKind, JudgedInput>()
+    cache.set(stack, judged)
     const before = judged.get(check.kind)
     if (before?.config === config && isDeepStrictEqual(before.observed, observed)) return before.finding
     const finding = await judgeNow(check, input, timeSlices)
