@@ -23,19 +23,14 @@ export function createLatestQueue<T extends object>({ clock, gapMs, work }: Late
   let running: Promise<void> | null = null
   let lastEnd = Number.NEGATIVE_INFINITY
 
-  function take(): T | null {
-    const item = ending.signal.aborted ? null : waiting
-    waiting = null
-    return item
-  }
-
   async function drain(): Promise<void> {
     while (waiting !== null) {
       const pauseMs = lastEnd + gapMs - clock.monotonic()
       if (pauseMs > 0) await clock.sleep(pauseMs, ending.signal).catch(() => {})
       // The caller of `put` continues first.
       await nextTurn()
-      const item = take()
+      const item = ending.signal.aborted ? null : waiting
+      waiting = null
       if (item !== null) await work(item, ending.signal)
       lastEnd = clock.monotonic()
     }

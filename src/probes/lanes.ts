@@ -109,10 +109,8 @@ async function observeNamed(reader: StackReader, registry: RegistryReader, stack
   const release = observed?.release ?? null
   const named = [
     ...(release?.serving ?? []).map(each => referenceOf('revision.image', `revision ${each.name}`, each.image)),
-    ...(release ? [referenceOf('service.image', `the template of service ${name.name}`, release.template)] : []),
-    ...(job
-      ? [referenceOf('job.image', `job ${job.name}`, readJobImage(job, release, jobConfig?.container ?? null))]
-      : []),
+    release ? referenceOf('service.image', `the template of service ${name.name}`, release.template) : [],
+    job ? referenceOf('job.image', `job ${job.name}`, readJobImage(job, release, jobConfig?.container ?? null)) : [],
   ].flat()
   return Promise.all(named.map(async each => ({ ...each, answer: await askPresence(registry, each.image) })))
 }

@@ -54,7 +54,7 @@ export function scopeOf({ schemas = {}, roles = {} }: GrantsPolicy): CatalogScop
 }
 
 /** The oldest supported server. */
-export const oldestServer = 140000
+const oldestServer = 140000
 
 /**
  * Reads the scope in the transaction of the session. Rejects with UNRECOGNIZED_VALUE if the catalog has a privilege that

@@ -29,11 +29,12 @@ export interface ImageComparison {
 export function compareImages(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
   const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
   if (ofA.length > 0 && ofB.length > 0) return compareDigests(a, b, answers)
-  if (a.image.repository !== b.image.repository) return decided('different', null)
+  if (a.image.repository !== b.image.repository) return { result: 'different', note: null }
   if (!a.image.tag || !b.image.tag) return { result: 'unresolved', note: null }
   const tagsProve = a.resolvedAt !== 'old-execution' && b.resolvedAt !== 'old-execution'
-  if (a.image.tag === b.image.tag && !tagsProve) return { result: 'unresolved', note: null }
-  return decided(a.image.tag === b.image.tag ? 'equal' : 'different', tagOnlyNote([a, b], answers))
+  const isSameTag = a.image.tag === b.image.tag
+  if (isSameTag && !tagsProve) return { result: 'unresolved', note: null }
+  return { result: isSameTag ? 'equal' : 'different', note: tagOnlyNote([a, b], answers) }
 }
 
 /** The questions whose answers can still change the result of a comparison. */
@@ -99,17 +100,15 @@ function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnsw
 function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
   const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
   const note = currentDigestNote([a, b], answers)
-  if (ofA.some(digest => ofB.includes(digest))) return decided('equal', note ?? equalNote(a, b, answers))
+  if (ofA.some(digest => ofB.includes(digest))) return { result: 'equal', note: note ?? equalNote(a, b, answers) }
   const contains = (index: ImageSide, outer: string, inner: string) => {
     const answer = answers.get(questionKey({ about: 'digest', repository: index.image.repository, digest: outer }))
     return answer?.kind === 'holds' && answer.digests.includes(inner)
   }
   const related = ofA.some(x => ofB.some(y => contains(a, x, y) || contains(b, y, x)))
-  return related ? decided('equal', note) : decided('different', note ?? indexNote(a, b, ofA, ofB, answers))
-}
-
-function decided(result: 'equal' | 'different', note: string | null): ImageComparison {
-  return { result, note }
+  if (related) return { result: 'equal', note }
+  const questions = [...digestQuestions(a, ofA), ...digestQuestions(b, ofB)]
+  return { result: 'different', note: note ?? indexNote(questions, answers) }
 }
 
 /** Equal digests prove equality, unless the registry did not confirm the current digest of a tag. */
@@ -128,14 +127,7 @@ function tagOnlyNote(sides: readonly ImageSide[], answers: RegistryAnswers): str
   return `Compared by tag only: ${reasons[0] ?? 'the registry was not asked for the current digest'}.`
 }
 
-function indexNote(
-  a: ImageSide,
-  b: ImageSide,
-  ofA: readonly string[],
-  ofB: readonly string[],
-  answers: RegistryAnswers,
-): string | null {
-  const questions = [...digestQuestions(a, ofA), ...digestQuestions(b, ofB)]
+function indexNote(questions: readonly RegistryQuestion[], answers: RegistryAnswers): string | null {
   const reasons = questions.flatMap(question => failureOf(question, answers) ?? [])
   if (reasons.length > 0) return `Different digests count as different images: ${reasons[0]}.`
   return questions.some(question => answers.has(questionKey(question)))

@@ -99,16 +99,11 @@ interface SharedByStacks {
   readonly observeOptions: ObserveOptions
 }
 
-interface WatchedStack {
-  readonly results: readonly ProbeResult<ProbeKind>[]
-  readonly transitions: readonly Transition[]
-}
-
 async function watchStack(
   stack: Stack,
   { probes, timeSlices, observeOptions }: SharedByStacks,
   dependencies: CycleDependencies,
-): Promise<WatchedStack> {
+) {
   const { store, selectChecks, listeners } = dependencies
   const checks = selectChecks(stack)
   const results = await Promise.all(

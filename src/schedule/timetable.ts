@@ -33,18 +33,15 @@ export function startTimetable({ schedule, jitterMs, waiter = systemClock, onDue
     return runs.find(run => run !== last) ?? Number.POSITIVE_INFINITY
   }
 
-  function wait(run: number, waitMs: number): void {
+  function arm(): void {
+    const run = nextRun()
+    const waitMs = Math.max(0, run - systemClock.now()) + Math.random() * jitterMs
     cancel = waiter.after(Math.min(waitMs, longestWaitMs), () => {
       const isDue = waitMs <= longestWaitMs || systemClock.now() >= run
       if (isDue) last = run
       arm()
       if (isDue) onDue()
     })
-  }
-
-  function arm(): void {
-    const run = nextRun()
-    wait(run, Math.max(0, run - systemClock.now()) + Math.random() * jitterMs)
   }
 
   arm()

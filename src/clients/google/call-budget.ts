@@ -61,7 +61,8 @@ export function createCallBudget(clock: Clock, initial: CallRates): CallBudget {
       const waitMs = ((queue.waiting + 1 - bucket.content) * minuteMs) / perMinute
       if (clock.monotonic() + waitMs >= deadline.at) {
         rejected += 1
-        throw quotaSpent(perMinute)
+        const message = `the ${perMinute} calls per minute that \`quota\` allows in this place are used up; retrying in a later cycle`
+        throw new DriftwatchError('QUOTA_SPENT', message)
       }
       queue.waiting += 1
       try {
@@ -87,11 +88,4 @@ function fullBucket(perMinute: number): TokenBucket {
   const bucket = new TokenBucket({ bucketSize: perMinute, tokensPerInterval: perMinute, interval: minuteMs })
   bucket.content = perMinute
   return bucket
-}
-
-function quotaSpent(perMinute: number): DriftwatchError {
-  return new DriftwatchError(
-    'QUOTA_SPENT',
-    `the ${perMinute} calls per minute that \`quota\` allows in this place are used up; retrying in a later cycle`,
-  )
 }

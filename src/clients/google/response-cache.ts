@@ -65,16 +65,15 @@ export function createResponseCache<M extends { name?: string | null }, T extend
     return value
   }
 
-  function decodeOne(deserialize: Deserialize, bytes: Buffer): CachedResource<T> {
-    return lookUp(bytes) ?? fromMessage(bytes, deserialize(bytes) as M)
-  }
-
   /** An invalid resource does not affect the others. */
   function decodePart(deserialize: Deserialize, { whole, body }: Part): CachedResource<T> {
     try {
       return lookUp(body) ?? fromMessage(body, (deserialize(whole) as Record<string, M[]>)[field]?.[0] as M)
     } catch (thrown) {
-      return { name: readName(body), decode: throwing(thrown) }
+      const decode = () => {
+        throw thrown
+      }
+      return { name: readName(body), decode }
     }
   }
 
@@ -87,14 +86,8 @@ export function createResponseCache<M extends { name?: string | null }, T extend
   }
 
   return {
-    one: () => decodeWith(decodeOne),
+    one: () => decodeWith((deserialize, bytes) => lookUp(bytes) ?? fromMessage(bytes, deserialize(bytes) as M)),
     page: () => decodeWith(decodePage),
-  }
-}
-
-function throwing(thrown: unknown): () => never {
-  return () => {
-    throw thrown
   }
 }
 

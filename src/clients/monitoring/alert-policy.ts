@@ -85,14 +85,13 @@ export interface WantedUptimeCheck {
   readonly oidc: boolean
 }
 
-/** An update of an uptime check. */
-export interface ChangedUptimeCheck extends WantedUptimeCheck {
-  readonly name: string
-  /** The fields to write; the others are unchanged. */
-  readonly changed: readonly (keyof WantedUptimeCheck)[]
-}
-
 /** An existing uptime check. */
 export interface UptimeCheck extends WantedUptimeCheck {
   readonly name: string
+}
+
+/** An update of an uptime check. */
+export interface ChangedUptimeCheck extends UptimeCheck {
+  /** The fields to write; the others are unchanged. */
+  readonly changed: readonly (keyof WantedUptimeCheck)[]
 }

@@ -104,9 +104,15 @@ export function policyMask(changed: readonly (keyof WantedPolicy)[]): { paths: s
 
 function fromCondition(condition: PolicyCondition & { readonly name?: string }): VendorCondition {
   const { displayName, filter, durationMs, comparison, threshold, missingData } = condition
+  const aggregation: VendorAggregation = {
+    alignmentPeriod: fromMs(condition.alignmentMs),
+    perSeriesAligner: condition.aligner as 'ALIGN_MIN',
+    crossSeriesReducer: condition.reducer as 'REDUCE_MAX',
+    groupByFields: [...condition.groupBy],
+  }
   const shared = {
     filter,
-    aggregations: [fromAggregation(condition)],
+    aggregations: [aggregation],
     duration: fromMs(durationMs),
     trigger: { count: 1 },
   }
@@ -124,15 +130,6 @@ function fromCondition(condition: PolicyCondition & { readonly name?: string }):
             ...(durationMs >= 60_000 && { evaluationMissingData: missingData as 'EVALUATION_MISSING_DATA_NO_OP' }),
           },
         }),
-  }
-}
-
-function fromAggregation({ alignmentMs, aligner, reducer, groupBy }: PolicyCondition): VendorAggregation {
-  return {
-    alignmentPeriod: fromMs(alignmentMs),
-    perSeriesAligner: aligner as 'ALIGN_MIN',
-    crossSeriesReducer: reducer as 'REDUCE_MAX',
-    groupByFields: [...groupBy],
   }
 }
 

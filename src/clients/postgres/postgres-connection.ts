@@ -185,17 +185,10 @@ async function openLink(target: PostgresTarget, signal: AbortSignal): Promise<Li
 type Encryption = ConnectionOptions | false
 
 function encryptionsOf(target: PostgresTarget): readonly [Encryption, Encryption?] {
-  if (target.host.startsWith('/')) return [false]
-  switch (target.sslMode) {
-    case 'disable':
-      return [false]
-    case 'allow':
-      return [false, tlsOptions(target)]
-    case 'prefer':
-      return [tlsOptions(target), false]
-    default:
-      return [tlsOptions(target)]
-  }
+  if (target.host.startsWith('/') || target.sslMode === 'disable') return [false]
+  const tls = tlsOptions(target)
+  if (target.sslMode === 'allow') return [false, tls]
+  return target.sslMode === 'prefer' ? [tls, false] : [tls]
 }
 
 /** As in libpq, `require` with a root certificate means `verify-ca`, and only `verify-full` compares host names. */

@@ -21,12 +21,6 @@ export interface RegistryTokens {
   obtain(address: RepositoryAddress, challenge: string | null, deadline: Deadline): Promise<string>
 }
 
-interface CachedToken {
-  readonly token: string
-  /** On the monotonic clock. */
-  readonly validUntil: number
-}
-
 interface Challenge {
   readonly realm: URL
   readonly service: string | null
@@ -42,7 +36,8 @@ export function createRegistryTokens(
   credentials: RegistryCredentials | null,
   clock: Clock,
 ): RegistryTokens {
-  const tokens = createBoundedCache<CachedToken>(1000)
+  /** `validUntil` is on the monotonic clock. */
+  const tokens = createBoundedCache<{ readonly token: string; readonly validUntil: number }>(1000)
   const exchanges = createSingleFlight<string>()
 
   async function authorization(address: RepositoryAddress): Promise<Record<string, string>> {
