@@ -4,7 +4,7 @@ import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock, EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError } from '../../errors.ts'
-import { type Execution, isUnrecognized, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
+import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createListOrGet, type ListOrGet } from './list-or-get.ts'
 import { completePagesOf } from './resource-pages.ts'
@@ -195,7 +195,7 @@ async function readExecution({ caches }: Cycle, load: Load<Execution>, key: stri
 
 function isCompleted({ conditions }: Execution): boolean {
   const state = conditions.find(condition => condition.type === 'Completed')?.state
-  return state !== undefined && !isUnrecognized(state) && (state === 'succeeded' || state === 'failed')
+  return state === 'succeeded' || state === 'failed'
 }
 
 /** Cached permanently: no revision is ever added to the past. */

@@ -206,12 +206,10 @@ function executionOf(jobs: JobsClient, bytes: unknown): string | null {
 
 function changedJob(job: VendorJob, change: JobChange, name: string): VendorJob {
   const template = job.template?.template
-  const containers = changeContainer(template?.containers ?? [], change.container, name, container => ({
-    ...container,
-    image: change.image,
+  const containers = changeContainer(template?.containers ?? [], change, name, {
     ...(change.command && { command: [...change.command] }),
     ...(change.args && { args: [...change.args] }),
-  }))
+  })
   return { ...job, ...signature, template: { ...job.template, template: { ...template, containers } } }
 }
 
@@ -223,10 +221,7 @@ const signature = { client: 'driftwatch', clientVersion: version } as const
 /** Removes the revision name from the template, because a revision of that name exists already. */
 function changedService(service: VendorService, change: ServiceChange, name: string): VendorService {
   const { template } = service
-  const containers = changeContainer(template?.containers ?? [], change.container, name, container => ({
-    ...container,
-    image: change.image,
-  }))
+  const containers = changeContainer(template?.containers ?? [], change, name)
   const labels = { ...template?.labels, [nonceLabel]: change.nonce }
   const traffic = change.holdTraffic ? heldTraffic(service, name) : service.traffic
   return {
@@ -257,13 +252,13 @@ function heldTraffic({ traffic, latestReadyRevision }: VendorService, name: stri
 
 function changeContainer(
   containers: readonly VendorContainer[],
-  wanted: string | null,
+  { container, image }: Pick<JobChange, 'container' | 'image'>,
   name: string,
-  change: (container: VendorContainer) => VendorContainer,
+  others: Partial<VendorContainer> = {},
 ): VendorContainer[] {
   const seen = containers.map(toContainer)
-  const index = seen.indexOf(containerOf(seen, wanted, name))
-  return containers.map((each, at) => (at === index ? change(each) : each))
+  const index = seen.indexOf(containerOf(seen, container, name))
+  return containers.map((each, at) => (at === index ? { ...each, image, ...others } : each))
 }
 
 function containerOf(containers: readonly Container[], wanted: string | null, name: string): Container {

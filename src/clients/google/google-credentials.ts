@@ -19,13 +19,8 @@ type GoogleAuth = InstanceType<typeof googleAuthLibrary.GoogleAuth>
 export function createGoogleCredentials(): GoogleCredentials {
   let source: Promise<GoogleAuth> | null = null
 
-  async function load(): Promise<GoogleAuth> {
-    const { googleAuthLibrary } = await import('google-gax')
-    return new googleAuthLibrary.GoogleAuth({ scopes: [scope] })
-  }
-
   async function request<T>(send: (auth: GoogleAuth) => Promise<T>): Promise<T> {
-    source ??= load()
+    source ??= import('google-gax').then(gax => new gax.googleAuthLibrary.GoogleAuth({ scopes: [scope] }))
     try {
       return await send(await source)
     } catch (thrown) {

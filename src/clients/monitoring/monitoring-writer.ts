@@ -5,10 +5,7 @@ import { type GoogleOptions, openGoogleApi } from '../google/google-client.ts'
 import type { ChangedPolicy, ChangedUptimeCheck, WantedPolicy, WantedUptimeCheck } from './alert-policy.ts'
 import { fromPolicy, fromUptimeCheck, policyMask, uptimeMask } from './monitoring-messages.ts'
 
-/**
- * Writes alert policies and uptime checks. Cloud Monitoring requires that the writes of one project are made one after
- * another. Every method rejects with a coded error.
- */
+/** Cloud Monitoring allows only one write at a time in each project. Every method rejects with a coded error. */
 export interface MonitoringWriter {
   createPolicy(project: string, policy: WantedPolicy, deadline: Deadline): Promise<void>
   /** Writes only the fields that changed. */

@@ -51,9 +51,7 @@ function readThrown(thrown: unknown): { code: string; message: string } {
 }
 
 function codeOf(code: string, message: string): ErrorCode {
-  if (/^[0-9A-Z]{5}$/.test(code)) {
-    return codes[code] ?? classes[code.slice(0, 2)] ?? 'INTERNAL'
-  }
+  if (/^[0-9A-Z]{5}$/.test(code)) return codes[code] ?? classes[code.slice(0, 2)] ?? 'INTERNAL'
   return /^SASL|password/i.test(message) ? 'UNAUTHENTICATED' : 'UNAVAILABLE'
 }
 
