@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { stringify } from 'yaml'
-import { cannotJudge, conclude, differs, inSync, type Part } from '../src/checks/parts/part.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from '../src/checks/finding.ts'
 import { statuses } from '../src/checks/status.ts'
 import { heldDigests } from '../src/clients/registry/registry-manifest.ts'
 import { systemClock } from '../src/clock.ts'

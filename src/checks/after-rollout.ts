@@ -3,9 +3,8 @@ import type { AfterRolloutConfig } from '../config/sections/after-rollout.ts'
 import { formatDuration } from '../duration.ts'
 import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telemetry.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Finding } from './finding.ts'
+import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part } from './finding.ts'
 import { readLogs } from './fix.ts'
-import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
 
 type Input = CheckInput<'telemetry'>
 

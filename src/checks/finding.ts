@@ -1,5 +1,5 @@
 import type { UnknownReason } from '../release/unknown-reason.ts'
-import type { Status } from './status.ts'
+import { type Status, worstStatus } from './status.ts'
 
 export const differenceKinds = ['missing', 'unexpected', 'changed'] as const
 export type DifferenceKind = (typeof differenceKinds)[number]
@@ -34,6 +34,86 @@ export interface Finding {
   readonly doubt: UnknownReason | null
   /** The paths of the differences that no rollout explains: the reason for `drifted`. */
   readonly proven: readonly string[]
+}
+
+/** One thing that a check judged, with the result. */
+export type Part =
+  | { readonly status: 'in_sync'; readonly notes: readonly string[] }
+  /** A difference: proven (`drifted`), or explained by a rollout (`pending`). */
+  | {
+      readonly status: 'drifted' | 'pending'
+      /** A full sentence for the on-call person. */
+      readonly summary: string
+      readonly difference: Difference
+      readonly notes: readonly string[]
+    }
+  /** Could not be judged; `pending` during a rollout. */
+  | { readonly status: 'unknown' | 'pending'; readonly doubt: UnknownReason; readonly difference?: never }
+
+export const inSync: Part = { status: 'in_sync', notes: [] }
+
+/** Without `kind`: `missing` if there is no actual value, `unexpected` if no expected one, else `changed`. */
+export function differs(
+  status: 'drifted' | 'pending',
+  summary: string,
+  { path, expected = null, actual = null, via = null, kind }: Pick<Difference, 'path'> & Partial<Difference>,
+  notes: readonly string[] = [],
+): Part {
+  const usual = actual === null ? 'missing' : expected === null ? 'unexpected' : 'changed'
+  return { status, summary, difference: { via, path, kind: kind ?? usual, expected, actual }, notes }
+}
+
+/** Anything but `pending` becomes `unknown`, so the status of a failed comparison can be passed on. */
+export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' | 'drifted' = 'unknown'): Part {
+  return { status: status === 'pending' ? 'pending' : 'unknown', doubt }
+}
+
+/** Joins the parts of a check into its finding. The worst part decides the status. */
+export function conclude(
+  parts: readonly Part[],
+  outcome: {
+    /** The summary when every part is in sync. */
+    readonly inSync: string
+    /** The command that fixes the differences. Called only if there are any. */
+    readonly fix: (differences: readonly Difference[]) => string | null
+  },
+): Finding {
+  const status = worstStatus(parts.map(part => part.status))
+  const differing = parts.flatMap(part => ('difference' in part && part.difference ? [part] : []))
+  const differences = differing.map(part => part.difference)
+  return {
+    status,
+    summary: status === 'in_sync' ? outcome.inSync : summarise(parts, status),
+    differences,
+    notes: [...new Set(parts.flatMap(part => ('notes' in part ? part.notes : [])))],
+    fix: differences.length > 0 ? outcome.fix(differences) : null,
+    doubt: worstDoubt(parts),
+    proven: differing.filter(part => part.status === 'drifted').map(part => part.difference.path),
+  }
+}
+
+/** The finding of a check with a single part, which is not in sync, and without a fix. */
+export function concludePart(part: Part): Finding {
+  return conclude([part], { inSync: '', fix: () => null })
+}
+
+/** The sentences of the parts that decide the status. */
+function summarise(parts: readonly Part[], status: Finding['status']): string {
+  const worst = parts.filter(part => part.status === status)
+  const sentences = worst.map(part =>
+    'doubt' in part ? toSentence(part.doubt.message) : 'summary' in part ? part.summary : '',
+  )
+  return [...new Set(sentences)].join(' ')
+}
+
+/** `DEPENDS_ON` comes last, because the other check reports the cause. */
+function worstDoubt(parts: readonly Part[]): UnknownReason | null {
+  const doubts = parts.flatMap(part => ('doubt' in part ? [part] : []))
+  const order = [
+    ...doubts.filter(part => part.status === 'unknown'),
+    ...doubts.filter(part => part.status === 'pending'),
+  ]
+  return (order.find(part => part.doubt.code !== 'DEPENDS_ON') ?? order[0])?.doubt ?? null
 }
 
 /** An error message as a sentence: `no credentials` becomes `No credentials.` A name at the start keeps its case. */

@@ -5,9 +5,8 @@ import { printable } from '../printable.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'
 import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
-import type { Difference } from './finding.ts'
+import { cannotJudge, conclude, type Difference, differs, inSync, type Part } from './finding.ts'
 import { sendRequest } from './fix.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
 type Answered = Extract<HttpAnswer, { readonly kind: 'answered' }>
 

@@ -5,9 +5,8 @@ import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
 import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
 import type { Check, CheckInput } from './check.ts'
-import { type Difference, toSentence } from './finding.ts'
+import { cannotJudge, conclude, type Difference, differs, inSync, type Part, toSentence } from './finding.ts'
 import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>

@@ -5,7 +5,7 @@ import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Difference, Finding } from './finding.ts'
+import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
 import { createJob, updateJob } from './fix.ts'
 import {
   applyGrace,
@@ -15,7 +15,6 @@ import {
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 

@@ -15,7 +15,17 @@ import {
 } from '../release/release.ts'
 import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
-import { type Difference, type Finding, toSentence } from './finding.ts'
+import {
+  cannotJudge,
+  conclude,
+  concludePart,
+  type Difference,
+  differs,
+  type Finding,
+  inSync,
+  type Part,
+  toSentence,
+} from './finding.ts'
 import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
 import {
   applyGrace,
@@ -26,7 +36,6 @@ import {
   judgeWords,
   reportUnrecognizedState,
 } from './parts/cloud-run-parts.ts'
-import { cannotJudge, conclude, concludePart, differs, inSync, type Part } from './parts/part.ts'
 import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 

@@ -5,9 +5,8 @@ import { describeDiscrepancy, describeInLine, showObject, showRole } from '../gr
 import { showIdentifier } from '../grants/model/identifiers.ts'
 import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
-import { type Difference, type Finding, maxDifferences } from './finding.ts'
+import { cannotJudge, concludePart, type Difference, type Finding, maxDifferences } from './finding.ts'
 import { formatCommand } from './fix.ts'
-import { cannotJudge, concludePart } from './parts/part.ts'
 
 /** At most this many objects are listed. */
 export const maxObjects = { perDifference: 1000, perFinding: 5000 } as const

@@ -5,9 +5,9 @@ import { showIdentifier } from '../grants/model/identifiers.ts'
 import { printable } from '../printable.ts'
 import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './finding.ts'
 import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 
 /** The probes that show whether a migration is in progress. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const

@@ -3,7 +3,7 @@ import { pinnedImage, shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { expectedSide, laterOf, type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import type { Difference, Finding } from './finding.ts'
+import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
 import {
   deployService,
   deployStack,
@@ -21,7 +21,6 @@ import {
   judgeImages,
   judgeLastChange,
 } from './parts/cloud-run-parts.ts'
-import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
 import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>

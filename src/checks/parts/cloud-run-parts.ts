@@ -7,8 +7,7 @@ import { distinctImages, formatImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
 import { type ContainerImage, isYoung } from '../../release/release.ts'
 import type { UnknownReason } from '../../release/unknown-reason.ts'
-import { toSentence } from '../finding.ts'
-import { cannotJudge, differs, inSync, type Part } from './part.ts'
+import { cannotJudge, differs, inSync, type Part, toSentence } from '../finding.ts'
 
 /** Decides whether a rollout explains a difference: the time of the observation, and how long a rollout may take. */
 export interface Grace {

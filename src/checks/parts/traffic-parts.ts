@@ -3,7 +3,7 @@ import { compareImages, type ImageSide } from '../../release/compare-images.ts'
 import { formatImage, shortImage } from '../../release/image.ts'
 import type { RegistryAnswers } from '../../release/registry-answers.ts'
 import { type Release, type ServingRevision, serviceChangedAt } from '../../release/release.ts'
-import { toSentence } from '../finding.ts'
+import { cannotJudge, differs, inSync, type Part, toSentence } from '../finding.ts'
 import {
   applyGrace,
   describeFailure,
@@ -11,7 +11,6 @@ import {
   type Grace,
   reportUnrecognizedState,
 } from './cloud-run-parts.ts'
-import { cannotJudge, differs, inSync, type Part } from './part.ts'
 
 /** Drifted if no revision receives traffic; `pending` while Cloud Run is reconciling. */
 export function judgeTraffic({ service, serving, servingUnknown }: Release, grace: Grace): Part {
