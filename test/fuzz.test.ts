@@ -597,13 +597,13 @@ t.test('a state never claims anything that was not observed', async t => {
         must(after.status !== 'drifted' || shown.length > 0, 'drifted without a difference', after)
         must(after.status !== 'pending' || !shown.some(name => unhealed.has(name)), 'a drift became pending', after)
         must(
-          after.status !== 'pending' || event.doubt === null || unhealed.size === 0,
+          after.status !== 'pending' || event.unknownReason === null || unhealed.size === 0,
           'a drift is hidden by a doubt',
           after,
         )
         const outlasted =
           event.status === 'pending' && after.status === 'drifted' && !shown.some(name => unhealed.has(name))
-        if (event.doubt === null) unhealed = new Set([...unhealed].filter(name => shown.includes(name)))
+        if (event.unknownReason === null) unhealed = new Set([...unhealed].filter(name => shown.includes(name)))
         for (const name of outlasted ? shown : event.proven) unhealed.add(name)
       }
       if (after.status !== 'pending') pendingSince = null

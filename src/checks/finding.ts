@@ -31,7 +31,7 @@ export interface Finding {
   /** A shell command that fixes it, or null. */
   readonly fix: string | null
   /** Set if something could not be judged. */
-  readonly doubt: UnknownReason | null
+  readonly unknownReason: UnknownReason | null
   /** The paths of the differences that no rollout explains: the reason for `drifted`. */
   readonly proven: readonly string[]
 }
@@ -48,7 +48,7 @@ export type Part =
       readonly notes: readonly string[]
     }
   /** Could not be judged; `pending` during a rollout. */
-  | { readonly status: 'unknown' | 'pending'; readonly doubt: UnknownReason; readonly difference?: never }
+  | { readonly status: 'unknown' | 'pending'; readonly unknownReason: UnknownReason; readonly difference?: never }
 
 export const inSync: Part = { status: 'in_sync', notes: [] }
 
@@ -64,8 +64,8 @@ export function differs(
 }
 
 /** Anything but `pending` becomes `unknown`, so the status of a failed comparison can be passed on. */
-export function cannotJudge(doubt: UnknownReason, status: 'unknown' | 'pending' | 'drifted' = 'unknown'): Part {
-  return { status: status === 'pending' ? 'pending' : 'unknown', doubt }
+export function cannotJudge(unknownReason: UnknownReason, status: 'unknown' | 'pending' | 'drifted' = 'unknown'): Part {
+  return { status: status === 'pending' ? 'pending' : 'unknown', unknownReason }
 }
 
 /** Joins the parts of a check into its finding. The worst part decides the status. */
@@ -87,7 +87,7 @@ export function conclude(
     differences,
     notes: [...new Set(parts.flatMap(part => ('notes' in part ? part.notes : [])))],
     fix: differences.length > 0 ? outcome.fix(differences) : null,
-    doubt: worstDoubt(parts),
+    unknownReason: worstReason(parts),
     proven: differing.filter(part => part.status === 'drifted').map(part => part.difference.path),
   }
 }
@@ -101,19 +101,19 @@ export function concludePart(part: Part): Finding {
 function summarise(parts: readonly Part[], status: Finding['status']): string {
   const worst = parts.filter(part => part.status === status)
   const sentences = worst.map(part =>
-    'doubt' in part ? toSentence(part.doubt.message) : 'summary' in part ? part.summary : '',
+    'unknownReason' in part ? toSentence(part.unknownReason.message) : 'summary' in part ? part.summary : '',
   )
   return [...new Set(sentences)].join(' ')
 }
 
 /** `DEPENDS_ON` comes last, because the other check reports the cause. */
-function worstDoubt(parts: readonly Part[]): UnknownReason | null {
-  const doubts = parts.flatMap(part => ('doubt' in part ? [part] : []))
+function worstReason(parts: readonly Part[]): UnknownReason | null {
+  const unknowns = parts.flatMap(part => ('unknownReason' in part ? [part] : []))
   const order = [
-    ...doubts.filter(part => part.status === 'unknown'),
-    ...doubts.filter(part => part.status === 'pending'),
+    ...unknowns.filter(part => part.status === 'unknown'),
+    ...unknowns.filter(part => part.status === 'pending'),
   ]
-  return (order.find(part => part.doubt.code !== 'DEPENDS_ON') ?? order[0])?.doubt ?? null
+  return (order.find(part => part.unknownReason.code !== 'DEPENDS_ON') ?? order[0])?.unknownReason ?? null
 }
 
 /** An error message as a sentence: `no credentials` becomes `No credentials.` A name at the start keeps its case. */

@@ -42,12 +42,12 @@ function describeInSync(tags: readonly LaneTag[], named: readonly ReferencedImag
 function judgeTag(observed: LaneTag, lanes: readonly LaneConfig[]): Part[] {
   const { answer, repository, tag } = observed
   if (answer.kind === 'failed') return [cannotJudge({ code: answer.code, message: answer.message })]
-  const doubts = observed.unknowns.map(doubt => cannotJudge(doubt))
-  if (answer.kind !== 'absent') return [...judgeContents(observed), ...doubts]
+  const unknowns = observed.unknowns.map(reason => cannotJudge(reason))
+  if (answer.kind !== 'absent') return [...judgeContents(observed), ...unknowns]
   const required = lanes.some(lane => lane.repository === repository && lane.required && lane.tags.includes(tag))
-  if (!required) return [{ status: 'in_sync', notes: [`Tag ${repository}:${tag} does not exist.`] }, ...doubts]
+  if (!required) return [{ status: 'in_sync', notes: [`Tag ${repository}:${tag} does not exist.`] }, ...unknowns]
   const summary = `Tag ${shortImageOf(observed)} does not exist, but its release lane requires it.`
-  return [differs('drifted', summary, { path: pathOf(observed), expected: `${repository}:${tag}` }), ...doubts]
+  return [differs('drifted', summary, { path: pathOf(observed), expected: `${repository}:${tag}` }), ...unknowns]
 }
 
 function notObserved(lanes: readonly LaneConfig[], tags: readonly LaneTag[]): Part[] {

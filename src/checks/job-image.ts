@@ -55,7 +55,7 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
   const parts: Part[] = [
     judgeLastChange('job', 'update', job, grace),
     judgeContainer(image, stack.job.container, 'job.container', `job ${job.name}`),
-    serving.kind === 'doubt' ? cannotJudge(serving.doubt) : inSync,
+    serving.kind === 'unknown' ? cannotJudge(serving.reason) : inSync,
   ]
   if (image.kind === 'found' && serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), job.updateTime)

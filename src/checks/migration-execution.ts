@@ -164,7 +164,7 @@ function judgeWhatRan(latest: Latest, image: ContainerImage): Part[] {
   const { stack, reference, release, grace, input } = latest
   const serving = findServingImage(stack, release)
   const parts = [judgeContainer(image, stack.job.container, 'execution.container', `execution ${reference.name}`)]
-  if (serving.kind === 'doubt') parts.push(cannotJudge(serving.doubt))
+  if (serving.kind === 'unknown') parts.push(cannotJudge(serving.reason))
   if (image.kind !== 'found') return parts
   if (serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), latest.execution?.createTime ?? null)

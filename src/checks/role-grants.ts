@@ -41,7 +41,7 @@ function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Findi
     differences,
     notes: [...notesOn(comparison), ...describeLimits(discrepancies.length, differences)],
     fix: first ? formatCommand('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
-    doubt: null,
+    unknownReason: null,
     proven: differences.map(({ path }) => path),
   }
 }

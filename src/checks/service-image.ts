@@ -138,7 +138,9 @@ function judgeExpected(input: Input, release: Release, { name, image }: ServingR
   const part = judgeImages(pair, words, 'drifted')
   // A rollout explains only an unresolved comparison, never a proven difference from the configuration.
   const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
-  return 'doubt' in part ? [cannotJudge(part.doubt, applyGrace(release.service.updateTime, grace))] : [part]
+  return 'unknownReason' in part
+    ? [cannotJudge(part.unknownReason, applyGrace(release.service.updateTime, grace))]
+    : [part]
 }
 
 /** The most specific difference decides what to do first. */

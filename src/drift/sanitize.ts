@@ -6,7 +6,7 @@ const longestFix = 8000
 
 /** A finding that is safe to show anywhere: printable, of bounded length. Checks quote values of others unchanged. */
 export function sanitize(finding: Finding): Finding {
-  const { differences, doubt } = finding
+  const { differences, unknownReason } = finding
   const count = differences.length
   const fix = finding.fix !== null && isPasteable(finding.fix) ? finding.fix : null
   const notes = [
@@ -20,7 +20,7 @@ export function sanitize(finding: Finding): Finding {
     differences: differences.slice(0, maxDifferences).map(sanitizeDifference),
     notes,
     fix,
-    doubt: doubt && { ...doubt, message: prose(doubt.message) },
+    unknownReason: unknownReason && { ...unknownReason, message: prose(unknownReason.message) },
     proven: finding.proven.map(path => shown(path)),
   }
 }

@@ -109,7 +109,7 @@ export function recordFinding(
   const period = pendingPeriod(before, observedAt)
   const tracked = { ...before, pendingSince: period }
   const finding = withoutHiding(tracked, sanitize(judged), observedAt, limits.longestPendingMs)
-  const { doubt, ...fields } = finding
+  const { unknownReason, ...fields } = finding
   const { status } = fields
   const state = {
     ...before,
@@ -117,8 +117,8 @@ export function recordFinding(
     since: status === before.status ? before.since : observedAt,
     observedAt,
     staleAt,
-    error: doubt && { ...doubt, at: observedAt },
-    decidedBy: status === 'in_sync' && doubt === null ? judged : null,
+    error: unknownReason && { ...unknownReason, at: observedAt },
+    decidedBy: status === 'in_sync' && unknownReason === null ? judged : null,
     pendingSince: pendingSince(period, status, observedAt),
   }
   return withContent(state, before)
@@ -187,13 +187,13 @@ function withoutHiding(before: TrackedState, finding: Finding, observedAt: Epoch
   if (finding.status === 'in_sync') return finding
   const paths = finding.differences.map(difference => difference.path)
   const unfixed = paths.filter(path => before.proven.includes(path))
-  // A finding in doubt does not prove that anything was fixed.
-  const remembered = finding.doubt === null ? unfixed : before.proven
+  // A finding that is partly unknown does not prove that anything was fixed.
+  const remembered = finding.unknownReason === null ? unfixed : before.proven
   const proven = [...new Set([...finding.proven, ...remembered])]
   if (finding.status !== 'pending') return { ...finding, proven }
   if (unfixed.length > 0)
     return override(finding, 'drifted', proven, 'The check drifted before this rollout and has not been in sync since.')
-  if (finding.doubt !== null && proven.length > 0)
+  if (finding.unknownReason !== null && proven.length > 0)
     return override(finding, 'unknown', proven, 'The check drifted before this rollout and cannot be verified now.')
   if (before.pendingSince === null || observedAt - before.pendingSince <= longestPendingMs)
     return { ...finding, proven }

@@ -461,5 +461,13 @@ t.test('the states of the store, published as they come, page as the timelines s
 
 function finding(status: Status) {
   const differences = status === 'drifted' ? buildDriftedState().differences : []
-  return { status, summary: '', differences, notes: [], fix: null, doubt: null, proven: differences.map(d => d.path) }
+  return {
+    status,
+    summary: '',
+    differences,
+    notes: [],
+    fix: null,
+    unknownReason: null,
+    proven: differences.map(d => d.path),
+  }
 }

@@ -241,12 +241,16 @@ t.test('a check never throws, and its finding is consistent', async t => {
   for (const check of checks) {
     const property = fc.property(config, seenBy(check), (config, seen) => {
       const finding = judge(check, config, seen)
-      const { status, differences, doubt, proven, fix, summary } = finding
+      const { status, differences, unknownReason, proven, fix, summary } = finding
       must(summary.length > 0, 'it says nothing', finding)
       must((status === 'drifted') === proven.length > 0, 'drifted is what is proven', finding)
-      must(status !== 'in_sync' || (differences.length === 0 && doubt === null), 'in sync hides something', finding)
-      must(status !== 'unknown' || doubt !== null, 'unknown has no reason', finding)
-      must(status !== 'pending' || differences.length > 0 || doubt !== null, 'pending has no reason', finding)
+      must(
+        status !== 'in_sync' || (differences.length === 0 && unknownReason === null),
+        'in sync hides something',
+        finding,
+      )
+      must(status !== 'unknown' || unknownReason !== null, 'unknown has no reason', finding)
+      must(status !== 'pending' || differences.length > 0 || unknownReason !== null, 'pending has no reason', finding)
       must(fix === null || differences.length > 0, 'a fix without a difference', finding)
       const paths = differences.map(({ path }) => path)
       must(
@@ -260,11 +264,11 @@ t.test('a check never throws, and its finding is consistent', async t => {
 })
 
 t.test('equal input gives an equal finding, in any order', async t => {
-  const gist = ({ status, differences, doubt, proven, notes }: Finding) =>
+  const gist = ({ status, differences, unknownReason, proven, notes }: Finding) =>
     JSON.stringify([
       status,
       differences.map(each => JSON.stringify(each)).sort(),
-      doubt?.code,
+      unknownReason?.code,
       [...proven].sort(),
       [...notes].sort(),
     ])

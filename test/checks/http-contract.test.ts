@@ -179,7 +179,7 @@ const cases: Record<string, Case> = {
     finding: {
       status: 'unknown',
       differences: [],
-      doubt: { code: 'PERMISSION_DENIED', message: /roles\/run\.invoker/ },
+      unknownReason: { code: 'PERMISSION_DENIED', message: /roles\/run\.invoker/ },
     },
   },
 }
@@ -256,16 +256,22 @@ t.test('over TLS', { skip: noOpenssl }, async t => {
   t.equal(server.requests.length, 2)
   t.match(
     await observe({ url: server.url, bearerToken: token }),
-    { status: 'unknown', doubt: { code: 'UNAVAILABLE', message: /certificate of localhost:\d+ is not trusted/ } },
+    {
+      status: 'unknown',
+      unknownReason: { code: 'UNAVAILABLE', message: /certificate of localhost:\d+ is not trusted/ },
+    },
     'an untrusted certificate',
   )
   const byAddress = server.url.replace('localhost', '127.0.0.1')
   t.match(await observe({ url: byAddress }, { ca }), {
-    doubt: { message: /not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/ },
+    unknownReason: { message: /not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/ },
   })
   t.equal(server.requests.length, 2, 'and the token went to neither')
   const refused = await observe({ url: server.url, bearerToken: 'a-wrong-secret' }, { ca })
-  t.match(refused, { status: 'unknown', doubt: { code: 'UNAUTHENTICATED', message: /Check the token of Driftwatch/ } })
+  t.match(refused, {
+    status: 'unknown',
+    unknownReason: { code: 'UNAUTHENTICATED', message: /Check the token of Driftwatch/ },
+  })
   t.notMatch(JSON.stringify(refused), 'a-wrong-secret')
 })
 
@@ -396,7 +402,11 @@ t.test('no request goes to a metadata server or a link-local address', async t =
     'https://metadata',
   ]) {
     const found = await observe({ url, bearerToken: token })
-    t.match(found, { status: 'unknown', doubt: { code: 'INVALID_ARGUMENT', message: /No request was sent/ } }, url)
+    t.match(
+      found,
+      { status: 'unknown', unknownReason: { code: 'INVALID_ARGUMENT', message: /No request was sent/ } },
+      url,
+    )
   }
   t.test('nor to a name that resolves to one, even among others', async t => {
     const server = await build(t)
@@ -410,7 +420,7 @@ t.test('no request goes to a metadata server or a link-local address', async t =
         ],
       },
     )
-    t.match(found, { doubt: { message: /localhost resolves to 169\.254\.169\.254, .* No request was sent/ } })
+    t.match(found, { unknownReason: { message: /localhost resolves to 169\.254\.169\.254, .* No request was sent/ } })
     t.same(server.requests, [])
   })
   t.test('a name is resolved once per connection: the checked address is the one connected to', async t => {
@@ -446,14 +456,14 @@ t.test('sizes and times are bounded', async t => {
       ending.abort(new DriftwatchError('DEADLINE_EXCEEDED', 'timed out after 5 s'))
     })
     const found = await observe({ url, requests: requests.slice(0, 1) }, { signal: ending.signal })
-    t.match(found, { status: 'unknown', doubt: { code: 'DEADLINE_EXCEEDED' } })
+    t.match(found, { status: 'unknown', unknownReason: { code: 'DEADLINE_EXCEEDED' } })
   })
   t.test('a response that has not started in time is reported as late before the probe ends', async t => {
     const hanging = await serve(t, () => {})
     const late = { ...requests[0], maxLatency: '50ms' }
     t.match(await observe({ url: hanging, requests: [late] }), {
       status: 'drifted',
-      doubt: null,
+      unknownReason: null,
       summary: /^Request openapi had no complete response after \d+ ms \(limit: 50 ms\)\.$/,
       differences: [
         { path: 'openapi.latency', kind: 'changed', expected: 'at most 50 ms', actual: /^more than \d+ ms$/ },
@@ -473,7 +483,7 @@ t.test('sizes and times are bounded', async t => {
     const hanging = await serve(t, () => {})
     t.match(await observe({ url: hanging, requests: requests.slice(0, 1) }, { answerWithinMs: 50 }), {
       status: 'unknown',
-      doubt: { code: 'DEADLINE_EXCEEDED' },
+      unknownReason: { code: 'DEADLINE_EXCEEDED' },
     })
   })
   t.test('is unknown if the request was never sent', async t => {
@@ -482,7 +492,7 @@ t.test('sizes and times are bounded', async t => {
     const resolve = () => new Promise<never>(() => {})
     t.match(await observe({ url, requests: [late] }, { resolve, answerWithinMs: 100 }), {
       status: 'unknown',
-      doubt: { code: 'DEADLINE_EXCEEDED' },
+      unknownReason: { code: 'DEADLINE_EXCEEDED' },
     })
   })
   t.test('a slow request is repeated once, and the faster response counts', async t => {
@@ -498,7 +508,7 @@ t.test('sizes and times are bounded', async t => {
   t.test('is unknown if the response is late only because the event loop stalled', async t => {
     const slow = { ...requests[0], maxLatency: '20ms' }
     const server = await build(t, { world: { ...healthy, [openapi_]: { body: openapi, latencyMs: 60 } } })
-    const lost = { status: 'unknown', differences: [], doubt: { code: 'LOOP_BLOCKED' } }
+    const lost = { status: 'unknown', differences: [], unknownReason: { code: 'LOOP_BLOCKED' } }
     const late = { status: 'drifted', differences: [{ path: 'openapi.latency' }] }
     for (const [stoodStill, expected] of [
       [[0, 5000, 5000, 9000], lost],
@@ -526,12 +536,12 @@ t.test('sizes and times are bounded', async t => {
     await server.close()
     t.match(await observe({ url: server.url }), {
       status: 'unknown',
-      doubt: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ },
+      unknownReason: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ },
     })
   })
   t.test('is unknown if the server does not speak HTTP', async t => {
     const url = await serve(t, ({ socket }) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'))
-    t.match(await observe({ url }), { status: 'unknown', doubt: { code: 'MALFORMED_RESPONSE' } })
+    t.match(await observe({ url }), { status: 'unknown', unknownReason: { code: 'MALFORMED_RESPONSE' } })
   })
 })
 

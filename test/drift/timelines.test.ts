@@ -56,7 +56,7 @@ function differenceAt(path: string): Difference {
 
 function finding(status: Status, paths: readonly string[], proven: readonly string[]): Finding {
   const differences = paths.map(differenceAt)
-  return { status, summary: `The check is ${status}.`, differences, notes: [], fix: null, doubt: null, proven }
+  return { status, summary: `The check is ${status}.`, differences, notes: [], fix: null, unknownReason: null, proven }
 }
 
 const inSync = finding('in_sync', [], [])
@@ -69,12 +69,12 @@ const partlyDrifted = (proven: string, explained: string) => finding('drifted', 
 /** The probe succeeded, but proves nothing. */
 const cannotJudge: Finding = {
   ...finding('unknown', [], []),
-  doubt: { code: 'CONDITION_ABSENT', message: 'no condition' },
+  unknownReason: { code: 'CONDITION_ABSENT', message: 'no condition' },
 }
 /** Images could not be compared during a rollout. */
 const unresolved: Finding = {
   ...finding('pending', [], []),
-  doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
+  unknownReason: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
 }
 
 function outcomeOf(event: Exclude<Event, 'nothing'>, at: number): Outcome {
@@ -296,7 +296,7 @@ t.test('no hiding', async t => {
   t.test('a drift in doubt is not hidden by another difference that a rollout explains', async t => {
     const doubtful: Finding = {
       ...pending('other'),
-      doubt: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
+      unknownReason: { code: 'IMAGE_UNRESOLVED', message: 'a tag and a digest' },
     }
     follow(t, [
       [0, drifted('job.image'), 'drifted', 0],
@@ -484,7 +484,7 @@ t.test('the content of a state and of its stack is one object for as long as onl
 
 t.test('a fix that cannot be shown unchanged is omitted, and a note says so', async t => {
   const finding = (fix: string) =>
-    sanitize({ status: 'drifted', summary: 's', differences: [], notes: [], fix, doubt: null, proven: [] })
+    sanitize({ status: 'drifted', summary: 's', differences: [], notes: [], fix, unknownReason: null, proven: [] })
   t.match(finding('run this\nand that'), { fix: 'run this\nand that', notes: [] })
   for (const fix of ["run 'a\u202eb'", 'run \u001b[2J', `run ${'x'.repeat(8000)}`])
     t.match(finding(fix), {

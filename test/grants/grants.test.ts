@@ -253,7 +253,7 @@ t.test('role-grants reports equal differences as one, and lists a limited number
   t.match(finding, {
     status: 'drifted',
     summary: 'Unexpected: mallory has SELECT on 2140 tables in runtime (via direct grant).',
-    doubt: null,
+    unknownReason: null,
   })
   t.equal(finding.differences.length, 1)
   t.match(finding.differences[0], {
@@ -422,8 +422,12 @@ t.test('schema compares the ledger with the expected versions', async t => {
     status: 'drifted',
     differences: [{ path: 'ledger', kind: 'missing' }],
   })
-  const doubt = { code: 'PERMISSION_DENIED', message: 'no' } as const
-  t.match(judgeLedger({ outcome: 'failed', reason: doubt }), { status: 'unknown', doubt, differences: [] })
+  const unknownReason = { code: 'PERMISSION_DENIED', message: 'no' } as const
+  t.match(judgeLedger({ outcome: 'failed', reason: unknownReason }), {
+    status: 'unknown',
+    unknownReason,
+    differences: [],
+  })
 })
 
 t.test('isSameDatabase tells whether two connections lead to the same database', async t => {

@@ -8,13 +8,13 @@ import type { UnknownReason } from '../../release/unknown-reason.ts'
 /** The image in service, with which the job and its execution are compared. */
 export type ServingImage =
   | { readonly kind: 'known'; readonly side: ImageSide; readonly revision: Revision | null }
-  | { readonly kind: 'doubt'; readonly doubt: UnknownReason }
+  | { readonly kind: 'unknown'; readonly reason: UnknownReason }
 
 /** If several images receive traffic, that of the newest revision counts. */
 export function findServingImage(stack: Stack, release: Release | null): ServingImage {
   const { name } = stack.service
   if (!release) return dependsOn(`service ${name} does not exist`)
-  if (release.servingUnknown) return { kind: 'doubt', doubt: release.servingUnknown }
+  if (release.servingUnknown) return { kind: 'unknown', reason: release.servingUnknown }
   const [newest] = release.serving
   if (!newest) return dependsOn(`no revision of service ${name} receives traffic`)
   // A revision that is no longer available has no known age, so it may be the newest.
@@ -22,10 +22,10 @@ export function findServingImage(stack: Stack, release: Release | null): Serving
   const ageless = revisionWithoutAge(release)
   if (ageless?.revision && !isNewestImageKnown(release)) {
     const message = `revision ${ageless.name} has no creation time and may be the newest that receives traffic`
-    return { kind: 'doubt', doubt: { code: 'CONDITION_ABSENT', message } }
+    return { kind: 'unknown', reason: { code: 'CONDITION_ABSENT', message } }
   }
   if (image.kind === 'found') return { kind: 'known', side: image.side, revision: newest.revision }
-  if (image.kind === 'unknown') return { kind: 'doubt', doubt: image.reason }
+  if (image.kind === 'unknown') return { kind: 'unknown', reason: image.reason }
   return dependsOn(`revision ${newest.name} has no container ${stack.service.container}`)
 }
 
@@ -35,5 +35,5 @@ export function isAllowedImage({ service }: Stack, image: Image): boolean {
 }
 
 function dependsOn(problem: string): ServingImage {
-  return { kind: 'doubt', doubt: { code: 'DEPENDS_ON', message: `${problem}; see service-image` } }
+  return { kind: 'unknown', reason: { code: 'DEPENDS_ON', message: `${problem}; see service-image` } }
 }
