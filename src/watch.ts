@@ -9,8 +9,10 @@ import { type CycleSummary, createStore, type Store, type Watched } from './drif
 import type { Log } from './log.ts'
 import { createProbeClients, type OnApiRequest } from './probes/probe-clients.ts'
 import { createProbes } from './probes/probes.ts'
+import { driftwatchCommands } from './remedies/driftwatch-commands.ts'
 import { type CycleListeners, runCycle } from './schedule/cycle.ts'
 import { createJudge } from './schedule/judge.ts'
+import { createRemedyPlanner } from './schedule/remedy-planner.ts'
 
 export interface WatchListeners extends CycleListeners {
   readonly onApiRequest: OnApiRequest
@@ -25,6 +27,8 @@ export interface WatchOptions {
   readonly only?: readonly CheckKind[] | null
   /** Watch only stacks with these names, listed or discovered; null for all. */
   readonly names?: readonly string[] | null
+  /** The value of `--config`, which the commands in remedies carry; null: the default. */
+  readonly configFile?: string | null
   readonly listeners?: Partial<WatchListeners>
 }
 
@@ -66,7 +70,21 @@ export function createWatch(options: WatchOptions): Watch {
   const ending = controller.signal
   const probes = createProbes(clients, clock, ending)
   const judge = createJudge()
-  const shared = { clock, log, store, discovery, names, probes, judge, ending, listeners, watchStacks, selectChecks }
+  const remedy = createRemedyPlanner(driftwatchCommands(options.configFile ?? null))
+  const shared = {
+    clock,
+    log,
+    store,
+    discovery,
+    names,
+    probes,
+    judge,
+    remedy,
+    ending,
+    listeners,
+    watchStacks,
+    selectChecks,
+  }
   let cycles = 0
   let skippedCalls = 0
   let usedConfig: Config | null = null

@@ -4,7 +4,6 @@ import { formatDuration } from '../duration.ts'
 import type { Rollout, ServiceTelemetry, Window } from '../release/rollout-telemetry.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part } from './finding.ts'
-import { readLogs } from './fix.ts'
 
 type Input = CheckInput<'telemetry'>
 
@@ -57,13 +56,10 @@ function judgeWindow(
     ...judgeErrors(each, span, config),
     judgeTraffic(each, span, config, () => quiet(each.service)),
   ])
-  return conclude([...judged, ...notObserved(services, config)], {
-    inSync: `${services.map(describeCounts).join('; ')} (${span}).`,
-    fix(differences) {
-      const worst = services.find(({ service }) => differences.some(({ path }) => path.startsWith(`${service}.`)))
-      return worst ? readLogs(stack, worst.service, window) : null
-    },
-  })
+  return conclude(
+    [...judged, ...notObserved(services, config)],
+    `${services.map(describeCounts).join('; ')} (${span}).`,
+  )
 }
 
 function notObserved(services: readonly ServiceTelemetry[], config: AfterRolloutConfig): Part[] {

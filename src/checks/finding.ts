@@ -28,8 +28,6 @@ export interface Finding {
   readonly differences: readonly Difference[]
   /** What the reader should know besides the differences. Full sentences. */
   readonly notes: readonly string[]
-  /** A shell command that fixes it, or null. */
-  readonly fix: string | null
   /** Set if something could not be judged. */
   readonly unknownReason: UnknownReason | null
   /** The paths of the differences that no rollout explains: the reason for `drifted`. */
@@ -69,32 +67,23 @@ export function cannotJudge(unknownReason: UnknownReason, status: 'unknown' | 'p
 }
 
 /** Joins the parts of a check into its finding. The worst part decides the status. */
-export function conclude(
-  parts: readonly Part[],
-  outcome: {
-    /** The summary when every part is in sync. */
-    readonly inSync: string
-    /** The command that fixes the differences. Called only if there are any. */
-    readonly fix: (differences: readonly Difference[]) => string | null
-  },
-): Finding {
+export function conclude(parts: readonly Part[], inSyncSummary: string): Finding {
   const status = worstStatus(parts.map(part => part.status))
   const differing = parts.flatMap(part => ('difference' in part && part.difference ? [part] : []))
   const differences = differing.map(part => part.difference)
   return {
     status,
-    summary: status === 'in_sync' ? outcome.inSync : summarise(parts, status),
+    summary: status === 'in_sync' ? inSyncSummary : summarise(parts, status),
     differences,
     notes: [...new Set(parts.flatMap(part => ('notes' in part ? part.notes : [])))],
-    fix: differences.length > 0 ? outcome.fix(differences) : null,
     unknownReason: worstReason(parts),
     proven: differing.filter(part => part.status === 'drifted').map(part => part.difference.path),
   }
 }
 
-/** The finding of a check with a single part, which is not in sync, and without a fix. */
+/** The finding of a check with a single part, which is not in sync. */
 export function concludePart(part: Part): Finding {
-  return conclude([part], { inSync: '', fix: () => null })
+  return conclude([part], '')
 }
 
 /** The sentences of the parts that decide the status. */

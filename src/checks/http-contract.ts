@@ -5,8 +5,7 @@ import { printable } from '../printable.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'
 import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
-import { cannotJudge, conclude, type Difference, differs, inSync, type Part } from './finding.ts'
-import { sendRequest } from './fix.ts'
+import { cannotJudge, conclude, differs, inSync, type Part } from './finding.ts'
 
 type Answered = Extract<HttpAnswer, { readonly kind: 'answered' }>
 
@@ -19,16 +18,8 @@ export const httpContract: Check<'http'> = {
     const contract = stack.httpContract as HttpContractConfig
     const { requests } = contract
     const parts = requests.flatMap(request => judgeRequest(request, observed.http.get(request.name)))
-    return conclude(parts, {
-      inSync: `All requests match the contract: ${requests.map(({ name }) => name).join(', ')}.`,
-      fix: differences => fixFor(contract, differences),
-    })
+    return conclude(parts, `All requests match the contract: ${requests.map(({ name }) => name).join(', ')}.`)
   },
-}
-
-function fixFor(contract: HttpContractConfig, [first]: readonly Difference[]): string | null {
-  const broken = contract.requests.find(({ name }) => first && /^[^.#]*/.exec(first.path)?.[0] === name)
-  return broken ? sendRequest(contract, broken) : null
 }
 
 function judgeRequest(request: HttpRequestConfig, answer: HttpAnswer | undefined): Part[] {

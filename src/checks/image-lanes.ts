@@ -6,7 +6,6 @@ import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, type Difference, differs, inSync, type Part, toSentence } from './finding.ts'
-import { addTag, deployStack, listImages, migrateStack } from './fix.ts'
 import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'lanes'>
@@ -23,10 +22,7 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
     const { tags, named } = input.observed.lanes
     const lanes = input.stack.lanes ?? []
     const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...notObserved(lanes, tags), ...named.map(judgeNamed)]
-    return conclude(parts, {
-      inSync: describeInSync(tags, named),
-      fix: differences => fixFor(input, differences),
-    })
+    return conclude(parts, describeInSync(tags, named))
   },
 }
 
@@ -98,31 +94,6 @@ const consequences: Readonly<Record<ReferencedImage['path'], string>> = {
   'service.image': 'its next revision will fail',
   'revision.image': 'a cold start may fail, and a rollback to it will',
   'job.image': 'its next execution will fail',
-}
-
-/** Restores what is missing if the right image is known; else lists the images to choose from. */
-function fixFor({ stack, observed }: Input, differences: readonly Difference[]): string | null {
-  const missing = (path: string) => differences.some(difference => difference.path === path)
-  const serving = findAvailableServingImage(stack, observed)
-  if (serving && stack.job && missing('job.image') && !missing('revision.image')) return migrateStack(stack)
-  if (serving && missing('service.image') && !missing('revision.image')) return deployStack(stack, pinnedImage(serving))
-  const lane = observed.lanes.tags.find(tag => differences.some(({ path }) => path === pathOf(tag)))
-  if (lane) {
-    if (lane.answer.kind === 'absent' && serving?.repository === lane.repository)
-      return addTag(pinnedImage(serving), `${lane.repository}:${lane.tag}`)
-    return listImages(lane.repository)
-  }
-  const named = observed.lanes.named.find(({ path }) => missing(path))
-  return named ? listImages(named.image.repository) : null
-}
-
-/** The image in service, if the registry still has its digest. */
-function findAvailableServingImage(stack: Stack, { service, lanes }: Input['observed']) {
-  const serving = findServingImage(stack, service?.release ?? null)
-  if (serving.kind !== 'known' || serving.side.image.digest === null) return null
-  const isHeld = (answer: RegistryAnswer) => answer.kind === 'digest'
-  const { digest } = serving.side.image
-  return lanes.named.some(({ image, answer }) => image.digest === digest && isHeld(answer)) ? serving.side.image : null
 }
 
 function pathOf({ repository, tag }: LaneTag): string {

@@ -6,7 +6,6 @@ import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
-import { createJob, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeLastChange,
@@ -16,7 +15,6 @@ import {
   judgeWords,
 } from './parts/cloud-run-parts.ts'
 import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
-import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 
@@ -30,22 +28,14 @@ export const jobImage: Check<'service' | 'job' | 'registry'> = {
     const { service: observed, job } = input.observed
     const stack = input.stack as JobStack
     const release = observed?.release ?? null
-    return job ? judgeJob(input, stack, job, release) : jobMissing(stack, release, input.observed.registry)
+    return job ? judgeJob(input, stack, job, release) : jobMissing(stack)
   },
 }
 
-function jobMissing(stack: JobStack, release: Release | null, answers: RegistryAnswers): Finding {
+function jobMissing(stack: JobStack): Finding {
   const { name } = stack.job
   const summary = `Cloud Run has no job ${name} in ${stack.region}, project ${stack.project}.`
-  const part = differs('drifted', summary, { path: 'job', expected: name })
-  const serving = findServingImage(stack, release)
-  return conclude([part], {
-    inSync: '',
-    fix: () =>
-      serving.kind === 'known' && isAllowedImage(stack, serving.side.image)
-        ? createJob(stack, pinnedImage(knownImage(serving.side, answers)))
-        : null,
-  })
+  return concludePart(differs('drifted', summary, { path: 'job', expected: name }))
 }
 
 function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | null): Finding {
@@ -67,28 +57,12 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
     )
   }
   if (image.kind === 'found') parts.push(...judgeEntrypoint(stack, job, image.container))
-  return conclude(parts, {
-    inSync:
-      serving.kind === 'known'
-        ? `The migration job would run ${shortImage(serving.side.image)}, the image in service.`
-        : '',
-    fix: differences => fixFor(input, stack, job, release, differences),
-  })
-}
-
-/** No fix while the service itself runs an image that is not allowed: the service comes first. */
-function fixFor(
-  { observed }: Input,
-  stack: JobStack,
-  job: Job,
-  release: Release | null,
-  differences: readonly Difference[],
-): string | null {
-  const serving = findServingImage(stack, release)
-  if (serving.kind === 'known' && !isAllowedImage(stack, serving.side.image)) return null
-  const image = serving.kind === 'known' ? pinnedImage(knownImage(serving.side, observed.registry)) : null
-  const clearArgs = differences.some(({ path }) => path === 'job.args')
-  return suggestMigrate(stack, release, job) ?? updateJob(stack, image, clearArgs)
+  return conclude(
+    parts,
+    serving.kind === 'known'
+      ? `The migration job would run ${shortImage(serving.side.image)}, the image in service.`
+      : '',
+  )
 }
 
 /** A difference from the configuration, which no rollout explains. */

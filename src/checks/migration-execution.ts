@@ -26,7 +26,6 @@ import {
   type Part,
   toSentence,
 } from './finding.ts'
-import { cancelExecution, describeExecution, executeJob, updateJob } from './fix.ts'
 import {
   applyGrace,
   describeFailure,
@@ -37,7 +36,6 @@ import {
   reportUnrecognizedState,
 } from './parts/cloud-run-parts.ts'
 import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
-import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 
@@ -85,7 +83,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
 function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
   const summary = `Job ${stack.job.name} has never been executed: no migration has run.`
   const part = differs('drifted', summary, { path: 'execution', expected: 'an execution' })
-  return conclude([part], { inSync: '', fix: () => suggestMigrate(stack, release, job) ?? executeJob(stack) })
+  return concludePart(part)
 }
 
 function judgeLatest(latest: Latest): Finding {
@@ -98,10 +96,8 @@ function judgeLatest(latest: Latest): Finding {
       service: stack.service.container,
     })
   const parts: Part[] = [judgeVerdict(latest), ...(image ? judgeWhatRan(latest, image) : [expired(latest)])]
-  return conclude(parts, {
-    inSync: `Migration ${reference.name} succeeded with ${serving.kind === 'known' ? `${shortImage(serving.side.image)}, ` : ''}the image in service.`,
-    fix: differences => fixFor(latest, differences),
-  })
+  const served = serving.kind === 'known' ? `${shortImage(serving.side.image)}, ` : ''
+  return conclude(parts, `Migration ${reference.name} succeeded with ${served}the image in service.`)
 }
 
 function expired({ job, reference }: Latest): Part {
@@ -204,33 +200,4 @@ function describeStart({ execution, reference }: Latest): string | null {
   const time = createTime !== null && `at ${formatTime(createTime)}`
   const words = [execution?.creator && `by ${execution.creator}`, time].filter(word => word)
   return words.length > 0 ? `started ${words.join(' ')}` : null
-}
-
-/**
- * Fixes the job, if needed, before executing it again. An execution in progress is cancelled first, or only described while
- * it may still succeed.
- */
-function fixFor(latest: Latest, differences: readonly Difference[]): string | null {
-  const { stack, job, release, reference } = latest
-  const serving = findServingImage(stack, release)
-  // While the service itself runs an image that is not allowed, the service comes first.
-  if (serving.kind === 'known' && !isAllowedImage(stack, serving.side.image)) return null
-  const inProgress = differences.some(difference => difference.path === 'execution.completion')
-  if (inProgress && differences.length === 1 && judgeProgress(latest).status === 'pending')
-    return describeExecution(stack, reference.name)
-  const cancel = inProgress ? [cancelExecution(stack, reference.name)] : []
-  const rerun = suggestMigrate(stack, release, job) ?? [...fixJob(latest), executeJob(stack)].join(' && ')
-  return [...cancel, rerun].join(' && ')
-}
-
-function fixJob({ stack, job, release, input }: Latest): string[] {
-  const serving = findServingImage(stack, release)
-  const ofJob = readJobImage(job, release, stack.job.container)
-  if (ofJob.kind !== 'found') return []
-  const { registry } = input.observed
-  const image = serving.kind === 'known' ? pinnedImage(knownImage(serving.side, registry)) : null
-  const wrongImage = serving.kind === 'known' && compareImages(serving.side, ofJob.side, registry).result !== 'equal'
-  const wrong = (what: 'command' | 'args') =>
-    stack.job[what] !== null && JSON.stringify(stack.job[what]) !== JSON.stringify(ofJob.container[what])
-  return wrongImage || wrong('command') || wrong('args') ? [updateJob(stack, image, wrong('args'))] : []
 }

@@ -6,7 +6,6 @@ import { showIdentifier } from '../grants/model/identifiers.ts'
 import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, concludePart, type Difference, type Finding, maxDifferences } from './finding.ts'
-import { formatCommand } from './fix.ts'
 
 /** At most this many objects are listed. */
 export const maxObjects = { perDifference: 1000, perFinding: 5000 } as const
@@ -27,10 +26,10 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   if (!seen) throw new Error('no catalog was observed for a stack with a database')
   if (seen.rightsUnknown) return concludePart(cannotJudge(seen.rightsUnknown))
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
-  return yield* conclude(stack, comparison)
+  return yield* conclude(comparison)
 }
 
-function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Finding> {
+function* conclude(comparison: GrantsComparison): SlicedWork<Finding> {
   const { discrepancies, context } = comparison
   const [first] = discrepancies
   const differences = yield* describeAll(discrepancies.slice(0, maxDifferences), comparison)
@@ -40,7 +39,6 @@ function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Findi
     summary: first ? summarise(describeInLine(describeDiscrepancy(first, context)), discrepancies.length) : inSync,
     differences,
     notes: [...notesOn(comparison), ...describeLimits(discrepancies.length, differences)],
-    fix: first ? formatCommand('driftwatch', 'grants', 'apply', '--stack', stack.name) : null,
     unknownReason: null,
     proven: differences.map(({ path }) => path),
   }

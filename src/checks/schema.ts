@@ -6,7 +6,6 @@ import { printable } from '../printable.ts'
 import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './finding.ts'
-import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
 
 /** The probes that show whether a migration is in progress. */
@@ -32,7 +31,7 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
       ),
       ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
-    return conclude(parts, { inSync: describeInSync(database), fix: () => stack.job && migrateStack(stack) })
+    return conclude(parts, describeInSync(database))
   },
 }
 

@@ -5,15 +5,6 @@ import { expectedSide, laterOf, type Release, type ServingRevision, serviceChang
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
 import {
-  deployService,
-  deployStack,
-  describeRevision,
-  describeService,
-  listRevisions,
-  sendTrafficToLatest,
-  updateService,
-} from './fix.ts'
-import {
   applyGrace,
   describeLastChange,
   type Grace,
@@ -44,10 +35,7 @@ function serviceMissing({ stack }: Input): Finding {
   const { name, expectedImage } = stack.service
   const summary = `Cloud Run has no service ${name} in ${stack.region}, project ${stack.project}.`
   const part = differs('drifted', summary, { path: 'service', expected: name })
-  return conclude([part], {
-    inSync: '',
-    fix: () => (expectedImage === null ? null : deployService(stack, expectedImage)),
-  })
+  return concludePart(part)
 }
 
 function judgeRelease(input: Input, release: Release): Finding {
@@ -64,10 +52,7 @@ function judgeRelease(input: Input, release: Release): Finding {
     ...serving.flatMap(each => judgeRepository(input, release, each)),
     ...serving.flatMap(each => judgeExpected(input, release, each)),
   ]
-  return conclude(mergeEqual(parts), {
-    inSync: describeInSync(release),
-    fix: differences => fixFor(input, release, differences),
-  })
+  return conclude(mergeEqual(parts), describeInSync(release))
 }
 
 function describeInSync({ serving }: Release): string {
@@ -141,32 +126,4 @@ function judgeExpected(input: Input, release: Release, { name, image }: ServingR
   return 'unknownReason' in part
     ? [cannotJudge(part.unknownReason, applyGrace(release.service.updateTime, grace))]
     : [part]
-}
-
-/** The most specific difference decides what to do first. */
-function fixFor({ stack, observed }: Input, release: Release, differences: readonly Difference[]): string | null {
-  const differs = (path: string) => differences.some(difference => difference.path === path)
-  const wanted = expectedSide(stack.service.expectedImage, release)
-  if ((differs('service.repository') || differs('service.expectedImage')) && wanted)
-    return deployFix(stack, release, pinnedImage(knownImage(wanted, observed.registry)))
-  if (differs('service.repository')) return listRevisions(stack)
-  if (differs('service.rollout')) return fixRollout(stack, release, observed.registry)
-  const notReady = differs('service.revision') ? release.serving.find(each => each.revision) : undefined
-  if (notReady) return describeRevision(stack, notReady.name)
-  if (differs('service.image') || differs('service.traffic')) return sendTrafficToLatest(stack)
-  return describeService(stack)
-}
-
-/** `driftwatch deploy` also migrates, but refuses while traffic is pinned or a rollout is in progress. */
-function deployFix(stack: Input['stack'], { service }: Release, image: string): string {
-  const pinned = service.traffic.some(({ percent, type }) => percent > 0 && type !== 'latest')
-  return pinned || service.reconciling ? updateService(stack, image) : deployStack(stack, image)
-}
-
-/** After a failed rollout, the template returns to the image in service. */
-function fixRollout(stack: Input['stack'], { serving }: Release, answers: RegistryAnswers): string {
-  const newest = serving[0]?.image
-  return newest?.kind === 'found'
-    ? updateService(stack, pinnedImage(knownImage(newest.side, answers)))
-    : describeService(stack)
 }

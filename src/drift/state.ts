@@ -28,7 +28,10 @@ export interface State {
   readonly summary: string
   readonly differences: readonly Difference[]
   readonly notes: readonly string[]
+  /** Commands that fix the differences, or null. */
   readonly fix: string | null
+  /** The reason for the fix, or what to decide without one. */
+  readonly advice: string | null
   readonly error: CheckError | null
   readonly content: StateContent
 }
@@ -63,10 +66,10 @@ export interface Transition {
 
 /** Adds the content to a state: that of the state before if they are equal. */
 export function withContent<S extends Omit<State, 'content'>>(state: S, before: State | null): S & State {
-  const { check, status, since, observedAt, staleAt, summary, differences, notes, fix } = state
+  const { check, status, since, observedAt, staleAt, summary, differences, notes, fix, advice } = state
   const error = state.error && { code: state.error.code, message: state.error.message }
   const present = { isObserved: observedAt !== null, goesStale: staleAt !== null }
-  const content = { check, status, since, ...present, summary, differences, notes, fix, error }
+  const content = { check, status, since, ...present, summary, differences, notes, fix, advice, error }
   return { ...state, content: before && isDeepStrictEqual(content, before.content) ? before.content : content }
 }
 
@@ -89,6 +92,7 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     differences: [],
     notes: [],
     fix: null,
+    advice: null,
     error: { code: 'NOT_OBSERVED' as const, message: 'the first cycle has not completed', at },
     decidedBy: null,
     proven: [],
@@ -124,6 +128,12 @@ export function recordFinding(
   return withContent(state, before)
 }
 
+/** The state with a new remedy for its finding. Prose is made printable; commands are printable already. */
+export function recordRemedy(before: TrackedState, { fix, advice }: Pick<State, 'fix' | 'advice'>): TrackedState {
+  if (before.fix === fix && before.advice === advice) return before
+  return withContent({ ...before, fix, advice: advice && prose(advice) }, before)
+}
+
 /** The state after a failed probe: the last finding with the error, until that finding is stale. */
 export function recordFailure(before: TrackedState, failed: CheckError): TrackedState {
   const error = { ...failed, message: prose(failed.message) }
@@ -139,7 +149,7 @@ function endSentence(text: string): string {
 /** The state at `now`: unknown if its observation is stale. */
 export function ageState(state: TrackedState, now: EpochMs): TrackedState {
   if (state.staleAt === null || now < state.staleAt || !canGoStale(state)) return state
-  const empty = { ...state, decidedBy: null, differences: [], fix: null }
+  const empty = { ...state, decidedBy: null, differences: [], fix: null, advice: null }
   if (state.status === 'unknown') return withContent({ ...empty, notes: [] }, state)
   const { staleAt, observedAt } = state
   const aged = {

@@ -14,6 +14,7 @@ import {
   moveState,
   recordFailure,
   recordFinding,
+  recordRemedy,
   type State,
   type StateContent,
   type TrackedState,
@@ -76,6 +77,8 @@ export interface Watched {
   readonly places: readonly PlaceState[] | null
 }
 
+type Remedies = ReadonlyMap<CheckKind, Pick<State, 'fix' | 'advice'>>
+
 /** The states of all checks, in memory. */
 export interface Store {
   /** Replaces the monitored stacks. A check whose subjects are unchanged keeps its state. */
@@ -84,6 +87,8 @@ export interface Store {
   observedAt(stack: string): EpochMs
   /** Records the result of a check; returns the change of status, or null. */
   record(stack: string, check: CheckKind, outcome: Outcome): Transition | null
+  /** Sets what fixes the differences of each check of a stack, decided from all its states. */
+  remedy(stack: string, decide: (states: ReadonlyMap<CheckKind, TrackedState>) => Remedies): void
   /** Sets stale states to unknown; returns these changes of status. */
   age(now: EpochMs): Transition[]
   /** Moves all times by `ms`, after the wall clock was set by as much. */
@@ -125,6 +130,14 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
       const after = advance(before, outcome, tracked.stack, limits)
       tracked.states.set(check, after)
       return transitionOf(stackName, before, after)
+    },
+    remedy(stackName, decide) {
+      const states = stacks.get(stackName)?.states
+      if (!states || ![...states.values()].some(needsRemedy)) return
+      for (const [check, remedy] of decide(states)) {
+        const before = states.get(check)
+        if (before) states.set(check, recordRemedy(before, remedy))
+      }
     },
     age(now) {
       return [...stacks.values()].flatMap(tracked => ageStack(tracked, now))
@@ -198,6 +211,11 @@ function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: C
     staleAfterMs: config.staleAfterMs,
     longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
   })
+}
+
+/** Whether a state has differences to fix, or a remedy of earlier ones. */
+function needsRemedy({ status, fix, advice }: State): boolean {
+  return status === 'drifted' || fix !== null || advice !== null
 }
 
 function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {

@@ -109,9 +109,9 @@ function cutStack(stack: StackStates): StackFragment {
 
 /** With slots for the times of the cycle, in the order in which `fill` fills them. */
 function writeCheck(state: State): string {
-  const { observedAt, staleAt, summary, differences, notes, fix, error, ...head } = reportState(state)
+  const { observedAt, staleAt, summary, differences, notes, fix, advice, error, ...head } = reportState(state)
   const [observed, stale] = [observedAt, staleAt].map(time => (time === null ? 'null' : `"${slot}"`))
-  const finding = members({ summary, differences, notes, fix })
+  const finding = members({ summary, differences, notes, fix, advice })
   const failure = error && `{${members({ code: error.code, message: error.message })},"at":"${slot}"}`
   return `{${members(head)},"observedAt":${observed},"staleAt":${stale},${finding},"error":${failure}}`
 }

@@ -60,7 +60,11 @@ const stateProperties = {
   summary: { type: 'string', description: 'The finding in one sentence.' },
   differences: { type: 'array', items: differenceSchema },
   notes: { ...texts, description: 'Further information that is not a difference.' },
-  fix: { type: ['string', 'null'], description: 'A command that fixes the drift, or null.' },
+  fix: { type: ['string', 'null'], description: 'Commands that fix the drift, one a line, or null.' },
+  advice: {
+    type: ['string', 'null'],
+    description: 'The reason for the fix, or what to decide where no command fixes the drift. Null: nothing to do.',
+  },
   error: {
     ...nullableError,
     description: 'Why the last probe failed or its result proved nothing; null after a success.',
@@ -72,7 +76,19 @@ const checkName = { type: 'string', enum: checkKinds, description: 'The name of 
 const checkStateSchema = {
   ...closed,
   description: 'The latest finding of one check.',
-  required: ['check', 'status', 'since', 'observedAt', 'staleAt', 'summary', 'differences', 'notes', 'fix', 'error'],
+  required: [
+    'check',
+    'status',
+    'since',
+    'observedAt',
+    'staleAt',
+    'summary',
+    'differences',
+    'notes',
+    'fix',
+    'advice',
+    'error',
+  ],
   properties: { check: checkName, ...stateProperties },
 } as const
 
@@ -326,6 +342,7 @@ export function reportState(state: State): ReportedCheck {
     })),
     notes: [...state.notes],
     fix: state.fix,
+    advice: state.advice,
     error: state.error && reportError(state.error),
   }
 }

@@ -1,4 +1,4 @@
-import type { Check } from '../checks/check.ts'
+import type { Check, CheckKind } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
 import { startDeadline, withDeadline } from '../concurrency/deadline.ts'
@@ -15,6 +15,7 @@ import { type ObserveOptions, observe, type ProbeResult } from '../probes/observ
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import type { Probes } from '../probes/probes.ts'
 import type { Judge } from './judge.ts'
+import type { RemedyPlanner } from './remedy-planner.ts'
 
 export interface CycleListeners {
   onProbe(result: ProbeResult<ProbeKind>): void
@@ -35,6 +36,8 @@ export interface CycleDependencies {
   selectChecks(stack: Stack): readonly Check[]
   /** Shared by all cycles of a watch. */
   readonly judge: Judge
+  /** Shared by all cycles of a watch. */
+  readonly remedy: RemedyPlanner
   readonly probes: Probes
   /** Aborts the cycle: it then ends at once and publishes nothing. */
   readonly ending: AbortSignal
@@ -104,7 +107,7 @@ async function watchStack(
   { probes, timeSlices, observeOptions }: SharedByStacks,
   dependencies: CycleDependencies,
 ) {
-  const { store, selectChecks, listeners } = dependencies
+  const { store, selectChecks, listeners, remedy } = dependencies
   const checks = selectChecks(stack)
   const results = await Promise.all(
     probes
@@ -112,12 +115,11 @@ async function watchStack(
       .map(probe => observe(probe, stack, observeOptions)),
   )
   for (const result of results) listeners.onProbe(result)
-  const transitions: Transition[] = []
-  for (const check of checks) {
-    const outcome = await judgeResults(check, stack, results, timeSlices, dependencies)
-    const transition = store.record(stack.name, check.kind, outcome)
-    if (transition) transitions.push(transition)
-  }
+  const outcomes: [CheckKind, Outcome][] = []
+  for (const check of checks)
+    outcomes.push([check.kind, await judgeResults(check, stack, results, timeSlices, dependencies)])
+  const transitions = outcomes.flatMap(([kind, outcome]) => store.record(stack.name, kind, outcome) ?? [])
+  store.remedy(stack.name, findings => remedy(stack, findings, results))
   return { results, transitions }
 }
 

@@ -1,7 +1,7 @@
-import { formatCommand, shellQuote } from '../../checks/fix.ts'
 import type { WantedPolicy } from '../../clients/monitoring/alert-policy.ts'
 import type { Config } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
+import { formatCommand, shellQuote } from '../../remedies/shell.ts'
 
 /** The text of a page. Cloud Monitoring fills in the stack and the check. */
 type Documentation = WantedPolicy['documentation']

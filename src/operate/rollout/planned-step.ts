@@ -1,6 +1,6 @@
-import { formatCommand } from '../../checks/fix.ts'
 import { splitWords } from '../../config/mask.ts'
 import { DriftwatchError } from '../../errors.ts'
+import { formatCommand } from '../../remedies/shell.ts'
 
 /** A step of a plan, described for a person. */
 export interface PlannedStep {

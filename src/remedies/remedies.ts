@@ -1,0 +1,87 @@
+import type { CheckKind } from '../checks/check.ts'
+import type { Difference } from '../checks/finding.ts'
+import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
+import { isPrintable } from '../printable.ts'
+import { readFailures } from './gcloud.ts'
+import { remedyImageLanes } from './image-lanes.ts'
+import { remedyJobImage, remedyMigrationExecution, remedySchema } from './migration.ts'
+import { decide, noRemedy, type Remedy, run } from './remedy.ts'
+import { remedyServiceImage } from './service-image.ts'
+import { formatCommand, shellQuote } from './shell.ts'
+import { provenDifferences, type Situation } from './situation.ts'
+
+/** Longer commands are omitted. */
+const longestFix = 8000
+
+const remedies: Readonly<Record<CheckKind, (situation: Situation) => Remedy>> = {
+  'service-image': remedyServiceImage,
+  'job-image': remedyJobImage,
+  'migration-execution': remedyMigrationExecution,
+  'role-grants': remedyRoleGrants,
+  schema: remedySchema,
+  'image-lanes': remedyImageLanes,
+  'after-rollout': remedyAfterRollout,
+  'http-contract': remedyHttpContract,
+}
+
+/**
+ * The remedy of each check of a stack, made from all its findings, so that they agree. Only a drifted check has one: what
+ * is pending may still resolve itself, and what is unknown may be in sync.
+ */
+export function remedyStack(situation: Situation): ReadonlyMap<CheckKind, Remedy> {
+  const { findings } = situation
+  return new Map(
+    [...findings].map(([check, { status }]) => [
+      check,
+      status === 'drifted' ? pasteable(remedies[check](situation)) : noRemedy,
+    ]),
+  )
+}
+
+function pasteable(remedy: Remedy): Remedy {
+  const { fix } = remedy
+  if (fix === null || (fix.length <= longestFix && fix.split('\n').every(isPrintable))) return remedy
+  return decide('The command is omitted: it is too long, or contains unprintable characters.')
+}
+
+function remedyRoleGrants({ stack, commands }: Situation): Remedy {
+  return run(
+    commands.grantsApply(stack),
+    'Shows the SQL that makes the privileges match the policy, and runs it after confirmation.',
+  )
+}
+
+function remedyAfterRollout(situation: Situation): Remedy {
+  const { stack, observed } = situation
+  const { services = [], window } = observed.telemetry ?? {}
+  const differences = provenDifferences(situation, 'after-rollout')
+  const worst = services.find(({ service }) => differences.some(({ path }) => path.startsWith(`${service}.`)))
+  const advice = 'The errors began with the rollout. Find their reason in the log, then decide whether to roll back.'
+  return worst && window ? run(readFailures(stack, worst.service, window), advice) : decide(advice)
+}
+
+function remedyHttpContract(situation: Situation): Remedy {
+  const { httpContract } = situation.stack
+  const [first] = provenDifferences(situation, 'http-contract')
+  const broken = httpContract?.requests.find(({ name }) => first && requestOf(first) === name)
+  const advice =
+    'Repeats the request to show the complete response. Fix the service, or the contract if it is outdated.'
+  return httpContract && broken ? run(sendRequest(httpContract, broken), advice) : decide(advice)
+}
+
+/** The request of the contract that a difference is about. */
+function requestOf({ path }: Difference): string | undefined {
+  return /^[^.#]*/.exec(path)?.[0]
+}
+
+/** Sends a request of the contract. The user provides the token. */
+function sendRequest(
+  { url, bearerToken, identityTokenAudience }: HttpContractConfig,
+  { path }: HttpRequestConfig,
+): string {
+  const token = identityTokenAudience
+    ? `$(gcloud auth print-identity-token --audiences=${shellQuote(identityTokenAudience)})`
+    : bearerToken && '$TOKEN'
+  const header = token === null ? '' : ` -H "Authorization: Bearer ${token}"`
+  return `curl -sS -i${header} ${shellQuote(url + path)}`
+}
