@@ -889,9 +889,9 @@ t.test('driftwatch alerts prints an error that names the cause', async t => {
   const monitoring = await buildMonitoring(t, { roles: ['roles/monitoring.viewer'] })
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
-    stdout: /\n6 of 6 steps failed\n.*\n.*Permission monitoring\.metricDescriptors\.create denied/,
-    stderr:
-      /failed: Cloud Monitoring Create\w+ for projects\/acme-production.*Permission monitoring\.\w+\.create denied/,
+    stdout:
+      /\n6 of 6 steps failed\n.*\n +Cloud Monitoring Create\w+ for projects\/acme-production.* failed: Permission monitoring\.metricDescriptors\.create denied/,
+    stderr: /^(create .*\n {2}failed\n){6}$/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })
