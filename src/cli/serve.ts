@@ -5,7 +5,6 @@ import { createLog } from '../cloud-log.ts'
 import type { Config } from '../config/config.ts'
 import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
-
 import type { Log } from '../log.ts'
 import { startServer } from '../server.ts'
 import { type Command, single } from './command.ts'
