@@ -27,8 +27,6 @@ export interface WatchOptions {
   readonly only?: readonly CheckKind[] | null
   /** Watch only stacks with these names, listed or discovered; null for all. */
   readonly names?: readonly string[] | null
-  /** The value of `--config`, which the commands in remedies carry; null: the default. */
-  readonly configFile?: string | null
   readonly listeners?: Partial<WatchListeners>
 }
 
@@ -70,7 +68,7 @@ export function createWatch(options: WatchOptions): Watch {
   const ending = controller.signal
   const probes = createProbes(clients, clock, ending)
   const judge = createJudge()
-  const remedy = createRemedyPlanner(driftwatchCommands(options.configFile ?? null))
+  const remedy = createRemedyPlanner(driftwatchCommands(environment.configOption))
   const shared = {
     clock,
     log,

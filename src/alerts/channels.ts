@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Clock } from '../clock.ts'
-import { withDeadline } from '../concurrency/deadline.ts'
+import { type Deadline, withDeadline } from '../concurrency/deadline.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { Environment } from '../config/environment.ts'
 import type { PlaceState } from '../drift/places.ts'
@@ -109,11 +109,7 @@ function disabledChannel(clock: Clock): Channel {
 }
 
 /** Reads the identity once; reads it again only after a failure. */
-async function createIdentifier({
-  config,
-  environment,
-  clock,
-}: ChannelsOptions): Promise<(signal: AbortSignal) => Promise<Identity>> {
+async function createIdentifier({ config, environment, clock }: ChannelsOptions) {
   const { createMetadataServer } = await import('../clients/google/metadata.ts')
   const { readMonitorIdentity } = await import('./identity.ts')
   const { metadataHost } = environment
@@ -121,15 +117,11 @@ async function createIdentifier({
   // Containers with the same host name often have the same process id as well, usually 1.
   const processName = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   let identity: Promise<Identity> | null = null
+  const read = (deadline: Deadline) =>
+    readMonitorIdentity({ config, environment, metadata, process: processName }, deadline)
 
-  function read(ending: AbortSignal): Promise<Identity> {
-    return withDeadline(clock, metadataTimeoutMs, ending, deadline =>
-      readMonitorIdentity({ config, environment, metadata, process: processName }, deadline),
-    )
-  }
-
-  return signal => {
-    identity ??= read(signal).catch(thrown => {
+  return (signal: AbortSignal): Promise<Identity> => {
+    identity ??= withDeadline(clock, metadataTimeoutMs, signal, read).catch(thrown => {
       identity = null
       throw thrown
     })

@@ -19,7 +19,7 @@ export interface CloudMonitoringOptions extends ChannelListeners, PublisherOptio
 /** Writes the result of each cycle as metrics. Its queue holds only the latest snapshot, so that no cycle waits for it. */
 export function createCloudMonitoringChannel(options: CloudMonitoringOptions): Channel {
   const { clock, log, onPublished, onState, policyError = () => null } = options
-  const publisher = createPublisher(options)
+  const publishSnapshot = createPublisher(options)
   const queue = createLatestQueue({ clock, gapMs: minimumGapMs, work: publishOne })
   let lastCycle: number | null = null
   let publishedAt: EpochMs | null = null
@@ -28,7 +28,7 @@ export function createCloudMonitoringChannel(options: CloudMonitoringOptions): C
 
   async function publishOne(snapshot: Snapshot, ending: AbortSignal): Promise<void> {
     try {
-      notice = await publisher.publish(snapshot, ending)
+      notice = await publishSnapshot(snapshot, ending)
       publishedAt = clock.now()
       error = null
     } catch (thrown) {

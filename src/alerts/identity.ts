@@ -16,6 +16,9 @@ export interface Identity {
   readonly instance: string
 }
 
+/** A monitor, whichever of its instances writes. */
+export type MonitorIdentity = Pick<Identity, 'project' | 'monitor'>
+
 export interface IdentityOptions {
   readonly config: Config
   readonly environment: Pick<Environment, 'service'>
@@ -25,17 +28,13 @@ export interface IdentityOptions {
   readonly process: string
 }
 
-export function monitorName(environment: Pick<Environment, 'service'>): string {
-  return environment.service ?? 'driftwatch'
-}
-
 /**
  * Reads the identity from the metadata server, or else derives it from the first stack or the first place of discovery.
  * Throws UNAVAILABLE if the metadata server does not respond on Cloud Run.
  */
 export async function readMonitorIdentity(options: IdentityOptions, deadline: Deadline): Promise<Identity> {
   const { config, environment, metadata } = options
-  const monitor = monitorName(environment)
+  const monitor = environment.service ?? 'driftwatch'
   const own = metadata && (await metadata.read(deadline))
   if (own) {
     const instance = environment.service === null ? options.process : own.instance

@@ -14,16 +14,8 @@ const levels = { drifted: 'error', unknown: 'warn', pending: 'info', in_sync: 'i
   string
 >
 
-/** The fields of a log line. */
-interface StatusChange {
-  readonly stack: string
-  readonly check: string
-  /** Null if the check had no status before. */
-  readonly from: Status | null
-  readonly to: Status
-  readonly since: EpochMs
-  readonly differences: Transition['differences']
-}
+/** `from` is null if the check had no status before. */
+type StatusChange = Omit<Transition, 'from'> & { readonly from: Status | null }
 
 /**
  * Logs each change of status, and each check that is drifted when it is first observed, or observed again after it was
@@ -44,9 +36,7 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
       const changed = new Set(transitions.map(checkKey))
       for (const [key, change] of drifted) if (!driftedBefore.has(key) && !changed.has(key)) logChange(change)
       driftedBefore = new Set(drifted.keys())
-      for (const { stack, check, from, to, since, differences } of transitions) {
-        logChange({ stack, check, from, to, since, differences })
-      }
+      for (const change of transitions) logChange(change)
       publishedAt = clock.now()
       onPublished(name, 'ok')
       onState()
@@ -58,13 +48,10 @@ export function createLogChannel(log: Log, clock: Clock, { onPublished, onState 
 
 /** The drifted checks by their key. */
 function driftedChecks({ stacks }: Snapshot): Map<string, StatusChange> {
-  const drifted = stacks.flatMap(({ name, states }) =>
-    states.filter(({ status }) => status === 'drifted').map(state => ({ stack: name, ...state })),
+  const drifted = stacks.flatMap(({ name: stack, states }) =>
+    states.flatMap(({ check, status: to, since, differences }): StatusChange[] =>
+      to === 'drifted' ? [{ stack, check, from: null, to, since, differences }] : [],
+    ),
   )
-  return new Map(
-    drifted.map(({ stack, check, status, since, differences }) => [
-      checkKey({ stack, check }),
-      { stack, check, from: null, to: status, since, differences },
-    ]),
-  )
+  return new Map(drifted.map(change => [checkKey(change), change]))
 }

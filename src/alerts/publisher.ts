@@ -35,34 +35,29 @@ export interface PublisherOptions {
   readonly log: Log
 }
 
-/** Writes the result of a cycle. */
-export interface Publisher {
-  /** Rejects if a point was not written. Resolves with a problem that affects only the closing of incidents, or null. */
-  publish(snapshot: Snapshot, ending: AbortSignal): Promise<CheckError | null>
-}
-
-export function createPublisher(options: PublisherOptions): Publisher {
+/**
+ * Returns a function that writes the result of a cycle. It rejects if a point was not written, and resolves with a
+ * problem that affects only the closing of incidents, or null.
+ */
+export function createPublisher(options: PublisherOptions) {
   const { identify, clock } = options
   const staleSeries = createStaleSeries(options)
   const describe = createDescriber(options)
   let identity: Identity | null = null
 
-  return {
-    async publish(snapshot, ending) {
-      identity ??= await identify(ending)
-      const writer = identity
-      const points = [...clearingPoints(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
-      const conflict = await describe(writer, ending)
-      await withDeadline(clock, writeTimeoutMs, ending, deadline =>
-        writePoints(points, writer, deadline, options),
-      ).catch(thrown => {
-        throw conflict ?? thrown
-      })
-      if (conflict) throw conflict
-      return withDeadline(clock, extraTimeoutMs, ending, deadline =>
-        staleSeries.refresh(writer, snapshot.discovery, deadline),
-      )
-    },
+  return async (snapshot: Snapshot, ending: AbortSignal): Promise<CheckError | null> => {
+    identity ??= await identify(ending)
+    const writer = identity
+    const points = [...clearingPoints(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
+    const conflict = await describe(writer, ending)
+    const write = (deadline: Deadline) => writePoints(points, writer, deadline, options)
+    await withDeadline(clock, writeTimeoutMs, ending, write).catch(thrown => {
+      throw conflict ?? thrown
+    })
+    if (conflict) throw conflict
+    return withDeadline(clock, extraTimeoutMs, ending, deadline =>
+      staleSeries.refresh(writer, snapshot.discovery, deadline),
+    )
   }
 }
 

@@ -1,14 +1,10 @@
 import { formatTime } from '../clock.ts'
-import type { Stack } from '../config/config.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
-import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
+import { formatImage, shortImage } from '../release/image.ts'
 import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
-import type { ImageProvenance, RegistryAnswer } from '../release/registry-answers.ts'
-import type { Check, CheckInput } from './check.ts'
-import { cannotJudge, conclude, type Difference, differs, inSync, type Part, toSentence } from './finding.ts'
-import { findServingImage } from './parts/serving-image.ts'
-
-type Input = CheckInput<'service' | 'job' | 'lanes'>
+import type { ImageProvenance } from '../release/registry-answers.ts'
+import type { Check } from './check.ts'
+import { cannotJudge, conclude, differs, inSync, type Part, toSentence } from './finding.ts'
 
 /**
  * A release lane is a repository with tags of its own. Required tags exist, no tag points to an image of a lane that its

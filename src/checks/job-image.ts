@@ -1,11 +1,9 @@
 import type { JobStack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
-import { knownImage } from '../release/compare-images.ts'
-import { pinnedImage, shortImage } from '../release/image.ts'
-import type { RegistryAnswers } from '../release/registry-answers.ts'
+import { shortImage } from '../release/image.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
+import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part } from './finding.ts'
 import {
   applyGrace,
   describeLastChange,
@@ -14,7 +12,7 @@ import {
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
+import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 

@@ -2,9 +2,8 @@ import { formatTime } from '../clock.ts'
 import type { JobStack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
-import { compareImages, knownImage } from '../release/compare-images.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
-import { pinnedImage, shortImage } from '../release/image.ts'
+import { shortImage } from '../release/image.ts'
 import {
   type ContainerImage,
   laterOf,
@@ -15,17 +14,7 @@ import {
 } from '../release/release.ts'
 import type { UnknownReason } from '../release/unknown-reason.ts'
 import type { Check, CheckInput } from './check.ts'
-import {
-  cannotJudge,
-  conclude,
-  concludePart,
-  type Difference,
-  differs,
-  type Finding,
-  inSync,
-  type Part,
-  toSentence,
-} from './finding.ts'
+import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part, toSentence } from './finding.ts'
 import {
   applyGrace,
   describeFailure,
@@ -35,7 +24,7 @@ import {
   judgeWords,
   reportUnrecognizedState,
 } from './parts/cloud-run-parts.ts'
-import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
+import { findServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'execution' | 'registry'>
 
@@ -80,7 +69,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
   },
 }
 
-function neverRan(stack: JobStack, job: Job, release: Release | null): Finding {
+function neverRan(stack: JobStack, _job: Job, _release: Release | null): Finding {
   const summary = `Job ${stack.job.name} has never been executed: no migration has run.`
   const part = differs('drifted', summary, { path: 'execution', expected: 'an execution' })
   return concludePart(part)

@@ -1,5 +1,5 @@
 import { runAtOnce, type SlicedWork } from '../concurrency/time-slices.ts'
-import type { DatabaseConfig, Stack } from '../config/config.ts'
+import type { DatabaseConfig } from '../config/config.ts'
 import { compareGrantsInSteps, type GrantsComparison } from '../grants/judge/compare.ts'
 import { describeDiscrepancy, describeInLine, showObject, showRole } from '../grants/judge/describe.ts'
 import { showIdentifier } from '../grants/model/identifiers.ts'

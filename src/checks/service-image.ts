@@ -1,9 +1,8 @@
-import { knownImage } from '../release/compare-images.ts'
-import { pinnedImage, shortImage } from '../release/image.ts'
+import { shortImage } from '../release/image.ts'
 import type { RegistryAnswers } from '../release/registry-answers.ts'
 import { expectedSide, laterOf, type Release, type ServingRevision, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
-import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
+import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part } from './finding.ts'
 import {
   applyGrace,
   describeLastChange,
@@ -32,7 +31,7 @@ export const serviceImage: Check<'service' | 'registry'> = {
 }
 
 function serviceMissing({ stack }: Input): Finding {
-  const { name, expectedImage } = stack.service
+  const { name } = stack.service
   const summary = `Cloud Run has no service ${name} in ${stack.region}, project ${stack.project}.`
   const part = differs('drifted', summary, { path: 'service', expected: name })
   return concludePart(part)

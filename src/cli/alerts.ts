@@ -4,7 +4,6 @@ import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type AlertsOperation, openAlerts } from '../operate/alerts/alerts.ts'
-import type { FailedStep } from '../operate/alerts/apply-alerts.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { shown } from '../printable.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
@@ -63,8 +62,8 @@ async function withPlan(
   io: CommandIo,
   next: (plan: AlertsPlan, operation: AlertsOperation) => Promise<number>,
 ): Promise<number> {
-  const environment = readEnvironment(io.variables)
-  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const environment = readEnvironment(io.variables, single(values, 'config'))
+  const loaded = loadConfig({ file: environment.configFile, environment })
   const config = loaded.alerts.routes.length > 0 ? await withEveryStack(loaded, environment, io) : loaded
   const [project, service] = [single(values, 'project'), checkedService(values)]
   const operation = openAlerts({ config, environment, clock: io.clock, signal: io.signal, project, service })
@@ -96,15 +95,12 @@ async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: O
     const after = await operation.plan()
     const duplicates = after.steps.filter(({ kind }) => kind === 'delete-policy' || kind === 'delete-uptime-check')
     failed.push(...(await operation.apply({ ...after, steps: duplicates }, print)))
-    io.stdout.write(failed.length > 0 ? failureText(failed, plan.steps.length) : 'done\n')
+    const reasons = failed.flatMap(({ step, error }) => [step.title, `    ${error.message}`])
+    const result = section(`${failed.length} of ${plan.steps.length} steps failed`, reasons)
+    io.stdout.write(failed.length > 0 ? `${result.join('\n')}\n` : 'done\n')
     if (failed.length > 0) return 1
   }
   return plan.problems.length > 0 ? 1 : 0
-}
-
-function failureText(failed: readonly FailedStep[], steps: number): string {
-  const lines = failed.flatMap(({ step, error }) => [`  ${shown(step.title)}`, `      ${shown(error.message)}`])
-  return [`${failed.length} of ${steps} steps failed`, ...lines, ''].join('\n')
 }
 
 /** The name becomes part of a filter and a label. */
@@ -118,15 +114,16 @@ function checkedService(values: OptionValues): string | null {
 }
 
 function planText({ project, monitor, steps, problems, notes }: AlertsPlan): string {
-  const changes = steps.flatMap(({ title, details }) => [
-    `  ${shown(title)}`,
-    ...details.map(detail => `      ${shown(detail)}`),
-  ])
+  const changes = steps.flatMap(({ title, details }) => [title, ...details.map(detail => `    ${detail}`)])
   return [
     `Alerts of monitor ${monitor} in project ${project}`,
-    ...(steps.length > 0 ? ['Changes', ...changes] : ['No changes']),
-    ...(problems.length > 0 ? ['Problems to fix by hand', ...problems.map(problem => `  ${shown(problem)}`)] : []),
-    ...(notes.length > 0 ? ['Notes', ...notes.map(note => `  ${shown(note)}`)] : []),
+    ...(steps.length > 0 ? section('Changes', changes) : ['No changes']),
+    ...section('Problems to fix by hand', problems),
+    ...section('Notes', notes),
     '',
   ].join('\n')
+}
+
+function section(heading: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [heading, ...lines.map(line => `  ${shown(line)}`)]
 }

@@ -3,13 +3,12 @@ import { checksOf } from '../checks/checks.ts'
 import { exitCodes } from '../checks/status.ts'
 import type { Clock, EpochMs } from '../clock.ts'
 import type { Config } from '../config/config.ts'
-import { type Environment, readEnvironment } from '../config/environment.ts'
+import { readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { absenceReasons } from '../discovery/discovery.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
-import { toReceiptSnapshot } from '../operate/rollout/receipt-snapshot.ts'
 import { snapshotAll } from '../operate/rollout/stack-snapshot.ts'
 import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
@@ -55,73 +54,51 @@ How do I keep a record?
     receipt: { type: 'string' },
   },
   async run(values, io) {
-    const environment = readEnvironment(io.variables)
+    const environment = readEnvironment(io.variables, single(values, 'config'))
     const names = repeated(values, 'stack')
-    const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+    const loaded = loadConfig({ file: environment.configFile, environment })
     const config = selectStacks(loaded, names)
     const only = selectChecks(config, repeated(values, 'only'))
-    const { format, waitMs } = readOptions(values)
+    const format = readFormat(values)
+    const waitMs = readWait(values) ?? 0
     const receipt = single(values, 'receipt')
     if (receipt !== null) assertWritable(receipt)
     for (const { name, notes } of config.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
-    const log = silentLog
-    const startedAt = io.clock.now()
-    const watch = createWatch({
-      config,
-      environment,
-      clock: io.clock,
-      log,
-      only,
-      names: names.length > 0 ? names : null,
-    })
+    const { clock } = io
+    const startedAt = clock.now()
+    const selected = names.length > 0 ? names : null
+    const watch = createWatch({ config, environment, clock, log: silentLog, only, names: selected })
     try {
       const report = await checkUntilFinal(watch, io, waitMs)
-      assertFound(names, watch, io.clock)
+      assertFound(names, watch, clock)
       const color = io.stdout.isTTY === true && !environment.noColor
       io.stdout.write(format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : renderText(report, { color }))
       const exitCode = exitCodes[report.status]
       if (receipt === null) return exitCode
-      const content = {
-        config: { ...config, stacks: watch.stacks() },
-        environment,
-        clock: io.clock,
-        only,
-        startedAt,
-        report,
-      }
-      return saveReceipt(receipt, await receiptOf(content), exitCode, io.stderr)
+      // The report is printed, so it does not wait for the snapshots.
+      const stacks = await snapshotAll({ ...config, stacks: watch.stacks() }, { environment, clock })
+      const content = receiptOf(stacks, { startedAt, endedAt: clock.now(), only, report })
+      return saveReceipt(receipt, content, exitCode, io.stderr)
     } finally {
       await watch.close()
     }
   },
 }
 
-/** Takes the snapshots after the report is printed, so that the report does not wait for them. */
-async function receiptOf(content: {
-  readonly config: Config
-  readonly environment: Environment
-  readonly clock: Clock
-  readonly only: readonly CheckKind[] | null
-  readonly startedAt: EpochMs
-  readonly report: Report
-}): Promise<Receipt> {
-  const { config, clock, only, startedAt, report } = content
-  const snapshots = await snapshotAll(config, content)
+function receiptOf(
+  stacks: Awaited<ReturnType<typeof snapshotAll>>,
+  { only, report, ...times }: { startedAt: EpochMs; endedAt: EpochMs; only: CheckKind[] | null; report: Report },
+): Receipt {
   return buildReceipt({
+    ...times,
     command: 'check',
     dryRun: false,
     exitCode: exitCodes[report.status],
-    startedAt,
-    endedAt: clock.now(),
-    asked: { stacks: config.stacks.map(({ name }) => name), checks: only && [...only], image: null, noTraffic: false },
+    asked: { stacks: stacks.map(({ stack }) => stack.name), checks: only, image: null, noTraffic: false },
     error: null,
     steps: [],
     changeStatus: null,
-    stacks: snapshots.map(({ stack, snapshot }) => ({
-      name: stack.name,
-      before: null,
-      after: snapshot && toReceiptSnapshot(stack, snapshot),
-    })),
+    stacks: stacks.map(({ stack, snapshot }) => ({ stack, before: null, after: snapshot })),
     report: { before: null, after: report },
   })
 }
@@ -138,11 +115,10 @@ async function checkUntilFinal(watch: Watch, { clock, signal }: CommandIo, waitM
   }
 }
 
-function readOptions(values: OptionValues): { format: 'text' | 'json'; waitMs: number } {
+function readFormat(values: OptionValues): 'text' | 'json' {
   const format = single(values, 'format') ?? 'text'
-  if (format !== 'text' && format !== 'json')
-    throw new DriftwatchError('USAGE', `invalid --format ${JSON.stringify(format)}: expected text or json`)
-  return { format, waitMs: readWait(values) ?? 0 }
+  if (format === 'text' || format === 'json') return format
+  throw new DriftwatchError('USAGE', `invalid --format ${JSON.stringify(format)}: expected text or json`)
 }
 
 /** With discovery, unknown names are detected by `assertFound` after the first cycle. */
@@ -168,18 +144,13 @@ function stackNotFound(name: string, reason: string): DriftwatchError {
 function selectChecks(config: Config, names: readonly string[]): CheckKind[] | null {
   const unknown = names.find(name => !checkKinds.some(kind => kind === name))
   if (unknown !== undefined)
-    throw new DriftwatchError(
-      'CHECK_NOT_FOUND',
-      `unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}`,
-    )
+    throw checkNotFound(`unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}`)
   if (names.length === 0) return null
   const only = checkKinds.filter(kind => names.includes(kind))
-  const applies =
-    config.discover || config.stacks.some(stack => checksOf(stack).some(({ kind }) => only.includes(kind)))
-  if (!applies)
-    throw new DriftwatchError(
-      'CHECK_NOT_FOUND',
-      `no stack in the configuration defines ${only.join(', ')}: nothing to check`,
-    )
-  return only
+  if (config.discover || config.stacks.flatMap(checksOf).some(({ kind }) => only.includes(kind))) return only
+  throw checkNotFound(`no stack in the configuration defines ${only.join(', ')}: nothing to check`)
+}
+
+function checkNotFound(message: string): DriftwatchError {
+  return new DriftwatchError('CHECK_NOT_FOUND', message)
 }

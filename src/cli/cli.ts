@@ -44,8 +44,10 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
     if (name === '--help' || name === '-h' || name === 'help') return print(io, help)
     if (name === undefined) throw new DriftwatchError('USAGE', `missing command\n\n${help}`)
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (!load) throw new DriftwatchError('USAGE', unknownCommand(name))
-    return await run(name, await load(), rest, io)
+    if (load) return await run(name, await load(), rest, io)
+    const known = Object.keys(commands).join(', ')
+    const message = `unknown command ${JSON.stringify(name)}: expected one of ${known}`
+    throw new DriftwatchError('USAGE', `${message}. Run "driftwatch --help" for more.`)
   } catch (thrown) {
     printError(io, asDriftwatchError(thrown))
     return 1
@@ -60,12 +62,9 @@ async function run(name: string, command: Command | CommandGroup, argv: readonly
   if (inner === undefined || inner.startsWith('-'))
     throw new DriftwatchError('USAGE', `${name}: missing subcommand: expected one of ${known}\n\n${command.help}`)
   const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
-  if (!chosen)
-    throw new DriftwatchError(
-      'USAGE',
-      `unknown command ${JSON.stringify(`${name} ${inner}`)}: expected one of ${known}`,
-    )
-  return runCommand(`${name} ${inner}`, chosen, rest, io)
+  const full = `${name} ${inner}`
+  if (chosen) return runCommand(full, chosen, rest, io)
+  throw new DriftwatchError('USAGE', `unknown command ${JSON.stringify(full)}: expected one of ${known}`)
 }
 
 async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {
@@ -81,11 +80,6 @@ function parseOptions(name: string, { options }: Command, argv: readonly string[
     const message = error instanceof Error ? error.message : String(error)
     throw new DriftwatchError('USAGE', `${name}: ${message}. Run "driftwatch ${name} --help" for the options.`)
   }
-}
-
-function unknownCommand(name: string): string {
-  const known = Object.keys(commands).join(', ')
-  return `unknown command ${JSON.stringify(name)}: expected one of ${known}. Run "driftwatch --help" for more.`
 }
 
 function print({ stdout }: CommandIo, text: string): number {

@@ -73,9 +73,8 @@ export function repeated(values: OptionValues, name: string): string[] {
 /** `--wait` in milliseconds, or null if absent. */
 export function readWait(values: OptionValues): number | null {
   const given = single(values, 'wait')
-  if (given === null) return null
-  const waitMs = parseDuration(given)
-  if (waitMs !== null) return waitMs
+  const waitMs = given === null ? null : parseDuration(given)
+  if (given === null || waitMs !== null) return waitMs
   throw new DriftwatchError('USAGE', `invalid --wait ${JSON.stringify(given)}: expected a duration such as 90s or 10m`)
 }
 

@@ -17,8 +17,8 @@ What are the exit codes?
 `,
   options: {},
   async run(values, io) {
-    const environment = readEnvironment(io.variables)
-    const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+    const environment = readEnvironment(io.variables, single(values, 'config'))
+    const loaded = loadConfig({ file: environment.configFile, environment })
     io.stdout.write(printConfig(loaded))
     for (const { name, notes } of loaded.stacks) for (const note of notes) io.stderr.write(`${name}: ${note}\n`)
     return 0

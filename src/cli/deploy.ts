@@ -1,7 +1,6 @@
 import { DriftwatchError } from '../errors.ts'
 import { runDeploy } from '../operate/rollout/deploy.ts'
-import type { Command } from './command.ts'
-import { readWait, single } from './command.ts'
+import { type Command, readWait, single } from './command.ts'
 import { readWriteRequest, runWriteCommand, writeHelp, writeOptions } from './write-command.ts'
 
 export const deploy: Command = {

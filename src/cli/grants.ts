@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { ParseArgsOptionsConfig } from 'node:util'
+import { exitCodes } from '../checks/status.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { maskUrl } from '../config/mask.ts'
@@ -23,11 +23,6 @@ import {
   single,
 } from './command.ts'
 import { confirmSteps } from './confirmation.ts'
-
-const exits = { inSync: 0, drifted: 2 } as const
-
-const stackOption = { stack: { type: 'string' } } as const satisfies ParseArgsOptionsConfig
-const adminOption = { 'admin-url-file': { type: 'string' } } as const satisfies ParseArgsOptionsConfig
 
 const plan: Command = {
   help: `Usage
@@ -53,7 +48,7 @@ What are the exit codes?
   1  unknown: the database could not be read, or the configuration or the command line is invalid
   2  drifted: there are statements to run, or differences that no statement can fix
 `,
-  options: { ...stackOption, ...adminOption, as: { type: 'string' } },
+  options: { stack: { type: 'string' }, 'admin-url-file': { type: 'string' }, as: { type: 'string' } },
   async run(values, io) {
     const { job, environment } = await readJob('plan', values, io)
     assertPolicy(job)
@@ -61,7 +56,7 @@ What are the exit codes?
     const planned = await planStackGrants(job, single(values, 'as') ?? (adminUrl && operatorOf(adminUrl)))
     io.stdout.write(renderPlan(planned))
     io.stderr.write(`${job.stack.name}: ${summarise(planned)}\n`)
-    return isEmpty(planned) ? exits.inSync : exits.drifted
+    return isEmpty(planned) ? exitCodes.in_sync : exitCodes.drifted
   },
 }
 
@@ -91,8 +86,8 @@ What are the exit codes?
   2  a statement failed and the transaction was rolled back, or differences remain
 `,
   options: {
-    ...stackOption,
-    ...adminOption,
+    stack: { type: 'string' },
+    'admin-url-file': { type: 'string' },
     'dry-run': { type: 'boolean' },
     yes: { type: 'boolean', short: 'y' },
   },
@@ -108,20 +103,21 @@ What are the exit codes?
     const dryRun = readDryRun(environment.variables, job.stack) || values['dry-run'] === true
     const title = `driftwatch grants apply ${job.stack.name}`
     const results = dryRun ? io.stdout : io.stderr
-    const remaining = await catchFailedStep(
-      applyGrants({
-        ...job,
-        adminUrl,
-        dryRun,
-        show: planned => results.write(renderPlan(planned) || `${job.stack.name}: ${summarise(planned)}\n`),
-        confirm: steps => confirmSteps(steps, { io, title, dryRun, yes: values.yes === true }),
-        print: line => io.stderr.write(`${shown(line)}\n`),
-      }),
-      io,
-    )
-    if (remaining === null) return exits.drifted
+    const remaining = await applyGrants({
+      ...job,
+      adminUrl,
+      dryRun,
+      show: planned => results.write(renderPlan(planned) || `${job.stack.name}: ${summarise(planned)}\n`),
+      confirm: steps => confirmSteps(steps, { io, title, dryRun, yes: values.yes === true }),
+      print: line => io.stderr.write(`${shown(line)}\n`),
+    }).catch(thrown => {
+      if (!(thrown instanceof DriftwatchError) || thrown.code !== 'STEP_FAILED') throw thrown
+      printError(io, thrown)
+    })
+    // A failed step exits with 2 and not, like other errors, with 1.
+    if (!remaining) return exitCodes.drifted
     for (const line of remaining) io.stdout.write(`remaining: ${line}\n`)
-    return remaining.length === 0 ? exits.inSync : exits.drifted
+    return remaining.length === 0 ? exitCodes.in_sync : exitCodes.drifted
   },
 }
 
@@ -139,15 +135,14 @@ What does it read?
   --stack NAME      the stack; required if several stacks have a database
   It connects with database.url. The configuration does not need a policy yet.
 `,
-  options: { ...stackOption, schema: { type: 'string', multiple: true } },
+  options: { stack: { type: 'string' }, schema: { type: 'string', multiple: true } },
   async run(values, io) {
     const { job } = await readJob('snapshot', values, io)
     const current = await snapshotStackGrants(job, repeated(values, 'schema'))
     io.stdout.write(renderSnapshot(current))
-    const { inexpressible } = current
-    if (inexpressible.length > 0)
-      io.stderr.write(`${job.stack.name}: a policy cannot express ${formatCount(inexpressible.length, 'grant')}\n`)
-    return exits.inSync
+    const { length } = current.inexpressible
+    if (length > 0) io.stderr.write(`${job.stack.name}: a policy cannot express ${formatCount(length, 'grant')}\n`)
+    return exitCodes.in_sync
   },
 }
 
@@ -162,16 +157,14 @@ export const grants: CommandGroup = {
   commands: { plan, apply, snapshot },
 }
 
-async function readJob(
-  command: string,
-  values: OptionValues,
-  io: CommandIo,
-): Promise<{ job: GrantsJob; environment: Environment }> {
-  const environment = readEnvironment(io.variables)
-  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+async function readJob(command: string, values: OptionValues, io: CommandIo) {
+  const environment = readEnvironment(io.variables, single(values, 'config'))
+  const loaded = loadConfig({ file: environment.configFile, environment })
   const { config } = await discoverOnce(loaded, { environment, clock: io.clock })
-  const stack = selectStack(command, config.stacks.filter(hasDatabase), single(values, 'stack'))
-  return { job: { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }, environment }
+  const stacks = config.stacks.filter((stack): stack is DatabaseStack => stack.database !== null)
+  const stack = selectStack(command, stacks, single(values, 'stack'))
+  const job: GrantsJob = { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }
+  return { job, environment }
 }
 
 /** Judged by an empty policy, every superuser would be a difference. */
@@ -181,10 +174,6 @@ function assertPolicy({ stack: { name, database } }: GrantsJob): void {
     'USAGE',
     `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "driftwatch grants snapshot" prints the current ones.`,
   )
-}
-
-function hasDatabase(stack: { readonly database: unknown }): stack is DatabaseStack {
-  return stack.database !== null
 }
 
 function selectStack(command: string, stacks: readonly DatabaseStack[], name: string | null): DatabaseStack {
@@ -207,17 +196,6 @@ function readAdminUrl(values: OptionValues, { adminUrl }: Environment): Secret |
   } catch (cause) {
     const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
     throw new DriftwatchError('USAGE', `--admin-url-file: cannot read ${file}: ${reason}`, { cause })
-  }
-}
-
-/** Prints a failed step and resolves with null: it exits with 2 and not, like other errors, with 1. */
-async function catchFailedStep<Value>(result: Promise<Value>, io: CommandIo): Promise<Value | null> {
-  try {
-    return await result
-  } catch (thrown) {
-    if (!(thrown instanceof DriftwatchError) || thrown.code !== 'STEP_FAILED') throw thrown
-    printError(io, thrown)
-    return null
   }
 }
 

@@ -5,7 +5,6 @@ import { createLog } from '../cloud-log.ts'
 import type { Config } from '../config/config.ts'
 import { createConfigSource } from '../config/config-source.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
-
 import type { Log } from '../log.ts'
 import { startServer } from '../server.ts'
 import { type Command, single } from './command.ts'
@@ -38,10 +37,10 @@ What does it log?
 `,
   options: {},
   async run(values, io) {
-    const environment = readEnvironment(io.variables)
+    const environment = readEnvironment(io.variables, single(values, 'config'))
     const log = createLog({ level: environment.logLevel, clock: io.clock })
     const source = createConfigSource({
-      file: single(values, 'config') ?? environment.configFile,
+      file: environment.configFile,
       environment,
       clock: io.clock,
       onRead: () => service.configRead(source.current(), source.state()),

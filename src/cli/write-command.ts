@@ -1,12 +1,10 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
-import { type CheckKind, checkKinds } from '../checks/check.ts'
 import type { Config, Stack } from '../config/config.ts'
 import { type Environment, readEnvironment } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { discoverOnce } from '../operate/discovered-config.ts'
 import { type Ended, type Operation, operate } from '../operate/rollout/operation.ts'
 import { assertWritable, buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
-import { toReceiptSnapshot } from '../operate/rollout/receipt-snapshot.ts'
 import { type RunbookVariables, readRunbookVariables } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
 import { renderText } from '../report/text.ts'
@@ -55,8 +53,8 @@ export async function readWriteRequest(
   values: OptionValues,
   io: CommandIo,
 ): Promise<WriteRequest> {
-  const environment = readEnvironment(io.variables)
-  const loaded = loadConfig({ file: single(values, 'config') ?? environment.configFile, environment })
+  const environment = readEnvironment(io.variables, single(values, 'config'))
+  const loaded = loadConfig({ file: environment.configFile, environment })
   const { config, select } = await discoverOnce(loaded, { environment, clock: io.clock })
   const stack = select(command, single(values, 'stack'))
   const runbook = readRunbookVariables(environment.variables, stack)
@@ -74,6 +72,8 @@ export async function readWriteRequest(
   }
 }
 
+type Asked = Pick<Receipt['asked'], 'image' | 'noTraffic'>
+
 const interruptNotice =
   'interrupting: waiting for the current Cloud Run request; press Ctrl-C again to exit immediately'
 
@@ -81,13 +81,14 @@ const interruptNotice =
 export async function runWriteCommand(
   request: WriteRequest,
   io: CommandIo,
-  asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>,
+  asked: Asked,
   command: (operation: Operation) => Promise<number>,
 ): Promise<number> {
-  const { config, environment, stack, dryRun, yes, runbook } = request
+  const { command: name, config, environment, stack, dryRun, yes, runbook } = request
+  // It names the stack and its place, so that a mistake is visible before anything is written.
+  const title = `driftwatch ${name}: stack ${stack.name}, project ${stack.project}, region ${stack.region}`
   const print = (line: string) => io.stderr.write(`${shown(line)}\n`)
   io.signal.addEventListener('abort', () => print(interruptNotice), { once: true })
-  const roles = checkKinds.filter((kind: string): kind is CheckKind => kind === 'role-grants')
   const started = operate(
     {
       config,
@@ -96,18 +97,20 @@ export async function runWriteCommand(
       clock: io.clock,
       signal: io.signal,
       writesReceipt: request.receipt !== null,
-      skipChecks: runbook.verifiesRoles ? [] : roles,
+      skipChecks: runbook.verifiesRoles ? [] : ['role-grants'],
       dryRun,
       print,
-      confirm: steps => confirmSteps(steps, { io, title: titleOf(request), dryRun, yes }),
+      confirm: steps => confirmSteps(steps, { io, title, dryRun, yes }),
     },
     command,
   )
   const finish = (ended: Ended): number => {
-    const code = printOutcome(ended, environment, io)
-    return request.receipt === null
-      ? code
-      : saveReceipt(request.receipt, receiptOf(request, asked, ended), code, io.stderr)
+    const { log, error, exitCode } = ended
+    const color = io.stdout.isTTY === true && !environment.noColor
+    if (log.reportAfter) io.stdout.write(renderText(log.reportAfter, { color }))
+    if (error) printError(io, error)
+    if (request.receipt === null) return exitCode
+    return saveReceipt(request.receipt, receiptOf(request, asked, ended), exitCode, io.stderr)
   }
   const finishNow = () => finish(started.endNow())
   io.immediate?.addEventListener('abort', finishNow, { once: true })
@@ -116,37 +119,17 @@ export async function runWriteCommand(
   return finish(ended)
 }
 
-/** Names the stack and its place, so that a mistake is visible before anything is written. */
-function titleOf({ command, stack: { name, project, region } }: WriteRequest): string {
-  return `driftwatch ${command}: stack ${name}, project ${project}, region ${region}`
-}
-
-function receiptOf(request: WriteRequest, asked: Pick<Receipt['asked'], 'image' | 'noTraffic'>, ended: Ended): Receipt {
+function receiptOf(request: WriteRequest, asked: Asked, ended: Ended): Receipt {
   const { stack, command, dryRun } = request
-  const { steps, before, after, reportBefore, reportAfter } = ended.log
+  const { log, ...outcome } = ended
+  const { steps, before, after, reportBefore, reportAfter } = log
   return buildReceipt({
+    ...outcome,
     command,
     dryRun,
-    exitCode: ended.exitCode,
-    startedAt: ended.startedAt,
-    endedAt: ended.endedAt,
     asked: { stacks: [stack.name], checks: null, ...asked },
-    error: ended.error,
     steps,
-    changeStatus: ended.changeStatus,
-    stacks: [
-      {
-        name: stack.name,
-        before: before && toReceiptSnapshot(stack, before),
-        after: after && toReceiptSnapshot(stack, after),
-      },
-    ],
+    stacks: [{ stack, before, after }],
     report: { before: reportBefore, after: reportAfter },
   })
-}
-
-function printOutcome({ log, error, exitCode }: Ended, { noColor }: Environment, io: CommandIo): number {
-  if (log.reportAfter) io.stdout.write(renderText(log.reportAfter, { color: io.stdout.isTTY === true && !noColor }))
-  if (error) printError(io, error)
-  return exitCode
 }

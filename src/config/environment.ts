@@ -43,6 +43,8 @@ type VariableName = keyof typeof environmentVariables
 export interface Environment {
   readonly port: number
   readonly configFile: string
+  /** The value of `--config`, which the commands in messages carry; null: not set. */
+  readonly configOption: string | null
   readonly logLevel: (typeof logLevels)[number]
   /** `host:port` on loopback, like the next two; null for the real system. */
   readonly cloudRunEmulatorHost: string | null
@@ -60,7 +62,7 @@ export interface Environment {
 }
 
 /** Reads the environment; throws USAGE with one line for each invalid variable. An empty variable counts as not set. */
-export function readEnvironment(env: Variables = process.env): Environment {
+export function readEnvironment(env: Variables = process.env, configOption: string | null = null): Environment {
   const problems: string[] = []
   const read = (name: VariableName) => env[name] || environmentVariables[name].fallback
   function take<T>(name: VariableName, parse: (text: string) => T | null, expected: string): T {
@@ -72,7 +74,8 @@ export function readEnvironment(env: Variables = process.env): Environment {
     read(name) ? take(name, parseLoopback, 'host:port on loopback, for example 127.0.0.1:9090') : null
   const environment = {
     port: take('PORT', parsePort, 'a number from 0 to 65535'),
-    configFile: read('DRIFTWATCH_CONFIG'),
+    configFile: configOption ?? read('DRIFTWATCH_CONFIG'),
+    configOption,
     logLevel: take(
       'LOG_LEVEL',
       text => logLevels.find(level => level === text) ?? null,

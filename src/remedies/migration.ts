@@ -4,7 +4,7 @@ import type { Job } from '../release/cloud-run.ts'
 import { pickContainer } from '../release/container.ts'
 import { executionVerdict } from '../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../release/image.ts'
-import { readExecutionImage, readJobImage } from '../release/release.ts'
+import { readJobImage } from '../release/release.ts'
 import {
   type ContainerChange,
   cancelExecution,

@@ -7,7 +7,7 @@ import { remedyImageLanes } from './image-lanes.ts'
 import { remedyJobImage, remedyMigrationExecution, remedySchema } from './migration.ts'
 import { decide, noRemedy, type Remedy, run } from './remedy.ts'
 import { remedyServiceImage } from './service-image.ts'
-import { formatCommand, shellQuote } from './shell.ts'
+import { shellQuote } from './shell.ts'
 import { provenDifferences, type Situation } from './situation.ts'
 
 /** Longer commands are omitted. */

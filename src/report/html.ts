@@ -98,6 +98,7 @@ ${check.differences.map(differenceList)}
 ${check.notes.map(note => html`<p class="quiet">Note: ${printable(note)}</p>`)}
 ${errorLine(check, now)}
 ${check.fix === null ? null : html`<pre>${check.fix.split('\n').map(printable).join('\n')}</pre>`}
+${check.advice === null ? null : html`<p class="quiet">${check.fix === null ? 'To do' : 'Why'}: ${printable(check.advice)}</p>`}
 </article>
 `
 }

@@ -2,9 +2,9 @@ import { parseImage } from '../release/image.ts'
 
 type Text = string | null
 
-const digest = /sha256:([0-9a-f]{8})[0-9a-f]{56}(?![0-9a-f])/g
+const digest = /sha256:([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])/g
 
-/** Two values as a person compares them: digests have eight characters, and a repository that both share its last segment. */
+/** Two values as a person compares them: digests have twelve characters, as in summaries, and a repository that both share its last segment. */
 export function shortenImages(expected: Text, actual: Text): readonly [Text, Text] {
   const start = sharedPath(expected, actual).length
   const [one, other] = [expected, actual].map(text => text?.slice(start).replaceAll(digest, 'sha256:$1') ?? null)

@@ -74,7 +74,7 @@ function bodyLines(check: ReportedCheck, now: string, paint: Paint): string[] {
     ...check.differences.flatMap(difference => differenceLines(difference, paint)),
     ...check.notes.flatMap(note => proseLines('Note: ', note)),
     ...errorLines(check, now),
-    ...(check.fix === null ? [] : fixLines(check.fix, paint)),
+    ...remedyLines(check, paint),
   ]
 }
 
@@ -99,8 +99,12 @@ function errorLines(check: ReportedCheck, now: string): string[] {
 }
 
 /** The lines of a command stay whole, to be copied. */
-function fixLines(fix: string, paint: Paint): string[] {
-  return fix.split('\n').map((line, at) => `  ${at === 0 ? 'Fix: ' : '     '}${paint('cyan', printable(line))}`)
+function remedyLines({ fix, advice }: ReportedCheck, paint: Paint): string[] {
+  const lines = fix?.split('\n') ?? []
+  return [
+    ...lines.map((line, at) => `  ${at === 0 ? 'Fix: ' : '     '}${paint('cyan', printable(line))}`),
+    ...(advice === null ? [] : proseLines(fix === null ? 'To do: ' : 'Why: ', advice)),
+  ]
 }
 
 /** Prose, after a label where there is one: then further lines are indented. */

@@ -466,7 +466,6 @@ function finding(status: Status) {
     summary: '',
     differences,
     notes: [],
-    fix: null,
     unknownReason: null,
     proven: differences.map(d => d.path),
   }

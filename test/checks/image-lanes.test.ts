@@ -121,7 +121,8 @@ const cases: Record<string, Case> = {
           via: /audit log/,
         },
       ],
-      fix: `gcloud artifacts docker images list ${legacy} --include-tags '--sort-by=~UPDATE_TIME'`,
+      fix: null,
+      advice: /^Decide which image of \S+ tag latest must point to, .* `gcloud artifacts docker images list /,
     },
   },
   'reports when the foreign image was uploaded': {
@@ -163,17 +164,17 @@ const cases: Record<string, Case> = {
       ],
     },
   },
-  'drifts on a deleted tag of service and job, and the fix is migrate': {
+  'drifts on a deleted tag of service and job, and the fix restores the tag': {
     patch: holding({ [rust]: { tags: { '7f2e91c': null } } }),
     finding: {
       status: 'drifted',
       summary:
         /Job runtime-migrate uses runtime-rust:7f2e91c, which the registry does not have: its next execution will fail\./,
       differences: [{ path: 'service.image' }, { path: 'job.image', kind: 'missing', expected: `${rust}:7f2e91c` }],
-      fix: 'driftwatch migrate --stack runtime',
+      fix: `gcloud artifacts docker tags add ${rust}@${dC} ${rust}:7f2e91c`,
     },
   },
-  'drifts on a deleted tag of the service only, and the fix is deploy': {
+  'drifts on a deleted tag of the service only, and the fix restores the tag': {
     patch: {
       ...holding({ [rust]: { tags: { '7f2e91c': null } } }),
       jobs: {
@@ -185,7 +186,7 @@ const cases: Record<string, Case> = {
     finding: {
       status: 'drifted',
       differences: [{ path: 'service.image' }],
-      fix: `driftwatch deploy --stack runtime --image ${rust}@${dC}`,
+      fix: `gcloud artifacts docker tags add ${rust}@${dC} ${rust}:7f2e91c`,
     },
   },
   'is unknown with a misspelt excluded repository': {
@@ -213,7 +214,8 @@ const cases: Record<string, Case> = {
     finding: {
       status: 'drifted',
       differences: [{ path: 'revision.image', kind: 'missing', expected: `${rust}:7f2e91c@${dC}` }],
-      fix: `gcloud artifacts docker images list ${rust} --include-tags '--sort-by=~UPDATE_TIME'`,
+      fix: null,
+      advice: /^The registry no longer has the image in service, \S+\. Cloud Run keeps its own copy /,
     },
   },
   'is unknown if the registry denies access': {

@@ -3,12 +3,13 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseDocument, visit } from 'yaml'
-import { formatCommand, updateJob } from '../../src/checks/fix.ts'
 import { escapeInterpolation } from '../../src/config/file/interpolate.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { maskText, maskWords } from '../../src/config/mask.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { DriftwatchError } from '../../src/errors.ts'
+import { updateJob } from '../../src/remedies/gcloud.ts'
+import { formatCommand } from '../../src/remedies/shell.ts'
 import { buildConfig, read, ref } from '../helpers/config-text.ts'
 
 t.test('the password of a URL is never shown', async t => {
@@ -125,8 +126,9 @@ t.test('the secrets of a command with a list are shell variables', async t => {
   ).stacks
   const { job } = stack ?? {}
   if (!stack || !job) return t.fail('there is a job')
+  const container = { name: 'j-1', image: 'r/i:1', command: [], args: [], hasPorts: false }
   t.equal(
-    updateJob({ ...stack, job }, null),
+    updateJob({ ...stack, job }, [container], { image: null, command: null, args: job.args }),
     `gcloud run jobs update j --args '^|^--password|'"\${PASSWORD:?}"'|-a,b|db://me:'"\${PASSWORD:?}"@h --region us-central1 --project acme`,
   )
 })

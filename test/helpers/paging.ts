@@ -11,7 +11,6 @@ import { createMonitoringClient, type MonitoringClient } from '../../src/clients
 import { createMonitoringWriter, type MonitoringWriter } from '../../src/clients/monitoring/monitoring-writer.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
-import { startDeadline } from '../../src/concurrency/deadline.ts'
 import type { Config } from '../../src/config/config.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/drift/store.ts'
@@ -101,10 +100,8 @@ export async function buildPaging(t: Test, options: PagingOptions = {}): Promise
     config,
     channel: openChannel('instance-a'),
     async apply(wanted = config) {
-      const deadline = startDeadline(clock, 60_000)
-      const plan = await inspectAlerts({ client, config: wanted, project, monitor: 'driftwatch' }, deadline)
-      deadline.cancel()
       const signal = new AbortController().signal
+      const plan = await inspectAlerts({ client, config: wanted, clock, signal }, { project, monitor: 'driftwatch' })
       return applyAlerts(plan, { client, writer, clock, signal, onProgress: () => {} })
     },
     async publish(snapshot: Snapshot, by?: Channel) {

@@ -22,6 +22,7 @@ export function buildState(override: Partial<State> = {}, before: State | null =
     differences: [],
     notes: [],
     fix: null,
+    advice: null,
     error: null,
     ...override,
   }
@@ -111,6 +112,7 @@ const anyFields: fc.Arbitrary<Omit<State, 'content'>> = fc.record({
   differences: fc.array(fc.string({ unit: 'binary' }).map(actual => buildDifference({ actual, expected: null }))),
   notes: fc.array(fc.string({ unit: 'binary' })),
   fix: fc.option(fc.string({ unit: 'binary' })),
+  advice: fc.option(fc.string({ unit: 'binary' })),
   error: fc.option(fc.record({ code: fc.constant('INTERNAL' as const), message: fc.string(), at: fc.nat(noon) })),
 })
 

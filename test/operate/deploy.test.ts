@@ -37,6 +37,7 @@ t.test('the gate of a deploy takes the worst, and lets through what a deploy wit
     differences: path === null ? [] : [{ path, kind: 'changed', expected: 'a', actual: 'b', via: null }],
     notes: [],
     fix: 'run the fix',
+    advice: null,
     error: null,
   })
   const noTraffic = false

@@ -84,6 +84,7 @@ const otherFields: { readonly [Field in Exclude<keyof State, 'content'>]-?: read
   ],
   notes: [['another note'], ['a note', 'one more'], []],
   fix: ['another fix', null],
+  advice: ['another reason', null],
   error: [
     { code: 'INTERNAL', message: 'one message', at: noon - 20_000 },
     { code: 'UNAVAILABLE', message: 'another message', at: noon - 20_000 },
@@ -240,6 +241,7 @@ t.test('the ETag ignores observation times, and nothing else', async t => {
     { differences: [buildDifference()] },
     { notes: ['a note'] },
     { fix: 'a fix' },
+    { advice: 'a reason' },
     { error: null },
     { error: { code: 'UNAVAILABLE', message: 'another', at: noon - 20_000 } },
   ]

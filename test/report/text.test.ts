@@ -138,14 +138,14 @@ t.test('the text shortens images so that a person can compare them, and fixes st
     return ['expected', 'actual'].map(label => new RegExp(`${label} +(.*)`).exec(text)?.[1])
   }
   t.strictSame(shown(`${repository}:c5a11fe@${one}`, `${repository}@${other}`), [
-    'runtime-rust:c5a11fe@sha256:aaaaaaaa',
-    'runtime-rust@sha256:bbbbbbbb',
+    'runtime-rust:c5a11fe@sha256:aaaaaaaaaaaa',
+    'runtime-rust@sha256:bbbbbbbbbbbb',
   ])
   t.strictSame(shown(`${repository}@${one}`, `europe-docker.pkg.dev/acme/app/runtime-rust@${one}`), [
-    `${repository}@sha256:aaaaaaaa`,
-    'europe-docker.pkg.dev/acme/app/runtime-rust@sha256:aaaaaaaa',
+    `${repository}@sha256:aaaaaaaaaaaa`,
+    'europe-docker.pkg.dev/acme/app/runtime-rust@sha256:aaaaaaaaaaaa',
   ])
-  t.strictSame(shown(null, `${repository}@${one}`), ['(none)', `${repository}@sha256:aaaaaaaa`])
+  t.strictSame(shown(null, `${repository}@${one}`), ['(none)', `${repository}@sha256:aaaaaaaaaaaa`])
   const near = `${repository}@${one?.slice(0, -1)}b`
   t.strictSame(shown(`${repository}@${one}`, near), [`${repository}@${one}`, near], 'values that differ look different')
   t.strictSame(shown('schemas/a', 'schemas/b'), ['schemas/a', 'schemas/b'])

@@ -1,15 +1,15 @@
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
-import type { Deadline } from '../../concurrency/deadline.ts'
+import type { Clock } from '../../clock.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
 import type { Config } from '../../config/config.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
+import type { MonitorIdentity } from '../identity.ts'
 import { wantedAlerts } from './policies.ts'
 import { type PolicyStep, planPolicies, planUptimeCheck } from './policy-plan.ts'
 
 /** The differences between Cloud Monitoring and the configuration, for one monitor. */
-export interface AlertsPlan {
-  readonly project: string
-  readonly monitor: string
+export interface AlertsPlan extends MonitorIdentity {
   /** In the order of execution; empty if nothing differs. */
   readonly steps: readonly PolicyStep[]
   /** Problems that no step fixes. */
@@ -21,14 +21,22 @@ export interface AlertsPlan {
 export interface InspectOptions {
   readonly client: MonitoringClient
   readonly config: Config
-  readonly project: string
-  readonly monitor: string
+  readonly clock: Clock
+  readonly signal: AbortSignal
 }
 
+const timeoutMs = 30_000
+
 /** Read-only. Rejects if the policies cannot be read. */
-export async function inspectAlerts(
-  { client, config, project, monitor }: InspectOptions,
+export function inspectAlerts(options: InspectOptions, identity: MonitorIdentity): Promise<AlertsPlan> {
+  const { clock, signal } = options
+  return withDeadline(clock, timeoutMs, signal, deadline => inspectUntil(deadline, options, identity))
+}
+
+async function inspectUntil(
   deadline: Deadline,
+  { client, config }: InspectOptions,
+  { project, monitor }: MonitorIdentity,
 ): Promise<AlertsPlan> {
   const descriptors = await inspectDescriptors(client, project, deadline)
   const missing = await missingChannels(client, config, deadline)

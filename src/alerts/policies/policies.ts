@@ -1,7 +1,7 @@
 import type { PolicyCondition, WantedPolicy, WantedUptimeCheck } from '../../clients/monitoring/alert-policy.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import { alertMetrics } from '../descriptors.ts'
-import { seriesFilter } from '../identity.ts'
+import { type MonitorIdentity, seriesFilter } from '../identity.ts'
 import { driftedDocumentation, silentDocumentation, unknownDocumentation } from './documentation.ts'
 import { silentAfterMs, unknownAfterMs, unsupportedGaps, windowMs } from './windows.ts'
 
@@ -32,17 +32,14 @@ interface Route {
 }
 
 /** The alert policies for a configuration and a monitor. Pure. */
-export function wantedAlerts(
-  config: Config,
-  { project, monitor }: { readonly project: string; readonly monitor: string },
-): WantedAlerts {
-  const routes = routesOf(config)
-  const routed = routes.flatMap(route => [drifted(config, monitor, route), unknown(config, monitor, route)])
+export function wantedAlerts(config: Config, identity: MonitorIdentity): WantedAlerts {
+  const { monitor } = identity
+  const routed = routesOf(config).flatMap(route => [drifted(config, monitor, route), unknown(config, monitor, route)])
   // First the "silent" policy, which matters most if a later step fails.
-  const policies = [silent(config, { project, monitor }), ...routed]
+  const policies = [silent(config, identity), ...routed]
   return {
     policies,
-    uptimeCheck: config.alerts.uptimeCheck ? uptimeCheck(config, project, monitor) : null,
+    uptimeCheck: config.alerts.uptimeCheck ? uptimeCheck(config, identity) : null,
     problems: [...policies.flatMap(tooManyConditions), ...unsupportedGaps(config), ...unpublished(config)],
   }
 }
@@ -83,14 +80,12 @@ function unknown(config: Config, monitor: string, route: Route): WantedPolicy {
 }
 
 /** Reduced over all labels, so that replacing an instance opens nothing. */
-function silent(
-  config: Config,
-  { project, monitor }: { readonly project: string; readonly monitor: string },
-): WantedPolicy {
+function silent(config: Config, identity: MonitorIdentity): WantedPolicy {
+  const { monitor } = identity
   const { notificationChannels } = config.alerts
   return {
     ...shared(config, monitor, 'silent', { name: 'default', notificationChannels, filters: [] }),
-    documentation: silentDocumentation(config, { project, monitor }, silentAfterMs(config)),
+    documentation: silentDocumentation(config, identity, silentAfterMs(config)),
     severity: 'CRITICAL',
     conditions: [
       {
@@ -193,7 +188,7 @@ function unpublished({ alerts }: Config): string[] {
   return ['alerts.channels does not contain cloud-monitoring, so the metrics of these policies are not published']
 }
 
-function uptimeCheck({ alerts }: Config, project: string, monitor: string): WantedUptimeCheck {
+function uptimeCheck({ alerts }: Config, { project, monitor }: MonitorIdentity): WantedUptimeCheck {
   const { host, pathname } = new URL(alerts.baseUrl ?? 'https://localhost')
   return {
     displayName: `Driftwatch ${monitor}: gate`,

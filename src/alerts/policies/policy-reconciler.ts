@@ -1,22 +1,15 @@
-import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
-import type { Clock } from '../../clock.ts'
-import { withDeadline } from '../../concurrency/deadline.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import { neverListed, type PlaceState } from '../../drift/places.ts'
 import type { CheckError } from '../../drift/state.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Identity } from '../identity.ts'
-import { type AlertsPlan, inspectAlerts } from './inspect.ts'
+import { type AlertsPlan, type InspectOptions, inspectAlerts } from './inspect.ts'
 
 /** The dependencies of a reconciler. */
-export interface ReconcilerContext {
-  readonly client: MonitoringClient
-  readonly config: Config
-  readonly clock: Clock
+export interface ReconcilerContext extends InspectOptions {
   readonly log: Log
   readonly identity: Identity
-  readonly signal: AbortSignal
   /** Called for each request to Cloud Monitoring. */
   onRequest(method: string, code: 'OK' | ErrorCode): void
 }
@@ -33,15 +26,10 @@ export type PolicyReconciler = (context: ReconcilerContext) => Promise<Reconcile
 
 const hourMs = 3_600_000
 const soonMs = 300_000
-const inspectTimeoutMs = 30_000
 
 /** `alerts.policies: verify`: reports differences, and writes nothing. */
-export const verifyPolicies: PolicyReconciler = async ({ client, config, clock, identity, signal }) => {
-  const { project, monitor } = identity
-  const plan = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
-    inspectAlerts({ client, config, project, monitor }, deadline),
-  )
-  return { problem: describePlan(plan), again: false }
+export const verifyPolicies: PolicyReconciler = async context => {
+  return { problem: describePlan(await inspectAlerts(context, context.identity)), again: false }
 }
 
 /** The remaining differences in one sentence, or null; `failed` lists steps that have failed. */

@@ -1,4 +1,4 @@
-import { type Identity, readMonitorIdentity } from '../../alerts/identity.ts'
+import { type MonitorIdentity, readMonitorIdentity } from '../../alerts/identity.ts'
 import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
 import { createMetadataServer } from '../../clients/google/metadata.ts'
 import { createMonitoringClient } from '../../clients/monitoring/monitoring.ts'
@@ -29,7 +29,6 @@ export interface AlertsOperation {
   close(): Promise<void>
 }
 
-const readTimeoutMs = 30_000
 const metadataTimeoutMs = 2000
 
 /** Throws EMULATOR_ABSENT if Cloud Run is emulated and Cloud Monitoring is not. */
@@ -44,7 +43,7 @@ export function openAlerts({ config, environment, clock, signal, project, servic
   const client = createMonitoringClient({ clock, emulatorHost })
   const writer = createMonitoringWriter({ clock, emulatorHost })
 
-  async function identify(): Promise<Pick<Identity, 'project' | 'monitor'>> {
+  async function identify(): Promise<MonitorIdentity> {
     const metadata = project === null && metadataHost !== null ? createMetadataServer(metadataHost) : null
     const identity = await withDeadline(clock, metadataTimeoutMs, signal, deadline =>
       readMonitorIdentity({ config, environment, metadata, process: '' }, deadline),
@@ -53,12 +52,7 @@ export function openAlerts({ config, environment, clock, signal, project, servic
   }
 
   return {
-    async plan() {
-      const target = await identify()
-      return withDeadline(clock, readTimeoutMs, signal, deadline =>
-        inspectAlerts({ client, config, ...target }, deadline),
-      )
-    },
+    plan: async () => inspectAlerts({ client, config, clock, signal }, await identify()),
     apply: (plan, onProgress) => applyAlerts(plan, { client, writer, clock, signal, onProgress }),
     async close() {
       await Promise.all([client.close(), writer.close()])

@@ -44,7 +44,7 @@ export async function applyAlerts({ project, steps }: AlertsPlan, options: Apply
       if (options.signal.aborted) throw thrown
       const error = asDriftwatchError(thrown)
       failed.push({ step, error })
-      options.onProgress(`  failed: ${error.message}`)
+      options.onProgress('  failed')
     }
   }
   return failed

@@ -1,13 +1,13 @@
 import { alertMetrics } from '../../alerts/descriptors.ts'
 import { seriesFilter } from '../../alerts/identity.ts'
-import { type AlertsPlan, inspectAlerts } from '../../alerts/policies/inspect.ts'
+import { inspectAlerts } from '../../alerts/policies/inspect.ts'
 import { describePlan, type PolicyReconciler, type ReconcilerContext } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import { withDeadline } from '../../concurrency/deadline.ts'
 import { applyAlerts } from './apply-alerts.ts'
 
-const inspectTimeoutMs = 30_000
+const heartbeatTimeoutMs = 30_000
 
 /**
  * `alerts.policies: manage`: makes the alert policies match the configuration. Of several live instances, only the one
@@ -23,12 +23,12 @@ export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: s
     const { onRequest } = context
     const writer = createMonitoringWriter({ emulatorHost, clock: context.clock, onRequest })
     try {
-      const plan = await inspect(context)
+      const plan = await inspectAlerts(context, context.identity)
       if (plan.steps.length === 0) return { problem: describePlan(plan), again: false }
       const { client, clock, log, signal } = context
       const onProgress = (line: string) => log.info({ step: line.trim() }, 'updating alert policies')
       const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
-      const after = await inspect(context)
+      const after = await inspectAlerts(context, context.identity)
       const failures = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
       return { problem: describePlan(after, failures), again: after.steps.length > 0 }
     } finally {
@@ -37,24 +37,12 @@ export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: s
   }
 }
 
-async function inspect({ client, config, clock, identity, signal }: ReconcilerContext): Promise<AlertsPlan> {
-  const { project, monitor } = identity
-  return withDeadline(clock, inspectTimeoutMs, signal, deadline =>
-    inspectAlerts({ client, config, project, monitor }, deadline),
-  )
-}
-
 /**
  * A live instance with a lower name, or null if this instance may write. An instance is live if its last heartbeat is
  * within the silence threshold. If series cannot be read, every instance may write.
  */
-async function findEarlierInstance({
-  client,
-  config,
-  clock,
-  identity,
-  signal,
-}: ReconcilerContext): Promise<string | null> {
+async function findEarlierInstance(context: ReconcilerContext): Promise<string | null> {
+  const { client, config, clock, identity, signal } = context
   const to = clock.now()
   const query = {
     filter: seriesFilter(alertMetrics.heartbeat, identity.monitor),
@@ -63,7 +51,7 @@ async function findEarlierInstance({
     groupBy: ['resource.label.task_id'],
   }
   try {
-    const heartbeats = await withDeadline(clock, inspectTimeoutMs, signal, deadline =>
+    const heartbeats = await withDeadline(clock, heartbeatTimeoutMs, signal, deadline =>
       client.readPoints(identity.project, query, deadline),
     )
     const names = heartbeats.map(({ resourceLabels }) => resourceLabels.task_id ?? identity.instance).sort()

@@ -1,10 +1,10 @@
-import { deployService, sendTrafficToLatest } from '../../checks/fix.ts'
 import type { Stack } from '../../config/config.ts'
 import type { Service } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide } from '../../release/compare-images.ts'
 import { pickContainer } from '../../release/container.ts'
 import { type Image, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
+import { sendTrafficToLatest } from '../../remedies/gcloud.ts'
 import { assertSettled, findServingRevision, refuseBeside, unfinishedExecutions } from './migration-plan.ts'
 import { type PlannedStep, refused } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
@@ -39,8 +39,7 @@ export function planDeploy(
   assertExpected(stack, image)
   if (!snapshot.service)
     throw refused(
-      `Cloud Run has no service ${stack.service.name} in project ${stack.project}, region ${stack.region}. Create it first.`,
-      deployService(stack, request.image),
+      `Cloud Run has no service ${stack.service.name} in project ${stack.project}, region ${stack.region}. Create it first, with its own deployment.`,
     )
   assertSettled(stack, snapshot)
   const [unfinished] = unfinishedExecutions(snapshot)

@@ -1,14 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import {
-  checkStack,
-  deployStack,
-  describeRevision,
-  describeService,
-  migrateStack,
-  sendTrafficTo,
-  sendTrafficToLatest,
-  updateService,
-} from '../../checks/fix.ts'
 import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
 import type { Config, JobStack, Stack } from '../../config/config.ts'
@@ -16,6 +6,13 @@ import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Service } from '../../release/cloud-run.ts'
 import { sharesOf } from '../../release/serving.ts'
+import {
+  describeService,
+  readRevisionLog,
+  sendTrafficTo,
+  sendTrafficToLatest,
+  updateService,
+} from '../../remedies/gcloud.ts'
 import type { Report } from '../../report/report.ts'
 import { interrupted } from '../interrupted.ts'
 import type { ChangeStatus } from './change-status.ts'
@@ -46,7 +43,7 @@ export async function runDeploy(operation: Operation, request: DeployRequest): P
   const snapshot = await recordInitialState(operation)
   const plan = planDeploy(stack, snapshot, request)
   // Refuses before the deploy what would stop the migration after it.
-  if (isJobStack(stack)) findJob(stack, snapshot, request.image)
+  if (isJobStack(stack)) findJob(stack, snapshot)
   await confirm(describeSteps(stack, snapshot, plan, request))
   if (dryRun) return 0
   const revision = await createRevision(operation, plan)
@@ -91,7 +88,7 @@ const noDatabase = 'the configuration has no database'
 const noGate = 'VERIFY_IMAGE_ALIGNMENT is 0'
 
 function jobImage(stack: JobStack, snapshot: StackSnapshot): string {
-  return findJob(stack, snapshot, '').container.image
+  return findJob(stack, snapshot).container.image
 }
 
 function isJobStack(stack: Stack): stack is JobStack {
@@ -104,7 +101,7 @@ async function createRevision(operation: Operation, plan: DeployPlan): Promise<s
   const { noTraffic } = plan
   const commands = {
     inspect: describeService(stack),
-    resume: resumeCommand(stack, plan),
+    resume: resumeCommand(operation, plan),
     revert: rollbackCommand(stack, plan),
   }
   const traffic = noTraffic ? `no traffic${pinnedClause(plan)}` : 'all traffic'
@@ -160,14 +157,15 @@ function pinnedClause({ noTraffic, pins, shares }: DeployPlan): string {
 }
 
 /** `migrate` uses the image in service, so without traffic only another deploy can continue. */
-function resumeCommand(stack: Stack, { image, noTraffic }: DeployPlan): string {
-  return noTraffic ? deployStack(stack, image, true) : isJobStack(stack) ? migrateStack(stack) : checkStack(stack)
+function resumeCommand({ stack, commands }: Operation, { image, noTraffic }: DeployPlan): string {
+  if (noTraffic) return commands.deploy(stack, image, { noTraffic })
+  return isJobStack(stack) ? commands.migrate(stack) : commands.check(stack)
 }
 
 /** With traffic: sends it back. Without: restores the image of the template, and lets traffic follow the latest revision. */
-function rollbackCommand(stack: Stack, { serving, noTraffic, pins }: DeployPlan): string {
-  if (!noTraffic) return sendTrafficTo(stack, serving.name)
-  const template = updateService(stack, serving.image)
+function rollbackCommand(stack: Stack, { service, serving, noTraffic, pins }: DeployPlan): string {
+  const template = noTraffic ? updateService(stack, service.containers, serving.image) : null
+  if (template === null) return sendTrafficTo(stack, serving.name)
   return pins ? `${template} && ${sendTrafficToLatest(stack)}` : template
 }
 
@@ -191,7 +189,7 @@ function assertRolledOut(operation: Operation, plan: DeployPlan, { service }: St
     const traffic = plan.noTraffic ? pinnedClause(plan) : `; traffic still goes to ${describeShares(sharesOf(service))}`
     log.changes.service = {
       summary: `service ${service.name} is set to ${plan.image}${traffic}`,
-      inspect: revision === null ? describeService(stack) : describeRevision(stack, revision),
+      inspect: revision === null ? describeService(stack) : readRevisionLog(stack, revision),
       revert: rollbackCommand(stack, { ...plan, noTraffic: true }),
     }
     throw failed(`revision ${revision} did not become ready: ${describeFailure(service.terminalCondition)}`)
@@ -220,13 +218,13 @@ async function migrateToRevision(operation: Operation, plan: DeployPlan, revisio
   if (!isJobStack(stack)) return operation.skip('migrate', noJob)
   const migration = planMigration(stack, await takeSnapshot(stack), revision)
   await runMigration(operation, stack, migration, {
-    resume: resumeCommand(stack, plan),
+    resume: resumeCommand(operation, plan),
     revertImage: plan.serving.image,
   })
 }
 
 async function judgeRelease(operation: Operation, plan: DeployPlan, { gate, waitMs }: DeployRequest): Promise<number> {
-  const { log, stack } = operation
+  const { log } = operation
   await recheck(operation, waitMs ?? 0)
   const report = log.reportAfter as Report
   const checks = report.stacks.flatMap(each => each.checks)
@@ -236,20 +234,24 @@ async function judgeRelease(operation: Operation, plan: DeployPlan, { gate, wait
     return 0
   }
   const verdict = judgeGate(checks, plan)
-  await operation.step('gate', async () => describeGate(stack, verdict, plan))
+  await operation.step('gate', async () => describeGate(operation, verdict, plan))
   const stillTooSoon = waitMs !== null && verdict.tooSoon.length > 0
   return verdict.kind === 'pending' || stillTooSoon ? exitCodes.pending : 0
 }
 
 /** A pending check passes, as in `GET /drift/gate`. */
-function describeGate(stack: Stack, { kind, lines, tooSoon }: GateVerdict, { noTraffic }: DeployPlan): string {
+function describeGate(
+  { stack, commands }: Operation,
+  { kind, lines, tooSoon }: GateVerdict,
+  { noTraffic }: DeployPlan,
+): string {
   if (kind === 'drifted') throw failed('the gate is closed', ...lines)
   if (kind === 'unknown') throw undecided('the gate', lines)
   if (kind === 'pending') return `pending: ${[...lines, ...tooSoon].join('; ')}`
   if (noTraffic)
     return `open; the job is ahead of the service until you send traffic to the latest revision: ${sendTrafficToLatest(stack)}`
   if (tooSoon.length === 0) return 'open: every check is in sync'
-  return `open: every check that can be judged now is in sync; ${tooSoon.join('; ')}; to check later: ${checkStack(stack, untilJudgedMs(stack))}`
+  return `open: every check that can be judged now is in sync; ${tooSoon.join('; ')}; to check later: ${commands.check(stack, untilJudgedMs(stack))}`
 }
 
 /** Twice the delay of Cloud Monitoring, and two minutes. */

@@ -1,11 +1,3 @@
-import {
-  cancelExecution,
-  checkStack,
-  describeExecution,
-  listExecutions,
-  migrateStack,
-  restoreJob,
-} from '../../checks/fix.ts'
 import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
 import { type Deadline, startDeadline } from '../../concurrency/deadline.ts'
@@ -15,6 +7,7 @@ import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionStage, executionVerdict } from '../../release/execution-verdict.ts'
+import { cancelExecution, describeExecution, describeJob, listExecutions, updateJob } from '../../remedies/gcloud.ts'
 import { interrupted } from '../interrupted.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
@@ -37,7 +30,10 @@ export async function runMigrate(operation: Operation, request: { readonly image
   if (request.image !== null) await assertInService(operation, request.image, snapshot, plan)
   await confirm([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
   if (dryRun) return 0
-  await runMigration(operation, stack, plan, { resume: migrateStack(stack), revertImage: plan.container.image })
+  await runMigration(operation, stack, plan, {
+    resume: operation.commands.migrate(stack),
+    revertImage: plan.container.image,
+  })
   await recheck(operation)
   return exitCodes[operation.log.reportAfter?.status ?? 'unknown']
 }
@@ -83,12 +79,13 @@ async function lockJob(
 }
 
 /** Restores an image, and the command and args that the lock changes. */
-function rollbackCommand(stack: JobStack, { container, command, args }: MigrationPlan, image: string): string {
-  return restoreJob(stack, {
+function rollbackCommand(stack: JobStack, { job, container, command, args }: MigrationPlan, image: string): string {
+  const change = {
     image,
     command: matchesWords(container.command, command) ? null : container.command,
     args: matchesWords(container.args, args) ? null : container.args,
-  })
+  }
+  return updateJob(stack, job.containers, change) ?? describeJob(stack)
 }
 
 async function awaitLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<void> {
@@ -143,12 +140,14 @@ async function executeJob(
   }
   setStatus('is still running in Cloud Run', {
     cancel: cancelExecution(stack, name),
-    resume: checkStack(stack, stack.job.maxDurationMs),
+    resume: operation.commands.check(stack, stack.job.maxDurationMs),
   })
   print(`migrate: execution ${name} is running; ${describeExecution(stack, name)}`)
   const execution = await awaitExecution(operation, stack, plan, name)
   const result = resultOf(execution)
-  setStatus(`${result} with ${plan.image}`, { resume: result === 'succeeded' ? checkStack(stack) : resume })
+  setStatus(`${result} with ${plan.image}`, {
+    resume: result === 'succeeded' ? operation.commands.check(stack) : resume,
+  })
   if (result === 'succeeded') return `execution ${name} succeeded with ${plan.image}`
   throw failed(`execution ${name} ${result}`, ...tailOf(execution))
 }

@@ -1,10 +1,3 @@
-import {
-  cancelExecution,
-  createJob,
-  describeExecution,
-  describeService,
-  sendTrafficToLatest,
-} from '../../checks/fix.ts'
 import { isAllowedImage } from '../../checks/parts/serving-image.ts'
 import { formatTime } from '../../clock.ts'
 import type { JobStack, Stack } from '../../config/config.ts'
@@ -16,6 +9,7 @@ import { type ContainerPick, pickContainer } from '../../release/container.ts'
 import { type ExecutionStage, executionStage } from '../../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
 import { readExecutionImage } from '../../release/release.ts'
+import { cancelExecution, describeExecution, describeService, sendTrafficTo } from '../../remedies/gcloud.ts'
 import { describeCommand, type PlannedStep, refused } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
 
@@ -46,7 +40,7 @@ export function planMigration(stack: JobStack, snapshot: StackSnapshot, newRevis
   const revision = newRevision === null ? findServingRevision(stack, snapshot) : findNewRevision(snapshot, newRevision)
   const target = imageOf(stack, revision)
   const image = pinnedImage(target)
-  const { job, container } = findJob(stack, snapshot, image)
+  const { job, container } = findJob(stack, snapshot)
   const { command, args } = stack.job
   return {
     job,
@@ -155,8 +149,8 @@ export function findServingRevision(stack: Stack, { release }: StackSnapshot): R
   const split = sides.some(side => compareImages(side, sides[0] as ImageSide, new Map()).result !== 'equal')
   if (split)
     throw refused(
-      `traffic is split between ${serving.map(each => each.name).join(' and ')}, which run different images. Send all traffic to one revision first.`,
-      sendTrafficToLatest(stack),
+      `traffic is split between ${serving.map(each => each.name).join(' and ')}, which run different images. Send all traffic to one of them first.`,
+      serving.map(({ name }) => sendTrafficTo(stack, name)).join('\n  '),
     )
   return newest.revision
 }
@@ -184,13 +178,12 @@ function imageOf(stack: Stack, revision: Revision): Image {
   return image
 }
 
-/** The job and its container that migrates. The refusal for a missing job contains the command to create it with `image`. */
-export function findJob(stack: JobStack, { job }: StackSnapshot, image: string): { job: Job; container: Container } {
+/** The job and its container that migrates. */
+export function findJob(stack: JobStack, { job }: StackSnapshot): { job: Job; container: Container } {
   if (job) return { job, container: containerOf(stack, job) }
   const { project, region } = stack
   throw refused(
-    `Cloud Run has no job ${stack.job.name} in project ${project}, region ${region}. Create it first.`,
-    createJob(stack, image),
+    `Cloud Run has no job ${stack.job.name} in project ${project}, region ${region}. Create it first, with its own deployment.`,
   )
 }
 

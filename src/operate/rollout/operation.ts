@@ -8,6 +8,7 @@ import type { Environment } from '../../config/environment.ts'
 import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
 import { silentLog } from '../../log.ts'
 import type { Execution } from '../../release/cloud-run.ts'
+import { type DriftwatchCommands, driftwatchCommands } from '../../remedies/driftwatch-commands.ts'
 import { buildReport, type Report } from '../../report/report.ts'
 import { createWatch } from '../../watch.ts'
 import { interrupted } from '../interrupted.ts'
@@ -65,6 +66,8 @@ export interface OperationLog {
 
 /** A command that writes, while it runs. */
 export interface Operation extends OperationOptions {
+  /** The command lines in messages. */
+  readonly commands: DriftwatchCommands
   readonly client: CloudRunClient
   readonly writer: CloudRunWriter
   readonly log: OperationLog
@@ -160,6 +163,7 @@ function open(options: OperationOptions): Operation {
   }
   return {
     ...options,
+    commands: driftwatchCommands(environment.configOption),
     client,
     writer: createCloudRunWriter({ clock, emulatorHost }),
     log,

@@ -2,12 +2,14 @@ import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, statS
 import { dirname } from 'node:path'
 import type { FromSchema } from 'json-schema-to-ts'
 import { type EpochMs, formatTime } from '../../clock.ts'
+import type { Stack } from '../../config/config.ts'
 import { DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
 import { type Report, reportSchema } from '../../report/report.ts'
 import { version } from '../../version.ts'
 import type { ChangeStatus } from './change-status.ts'
 import type { CompletedStep } from './operation.ts'
-import { type ReceiptSnapshot, receiptSnapshotSchema } from './receipt-snapshot.ts'
+import { receiptSnapshotSchema, toReceiptSnapshot } from './receipt-snapshot.ts'
+import type { StackSnapshot } from './stack-snapshot.ts'
 
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const
@@ -142,9 +144,9 @@ export interface ReceiptContent {
   readonly steps: readonly CompletedStep[]
   readonly changeStatus: ChangeStatus | null
   readonly stacks: readonly {
-    readonly name: string
-    readonly before: ReceiptSnapshot | null
-    readonly after: ReceiptSnapshot | null
+    readonly stack: Stack
+    readonly before: StackSnapshot | null
+    readonly after: StackSnapshot | null
   }[]
   readonly report: { readonly before: Report | null; readonly after: Report | null }
 }
@@ -165,7 +167,11 @@ export function buildReceipt(content: ReceiptContent): Receipt {
     error: error && { code: error.code, message: error.message },
     steps: steps.map(step => ({ ...step, startedAt: formatTime(step.startedAt) })),
     standing: changeStatus && toStanding(changeStatus),
-    stacks: stacks.map(stack => ({ ...stack })),
+    stacks: stacks.map(({ stack, before, after }) => ({
+      name: stack.name,
+      before: before && toReceiptSnapshot(stack, before),
+      after: after && toReceiptSnapshot(stack, after),
+    })),
     report: { ...report },
   }
 }
