@@ -138,6 +138,13 @@ t.test('the environment is read in one file', async t => {
   t.strictSame(readers, ['src/config/environment.ts'])
 })
 
+t.test('the SQL that changes roles and privileges is written in one file', async t => {
+  const writers = globSync('src/**/*.ts', { cwd: top }).filter(file =>
+    /`(?:GRANT|REVOKE|ALTER|CREATE|SET LOCAL) (?:ROLE|[^`]*\$\{quote)/.test(read(file)),
+  )
+  t.strictSame(writers, ['src/grants/plan/statements.ts'])
+})
+
 /** Imports of clients that write by others than `operate`. */
 function strayWriters(all: readonly Import[]): string[] {
   const writers = all.filter(({ to }) => /^src\/clients\/.*-writer\.ts$/.test(to))

@@ -58,7 +58,7 @@ How do I keep a record?
     const names = repeated(values, 'stack')
     const loaded = loadConfig({ file: environment.configFile, environment })
     const config = selectStacks(loaded, names)
-    const only = selectChecks(config, repeated(values, 'only'))
+    const only = readOnlyOption(config, repeated(values, 'only'))
     const format = readFormat(values)
     const waitMs = readWait(values) ?? 0
     const receipt = single(values, 'receipt')
@@ -126,7 +126,8 @@ function selectStacks(config: Config, names: readonly string[]): Config {
   if (names.length === 0 || config.discover) return config
   const known = config.stacks.map(stack => stack.name)
   const missing = names.find(name => !known.includes(name))
-  if (missing !== undefined) throw stackNotFound(missing, `the configured stacks are ${known.join(', ')}`)
+  if (missing !== undefined)
+    throw stackNotFound(missing, `the configured stacks are ${known.map(name => JSON.stringify(name)).join(', ')}`)
   return { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
 }
 
@@ -141,7 +142,7 @@ function stackNotFound(name: string, reason: string): DriftwatchError {
   return new DriftwatchError('STACK_NOT_FOUND', `stack ${JSON.stringify(name)} not found: ${reason}`)
 }
 
-function selectChecks(config: Config, names: readonly string[]): CheckKind[] | null {
+function readOnlyOption(config: Config, names: readonly string[]): CheckKind[] | null {
   const unknown = names.find(name => !checkKinds.some(kind => kind === name))
   if (unknown !== undefined)
     throw checkNotFound(`unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}`)

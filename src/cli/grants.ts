@@ -177,9 +177,12 @@ function assertPolicy({ stack: { name, database } }: GrantsJob): void {
 }
 
 function selectStack(command: string, stacks: readonly DatabaseStack[], name: string | null): DatabaseStack {
-  const names = stacks.map(stack => stack.name).join(', ') || 'none'
+  const names = stacks.map(stack => JSON.stringify(stack.name)).join(', ') || 'none'
   if (name === null && stacks.length > 1)
-    throw new DriftwatchError('USAGE', `grants ${command}: --stack is missing: expected one of ${names}`)
+    throw new DriftwatchError(
+      'USAGE',
+      `grants ${command}: --stack is required. Stacks with a \`database.url\`: ${names}.`,
+    )
   const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
   if (stack) return stack
   const wanted = name === null ? 'stack' : `stack ${JSON.stringify(name)}`

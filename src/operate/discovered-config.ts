@@ -44,11 +44,11 @@ export async function discoverOnce(
 }
 
 function selector({ discover }: Config, { stacks, places }: WatchedStacks): DiscoveredConfig['select'] {
-  const names = stacks.map(stack => stack.name).join(', ') || 'none'
+  const names = stacks.map(stack => JSON.stringify(stack.name)).join(', ') || 'none'
   return (command, name) => {
     // A single discovered stack does not identify the stack that was meant: more may appear at any time.
     if (name === null && (stacks.length > 1 || discover))
-      throw new DriftwatchError('USAGE', `${command}: --stack is missing: expected one of ${names}`)
+      throw new DriftwatchError('USAGE', `${command}: --stack is required. Known stacks: ${names}.`)
     const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
     if (stack) return stack
     const reasons = name === null ? [] : absenceReasons(places, name)

@@ -111,7 +111,10 @@ t.test('an invalid command line prints one error on stderr, and exits with 1', a
     ],
     [['check', '--stack'], /^driftwatch: check: /],
     [['check', 'runtime'], /^driftwatch: check: /],
-    [['check', '--stack', 'nobody'], /^driftwatch: stack "nobody" not found: the configured stacks are runtime, web/],
+    [
+      ['check', '--stack', 'nobody'],
+      /^driftwatch: stack "nobody" not found: the configured stacks are "runtime", "web"/,
+    ],
     [
       ['check', '--only', 'job'],
       /^driftwatch: unknown check "job": expected one of service-image, job-image, migration-execution/,

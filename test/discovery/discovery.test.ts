@@ -426,10 +426,10 @@ t.test('the commands find a stack by its labels', async t => {
   })
   t.match(await run('config'), { code: 0, stdout: /^discover:\n {2}- projects: \[openagentsgemini\]/m })
   t.match(await run('migrate', '--dry-run', '--stack', 'one'), { code: 0, stdout: /one-migrate/ })
-  t.match(await run('migrate', '--dry-run'), { code: 1, stderr: /--stack is missing: expected one of one, two/ })
+  t.match(await run('migrate', '--dry-run'), { code: 1, stderr: /--stack is required\. Known stacks: "one", "two"\./ })
   t.match(await run('migrate', '--dry-run', '--stack', 'three'), {
     code: 1,
-    stderr: /stack "three" not found: the known stacks are one, two/,
+    stderr: /stack "three" not found: the known stacks are "one", "two"/,
   })
 })
 

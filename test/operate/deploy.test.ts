@@ -435,7 +435,7 @@ t.test('the variables of the runbook mean what they mean there, or are refused w
     ],
     [['deploy'], {}, /deploy: --image is missing/],
     [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /Pass only one of them/],
-    [['migrate', '--stack', 'nobody'], {}, /stack "nobody" not found: the known stacks are runtime/],
+    [['migrate', '--stack', 'nobody'], {}, /stack "nobody" not found: the known stacks are "runtime"/],
     [['migrate', '--receipt', tmpdir()], {}, /cannot write the receipt .*: it is a directory/],
   ]
   for (const [argv, variables, message] of cases) {

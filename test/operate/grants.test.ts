@@ -351,13 +351,16 @@ t.test('the grants of a database', async t => {
     }))
     const several = join(directory, 'several.yaml')
     writeFileSync(several, JSON.stringify({ stacks }))
-    t.match(await run(several, ['grants', 'plan']), { code: 1, stderr: /--stack is missing: expected one of one, two/ })
+    t.match(await run(several, ['grants', 'plan']), {
+      code: 1,
+      stderr: /--stack is required\. Stacks with a `database\.url`: "one", "two"\./,
+    })
     t.match(await run(several, ['grants', 'snapshot', '--stack', 'two']), { code: 0, stdout: /^roles:/ })
     t.match(await run(several, ['grants', 'plan', '--stack', 'two']), { code: 1, stderr: /stack two has no policy/ })
     for (const name of ['bare', 'nobody'])
       t.match(await run(several, ['grants', 'plan', '--stack', name]), {
         code: 1,
-        stderr: /stacks that have one: one, two/,
+        stderr: /stacks that have one: "one", "two"/,
       })
   })
 

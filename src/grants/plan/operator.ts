@@ -64,12 +64,12 @@ export function superuserOperator(): Operator {
   }
 }
 
-export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
+/** What the operator can do by its memberships, including the temporary ones that it adds. */
+function createMembershipRules(input: OperatorInput, nameOf: NameOf) {
   const { draft, isModern } = input
   const self = draft.role(input.role)
-  if (self?.superuser) return superuserOperator()
-  const temporary: TemporaryMembership[] = []
   const who = self ? nameOf(self.oid) : 'the operator'
+  const temporary: TemporaryMembership[] = []
   const memberships = () => [...draft.memberships, ...temporary.map(({ role }) => asMember(role, input.role))]
   const reach = (start: Oid, isFollowed: (edge: Membership) => boolean) => {
     const edges = memberships()
@@ -104,14 +104,23 @@ export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
     }
     return null
   }
+  return { temporaryMemberships: temporary, inherited, administers, manageMembers, actAs }
+}
+
+export function createOperator(input: OperatorInput, nameOf: NameOf): Operator {
+  const { draft, isModern } = input
+  const self = draft.role(input.role)
+  if (self?.superuser) return superuserOperator()
+  const who = self ? nameOf(self.oid) : 'the operator'
+  const { inherited, administers, actAs, ...rules } = createMembershipRules(input, nameOf)
   const holds = ({ acl }: Pick<CatalogObject, 'acl'>, right: Rights, held: ReadonlySet<Oid> | null = inherited()) => {
     if (held === null) return true
     return acl.some(({ grantee, rights }) => (grantee === PUBLIC || held.has(grantee)) && (rights & right) !== 0)
   }
   return {
     isSuperuser: false,
-    temporaryMemberships: temporary,
-    manageMembers,
+    temporaryMemberships: rules.temporaryMemberships,
+    manageMembers: rules.manageMembers,
     actAs,
     useSchema(name) {
       const schema = draft.schema(name)

@@ -1,11 +1,10 @@
 import type { GrantsComparison } from '../judge/compare.ts'
-import { quoteIdentifier } from '../model/identifiers.ts'
 import type { Oid } from '../model/oid.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import type { Draft } from './draft.ts'
 import type { Operator } from './operator.ts'
 import type { PrivilegePlanner } from './privilege-steps.ts'
-import { objectName } from './statements.ts'
+import { writeAlterOwner } from './statements.ts'
 
 /** The context of the remediation of one discrepancy. */
 export interface PlanContext {
@@ -42,7 +41,7 @@ export function moveDatabase(from: Oid, { policy, draft, operator, emit, nameOf,
   if (heir === undefined) return 'the database needs another owner, but `trustedRoles` has no existing role'
   const problem = operator.moveDatabase() ?? operator.actAs([from, heir])
   if (problem) return problem
-  emit([`ALTER DATABASE ${objectName(database)} OWNER TO ${quoteIdentifier(nameOf(heir))}`])
+  emit([writeAlterOwner(database, nameOf(heir))])
   draft.setOwner(database, heir)
   return null
 }

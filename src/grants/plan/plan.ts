@@ -3,13 +3,14 @@ import { compareGrants, type GrantsComparison } from '../judge/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../judge/describe.ts'
 import type { Discrepancy } from '../judge/discrepancy.ts'
 import type { Catalog } from '../model/catalog.ts'
-import { quoteIdentifier, showIdentifier } from '../model/identifiers.ts'
+import { showIdentifier } from '../model/identifiers.ts'
 import type { Oid } from '../model/oid.ts'
 import type { GrantsPolicy } from '../model/policy.ts'
 import { createDraft } from './draft.ts'
 import { createOperator, superuserOperator, type TemporaryMembership } from './operator.ts'
 import { createPrivilegePlanner } from './privilege-steps.ts'
 import { remediate } from './remediate.ts'
+import { writeGrantMembership, writeRevokeMembership } from './statements.ts'
 
 /** Statements with a common reason. */
 export interface PlanStep {
@@ -130,20 +131,22 @@ function identityOf(found: Discrepancy): string {
 }
 
 function startMembership(name: string, isModern: boolean): PlanStep {
-  const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
   return {
     comment: `temporary membership in ${showIdentifier(name)}, ended below`,
-    statements: [`GRANT ${quoteIdentifier(name)} TO CURRENT_USER${options}`],
+    statements: [writeGrantMembership(name, null, isModern ? { inherit: true, set: true } : null)],
   }
 }
 
 function endMembership({ role, before }: TemporaryMembership, nameOf: (role: Oid) => string): PlanStep {
-  const name = quoteIdentifier(nameOf(role))
-  const comment = `end of the temporary membership in ${showIdentifier(nameOf(role))}`
-  if (!before) return { comment, statements: [`REVOKE ${name} FROM CURRENT_USER`] }
-  const { inherit, set } = before
-  const word = (value: boolean) => (value ? 'TRUE' : 'FALSE')
-  return { comment, statements: [`GRANT ${name} TO CURRENT_USER WITH INHERIT ${word(inherit)}, SET ${word(set)}`] }
+  const name = nameOf(role)
+  return {
+    comment: `end of the temporary membership in ${showIdentifier(name)}`,
+    statements: [
+      before
+        ? writeGrantMembership(name, null, before)
+        : writeRevokeMembership({ role: name, member: null, grantor: null }),
+    ],
+  }
 }
 
 /** The plan as a script for psql, in one transaction; empty if there is nothing to do. */

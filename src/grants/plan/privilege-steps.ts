@@ -1,24 +1,9 @@
-import { classOf } from '../judge/expectation.ts'
 import { type Acl, type AclEntry, grantRights, heldOptions, revokeRights, rightsIn } from '../model/acl.ts'
 import type { CatalogObject } from '../model/catalog.ts'
-import { quoteIdentifier } from '../model/identifiers.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
-import { optionShift, optionsOf, type Rights, withOptions, withoutOptions, wordsOf } from '../model/privileges.ts'
+import { optionShift, optionsOf, type Rights, withOptions, withoutOptions } from '../model/privileges.ts'
 import type { Draft } from './draft.ts'
-import { alterWord, grantWord, objectName, privilegeList } from './statements.ts'
-
-/** A GRANT or REVOKE on one object, run as its owner, or a change of owner. */
-export interface PrivilegeStep {
-  readonly verb: 'GRANT' | 'REVOKE' | 'OWNER TO'
-  readonly rights: Rights
-  /** Only the grant option, or the privilege with or without it. */
-  readonly option: 'only' | 'with' | 'without'
-  /** For a change of owner, the new owner. */
-  readonly grantee: Oid
-  readonly cascade: boolean
-  readonly object: CatalogObject
-  readonly columns: readonly string[] | null
-}
+import type { PrivilegeStep } from './statements.ts'
 
 /** Identifies an ACL: that of the object, or of a column. */
 interface Place {
@@ -182,44 +167,4 @@ function step(
   what: Pick<PrivilegeStep, 'grantee' | 'rights' | 'option' | 'cascade'>,
 ): PrivilegeStep {
   return { verb, object, columns: column === null ? null : [column], ...what }
-}
-
-const objectsPerStatement = 100
-
-/** As few statements as possible: equal steps on several objects become one. The order per object stays. */
-export function renderSteps(
-  stepsOfObjects: readonly (readonly PrivilegeStep[])[],
-  nameOf: (role: Oid) => string,
-): string[] {
-  const rounds = Math.max(0, ...stepsOfObjects.map(steps => steps.length))
-  const statements: string[] = []
-  for (let round = 0; round < rounds; round++) {
-    const alike = Map.groupBy(
-      stepsOfObjects.flatMap(steps => steps[round] ?? []),
-      ({ verb, rights, option, grantee, cascade, object, columns }) =>
-        verb === 'OWNER TO'
-          ? `${classOf(object.kind)} ${object.oid} ${grantee}`
-          : `${verb} ${rights} ${option} ${grantee} ${cascade} ${classOf(object.kind)} ${JSON.stringify(columns)}`,
-    )
-    for (const steps of alike.values()) {
-      for (let at = 0; at < steps.length; at += objectsPerStatement)
-        statements.push(renderAlike(steps.slice(at, at + objectsPerStatement), nameOf))
-    }
-  }
-  return statements
-}
-
-function renderAlike(steps: readonly PrivilegeStep[], nameOf: (role: Oid) => string): string {
-  const [first] = steps
-  if (!first) return ''
-  const { verb, rights, option, cascade, columns, object, grantee } = first
-  if (verb === 'OWNER TO')
-    return `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${quoteIdentifier(nameOf(grantee))}`
-  const only = verb === 'REVOKE' && option === 'only' ? 'GRANT OPTION FOR ' : ''
-  const names = steps.map(one => objectName(one.object))
-  const list = names.length === 1 ? ` ${names.join()}` : `\n  ${names.join(',\n  ')}\n `
-  const what = `${only}${privilegeList(wordsOf(rights), columns)} ON ${grantWord[classOf(object.kind)]}${list}`
-  const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
-  if (verb === 'GRANT') return `GRANT ${what} TO ${who}${option === 'with' ? ' WITH GRANT OPTION' : ''}`
-  return `REVOKE ${what} FROM ${who}${cascade ? ' CASCADE' : ''}`
 }

@@ -2,22 +2,11 @@ import type { DefaultDiscrepancy, Discrepancy, RightDiscrepancy } from '../judge
 import { allowedRights, classOf, expectGrants } from '../judge/expectation.ts'
 import { grantRights, revokeRights } from '../model/acl.ts'
 import type { CatalogObject } from '../model/catalog.ts'
-import { quoteIdentifier } from '../model/identifiers.ts'
 import { type Oid, PUBLIC } from '../model/oid.ts'
-import {
-  optionShift,
-  optionsOf,
-  type Rights,
-  rightOf,
-  rightsOf,
-  withOptions,
-  withoutOptions,
-  wordsOf,
-} from '../model/privileges.ts'
+import { optionShift, optionsOf, rightOf, rightsOf, withOptions, withoutOptions } from '../model/privileges.ts'
 import { joinRefusals, moveDatabase, type PlanContext, type Refusal } from './plan-context.ts'
-import { type PrivilegeStep, renderSteps } from './privilege-steps.ts'
 import { revokeRoute } from './revoke-membership.ts'
-import { alterWord, defaultsWord, objectName } from './statements.ts'
+import { type PrivilegeStep, writeAlterDefaults, writeAlterOwner, writeAsRole, writePrivileges } from './statements.ts'
 
 type OwnerDiscrepancy = Extract<Discrepancy, { type: 'owner' }>
 
@@ -34,8 +23,7 @@ export function remediateOwner(found: OwnerDiscrepancy, context: PlanContext): R
       : (operator.useSchema(schema) ?? operator.transferTo(expected, schema))
   if (refusal) return refusal
   for (const object of movable) draft.setOwner(object, expected)
-  const owner = quoteIdentifier(nameOf(expected))
-  emit(movable.map(object => `ALTER ${alterWord(object)} ${objectName(object)} OWNER TO ${owner}`))
+  emit(movable.map(object => writeAlterOwner(object, nameOf(expected))))
   return null
 }
 
@@ -82,13 +70,11 @@ function asOwner(
   changes: readonly (readonly PrivilegeStep[])[],
   { draft, operator, nameOf }: PlanContext,
 ): string[] {
-  const statements = renderSteps(changes, nameOf)
+  const statements = writePrivileges(changes, nameOf)
   const schema = object && draft.schema(object.schema)
   const hasUsage = !schema || object.kind === 'schema' || hasUsageOn(owner, schema, draft)
   if (operator.isSuperuser || !hasUsage || statements.length === 0) return statements
-  const [become, cease] = [`SET LOCAL ROLE ${quoteIdentifier(nameOf(owner))}`, 'RESET ROLE']
-  const inTurn = statements.flatMap(sql => (sql.startsWith('ALTER ') ? [cease, sql, become] : [sql]))
-  return [become, ...inTurn, cease]
+  return writeAsRole(nameOf(owner), statements)
 }
 
 function hasUsageOn(role: Oid, schema: CatalogObject, { inherited }: PlanContext['draft']): boolean {
@@ -121,20 +107,17 @@ export function remediateDefault(found: DefaultDiscrepancy, context: PlanContext
   if (problem) return problem
   const entry = draft.defaultAcl({ role: found.role, schema, objects: found.objects })
   const grantee = found.route?.path.at(-1) ?? found.holder
-  const who = grantee === PUBLIC ? 'PUBLIC' : quoteIdentifier(nameOf(grantee))
-  const where = schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(schema)}`
-  const begin = `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(nameOf(found.role))}${where}`
-  const on = `ON ${defaultsWord[found.objects]}`
   if (found.kind === 'missing') {
-    emit([`${begin} GRANT ${wordsOf(found.rights).join(', ')} ${on} TO ${who}`])
+    emit(writeAlterDefaults(entry, 'GRANT', found.rights, grantee, nameOf))
     draft.setDefaultAcl({ ...entry, acl: grantRights(entry.acl, { grantee, grantor: found.role }, found.rights) })
     return null
   }
   const full = withoutOptions(found.rights)
   const options = optionsOf(found.rights) & ~full
-  const revoke = (rights: Rights, what: string) =>
-    rights === 0 ? [] : [`${begin} REVOKE ${what}${wordsOf(rights).join(', ')} ${on} FROM ${who} CASCADE`]
-  emit([...revoke(full, ''), ...revoke(options, 'GRANT OPTION FOR ')])
+  emit([
+    ...writeAlterDefaults(entry, 'REVOKE', full, grantee, nameOf),
+    ...writeAlterDefaults(entry, 'REVOKE GRANT OPTION FOR', options, grantee, nameOf),
+  ])
   const gone = withOptions(full) | (options << optionShift)
   const around = { owner: found.role, inherited: draft.inherited }
   draft.setDefaultAcl({ ...entry, acl: revokeRights(entry.acl, { grantee, grantor: found.role }, gone, around) })

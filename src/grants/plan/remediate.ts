@@ -1,12 +1,12 @@
 import type { Discrepancy } from '../judge/discrepancy.ts'
 import type { Route } from '../judge/effective-roles.ts'
 import { type Membership, type RoleAttribute, roleAttributes } from '../model/catalog.ts'
-import { quoteIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import { attributesOf } from '../model/policy.ts'
 import { joinRefusals, type PlanContext, type Refusal } from './plan-context.ts'
 import { remediateDefault, remediateOwner, remediateRight } from './remediate-rights.ts'
 import { revokeEdge, revokeRoute } from './revoke-membership.ts'
+import { writeAlterRole, writeCreateRole, writeCreateSchema, writeGrantMembership } from './statements.ts'
 
 /** Emits the statements that fix a discrepancy, or refuses. Emits nothing if fixing another one also fixes it. */
 export function remediate(found: Discrepancy, context: PlanContext): Refusal {
@@ -39,8 +39,7 @@ function createRole(name: string, { policy, draft, operator, emit }: PlanContext
   const wanted = roleAttributes.filter(attribute => attributes[attribute])
   const problem = operator.createRole(wanted)
   if (problem) return problem
-  const words = wanted.map(attribute => ` ${attribute.toUpperCase()}`).join('')
-  emit([`CREATE ROLE ${quoteIdentifier(name)}${words}`])
+  emit([writeCreateRole(name, wanted)])
   const made = draft.addRole({ name, ...attributes, inherit: true })
   const administration = operator.membershipOfCreator(made.oid)
   if (administration) draft.setMemberships([...draft.memberships, administration])
@@ -58,7 +57,7 @@ function alterRole(oid: Oid, attribute: RoleAttribute, value: boolean, context: 
     return 'this role runs the plan: run it as another role, or add this one to `trustedRoles`'
   const problem = operator.alterRole(role, attribute)
   if (problem) return problem
-  emit([`ALTER ROLE ${quoteIdentifier(role.name)} ${value ? '' : 'NO'}${attribute.toUpperCase()}`])
+  emit([writeAlterRole(role.name, attribute, value)])
   draft.setRole({ ...role, [attribute]: value })
   return null
 }
@@ -76,8 +75,7 @@ function addMember(role: Oid, member: string, context: PlanContext): Refusal {
   if (!known) return 'that role does not exist, and `roles` does not define it'
   const problem = operator.manageMembers(role)
   if (problem) return problem
-  const options = isModern ? ' WITH INHERIT TRUE, SET TRUE' : ''
-  emit([`GRANT ${quoteIdentifier(nameOf(role))} TO ${quoteIdentifier(member)}${options}`])
+  emit([writeGrantMembership(nameOf(role), member, isModern ? { inherit: true, set: true } : null)])
   const grantor = operator.isSuperuser ? bootstrapSuperuser : (operatorRole ?? bootstrapSuperuser)
   // An earlier grant by the same grantor is the same grant, and keeps its ADMIN option.
   const isSame = (edge: Membership) => edge.role === role && edge.member === known.oid && edge.grantor === grantor
@@ -103,7 +101,7 @@ function createSchema(name: string, owner: string | null, { draft, operator, emi
   if (!role) return `its owner ${owner} does not exist`
   const problem = operator.createInDatabase() ?? operator.actAs([role.oid])
   if (problem) return problem
-  emit([`CREATE SCHEMA ${quoteIdentifier(name)} AUTHORIZATION ${quoteIdentifier(owner)}`])
+  emit([writeCreateSchema(name, owner)])
   draft.addSchema(name, role.oid)
   return null
 }

@@ -1,8 +1,8 @@
 import { databaseOwnerRole } from '../judge/effective-roles.ts'
 import type { Membership } from '../model/catalog.ts'
-import { quoteIdentifier } from '../model/identifiers.ts'
 import { bootstrapSuperuser, type Oid } from '../model/oid.ts'
 import { joinRefusals, moveDatabase, type PlanContext, type Refusal } from './plan-context.ts'
+import { writeRevokeMembership } from './statements.ts'
 
 /**
  * Revokes one membership of a route: the last one whose member may not have the rights at the end of the route. The members
@@ -37,8 +37,8 @@ export function revokeEdge(edge: Membership, what: '' | 'ADMIN OPTION FOR ', con
   const problem =
     operator.manageMembers(edge.role) ?? (isModern && !operator.isSuperuser ? operator.actAs([edge.grantor]) : null)
   if (problem) return problem
-  const by = isModern ? ` GRANTED BY ${quoteIdentifier(nameOf(edge.grantor))} CASCADE` : ''
-  emit([`REVOKE ${what}${quoteIdentifier(nameOf(edge.role))} FROM ${quoteIdentifier(nameOf(edge.member))}${by}`])
+  const grantor = isModern ? nameOf(edge.grantor) : null
+  emit([writeRevokeMembership({ role: nameOf(edge.role), member: nameOf(edge.member), grantor }, what)])
   const remaining = memberships.flatMap(known => {
     if (known !== edge) return [known]
     return what === '' ? [] : [{ ...edge, admin: false }]
