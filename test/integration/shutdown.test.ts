@@ -204,7 +204,7 @@ function portOf(server: Server): number {
 t.test('everything was released each time', async t => {
   t.ok(lines.some(line => line.includes('"shutting down"')))
   t.strictSame(
-    lines.filter(line => line.includes('not everything was released')),
+    lines.filter(line => line.includes('shutdown timed out')),
     [],
   )
 })
