@@ -63,7 +63,7 @@ async function drift({ get }: Bench): Promise<Report> {
   return (await (await get('/drift')).json()) as Report
 }
 
-t.test('before the first cycle it answers unknown and not ready', async t => {
+t.test('before the first cycle the service reports unknown and not ready', async t => {
   const context = await build(t, { patch: { faults: [{ hang: true }] } })
   t.match(await drift(context), { status: 'unknown', cycle: null })
   t.equal((await context.get('/drift/gate')).status, 503)

@@ -50,7 +50,7 @@ interface Setup {
   observe(): Promise<ReportedCheck>
 }
 
-/** Watches the healthy stack, changed by a patch, with a given registry or that of the world. */
+/** Monitors the healthy stack, changed by a patch, with a given registry or that of the world. */
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; registry?: string | null } = {},
@@ -307,7 +307,7 @@ t.test('a fleet that shares its repositories requests each tag once, and repeats
   t.strictSame(
     await counts(),
     { 'HEAD manifests': 4, 'GET manifests': 2, 'GET tags': 1 },
-    'the first cycle: three tags, one stranger, and whether its repository is there',
+    'the first cycle: three tags, one unknown image, and the existence of its repository',
   )
   const { stacks } = buildReport(watch.store.snapshot(clock.now()))
   t.ok(
@@ -321,7 +321,7 @@ t.test('a fleet that shares its repositories requests each tag once, and repeats
   t.strictSame(
     await counts(),
     { 'HEAD manifests': 4, 'GET tags': 1 },
-    'after ten minutes what was believed is asked again',
+    'after ten minutes the cached results are requested again',
   )
 })
 

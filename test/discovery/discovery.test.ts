@@ -27,7 +27,7 @@ interface Bench {
   /** The requests to Cloud Run that a cycle makes. */
   cycle(): Promise<Record<string, number>>
   report(): Report
-  /** The stacks that are watched, with the worst status of each. */
+  /** The monitored stacks, with the worst status of each. */
   stacks(): Record<string, string>
   /** Replaces the world of the emulator. */
   become(stacks: readonly FleetStack[], patch?: WorldPatch): void

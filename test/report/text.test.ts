@@ -104,7 +104,7 @@ t.test('prose wraps at 96 columns, images and commands do not', async t => {
   t.equal(lines.filter(line => line.slice(7) === command).length, 2, 'every line of the command is whole')
 })
 
-t.test('text of others cannot break the layout or control the terminal', async t => {
+t.test('external text cannot break the layout or control the terminal', async t => {
   const evil = 'a\u001b[2J\u001b]0;title\u0007\n✓ fake\r\tb\u202e\u2028\u0000'
   const state = buildDriftedState({
     summary: evil,
