@@ -530,7 +530,7 @@ t.test('a state never claims anything that was not observed', async t => {
   )
   const finding = fc
     .array(part, { minLength: 1, maxLength: 3 })
-    .map(parts => conclude(parts, { inSync: 'fine', fix: () => 'mend' }))
+    .map(parts => conclude(parts, { inSync: 'fine', fix: () => 'fix' }))
   const step = fc.record({
     passes: fc.oneof(
       { arbitrary: fc.integer({ min: 1000, max: 4 * minute }), weight: 5 },

@@ -435,7 +435,7 @@ t.test('stacks of a route have their own policies, and no one is notified twice'
   const base = buildAlertsConfig({}, ['pay', 'ship', 'web'])
   const routes = [
     { name: 'payments', labels: { team: 'payments' }, notificationChannels: ['projects/x/notificationChannels/1'] },
-    { name: 'nobody', labels: { team: 'nobody' }, notificationChannels: [] },
+    { name: 'empty', labels: { team: 'empty' }, notificationChannels: [] },
   ]
   const [pay, ...others] = base.stacks
   const stacks = [{ ...(pay as NonNullable<typeof pay>), labels: { team: 'payments', tier: '1' } }, ...others]

@@ -378,8 +378,8 @@ t.test('an index that contains itself is followed once, and an endless one to a 
         return { kind: 'holds', digests: holds(question.digest) }
       },
     }
-    const nobody = async () => null
-    const reader = { service: nobody, job: nobody, execution: nobody }
+    const absent = async () => null
+    const reader = { service: absent, job: absent, execution: absent }
     return createLanesProbe(reader, registry).observe(stack, startDeadline(systemClock, 60_000))
   }
   const itself = await observe(held => [held, digest(2)])

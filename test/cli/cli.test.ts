@@ -111,7 +111,7 @@ t.test('an invalid command line prints one error on stderr, and exits with 1', a
     ],
     [['check', '--stack'], /^driftwatch: check: /],
     [['check', 'runtime'], /^driftwatch: check: /],
-    [['check', '--stack', 'nobody'], /^driftwatch: stack "nobody" not found: the configured stacks are runtime, web/],
+    [['check', '--stack', 'missing'], /^driftwatch: stack "missing" not found: the configured stacks are runtime, web/],
     [
       ['check', '--only', 'job'],
       /^driftwatch: unknown check "job": expected one of service-image, job-image, migration-execution/,
@@ -307,7 +307,7 @@ t.test('without valid credentials check and serve report it, and serve continues
     PORT: '0',
     LOG_LEVEL: 'info',
   }
-  for (const key of ['', broken, join(home, 'nobody.json')]) {
+  for (const key of ['', broken, join(home, 'missing.json')]) {
     const child = start(['check', '--stack', 'web', '--config', file], {
       ...variables,
       GOOGLE_APPLICATION_CREDENTIALS: key,

@@ -293,7 +293,7 @@ t.test('external content', async t => {
 
   t.test('foreign alert policies, and errors of Cloud Monitoring', async t => {
     sandbox.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'INTERNAL', message: nasty }])
-    for (const kind of ['drifted', 'nobody'])
+    for (const kind of ['drifted', 'other'])
       sandbox.monitoring.createPolicy('openagentsgemini', {
         displayName: `${nasty}${kind}`,
         userLabels: { driftwatch_monitor: 'driftwatch', driftwatch_alert: kind, driftwatch_route: 'default' },

@@ -437,7 +437,7 @@ t.test('the variables of the runbook have the same meaning, or are rejected with
     ],
     [['deploy'], {}, /deploy: --image is missing/],
     [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /Pass only one of them/],
-    [['migrate', '--stack', 'nobody'], {}, /stack "nobody" not found: the known stacks are runtime/],
+    [['migrate', '--stack', 'missing'], {}, /stack "missing" not found: the known stacks are runtime/],
     [['migrate', '--receipt', tmpdir()], {}, /cannot write the receipt .*: it is a directory/],
   ]
   for (const [argv, variables, message] of cases) {
