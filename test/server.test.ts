@@ -235,7 +235,7 @@ t.test('a refresh with the token runs a cycle at once, and later answers contain
   const [one, other] = await Promise.all([refresh(`Bearer ${token}`), refresh(`Bearer ${token}`)])
   t.ok(one.ok && other.ok)
   const last = (await drift(context)).cycle?.id ?? 0
-  t.ok(last === 3 || last === 4, 'clients that ask during a cycle share the next one')
+  t.ok(last === 3 || last === 4, 'clients that request a refresh during a cycle share the next one')
   t.notMatch(JSON.stringify(context.log.lines()), token)
 })
 

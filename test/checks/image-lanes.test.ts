@@ -203,7 +203,7 @@ const cases: Record<string, Case> = {
     lanes: [{ repository: `${base}/runtmie`, tags: ['latest'], required: false }],
     finding: { status: 'unknown', error: { code: 'NOT_FOUND', message: /no repository \S+\/runtmie/ } },
   },
-  'drifts beside a misspelt repository': {
+  'drifts despite a misspelt repository': {
     patch: holding({ [legacy]: { tags: { latest: 'image-c' } } }),
     lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`, rust] }],
     finding: { status: 'drifted', differences: [{ path: 'lane.runtime:latest' }], error: { code: 'NOT_FOUND' } },

@@ -118,7 +118,7 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
       t.equal(seen.status, worst)
       for (const { check, status, error } of checksOf(seen)) {
         const young = check === 'after-rollout' && status === 'pending' ? 'TOO_SOON' : null
-        t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : young, `${check} says why`)
+        t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : young, `${check} has an error`)
       }
       if (scenario.shows !== null) t.match(JSON.stringify(seen), scenario.shows)
       t.strictSame(await metricStatuses(sandbox), scenario.expect, 'in /metrics')

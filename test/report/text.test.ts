@@ -66,7 +66,7 @@ DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s 
   },
 )
 
-t.test('a part of the report has a text of its own, and an empty report says so', async t => {
+t.test('a part of the report has its own text, and so has an empty report', async t => {
   const stack = buildStackReport(mixed, 'billing')
   const check = buildCheckReport(mixed, 'runtime', 'job-image')
   if (!stack || !check) throw new Error('the snapshot has no such stack or check')
