@@ -51,7 +51,7 @@ const paths = [
   '/drift/gate',
   '/drift/runtime/job-image',
   '/drift?status=drifted&check=schema',
-  '/drift/nobody',
+  '/drift/missing',
   '/drift?format=xml',
   '/health/ready',
   '/openapi.json',

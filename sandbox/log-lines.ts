@@ -10,7 +10,7 @@ export function readableLogLine(line: string): string {
   return [clock, severity, message, ...details].filter(part => part).join(' ')
 }
 
-/** Lets a line through only if it did not come since the last `forget`: what fails, fails in every cycle. */
+/** Passes a line only once until the next `forget`, because a failure repeats in every cycle. */
 export function withoutRepeats(show: (line: string) => void): { take(line: string): void; forget(): void } {
   const seen = new Set<string>()
   return {

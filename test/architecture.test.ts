@@ -25,7 +25,7 @@ function roomOf(path: string, folder: string): string {
   return first.replace(/\.ts$/, '')
 }
 
-/** The rank of each word of a line of docs/architecture.md: what stands in braces shares one. */
+/** The rank of each word of a line of docs/architecture.md; words in braces share one. */
 function readRanks(line: string): Map<string, number> {
   const words = line.match(/\{[^}]*\}|[a-z]+(-[a-z]+)*/g) ?? []
   return new Map(
@@ -40,7 +40,7 @@ const lines: Readonly<Record<string, string>> = {
   'src/clients': /^clients: (.*)$/m.exec(page)?.[1] ?? '',
 }
 
-/** The imports from one room of a folder to another that the folder's line does not allow. */
+/** The imports between parts of a folder that the folder's line does not allow. */
 function wrongWay(all: readonly Import[], folder: string): string[] {
   const ranks = readRanks(lines[folder] ?? '')
   const rank = (path: string) => ranks.get(roomOf(path, folder)) ?? Number.NaN
@@ -64,31 +64,28 @@ for (const [folder, least] of [
     t.strictSame([...readRanks(lines[folder] ?? '').keys()].sort(), [...rooms].sort())
   })
 
-  t.test(`a file of ${folder}/ imports only from its own folder and from what stands to its left`, async t => {
-    t.ok(crossing(imports, folder).length > least, 'the imports are seen')
+  t.test(`a file of ${folder}/ imports only from its own folder and from those to its left`, async t => {
+    t.ok(crossing(imports, folder).length > least, 'the imports are found')
     t.strictSame(wrongWay(imports, folder), [])
   })
 }
 
-t.test('an import against a line would be seen', async t => {
+t.test('an import against a line is found', async t => {
   const allowed = { from: 'src/clients/monitoring/a.ts', to: 'src/clients/google/b.ts' }
   const wrong = { from: allowed.to, to: allowed.from }
   t.strictSame(wrongWay([allowed, wrong], 'src/clients'), [`${wrong.from} imports ${wrong.to}`])
 })
 
-t.test(
-  'no folder of src/ has more than 16 files side by side, but one for each implementation of an interface',
-  async t => {
-    const implementations = ['src/checks', 'src/probes']
-    const files = globSync('src/**/*.ts', { cwd: top })
-    const folders = Map.groupBy(files, dirname)
-    const crowded = [...folders].filter(([folder, inside]) => inside.length > 16 && !implementations.includes(folder))
-    t.strictSame(
-      crowded.map(([folder]) => folder),
-      [],
-    )
-  },
-)
+t.test('no folder of src/ has more than 16 files, except one for each implementation of an interface', async t => {
+  const implementations = ['src/checks', 'src/probes']
+  const files = globSync('src/**/*.ts', { cwd: top })
+  const folders = Map.groupBy(files, dirname)
+  const crowded = [...folders].filter(([folder, inside]) => inside.length > 16 && !implementations.includes(folder))
+  t.strictSame(
+    crowded.map(([folder]) => folder),
+    [],
+  )
+})
 
 /** The files that import themselves through others, by types too. */
 function inCircles(all: readonly Import[]): string[] {
@@ -175,7 +172,7 @@ t.test('what serve can load calls no method that changes Cloud Run', async t => 
   for (const file of reached) for (const { from, to } of imports) if (from === file) reached.add(to)
   const writing =
     /\b(create|update|delete|replace|run|cancel)(Service|Job|Revision|Execution|Task)s?\s*\(|\bsetIamPolicy\b/
-  t.match(read('src/clients/cloud-run/cloud-run-writer.ts'), writing, 'such a method would be seen')
+  t.match(read('src/clients/cloud-run/cloud-run-writer.ts'), writing, 'such a method is found')
   t.strictSame(
     [...reached].filter(file => file.startsWith('src/clients/') && writing.test(read(file))),
     [],

@@ -40,7 +40,7 @@ import {
 
 const render = createRenderer()
 
-/** What `work` gives, or null where it throws an error of this code; whatever else it throws is thrown. */
+/** The result of `work`, or null if it throws an error with this code. Other errors are rethrown. */
 function unlessRefused<Value>(work: () => Value, ...codes: readonly string[]): Value | null {
   try {
     return work()
@@ -97,7 +97,7 @@ function pathsOf(value: unknown, path: Path = []): Path[] {
   ]
 }
 
-/** A copy with another value at a path, or beside it under another key. */
+/** A copy with another value at a path, or next to it under another key. */
 function spoiled(
   value: unknown,
   [step, ...rest]: Path,
@@ -154,16 +154,16 @@ t.test('a config loads or is rejected with positions, and a loaded one prints as
       must(thrown instanceof DriftwatchError && thrown.code === 'CONFIG_INVALID', 'it fails without a code', thrown)
       const strays = thrown.message.split('\n').filter(line => !/^fuzz\.yaml(:\d+:\d+ |: and \d+ more)/.test(line))
       must(strays.length === 0, 'a problem has no place', thrown.message)
-      must(!thrown.message.includes(secret), 'a problem tells the secret', thrown.message)
+      must(!thrown.message.includes(secret), 'a problem contains the secret', thrown.message)
       return
     }
     loaded += 1
     const printed = printConfig(seen)
-    must(!printed.includes(secret) || !text.includes(`:${secret}@`), 'it prints the secret', printed)
-    must(!JSON.stringify(seen).includes(`:${secret}@`), 'it serializes the secret')
+    must(!printed.includes(secret) || !text.includes(`:${secret}@`), 'the printed config contains the secret', printed)
+    must(!JSON.stringify(seen).includes(`:${secret}@`), 'the serialized config contains the secret')
     const again = parseConfig(printed, 'printed.yaml', {})
     const withoutNotes = printed.replace(/^(# .*\n)+/, '')
-    must(printConfig(again) === withoutNotes, 'what is printed is another config', printed, printConfig(again))
+    must(printConfig(again) === withoutNotes, 'the printed config differs', printed, printConfig(again))
   })
   holds(t, 'a config with something else in it', property, 60)
   t.ok(loaded > 0, 'some are loaded')
@@ -175,7 +175,7 @@ t.test('a config with thousands of problems is rejected quickly', async t => {
   const texts = {
     'unknown keys': lines(index => `k${index}: 1`),
     'unknown keys with broken variables': lines(index => `k${index}: \${`, 40_000),
-    'one key, over and over': lines(() => 'schedule: x'),
+    'one key repeated': lines(() => 'schedule: x'),
     'stacks without anything': `stacks:\n${lines(() => '  - {}')}`,
     'equal stacks': JSON.stringify({
       stacks: Array.from({ length: 500 }, () => ({ ...whole.stacks[0], database: undefined })),
@@ -203,7 +203,7 @@ t.test('parsers of text never throw, and parse their own output', async t => {
     'durations',
     fc.property(fc.oneof(anyText, fc.stringMatching(/^([0-9]{1,20}(ms|s|m|h|d))+$/)), text => {
       const ms = parseDuration(text)
-      must(ms === null || ms >= 0, 'a duration below nothing', ms)
+      must(ms === null || ms >= 0, 'a negative duration', ms)
       if (ms !== null && ms < 1e15) must(parseDuration(exactDuration(ms)) !== null, 'no duration', exactDuration(ms))
     }),
   )
@@ -218,7 +218,7 @@ t.test('parsers of text never throw, and parse their own output', async t => {
     'variables',
     fc.property(anyText, fc.dictionary(fc.constantFrom('A', 'B', '__proto__'), anyText), (text, variables) => {
       const { value, faults } = interpolate(text, variables)
-      must((value === undefined) !== (faults === undefined), 'neither a value nor a fault')
+      must((value === undefined) !== (faults === undefined), 'neither a value nor an error')
     }),
   )
   holds(
@@ -247,7 +247,7 @@ t.test('parsers of text never throw, and parse their own output', async t => {
   )
   holds(
     t,
-    'JSON Pointers lead to what is there, and to nothing else',
+    'JSON Pointers find exactly the existing values',
     fc.property(fc.jsonValue({ maxDepth: 4 }), fc.array(oddText, { maxLength: 4 }), (document, steps) => {
       const pointer = (path: readonly string[]) =>
         path.map(step => `/${step.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
@@ -307,7 +307,7 @@ t.test('a database URL is parsed or rejected, and its password is never shown', 
 t.test('a name pattern takes linear time and matches correctly', async t => {
   const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?', '\\', '.', '𝒳'), maxLength: 10 })
   const name = fc.string({ unit: fc.constantFrom('a', 'b', '*', '\\', '.', '𝒳', '\n'), maxLength: 8 })
-  /** By the definition, and as slowly as that is. */
+  /** A slow implementation of the definition. */
   const matches = (tokens: readonly string[], letters: readonly string[]): boolean => {
     const [token, ...rest] = tokens
     const [letter, ...others] = letters
@@ -325,7 +325,7 @@ t.test('a name pattern takes linear time and matches correctly', async t => {
     }),
     1000,
   )
-  t.notOk(compilePattern(`${'*a'.repeat(30)}b`)('a'.repeat(63)), 'many stars between letters come to an end')
+  t.notOk(compilePattern(`${'*a'.repeat(30)}b`)('a'.repeat(63)), 'many stars between letters terminate')
 })
 
 t.test('privileges are parsed as the server prints them, with any role names', async t => {
@@ -505,7 +505,7 @@ t.test('any state is shown without control characters, and every metric is well-
         .filter(line => line !== '' && !/^# (HELP|TYPE) /.test(line))
       must(
         lines.every(line => sample.test(line)),
-        'a line that is none',
+        'an invalid line',
         lines.find(line => !sample.test(line)),
       )
     }),
@@ -566,8 +566,8 @@ t.test('a state never claims anything that was not observed', async t => {
       }
       const after = store.snapshot(now).stacks[0]?.states[0] as State
       const fresh = after.observedAt !== null && now < after.observedAt + limits.staleAfterMs
-      must(after.status === 'unknown' || fresh, 'it claims what is too old', after)
-      must(fresh || (after.differences.length === 0 && after.fix === null), 'it shows what is too old', after)
+      must(after.status === 'unknown' || fresh, 'a stale state has a status', after)
+      must(fresh || (after.differences.length === 0 && after.fix === null), 'a stale state shows differences', after)
       must(after.since <= now && after.since >= before.since, 'since goes back', before, after)
       must(
         (after.since === before.since) === (changes.length === 0) || before.observedAt === null,
@@ -584,15 +584,19 @@ t.test('a state never claims anything that was not observed', async t => {
       )
       must(before.observedAt === null || chain.at(-1) === after.status, 'a change is missing', changes, after)
       if (event === 'failure')
-        must(after.error?.code === 'UNAVAILABLE' && after.status === kept.status, 'a failed look decides', after)
+        must(
+          after.error?.code === 'UNAVAILABLE' && after.status === kept.status,
+          'a failed probe changes the status',
+          after,
+        )
       if (typeof event === 'object') {
         const shown = event.differences.map(each => each.path)
         must(
           statuses.indexOf(after.status) <= statuses.indexOf(event.status),
-          'it is better than what was found',
+          'the status is better than the finding',
           after,
         )
-        must(after.status !== 'in_sync' || event.status === 'in_sync', 'in sync without having been found so', after)
+        must(after.status !== 'in_sync' || event.status === 'in_sync', 'in sync without a finding in sync', after)
         must(after.status !== 'drifted' || shown.length > 0, 'drifted without a difference', after)
         must(after.status !== 'pending' || !shown.some(name => unhealed.has(name)), 'a drift became pending', after)
         must(

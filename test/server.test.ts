@@ -63,7 +63,7 @@ async function drift({ get }: Bench): Promise<Report> {
   return (await (await get('/drift')).json()) as Report
 }
 
-t.test('before the first cycle it answers unknown and not ready', async t => {
+t.test('before the first cycle the service reports unknown and not ready', async t => {
   const context = await build(t, { patch: { faults: [{ hang: true }] } })
   t.match(await drift(context), { status: 'unknown', cycle: null })
   t.equal((await context.get('/drift/gate')).status, 503)
@@ -235,7 +235,7 @@ t.test('a refresh with the token runs a cycle at once, and later answers contain
   const [one, other] = await Promise.all([refresh(`Bearer ${token}`), refresh(`Bearer ${token}`)])
   t.ok(one.ok && other.ok)
   const last = (await drift(context)).cycle?.id ?? 0
-  t.ok(last === 3 || last === 4, 'clients that ask during a cycle share the next one')
+  t.ok(last === 3 || last === 4, 'clients that request a refresh during a cycle share the next one')
   t.notMatch(JSON.stringify(context.log.lines()), token)
 })
 

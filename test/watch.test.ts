@@ -156,7 +156,7 @@ t.test('transitions are reported with their cycle, and first findings are not tr
   t.strictSame(told, ['', 'job-image in_sync drifted'])
 })
 
-/** A port that takes every connection and says nothing. */
+/** A port that accepts every connection and sends nothing. */
 async function listenInSilence(t: Test): Promise<number> {
   const server = createServer(socket => socket.on('error', () => {}).resume())
   const sockets = new Set<{ destroy(): void }>()

@@ -42,7 +42,7 @@ export const delays: Row = {
       const happened: Seen = new Map()
       const shown = { report: new Map(), alert: new Map(), incident: new Map() } satisfies Record<string, Seen>
       for (const name of world.names) {
-        // Right after a look: nothing is seen any later.
+        // Right after a probe: the latest possible detection.
         await world.nextCycle()
         world.drift(name)
         happened.set(name, Date.now())

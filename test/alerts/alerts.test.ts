@@ -78,7 +78,7 @@ t.test('points: drifted and unknown of each check, and the heartbeat', async t =
       ]),
     ).map(seriesName)
   t.strictSame(silent('NOT_OBSERVED'), ['heartbeat'], 'nothing before the first finding')
-  t.strictSame(silent('DEPENDS_ON'), ['heartbeat'], 'nothing for what waits for another check')
+  t.strictSame(silent('DEPENDS_ON'), ['heartbeat'], 'no series for a check that depends on a failed check')
 })
 
 t.test('points are written on generic_task with all its labels, at whole seconds', async t => {
@@ -228,7 +228,7 @@ t.test('a hanging channel delays no cycle, keeps only the latest one, and is aba
   }
   t.equal(paging.channel.state().publishedAt, null)
   await paging.channel.close()
-  t.equal(paging.channel.state().error, null, 'being closed is no failure')
+  t.equal(paging.channel.state().error, null, 'closing is not a failure')
 })
 
 t.test('points are written in time even if other requests hang', async t => {
@@ -241,7 +241,7 @@ t.test('points are written in time even if other requests hang', async t => {
     const calls = paging.monitoring.calls.counts()[method]
     paging.clock.advance(30_000)
     t.equal(await paging.publish(freshSnapshot()), 'ok')
-    t.equal(paging.monitoring.calls.counts()[method], calls, 'and it is not asked with each cycle')
+    t.equal(paging.monitoring.calls.counts()[method], calls, 'it is not requested in each cycle')
   }
 })
 
@@ -275,7 +275,7 @@ t.test('without permissions it reports the error and keeps trying', async t => {
 t.test('nothing is sent to a server with an untrusted certificate, and nothing counts as published', async t => {
   const token = 'an-access-token'
   const ways: readonly (readonly [string, ErrorCode | null, (endpoint: TlsEndpoint) => grpc.ChannelCredentials])[] = [
-    ['a certificate that nobody vouches for', 'UNAVAILABLE', ({ untrusted }) => untrusted],
+    ['a certificate of an unknown authority', 'UNAVAILABLE', ({ untrusted }) => untrusted],
     ['no credentials', 'UNAUTHENTICATED', ({ trusted }) => trusted()],
     ['wrong credentials', 'UNAUTHENTICATED', ({ trusted }) => trusted('of-another')],
     ['the right ones', null, ({ trusted }) => trusted(token)],
@@ -301,7 +301,7 @@ t.test('nothing is sent to a server with an untrusted certificate, and nothing c
       t.equal(monitoring.policies().length, code ? 0 : 1)
       if (code !== 'UNAVAILABLE') return
       t.match(channel.state().error?.message, /certificate/)
-      t.strictSame(monitoring.calls.counts(), {}, 'it was told nothing')
+      t.strictSame(monitoring.calls.counts(), {}, 'it received nothing')
     })
   }
 })
@@ -429,7 +429,7 @@ t.test('stacks of a route have their own policies, and no one is notified twice'
   const base = buildAlertsConfig({}, ['pay', 'ship', 'web'])
   const routes = [
     { name: 'payments', labels: { team: 'payments' }, notificationChannels: ['projects/x/notificationChannels/1'] },
-    { name: 'nobody', labels: { team: 'nobody' }, notificationChannels: [] },
+    { name: 'empty', labels: { team: 'empty' }, notificationChannels: [] },
   ]
   const [pay, ...others] = base.stacks
   const stacks = [{ ...(pay as NonNullable<typeof pay>), labels: { team: 'payments', tier: '1' } }, ...others]
@@ -451,7 +451,7 @@ t.test('stacks of a route have their own policies, and no one is notified twice'
 })
 
 t.test(
-  'a route of many stacks is split into conditions that Cloud Monitoring takes, and too many are a problem',
+  'a route of many stacks is split into conditions that Cloud Monitoring accepts, and too many are a problem',
   async t => {
     const routed = (count: number) => {
       const names = Array.from({ length: count }, (_, index) => `stack-with-a-long-name-${index}`)
@@ -605,7 +605,7 @@ t.test(
     t.equal(paging.monitoring.policies().length, 5)
     t.ok(
       paging.monitoring.policies().some(({ name }) => name === first?.name),
-      'the oldest is the one that stays',
+      'the oldest stays',
     )
     t.strictSame(paging.monitoring.uptimeChecks(), [])
   },
@@ -666,7 +666,7 @@ t.test('apply waits until a new metric is available, for a limited time', async 
   const paging = await buildPaging(t, { metricKnownAfterMs: 5 * minute })
   await inVirtualTime(paging, paging.apply())
   t.equal(paging.monitoring.policies().length, 3)
-  t.equal(paging.clock.now() - noon - 7000, 5 * minute, 'it looked every 15 seconds')
+  t.equal(paging.clock.now() - noon - 7000, 5 * minute, 'it checks every 15 seconds')
 
   const never = await buildPaging(t, { metricKnownAfterMs: Number.POSITIVE_INFINITY })
   const begin = never.clock.now()
@@ -675,7 +675,7 @@ t.test('apply waits until a new metric is available, for a limited time', async 
     failed.map(({ error }) => error),
     Array(3).fill({ code: 'NOT_FOUND', message: /Cannot find metric/ }),
   )
-  t.ok(never.clock.now() - begin < 13 * minute, 'metrics that are made together are waited for together')
+  t.ok(never.clock.now() - begin < 13 * minute, 'apply waits once for all metrics that it creates')
 })
 
 /** Advances the clock during each sleep, and while a `hanging` method is called, until `work` ends. */
@@ -768,41 +768,38 @@ t.test('the identity comes from the metadata server, and is never guessed on Clo
   const guessed = { project, location: 'us-central1', monitor: 'driftwatch', instance: 'host-1' }
   t.strictSame(await read(null, null), guessed)
   flavor = 'somebody else'
-  t.strictSame(await read(null, metadata), guessed, 'whoever else answers is no metadata server')
+  t.strictSame(await read(null, metadata), guessed, 'a server without the metadata header is not a metadata server')
   await t.rejects(read('watcher', metadata), { code: 'UNAVAILABLE' })
   flavor = 'Google'
   answers['/computeMetadata/v1/instance/id'] = ''
   await t.rejects(read(null, metadata), { code: 'MALFORMED_RESPONSE' })
 })
 
-t.test(
-  'the log channel writes a line for each transition, by its severity, and for what was wrong from the start',
-  async t => {
-    const { lines, log } = captureLog()
-    const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
-    const drifted = buildDriftedState()
-    const transition = { stack: 'runtime', check: 'job-image', since: noon, differences: drifted.differences } as const
-    channel.publish(freshSnapshot([buildStackStates({ states: [drifted] })]), [])
-    channel.publish(freshSnapshot(), [{ ...transition, from: 'drifted', to: 'in_sync' }])
-    channel.publish(freshSnapshot(), [{ ...transition, from: 'in_sync', to: 'unknown' }])
-    channel.publish(freshSnapshot([buildStackStates({ states: [drifted] })]), [
-      { ...transition, from: 'unknown', to: 'drifted' },
-    ])
-    t.match(lines, [
-      { severity: 'ERROR', message: 'check status changed', from: null, to: 'drifted', check: 'job-image' },
-      { severity: 'INFO', from: 'drifted', to: 'in_sync' },
-      { severity: 'WARNING', from: 'in_sync', to: 'unknown' },
-      {
-        severity: 'ERROR',
-        from: 'unknown',
-        to: 'drifted',
-        since: new Date(noon).toISOString(),
-        differences: [{ path: 'job.image' }],
-      },
-    ])
-    t.equal(lines.length, 4)
-  },
-)
+t.test('the log channel writes a line for each transition, and for each problem at the start', async t => {
+  const { lines, log } = captureLog()
+  const channel = createLogChannel(log, systemClock, { onPublished: () => {}, onState: () => {} })
+  const drifted = buildDriftedState()
+  const transition = { stack: 'runtime', check: 'job-image', since: noon, differences: drifted.differences } as const
+  channel.publish(freshSnapshot([buildStackStates({ states: [drifted] })]), [])
+  channel.publish(freshSnapshot(), [{ ...transition, from: 'drifted', to: 'in_sync' }])
+  channel.publish(freshSnapshot(), [{ ...transition, from: 'in_sync', to: 'unknown' }])
+  channel.publish(freshSnapshot([buildStackStates({ states: [drifted] })]), [
+    { ...transition, from: 'unknown', to: 'drifted' },
+  ])
+  t.match(lines, [
+    { severity: 'ERROR', message: 'check status changed', from: null, to: 'drifted', check: 'job-image' },
+    { severity: 'INFO', from: 'drifted', to: 'in_sync' },
+    { severity: 'WARNING', from: 'in_sync', to: 'unknown' },
+    {
+      severity: 'ERROR',
+      from: 'unknown',
+      to: 'drifted',
+      since: new Date(noon).toISOString(),
+      differences: [{ path: 'job.image' }],
+    },
+  ])
+  t.equal(lines.length, 4)
+})
 
 t.test('a check that is first unknown and then drifted is logged', async t => {
   const { lines, log } = captureLog()

@@ -12,7 +12,7 @@ const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
 
-/** What a letter of a timeline stands for. Each is a cycle; `_` is a monitor that is down. */
+/** The letters of a timeline. Each is a cycle; `_` is a monitor that is down. */
 const letters: Readonly<Record<string, Partial<State> | null>> = {
   S: { status: 'in_sync' },
   P: { status: 'pending' },
@@ -35,7 +35,7 @@ function snapshotOf(state: Partial<State>, stacks: readonly string[] = ['runtime
 }
 
 /**
- * Plays a timeline, a cycle each `everyMs`: what opens and closes is told at the letter after which it did, as in
+ * Plays a timeline with a cycle every `everyMs`. Each opened or closed incident follows its letter:
  * `S D D +drifted S -drifted`.
  */
 async function play(paging: Paging, timeline: string, everyMs = 30 * second): Promise<string> {
@@ -69,51 +69,51 @@ async function timeline(
   t.equal(played, expected)
 }
 
-t.test('a drift opens one incident, and its recovery closes it', async t => {
+t.test('drift opens one incident, and recovery closes it', async t => {
   await timeline(t, 'S S D D D D +drifted D D S -drifted S S')
 })
 
-t.test('a look that flaps opens none, however long', async t => {
+t.test('a flapping check opens no incident', async t => {
   await timeline(t, 'S D S D S D S D S D S D S D S D')
   await timeline(t, 'S U S U S U S U S U S U S U S U', { alerts: { unknownAfter: '1m' } })
 })
 
-t.test('what a rollout explains opens none; what it leaves behind does', async t => {
+t.test('a difference that a rollout explains opens no incident; one that remains after it does', async t => {
   await timeline(t, 'S P P P P P P S S')
   await timeline(t, 'S P P P P D D D D +drifted D P -drifted S')
 })
 
-t.test('losing sight closes no incident, and seeing again that it is mended does', async t => {
+t.test('failed probes close no incident; the next observation in sync does', async t => {
   await timeline(t, 'S D D D D +drifted U U U U D D U U S -drifted')
 })
 
-t.test('being blind pages only after unknownAfter, and a moment of sight begins it anew', async t => {
-  await timeline(t, 'S U U U U U U +unknown U S -unknown S', { alerts: { unknownAfter: '2m' } })
-  await timeline(t, 'S U U U S U U U S U U U U U U +unknown', { alerts: { unknownAfter: '2m' } })
-})
+t.test(
+  'an unknown check opens an incident only after unknownAfter, and each observation restarts that time',
+  async t => {
+    await timeline(t, 'S U U U U U U +unknown U S -unknown S', { alerts: { unknownAfter: '2m' } })
+    await timeline(t, 'S U U U S U U U S U U U U U U +unknown', { alerts: { unknownAfter: '2m' } })
+  },
+)
 
-t.test('a check that waits for another one pages nobody', async t => {
+t.test('a check that depends on a failed check opens no incident', async t => {
   await timeline(t, 'S W W W W W W W W W W', { alerts: { unknownAfter: '1m' } })
 })
 
-t.test(
-  'a monitor that is killed is noticed, keeps the incidents that were open, and its return closes the alarm',
-  async t => {
-    await timeline(t, 'S S _ _ _ _ _ _ +silent _ S -silent S')
-    await timeline(t, 'S D D D D +drifted _ _ _ _ _ _ +silent _ D -silent D S -drifted')
-  },
-)
+t.test('a stopped monitor opens the silent incident and keeps the others open; its return closes silent', async t => {
+  await timeline(t, 'S S _ _ _ _ _ _ +silent _ S -silent S')
+  await timeline(t, 'S D D D D +drifted _ _ _ _ _ _ +silent _ D -silent D S -drifted')
+})
 
 const documented = readFileSync(new URL('../../docs/alerts.md', import.meta.url), 'utf8')
 const [, timelines = ''] = /```text\n(.*?)```/s.exec(documented) ?? []
 
-t.test('the timelines of docs/alerts.md happen as they stand there', async t => {
+t.test('the timelines of docs/alerts.md are correct', async t => {
   const lines = timelines.trim().split('\n')
   t.ok(lines.length > 8)
   for (const line of lines) await timeline(t, line, { alerts: { unknownAfter: '2m' } })
 })
 
-/** A cron expression for one look in so many minutes, with what else such a config needs. */
+/** A schedule with one cycle every `minutes`, and a staleAfter that fits it. */
 const each = (minutes: number) => ({
   schedule: minutes < 60 ? `*/${minutes} * * * *` : `0 */${minutes / 60} * * *`,
   staleAfter: `${2 * minutes + 1}m`,
@@ -121,25 +121,22 @@ const each = (minutes: number) => ({
 
 const slow = [2, 3, 5, 15, 60, 240]
 
-t.test(
-  'an incident opens within two minutes of the first cycle that shows the drift, with a look a minute',
-  async t => {
-    for (const everyMs of [10 * second, 15 * second, 20 * second, 30 * second, minute]) {
-      const opened = await opensAfter(t, everyMs, { schedule: `*/${everyMs / second} * * * * *`.replace('*/60', '0') })
-      t.ok(opened <= 2 * minute, `every ${everyMs / second} s: ${opened / second} s`)
-    }
-  },
-)
+t.test('with a cycle a minute or more, an incident opens within two minutes of the first drifted cycle', async t => {
+  for (const everyMs of [10 * second, 15 * second, 20 * second, 30 * second, minute]) {
+    const opened = await opensAfter(t, everyMs, { schedule: `*/${everyMs / second} * * * * *`.replace('*/60', '0') })
+    t.ok(opened <= 2 * minute, `every ${everyMs / second} s: ${opened / second} s`)
+  }
+})
 
-t.test('with fewer looks it opens within two and a half minutes of the second that shows it', async t => {
+t.test('with fewer cycles, an incident opens within two and a half minutes of the second drifted cycle', async t => {
   for (const minutes of slow) {
     const opened = await opensAfter(t, minutes * minute, each(minutes))
-    t.ok(opened > minutes * minute, `every ${minutes} min: not before the second`)
+    t.ok(opened > minutes * minute, `every ${minutes} min: not before the second cycle`)
     t.ok(opened <= (minutes + 2.5) * minute, `every ${minutes} min: ${opened / minute} min`)
   }
 })
 
-/** How long after the first cycle that shows a drift an incident opens. */
+/** The time from the first drifted cycle to the incident. */
 async function opensAfter(t: Test, everyMs: number, top: object): Promise<number> {
   const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], top) })
   await paging.apply()
@@ -150,14 +147,14 @@ async function opensAfter(t: Test, everyMs: number, top: object): Promise<number
   return (incident?.openedAt ?? Number.POSITIVE_INFINITY) - first
 }
 
-t.test('one odd look opens nothing, be it the first of all, however rare looks are', async t => {
+t.test('a single deviating cycle opens no incident, even if it is the first or cycles are rare', async t => {
   for (const minutes of [1, ...slow]) {
     const options = { everyMs: minutes * minute, top: each(minutes), alerts: { unknownAfter: '1m' } }
     await timeline(t, 'D S S D S D S S U S U S', options)
   }
 })
 
-t.test('a blind check pages with rare looks too, after the second blind one', async t => {
+t.test('with rare cycles, a check opens an incident after the second unknown cycle', async t => {
   for (const minutes of slow) {
     const paging = await buildPaging(t, {
       config: buildAlertsConfig({ unknownAfter: '1m' }, ['runtime'], each(minutes)),
@@ -168,7 +165,7 @@ t.test('a blind check pages with rare looks too, after the second blind one', as
   }
 })
 
-t.test('looks that come late, as cycles do, open nothing alone and leave no hole', async t => {
+t.test('early or late cycles open no additional incident and interrupt none', async t => {
   for (const minutes of [1, ...slow]) {
     const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], each(minutes)) })
     await paging.apply()
@@ -181,17 +178,20 @@ t.test('looks that come late, as cycles do, open nothing alone and leave no hole
   }
 })
 
-t.test('nights without looks delay no page of the day, and are silent only when that is too long', async t => {
-  const top = { schedule: '*/5 8-20 * * *', staleAfter: '12h' }
-  const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], top) })
-  await paging.apply()
-  t.equal(await play(paging, 'S S D D D', 5 * minute), 'S S D D +drifted D')
-  t.equal(await play(paging, 'S', 11 * hour + 5 * minute), 'S -drifted')
-  t.equal(await play(paging, 'D', 11 * hour + 5 * minute), 'D')
-  t.equal(await play(paging, 'S S', 5 * minute), 'S S')
-})
+t.test(
+  'nights without cycles delay no incident of the day, and open the silent incident only after its threshold',
+  async t => {
+    const top = { schedule: '*/5 8-20 * * *', staleAfter: '12h' }
+    const paging = await buildPaging(t, { config: buildAlertsConfig({}, ['runtime'], top) })
+    await paging.apply()
+    t.equal(await play(paging, 'S S D D D', 5 * minute), 'S S D D +drifted D')
+    t.equal(await play(paging, 'S', 11 * hour + 5 * minute), 'S -drifted')
+    t.equal(await play(paging, 'D', 11 * hour + 5 * minute), 'D')
+    t.equal(await play(paging, 'S S', 5 * minute), 'S S')
+  },
+)
 
-t.test('an incident says in itself what drifted, what mends it and where to look', async t => {
+t.test('an incident contains the check, the commands to run, and links', async t => {
   const alerts = { baseUrl: 'https://drift.acme.dev/', runbookUrl: 'https://wiki.acme.dev/drift', severity: 'critical' }
   const paging = await buildPaging(t, { config: buildAlertsConfig(alerts) })
   await paging.apply()
@@ -209,10 +209,10 @@ t.test('an incident says in itself what drifted, what mends it and where to look
     incident?.content,
     `curl -sS -H "Authorization: Bearer $(gcloud auth print-identity-token)" 'https://drift.acme.dev/drift/runtime/job-image?format=text'`,
   )
-  t.notMatch(incident?.content, '${', 'everything is filled in')
+  t.notMatch(incident?.content, '${', 'no placeholder remains')
 })
 
-t.test('200 stacks that drift at once open 200 incidents of one policy, and no write is refused', async t => {
+t.test('200 stacks that drift at once open 200 incidents of one policy, and no write is rejected', async t => {
   const names = Array.from({ length: 200 }, (_, index) => `stack-${index}`)
   const config = buildAlertsConfig({}, names)
   const paging = await buildPaging(t, { config })
@@ -237,16 +237,19 @@ t.test('200 stacks that drift at once open 200 incidents of one policy, and no w
   t.strictSame(paging.open(), [], 'recovery closes them all')
 })
 
-t.test('a new instance takes over: nothing closes, nothing opens twice, and the alarm stays silent', async t => {
-  const paging = await buildPaging(t)
-  await paging.apply()
-  t.equal(await play(paging, 'S D D D D'), 'S D D D D +drifted')
-  await paging.restart('instance-b')
-  t.equal(await play(paging, 'D D D D S S'), 'D D D D S -drifted S')
-  t.equal(paging.monitoring.incidents.length, 1)
-})
+t.test(
+  'when a new instance takes over, no incident closes or opens twice, and the silent policy does not fire',
+  async t => {
+    const paging = await buildPaging(t)
+    await paging.apply()
+    t.equal(await play(paging, 'S D D D D'), 'S D D D D +drifted')
+    await paging.restart('instance-b')
+    t.equal(await play(paging, 'D D D D S S'), 'D D D D S -drifted S')
+    t.equal(paging.monitoring.incidents.length, 1)
+  },
+)
 
-t.test('two instances side by side never write the same series, and one that sees the drift is enough', async t => {
+t.test('two concurrent instances never write the same series', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
   await play(paging, 'D D')
@@ -258,7 +261,7 @@ t.test('two instances side by side never write the same series, and one that see
   t.strictSame(tasks, ['instance-a', 'instance-b'])
 })
 
-t.test('a stack that leaves while Driftwatch watches gets a last 0, and its incident closes', async t => {
+t.test('a stack that is removed while Driftwatch runs gets a last 0, and its incident closes', async t => {
   const config = buildAlertsConfig({}, ['runtime', 'other'])
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -279,7 +282,7 @@ t.test('a stack that leaves while Driftwatch watches gets a last 0, and its inci
     points.slice(0, 5).map(({ value }) => value),
     [1, 1, 1, 1, 0],
   )
-  t.equal(points.length, 4 + 30, 'a quarter of an hour of zeros, and no more after it')
+  t.equal(points.length, 4 + 30, 'zeros for 15 minutes, then no more points')
 })
 
 function driftedSeries(paging: Paging, stack: string, instance = 'instance-a') {
@@ -288,7 +291,7 @@ function driftedSeries(paging: Paging, stack: string, instance = 'instance-a') {
     .find(({ metricLabels, resourceLabels }) => metricLabels.stack === stack && resourceLabels.task_id === instance)
 }
 
-t.test('a restart while a stack drifts keeps the incident, and the mending closes it', async t => {
+t.test('a restart keeps the incident of a drifted stack, and the fix closes it', async t => {
   for (const downMs of [0, 10 * minute]) {
     const paging = await buildPaging(t)
     await paging.apply()
@@ -301,7 +304,7 @@ t.test('a restart while a stack drifts keeps the incident, and the mending close
   }
 })
 
-t.test('while old and new run side by side a drift that one sees stays, and closes when neither does', async t => {
+t.test('an incident stays open while one of two instances reports the drift, and closes when neither does', async t => {
   const paging = await buildPaging(t)
   await paging.apply()
   await play(paging, 'S D D D D')
@@ -324,7 +327,7 @@ t.test('while old and new run side by side a drift that one sees stays, and clos
 })
 
 t.test(
-  'a stack that a deploy removes closes, however long the old instance goes on to write that it drifts',
+  'the incident of a stack that a deploy removes closes, however long the old instance continues to publish it',
   async t => {
     for (const minutes of [0.5, 3, 12, 40]) {
       const config = buildAlertsConfig({}, ['runtime', 'other'])
@@ -346,20 +349,20 @@ t.test(
       t.strictSame(
         paging.open(),
         ['runtime/job-image drifted', 'other/job-image drifted'],
-        'one that sees it is enough',
+        'one drifted instance is enough',
       )
       await paging.channel.close()
       for (const _ of '123456') {
         await fresh()
         paging.pass(30 * second)
       }
-      t.strictSame(paging.open(), ['runtime/job-image drifted'], `${minutes} min side by side`)
-      t.equal(paging.monitoring.incidents.length, 2, 'and nothing opened twice')
+      t.strictSame(paging.open(), ['runtime/job-image drifted'], `${minutes} min with two instances`)
+      t.equal(paging.monitoring.incidents.length, 2, 'no incident opened twice')
     }
   },
 )
 
-t.test('with rare looks too, a stack that a deploy removes closes', async t => {
+t.test('with rare cycles, the incident of a stack that a deploy removes closes, too', async t => {
   const config = buildAlertsConfig({}, ['runtime', 'other'], each(60))
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -378,7 +381,7 @@ t.test('with rare looks too, a stack that a deploy removes closes', async t => {
   t.strictSame(paging.open(), ['runtime/job-image drifted'])
 })
 
-t.test('a stack that left while Driftwatch was down gets a last 0 too', async t => {
+t.test('a stack that was removed while Driftwatch was down gets a last 0, too', async t => {
   const config = buildAlertsConfig({}, ['runtime', 'other'])
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -394,14 +397,14 @@ t.test('a stack that left while Driftwatch was down gets a last 0 too', async t 
   t.strictSame(paging.open(), ['runtime/job-image drifted'])
 })
 
-t.test('a new instance that cannot list where a discovered stack is closes none of its incidents', async t => {
+t.test('a new instance that cannot list the place of a discovered stack closes none of its incidents', async t => {
   const here = { project: 'acme-production', region: 'us-central1' }
   const listed = (at: number): PlaceState => ({ ...unlistedPlace(here), observedAt: at, staleAt: at + 5 * minute })
   const denied = { code: 'PERMISSION_DENIED', message: 'run.services.list denied', at: 0 } as const
   const doubts: Record<string, (at: number) => PlaceState> = {
     'never listed': () => ({ ...unlistedPlace(here), error: denied }),
-    'not listed any more': at => ({ ...listed(at), error: denied }),
-    'with labels that name it twice': at => ({ ...listed(at), problems: [{ stack: 'runtime', message: 'two of it' }] }),
+    'no longer listed': at => ({ ...listed(at), error: denied }),
+    'with duplicate labels': at => ({ ...listed(at), problems: [{ stack: 'runtime', message: 'two of it' }] }),
   }
   for (const [title, doubt] of Object.entries(doubts)) {
     const paging = await buildPaging(t)
@@ -413,13 +416,13 @@ t.test('a new instance that cannot list where a discovered stack is closes none 
       paging.pass(30 * second)
     }
     for (const _ of '0'.repeat(30)) await publish(doubt(paging.clock.now()))
-    t.strictSame(paging.open(), ['runtime/job-image drifted'], `${title}: it may be there`)
+    t.strictSame(paging.open(), ['runtime/job-image drifted'], `${title}: the stack may still exist`)
     for (const _ of '0'.repeat(15)) await publish(listed(paging.clock.now()))
-    t.strictSame(paging.open(), [], `${title}, and then seen to be gone`)
+    t.strictSame(paging.open(), [], `${title}, then removed`)
   }
 })
 
-t.test('a monitor that stays dead keeps its incidents for days, not for half an hour', async t => {
+t.test('incidents of a stopped monitor stay open until autoClose, not for half an hour', async t => {
   const paging = await buildPaging(t, { config: buildAlertsConfig({ autoClose: '2d' }) })
   await paging.apply()
   await play(paging, 'D D D D')
@@ -431,7 +434,7 @@ t.test('a monitor that stays dead keeps its incidents for days, not for half an 
   t.strictSame(closedBy, ['auto-close', 'auto-close'])
 })
 
-t.test('the states of the store, published as they come, page as the timelines say', async t => {
+t.test('the published states of the store open and close incidents as in the timelines', async t => {
   const config = buildAlertsConfig({}, ['runtime'], { staleAfter: '2m', rolloutGrace: '1m' })
   const paging = await buildPaging(t, { config })
   await paging.apply()
@@ -441,7 +444,7 @@ t.test('the states of the store, published as they come, page as the timelines s
   for (const letter of 'SSFSFFDDDDFFFFFFFS') {
     const now = paging.clock.now()
     store.age(now)
-    const error = { code: 'UNAVAILABLE', message: 'Cloud Run did not answer', at: now } as const
+    const error = { code: 'UNAVAILABLE', message: 'Cloud Run did not respond', at: now } as const
     store.record(
       'runtime',
       'service-image',
@@ -456,7 +459,7 @@ t.test('the states of the store, published as they come, page as the timelines s
     paging.pass(30 * second)
     told.push(letter, ...(paging.open().length > before ? ['opened'] : paging.open().length < before ? ['closed'] : []))
   }
-  t.equal(told.join(' '), 'S S F S F F D D D D opened F F F F F F F S closed', 'F is a look that fails')
+  t.equal(told.join(' '), 'S S F S F F D D D D opened F F F F F F F S closed', 'F is a failed probe')
 })
 
 function finding(status: Status) {

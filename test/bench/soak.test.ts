@@ -6,7 +6,7 @@ import t from 'tap'
 const script = fileURLToPath(new URL('../../bench/soak.ts', import.meta.url))
 const length = ['--cycles', '120', '--baseline', '60']
 
-/** What the soak says in the end, and its exit code. Without the coverage that the tests hand down. */
+/** The last output of the soak, and its exit code. Runs without the coverage of the tests. */
 async function soak(...options: readonly string[]): Promise<{ code: number; text: string }> {
   const { NODE_OPTIONS: _, ...env } = process.env
   const running = promisify(execFile)(process.execPath, [script, ...length, ...options], { env })

@@ -187,7 +187,7 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
   ),
 )
 
-const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a privilege of tomorrow' } as const
+const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a future privilege' } as const
 
 const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
   catalog,
@@ -243,10 +243,10 @@ t.test('a check never throws, and its finding is consistent', async t => {
       const finding = judge(check, config, seen)
       const { status, differences, unknownReason, proven, summary } = finding
       must(summary.length > 0, 'it says nothing', finding)
-      must((status === 'drifted') === proven.length > 0, 'drifted is what is proven', finding)
+      must((status === 'drifted') === proven.length > 0, 'drifted if and only if differences are proven', finding)
       must(
         status !== 'in_sync' || (differences.length === 0 && unknownReason === null),
-        'in sync hides something',
+        'in sync despite a difference',
         finding,
       )
       must(status !== 'unknown' || unknownReason !== null, 'unknown has no reason', finding)
@@ -254,7 +254,7 @@ t.test('a check never throws, and its finding is consistent', async t => {
       const paths = differences.map(({ path }) => path)
       must(
         proven.every(path => paths.includes(path)),
-        'what is proven is not shown',
+        'a proven difference is not shown',
         finding,
       )
     })
@@ -274,10 +274,10 @@ t.test('equal input gives an equal finding, in any order', async t => {
   for (const check of checks) {
     holds(
       t,
-      `${check.kind}: the same again`,
+      `${check.kind}: an equal finding`,
       fc.property(config, seenBy(check), (config, seen) => {
         const [one, other] = [judge(check, config, seen), judge(check, config, structuredClone(seen))]
-        must(JSON.stringify(one) === JSON.stringify(other), 'two findings of one input', one, other)
+        must(JSON.stringify(one) === JSON.stringify(other), 'two findings for one input', one, other)
       }),
     )
     holds(
@@ -306,7 +306,7 @@ const historyOf = (check: Check) =>
       ),
     )
 
-t.test('a check that is not judged again would find the same, for any history of observations', async t => {
+t.test('a check that is not judged again has an up-to-date finding, for any history of observations', async t => {
   let spared = 0
   for (const check of checks) {
     const property = fc.asyncProperty(historyOf(check), async looks => {
@@ -333,14 +333,14 @@ t.test('a check that is not judged again would find the same, for any history of
         const input = { stack, config: of, observed: withRelease(structuredClone(seen), stack), observedAt: at }
         const found = await judgeOnceOnly(counted, input, async steps => runAtOnce(steps))
         const again = check.judge(input)
-        must(JSON.stringify(found) === JSON.stringify(again), 'judging again finds something else', found, again)
+        must(JSON.stringify(found) === JSON.stringify(again), 'judging again gives another finding', found, again)
       }
-      must(check.inSyncLasts || asked === looks.length, 'it does not say that in sync lasts', check.kind)
+      must(check.inSyncLasts || asked === looks.length, 'it does not report that in sync continues', check.kind)
       spared += looks.length - asked
     })
     await holdsAsync(t, check.kind, property, 300)
   }
-  t.ok(spared > 0, `${spared} times nothing was judged again: the property says something`)
+  t.ok(spared > 0, `${spared} times nothing was judged again, so the property is tested`)
 })
 
 /** Rotates and reverses every list whose order has no meaning. */
@@ -365,7 +365,7 @@ function whyServiceIsUnproven(stack: Stack, seen: Seen, which: 'all' | 'newest')
   if (!seen.service) return 'the service is missing'
   const { service, revisions } = seen.service
   const serving = servingRevisions(service)
-  if (serving.kind !== 'revisions') return 'nobody is known to serve'
+  if (serving.kind !== 'revisions') return 'no revision is known to receive traffic'
   for (const name of which === 'all' ? serving.names : newestOf(serving.names, revisions)) {
     const pick = pickContainer(revisions.get(name)?.containers ?? [], stack.service.container)
     if (pick.kind !== 'picked') return `${name} has no container`
@@ -419,7 +419,7 @@ t.test('a check is in sync only if everything was observed', async t => {
       const image = pick.kind === 'picked' ? parseImage(pick.container.image) : null
       const { repositories } = stack.service
       if (repositories.length > 0 && !repositories.includes(image?.repository ?? ''))
-        return `${name} is of another lane`
+        return `${name} is of another release lane`
     }
     return null
   })
@@ -453,7 +453,7 @@ t.test('a check is in sync only if everything was observed', async t => {
   each(checks.find(({ kind }) => kind === 'http-contract') as Check, (_, seen) => {
     const answers = ['health', 'docs'].map(name => seen.http.get(name))
     return (
-      answers.some(answer => answer?.kind !== 'answered' || answer.status !== 200) && 'an answer is missing or wrong'
+      answers.some(answer => answer?.kind !== 'answered' || answer.status !== 200) && 'a response is missing or wrong'
     )
   })
   each(checks.find(({ kind }) => kind === 'schema') as Check, (_, seen) => {
@@ -465,11 +465,11 @@ t.test('a check is in sync only if everything was observed', async t => {
   })
   each(roleGrants, ({ database }, seen) => {
     const rights = seen['postgres-catalog']
-    if (!rights || rights.rightsUnknown) return 'the rights could not be read'
+    if (!rights || rights.rightsUnknown) return 'the privileges could not be read'
     return whyNotAsThePolicySays(rights.catalog, database?.trustedRoles ?? [])
   })
   for (const check of checks)
-    t.ok(found.get(check.kind), `${check.kind} was in sync at times: the property says something`)
+    t.ok(found.get(check.kind), `${check.kind} was sometimes in sync, so the property is tested`)
 })
 
 // A finding lists a limited number of privileges, so their order must be fixed too.
@@ -485,7 +485,7 @@ t.test('privileges are reported in one order, for any order of grants', async t 
     sameAs((catalog, fairQueue) => interned(turnedRound(catalog, fairQueue))),
     800,
   )
-  holds(t, 'what several roles granted, granted by one', sameAs(grantedByOne), 200)
+  holds(t, 'privileges of several grantors, granted by one', sameAs(grantedByOne), 200)
 })
 
 t.test('any single deviation of a database from the policy is drift', async t => {

@@ -50,7 +50,7 @@ interface Setup {
   observe(): Promise<ReportedCheck>
 }
 
-/** Watches the healthy stack, changed by a patch, with a given registry or that of the world. */
+/** Monitors the healthy stack, changed by a patch, with a given registry or that of the world. */
 async function build(
   t: Test,
   options: { config?: ReturnType<typeof buildConfig>; patch?: WorldPatch; registry?: string | null } = {},
@@ -204,7 +204,7 @@ const cases: Record<string, Case> = {
     lanes: [{ repository: `${base}/runtmie`, tags: ['latest'], required: false }],
     finding: { status: 'unknown', error: { code: 'NOT_FOUND', message: /no repository \S+\/runtmie/ } },
   },
-  'drifts beside a misspelt repository': {
+  'drifts despite a misspelt repository': {
     patch: holding({ [legacy]: { tags: { latest: 'image-c' } } }),
     lanes: [{ ...lanes[0], excludes: [`${base}/runtime-rsut`, rust] }],
     finding: { status: 'drifted', differences: [{ path: 'lane.runtime:latest' }], error: { code: 'NOT_FOUND' } },
@@ -309,7 +309,7 @@ t.test('a fleet that shares its repositories requests each tag once, and repeats
   t.strictSame(
     await counts(),
     { 'HEAD manifests': 4, 'GET manifests': 2, 'GET tags': 1 },
-    'the first cycle: three tags, one stranger, and whether its repository is there',
+    'the first cycle: three tags, one unknown image, and the existence of its repository',
   )
   const { stacks } = buildReport(watch.store.snapshot(clock.now()))
   t.ok(
@@ -323,7 +323,7 @@ t.test('a fleet that shares its repositories requests each tag once, and repeats
   t.strictSame(
     await counts(),
     { 'HEAD manifests': 4, 'GET tags': 1 },
-    'after ten minutes what was believed is asked again',
+    'after ten minutes the cached results are requested again',
   )
 })
 
@@ -380,8 +380,8 @@ t.test('an index that contains itself is followed once, and an endless one to a 
         return { kind: 'holds', digests: holds(question.digest) }
       },
     }
-    const nobody = async () => null
-    const reader = { service: nobody, job: nobody, execution: nobody }
+    const absent = async () => null
+    const reader = { service: absent, job: absent, execution: absent }
     return createLanesProbe(reader, registry).observe(stack, startDeadline(systemClock, 60_000))
   }
   const itself = await observe(held => [held, digest(2)])

@@ -62,26 +62,23 @@ t.test('the checks on a database', async t => {
     return { code, of: (kind: string) => checks.find(each => each.check === kind) }
   }
 
-  t.test(
-    'schema is pending while a migration runs, and judged all the same where Cloud Run does not answer',
-    async t => {
-      const missing = { schemas: { runtime: { relations: ['events', 'sync_stream_events'] } } }
-      const there = { schemas: { runtime: { relations: ['events'] } } }
-      const only = ['--only', 'schema', '--only', 'migration-execution']
-      const running = await check(missing, 'migration-running', ...only)
-      t.match(running.of('schema'), {
-        status: 'pending',
-        differences: [{ path: 'schemas.runtime.relations.sync_stream_events' }],
-      })
-      t.match(running.of('migration-execution'), { status: 'pending' })
-      t.equal(running.code, 3)
-      t.match((await check(missing, 'healthy', ...only)).of('schema'), { status: 'drifted' })
-      const away = await check(missing, null, ...only)
-      t.match(away.of('migration-execution'), { status: 'unknown' })
-      t.match(away.of('schema'), { status: 'drifted', error: null })
-      t.match(await check(there, null, '--only', 'schema'), { code: 0 })
-    },
-  )
+  t.test('schema is pending while a migration runs, and judged even if Cloud Run does not respond', async t => {
+    const missing = { schemas: { runtime: { relations: ['events', 'sync_stream_events'] } } }
+    const there = { schemas: { runtime: { relations: ['events'] } } }
+    const only = ['--only', 'schema', '--only', 'migration-execution']
+    const running = await check(missing, 'migration-running', ...only)
+    t.match(running.of('schema'), {
+      status: 'pending',
+      differences: [{ path: 'schemas.runtime.relations.sync_stream_events' }],
+    })
+    t.match(running.of('migration-execution'), { status: 'pending' })
+    t.equal(running.code, 3)
+    t.match((await check(missing, 'healthy', ...only)).of('schema'), { status: 'drifted' })
+    const away = await check(missing, null, ...only)
+    t.match(away.of('migration-execution'), { status: 'unknown' })
+    t.match(away.of('schema'), { status: 'drifted', error: null })
+    t.match(await check(there, null, '--only', 'schema'), { code: 0 })
+  })
 
   t.test('schema is unknown without access to the ledger', async t => {
     const ledger = { table: 'runtime.versions', versionColumn: 'version', expected: ['1', '2', '3'] }
@@ -97,7 +94,7 @@ t.test('the checks on a database', async t => {
     t.match(await observe(), { status: 'drifted', differences: [{ path: 'ledger."3"', kind: 'missing' }] })
   })
 
-  t.test('a ledger is read under any name, with an error for what is not a ledger', async t => {
+  t.test('a ledger may have any name, and an invalid ledger is an error', async t => {
     const reader = createPostgresReader({ url, statementTimeoutMs: 2000, lockTimeoutMs: 500 })
     t.teardown(() => reader.close())
     const read = (table: string, versionColumn: string) =>
@@ -133,7 +130,7 @@ t.test('the checks on a database', async t => {
     t.match(
       await read('runtime.versions', 'version'),
       { outcome: 'failed', reason: { code: 'PERMISSION_DENIED', message: /row-level security/ } },
-      'rows that are hidden are not taken for migrations that are missing',
+      'hidden rows are not reported as missing migrations',
     )
     await server.sql('app', 'ALTER TABLE runtime.versions DISABLE ROW LEVEL SECURITY')
     await server.sql('app', 'INSERT INTO runtime.versions SELECT generate_series(10, 10020)')
@@ -150,7 +147,7 @@ t.test('the checks on a database', async t => {
     t.match(
       await long("SELECT repeat('é', 257) AS version"),
       { outcome: 'failed', reason: { code: 'UNRECOGNIZED_VALUE', message: /a version longer than 256 characters$/ } },
-      'what is cut is not taken for another version',
+      'a truncated version is not reported as another version',
     )
     t.match(
       await long("SELECT repeat('x', 20000000) AS version"),

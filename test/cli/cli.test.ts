@@ -112,8 +112,8 @@ t.test('an invalid command line prints one error on stderr, and exits with 1', a
     [['check', '--stack'], /^driftwatch: check: /],
     [['check', 'runtime'], /^driftwatch: check: /],
     [
-      ['check', '--stack', 'nobody'],
-      /^driftwatch: stack "nobody" not found: the configured stacks are "runtime", "web"/,
+      ['check', '--stack', 'missing'],
+      /^driftwatch: stack "missing" not found: the configured stacks are "runtime", "web"/,
     ],
     [
       ['check', '--only', 'job'],
@@ -310,7 +310,7 @@ t.test('without valid credentials check and serve report it, and serve continues
     PORT: '0',
     LOG_LEVEL: 'info',
   }
-  for (const key of ['', broken, join(home, 'nobody.json')]) {
+  for (const key of ['', broken, join(home, 'missing.json')]) {
     const child = start(['check', '--stack', 'web', '--config', file], {
       ...variables,
       GOOGLE_APPLICATION_CREDENTIALS: key,

@@ -21,14 +21,14 @@ const nasty = [
   '"\'`$(id)\\ {stack="x"} 1\n# TYPE x',
   '\u202eevil\u2066\u200b\u2028\u2029\ufeff\u{e0001}',
 ].join(' ')
-/** No text of UTF-8 can hold these; protobuf and JSON can. */
+/** UTF-8 cannot represent these; protobuf and JSON can. */
 const worse: string = `${nasty}\u0000\ud800\udc00\ud800`
 const long = `${worse}${'x'.repeat(1024 * 1024)}`
 
 const lane = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
 const failedCondition = { state: 'CONDITION_FAILED', message: long, reason: 'UNKNOWN' }
 
-/** Whatever Cloud Run lets somebody write, and whatever it says by itself. */
+/** Every text that users can set in Cloud Run, and every text of Cloud Run itself. */
 const hostileCloudRun = (body: string): JsonObject => ({
   services: {
     runtime: {
@@ -75,7 +75,7 @@ const hostileCloudRun = (body: string): JsonObject => ({
   },
 })
 
-/** Names that lead nowhere. */
+/** Names of resources that do not exist. */
 const hostileNames = (body: string): JsonObject => ({
   services: {
     runtime: {
@@ -100,7 +100,7 @@ const refusals = (message: string): JsonObject => ({
   },
 })
 
-/** As PostgreSQL takes it: without NUL, and 63 bytes of it count. */
+/** As PostgreSQL accepts it: without NUL, and at most 63 bytes. */
 const names = ['e\u001b[31m\r\n-- <b>"x"', "\u202e'\\\u009b$$\u2028\u007f", 'U&"\\001b"%s{}&#;', 'x'.repeat(60)]
 const quoted = names.map(name => `"${name.replaceAll('"', '""')}"`)
 const hostileSql = [
@@ -119,16 +119,12 @@ const hostileSql = [
   'DROP TABLE runtime.sync_stream_events',
 ].join(';\n')
 
-/** What a terminal would obey, or could not show. */
+/** Characters that control a terminal, or that it cannot show. */
 const unprintable = /(?!\n)[\p{C}\p{Zl}\p{Zp}]/u
 
 function isPlain(t: Test, output: string, what: string, longest = 300_000): void {
   const at = output.search(unprintable)
-  t.equal(
-    at,
-    -1,
-    `${what}: nothing that a terminal obeys, but ${JSON.stringify(output.slice(Math.max(0, at - 40), at + 20))}`,
-  )
+  t.equal(at, -1, `${what}: control characters: ${JSON.stringify(output.slice(Math.max(0, at - 40), at + 20))}`)
   t.ok(output.length < longest, `${what} is short: ${output.length}`)
 }
 
@@ -138,7 +134,7 @@ interface Ran {
   readonly stderr: string
 }
 
-/** As a pipeline calls it. */
+/** Runs a command as a pipeline does. */
 async function run(
   sandbox: Sandbox,
   args: readonly string[],
@@ -185,7 +181,7 @@ async function get(sandbox: Sandbox, path: string, accept = 'application/json'):
   return (await fetch(`${sandbox.url}${path}`, { headers: { accept } })).text()
 }
 
-/** Waits for the first report of what is there from now on. */
+/** Waits for the first report of a cycle that starts from now on. */
 async function look(sandbox: Sandbox): Promise<Report> {
   const now = Date.now()
   return until(async () => {
@@ -194,7 +190,7 @@ async function look(sandbox: Sandbox): Promise<Report> {
   })
 }
 
-/** Every answer of the service is harmless. */
+/** Every response of the service is harmless. */
 async function answersPlainly(t: Test, sandbox: Sandbox): Promise<void> {
   const json = await get(sandbox, '/drift')
   t.ok(json.length < 300_000, `the report is short: ${json.length}`)
@@ -212,7 +208,7 @@ async function answersPlainly(t: Test, sandbox: Sandbox): Promise<void> {
   const metrics = await get(sandbox, '/metrics')
   isPlain(t, metrics, 'the metrics')
   if (noPrometheus) return
-  // It finds fault with names that are not ours.
+  // It reports errors for names that are not ours.
   const { output } = await runPromtool(['check', 'metrics'], metrics)
   t.strictSame(
     output.split('\n').filter(line => line !== '' && !line.startsWith('nodejs_')),
@@ -291,13 +287,13 @@ t.test('external content', async t => {
     await runPlain(t, sandbox, ['grants', 'apply'], admin)
     await runPlain(t, sandbox, ['grants', 'plan'])
     const applied = await runPlain(t, sandbox, ['grants', 'apply', '--yes'], admin)
-    t.equal(applied.code, 0, 'and the plan still mends everything')
+    t.equal(applied.code, 0, 'the plan still fixes everything')
     t.equal((await run(sandbox, ['check', '--only', 'role-grants'])).code, 0)
   })
 
   t.test('foreign alert policies, and errors of Cloud Monitoring', async t => {
     sandbox.monitoring.setFaults([{ method: 'CreateTimeSeries', code: 'INTERNAL', message: nasty }])
-    for (const kind of ['drifted', 'nobody'])
+    for (const kind of ['drifted', 'other'])
       sandbox.monitoring.createPolicy('openagentsgemini', {
         displayName: `${nasty}${kind}`,
         userLabels: { driftwatch_monitor: 'driftwatch', driftwatch_alert: kind, driftwatch_route: 'default' },

@@ -118,7 +118,7 @@ t.test('changed authentication applies from the next request', async t => {
   t.equal(await status(next), 200)
   t.strictSame(source.state().needRestart, [])
   use({ kind: 'bearer', tokens: ['short'] })
-  t.equal(await status(next), 200, 'a config that is refused changes nothing')
+  t.equal(await status(next), 200, 'a rejected config changes nothing')
   use({ kind: 'bearer', for: 'acting', tokens: [next] })
   t.equal(await status(''), 200)
   t.strictSame(await demands(''), [false, false])

@@ -129,10 +129,10 @@ t.test('the config files of this repository load', async t => {
     t.doesNotThrow(() => parseConfig(example, 'configuration.md', {}))
   }
   t.notOk(editors({ stacks: [{ nam: 'runtime' }] }), 'the schema for editors notices an unknown key')
-  t.notOk(editors({ timeout: 'soon', ...parse(buildConfig()) }), 'and a value that makes no sense')
+  t.notOk(editors({ timeout: 'soon', ...parse(buildConfig()) }), 'and an invalid value')
 })
 
-t.test('the config of the runbook takes the variables of its scripts', async t => {
+t.test('the config of the runbook uses the variables of its scripts', async t => {
   const load = (variables: Environment['variables']) =>
     parseConfig(read('deploy/openagents-runtime.yaml'), 'driftwatch.yaml', variables).stacks[0]
   t.match(load({}), {

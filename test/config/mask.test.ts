@@ -24,7 +24,7 @@ t.test('the password of a URL is never shown', async t => {
   const isHidden = (secret: string, url: string) => {
     const config = parseConfig(buildConfig({ database: { url: escapeInterpolation(url) } }), '', {})
     const database = config.stacks[0]?.database
-    // What is shown is a config too.
+    // The masked output is a valid config, too.
     parseConfig(printConfig(config), '', {})
     const shown = [
       printConfig(config),
@@ -114,7 +114,7 @@ t.test('a shell parses a command line into the original words, and it shows no s
   const read = (env: NodeJS.ProcessEnv) => spawnSync('sh', ['-c', `printf '%s\\0' ${line}`], { encoding: 'utf8', env })
   const { stdout } = read({ PASSWORD: 's3cr$et', PASSWORD_2: 'an other', PASSWORD_3: '"s3cr$et"', PASSWORD_4: 'third' })
   t.strictSame(stdout.split('\0').slice(0, -1), words)
-  t.not(read({}).status, 0, 'without the secrets nothing is done')
+  t.not(read({}).status, 0, 'without the secrets nothing is run')
   t.equal(read({}).stdout, '')
 })
 

@@ -52,7 +52,7 @@ t.test('the longest gap of a schedule matches the runs of node-cron', async t =>
     void task.destroy()
     return Math.max(...times.slice(1).map((time, index) => time - (times[index] ?? 0)))
   }
-  // The calendar of weekdays and leap years comes round in 28 years, as long as no century is near.
+  // The calendar of weekdays and leap years repeats every 28 years, except around a century.
   for (const days of [
     'L * *',
     'L-3 * *',

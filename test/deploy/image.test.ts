@@ -15,7 +15,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import { execForm, lastOf, parseCopy, parseDockerfile, type Stage } from '../helpers/dockerfile.ts'
 import { type BuiltImage, buildImage, withoutCoverage } from '../helpers/image-build.ts'
 
-// Two installs with npm, one of them of everything.
+// Two runs of npm ci, one with the development dependencies.
 t.setTimeout(600_000)
 
 const context = fileURLToPath(new URL('../..', import.meta.url))
@@ -30,7 +30,7 @@ const stages = parseDockerfile(read('Dockerfile'))
 const allowed = new Set([...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, path]) => path ?? ''))
 const service = readService(read('deploy/cloudrun/service.yaml'))
 
-/** As much of a Knative service as is relied on. */
+/** The used part of a Knative service. */
 interface Service {
   readonly annotations: Readonly<Record<string, string>>
   readonly container: {
@@ -74,31 +74,35 @@ t.test('every stage of the Dockerfile begins with the Node.js that the tests run
   t.equal(new Set(bases).size, 1, 'one base image')
 })
 
-t.test('the image runs without a shell, as nobody who may write', async t => {
+t.test('the image runs without a shell, as a user without write access', async t => {
   const final = stages.at(-1) as Stage
-  t.match(lastOf(final, 'USER'), /^[1-9]\d*$/, 'a user by number, and not root')
+  t.match(lastOf(final, 'USER'), /^[1-9]\d*$/, 'a numeric user other than root')
   const flags = ['--max-semi-space-size=4', '--heap-growing-percent=20']
   t.strictSame(execForm(lastOf(final, 'ENTRYPOINT')), ['node', ...flags, '/app/dist/main.js'])
-  t.equal(manifest.scripts.driftwatch, ['node', ...flags, 'src/main.ts'].join(' '), 'npm starts it in the same way')
-  t.ok(read('src/main.ts').startsWith(`#!/usr/bin/env -S ${['node', ...flags].join(' ')}\n`), 'and so does its name')
+  t.equal(
+    manifest.scripts.driftwatch,
+    ['node', ...flags, 'src/main.ts'].join(' '),
+    'npm run driftwatch uses the same flags',
+  )
+  t.ok(read('src/main.ts').startsWith(`#!/usr/bin/env -S ${['node', ...flags].join(' ')}\n`), 'so does the executable')
   t.strictSame(execForm(lastOf(final, 'CMD')), ['serve'])
   t.notOk(
     final.instructions.some(({ keyword }) => keyword === 'RUN'),
-    'nothing is installed in it',
+    'the final stage installs nothing',
   )
 })
 
-t.test('the build sees what it copies, and nothing else', async t => {
+t.test('the build context contains only the copied files', async t => {
   const copied = stages
     .flatMap(({ instructions }) => instructions)
     .filter(({ keyword }) => keyword === 'COPY')
     .map(({ rest }) => parseCopy(rest))
     .flatMap(({ stage, sources }) => (stage === null ? sources : []))
-  t.match(read('.dockerignore'), /^\*$/m, 'everything is left out')
-  t.strictSame([...allowed].sort(), [...new Set(copied)].sort(), 'but for what is copied')
+  t.match(read('.dockerignore'), /^\*$/m, 'everything is excluded')
+  t.strictSame([...allowed].sort(), [...new Set(copied)].sort(), 'except the copied files')
 })
 
-t.test('the image that the Dockerfile makes serves and checks as an unprivileged user', async t => {
+t.test('the built image runs serve and check as an unprivileged user', async t => {
   const directory = mkdtempSync(join(tmpdir(), 'driftwatch-image-'))
   t.teardown(() => {
     makeWritable(directory)
@@ -115,7 +119,7 @@ t.test('the image that the Dockerfile makes serves and checks as an unprivileged
       packages.includes(name),
     ),
     [],
-    'nothing that only the tests need',
+    'no development dependencies',
   )
 
   const config = join(image.root, envOf(service).DRIFTWATCH_CONFIG as string)
@@ -124,11 +128,11 @@ t.test('the image that the Dockerfile makes serves and checks as an unprivileged
   makeReadOnly(image.root)
   const env = { ...image.env, DRIFTWATCH_CONFIG: config, CLOUD_RUN_EMULATOR_HOST: cloudRun.host }
 
-  t.test('it tells its version', async t => {
+  t.test('it prints its version', async t => {
     t.strictSame(await start(image, ['--version'], env).ended, { code: 0, stdout: `${manifest.version}\n`, stderr: '' })
   })
 
-  t.test('its validator, compiled by the build, says what the one of the source says', async t => {
+  t.test('the compiled validator equals that of the source', async t => {
     const faulty = read('test/fixtures/config-with-many-problems.yaml')
     const broken = join(directory, 'broken.yaml')
     writeFileSync(broken, faulty)
@@ -138,15 +142,15 @@ t.test('the image that the Dockerfile makes serves and checks as an unprivileged
     t.equal(code, 1)
   })
 
-  t.test('its check is a gate', async t => {
-    // The others look at systems that are not emulated here.
+  t.test('the exit code of check is correct', async t => {
+    // The other checks probe systems that are not emulated here.
     const only = ['service-image', 'job-image', 'migration-execution'].flatMap(check => ['--only', check])
     const { code, stdout } = await start(image, ['check', '--format', 'json', ...only], env).ended
     t.match(JSON.parse(stdout), { status: 'in_sync', stacks: [{ name: 'runtime', status: 'in_sync' }] })
     t.equal(code, 0)
   })
 
-  t.test('its service answers the probes, and ends with 0 on SIGTERM', async t => {
+  t.test('serve responds to the health probes, and exits with 0 on SIGTERM', async t => {
     const running = start(image, image.cmd, { ...env, PORT: '0' })
     t.teardown(() => running.kill('SIGKILL'))
     const url = `http://127.0.0.1:${await running.port}`
@@ -159,13 +163,13 @@ t.test('the image that the Dockerfile makes serves and checks as an unprivileged
         { checks: ['service-image', 'job-image', 'migration-execution'].map(check => ({ check, status: 'in_sync' })) },
       ],
     })
-    t.match(await (await fetch(`${url}/docs/`)).text(), /swagger/i, 'files that packages bring are there')
+    t.match(await (await fetch(`${url}/docs/`)).text(), /swagger/i, 'files of packages are served')
     running.kill('SIGTERM')
     const { code, stderr } = await running.ended
     t.equal(code, 0)
-    // What a busy machine makes of a start is no subject here.
+    // The duration of the start is not tested here.
     const told = stderr.split('\n').filter(line => !/event loop stalled|cycle skipped/.test(line))
-    t.notMatch(told.join('\n'), /"severity":"(WARNING|ERROR|CRITICAL)"|EACCES|EROFS/, 'and nothing had to be written')
+    t.notMatch(told.join('\n'), /"severity":"(WARNING|ERROR|CRITICAL)"|EACCES|EROFS/, 'no file was written')
   })
 })
 
@@ -183,22 +187,26 @@ t.test('the Cloud Run service listens, mounts and probes where the image does', 
   )
   const [mount, volume, item] = [container.volumeMounts[0], volumes[0], volumes[0]?.secret.items[0]]
   t.equal(mount?.name, volume?.name)
-  t.equal(`${mount?.mountPath}/${item?.path}`, envOf(service).DRIFTWATCH_CONFIG, 'the config is the secret')
+  t.equal(
+    `${mount?.mountPath}/${item?.path}`,
+    envOf(service).DRIFTWATCH_CONFIG,
+    'the config is mounted from the secret',
+  )
   t.match(item?.key, /^[1-9]\d*$/, 'in a fixed version')
   for (const probe of [container.startupProbe, container.livenessProbe]) {
     t.equal(probe.httpGet.port, port)
-    t.notMatch(probe.httpGet.path, /z$/, 'Cloud Run keeps such paths for itself')
+    t.notMatch(probe.httpGet.path, /z$/, 'Cloud Run reserves such paths')
     t.ok(probe.timeoutSeconds <= probe.periodSeconds)
   }
 })
 
-t.test('the Cloud Run service may take its first look before it is given up', async t => {
+t.test('the startup probe of the Cloud Run service allows for the first cycle', async t => {
   const { timeoutMs } = parseConfig(read('deploy/openagents-runtime.yaml'), 'openagents-runtime.yaml', {})
   const { failureThreshold, periodSeconds } = service.container.startupProbe
   t.ok(failureThreshold * periodSeconds * 1000 >= 2 * timeoutMs)
 })
 
-t.test('the Cloud Run service never sleeps and is alone', async t => {
+t.test('the Cloud Run service has exactly one instance, whose CPU is always allocated', async t => {
   t.match(service.annotations, {
     'run.googleapis.com/cpu-throttling': 'false',
     'autoscaling.knative.dev/minScale': '1',
@@ -208,7 +216,7 @@ t.test('the Cloud Run service never sleeps and is alone', async t => {
 
 const noGcloud = spawnSync('gcloud', ['--version']).status === 0 ? false : 'gcloud is not installed'
 
-t.test('gcloud takes the file as docs/operations.md gives it', { skip: noGcloud }, async t => {
+t.test('gcloud accepts the file with the command of docs/operations.md', { skip: noGcloud }, async t => {
   const command = /sed "s.*?--region "\$REGION"/s.exec(read('docs/operations.md'))?.[0]
   t.ok(command, 'the page has the command')
   const asked = await gcloudReplaces(t, `${command} --dry-run`)
@@ -223,10 +231,10 @@ t.test('gcloud takes the file as docs/operations.md gives it', { skip: noGcloud 
       },
     },
   })
-  t.notMatch(JSON.stringify(asked), /PROJECT_ID|REGION|VERSION/, 'nothing is left to fill in')
+  t.notMatch(JSON.stringify(asked), /PROJECT_ID|REGION|VERSION/, 'no placeholder remains')
 })
 
-/** Runs a command line of gcloud against a stand-in for Google's API; resolves with the service that it asks for. */
+/** Runs a gcloud command against an emulated Google API; resolves with the service in its request. */
 async function gcloudReplaces(t: Test, command: string): Promise<unknown> {
   let asked: unknown
   const api = createServer(async (request, response) => {
@@ -253,7 +261,7 @@ async function gcloudReplaces(t: Test, command: string): Promise<unknown> {
       CLOUDSDK_CORE_DISABLE_PROMPTS: '1',
       CLOUDSDK_CORE_DISABLE_USAGE_REPORTING: 'true',
       CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK: 'true',
-      // gcloud puts the region in front of the host, so that only a proxy can stand in for it.
+      // gcloud prepends the region to the host, so only a proxy can emulate it.
       CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN: 'http://run.invalid/',
       CLOUDSDK_PROXY_TYPE: 'http',
       CLOUDSDK_PROXY_ADDRESS: '127.0.0.1',
@@ -262,7 +270,7 @@ async function gcloudReplaces(t: Test, command: string): Promise<unknown> {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
-  t.equal(code, 0, 'gcloud finds nothing wrong', { output, errors })
+  t.equal(code, 0, 'gcloud succeeds', { output, errors })
   return asked
 }
 
@@ -273,13 +281,13 @@ interface Ending {
 }
 
 interface Running {
-  /** Where the log says that it listens; rejects where it ends before. */
+  /** The address in the log; rejects if the process ends before it listens. */
   readonly port: Promise<number>
   readonly ended: Promise<Ending>
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts the image's entrypoint with arguments, as the image's user where this one may become it. */
+/** Starts the image's entrypoint with arguments, as the image's user if the tests run as root. */
 function start(image: BuiltImage, args: readonly string[], env: Readonly<Record<string, string>>): Running {
   const root = process.getuid?.() === 0
   const child = spawn('env', [...withoutCoverage, ...image.entrypoint, ...args], {
@@ -295,7 +303,7 @@ function start(image: BuiltImage, args: readonly string[], env: Readonly<Record<
       const listening = /"port":(\d+).*"message":"listening"/.exec(stderr)
       if (listening) resolve(Number(listening[1]))
     })
-    child.once('close', () => reject(new Error(`it ended before it listened:\n${stderr}`)))
+    child.once('close', () => reject(new Error(`the process ended before it listened:\n${stderr}`)))
   })
   port.catch(() => {})
   const ended = Promise.all([text(child.stdout), once(child, 'close')]).then(([stdout, [code]]) => ({
@@ -314,7 +322,7 @@ async function untilOk(url: string): Promise<void> {
   }
 }
 
-/** Users other than root write nowhere, and whoever owns the files takes that right from himself. */
+/** Removes the write permission from every file, for the owner too. */
 function makeReadOnly(directory: string): void {
   spawnSync('chmod', ['-R', 'a-w,a+rX', directory])
 }

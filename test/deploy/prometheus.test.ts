@@ -42,7 +42,7 @@ const alerts = rules.filter(rule => rule.alert !== undefined)
 const publishes = metricDefinitions.alertPublishes.name
 const options = { skip: noPrometheus }
 
-t.test('Prometheus takes the rules and the scrape config', options, async t => {
+t.test('Prometheus accepts the rules and the scrape config', options, async t => {
   const checked = await runPromtool(['check', 'rules', deploy(rulesFile)])
   t.equal(checked.code, 0, checked.output)
   const config = await runPromtool(['check', 'config', '--syntax-only', deploy('prometheus/scrape.yaml')])
@@ -50,13 +50,13 @@ t.test('Prometheus takes the rules and the scrape config', options, async t => {
 })
 
 for (const file of readdirSync(deploy('prometheus')).filter(name => name.endsWith('.test.yaml'))) {
-  t.test(`the alerts do what the timelines of ${file} say`, options, async t => {
+  t.test(`the alerts fire as in the timelines of ${file}`, options, async t => {
     const tested = await runPromtool(['test', 'rules', deploy(`prometheus/${file}`)])
     t.equal(tested.code, 0, tested.output)
   })
 }
 
-t.test('every alert says what it is about, how to look and where to read on, and has timelines', async t => {
+t.test('every alert has a summary, a command and a runbook, and has timelines', async t => {
   const docs = readFileSync(new URL('../../docs/alerts-prometheus.md', import.meta.url), 'utf8')
   const timelines = read('prometheus/driftwatch.rules.test.yaml')
   for (const { alert, annotations } of alerts) {
@@ -71,7 +71,7 @@ t.test('every alert says what it is about, how to look and where to read on, and
   }
 })
 
-t.test('the sidecar is told to scrape what Driftwatch answers and to keep what is asked for', async t => {
+t.test('the sidecar scrapes the path of the metrics, and keeps every metric that a query uses', async t => {
   const config = parse(read('prometheus/run-monitoring.yaml'))
   t.match(config, {
     apiVersion: 'monitoring.googleapis.com/v1beta',
@@ -110,7 +110,7 @@ interface GrafanaDashboard {
 
 const grafana = JSON.parse(read('grafana/driftwatch.json')) as GrafanaDashboard
 
-/** What Grafana puts in place of its variables when everything is chosen. */
+/** The values of Grafana's variables if everything is selected. */
 const grafanaVariables = [
   [/\$job\b/g, '.+'],
   [/\$stack\b/g, '.+'],
@@ -136,7 +136,7 @@ function grafanaQueries(): Query[] {
   }))
 }
 
-/** Every string under a key of this name, however deep. */
+/** Every string under a key of this name, at any depth. */
 function stringsUnder(key: string, value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, inner]) =>
@@ -164,20 +164,20 @@ function shippedQueries(): Query[] {
   return [...ruleQueries(), ...grafanaQueries(), ...cloudQueries()]
 }
 
-/** Names in an expression that a scrape gives: those of recording rules have a colon. */
+/** The scraped metrics in an expression; names of recording rules have a colon. */
 function scrapedMetrics(expression: string): string[] {
   return expression.match(/(?<![\w:"])(?:driftwatch|process|nodejs)_\w+(?![\w:]*:)/g) ?? []
 }
 
-/** Queries that may find nothing in the scenarios of the next test, and why. */
+/** Queries that may return nothing in the scenarios of the next test, with the reason. */
 const mayFindNothing = new Map([
-  ['rules, DriftwatchCycleStale', 'the service looks every second'],
-  ['rules, DriftwatchDown', 'the service is there'],
+  ['rules, DriftwatchCycleStale', 'the service runs a cycle every second'],
+  ['rules, DriftwatchDown', 'the service runs'],
   ['rules, DriftwatchPublishFailing', 'no channel fails'],
   ['rules, DriftwatchConfigRefused', 'the config passes'],
 ])
 
-t.test('every query of the rules and dashboards runs against what the service exposes', options, async t => {
+t.test('every query of the rules and dashboards runs against the metrics of the service', options, async t => {
   const sandbox = await buildSandbox(t, { config: await discovering(t) })
   const prometheus = await buildPrometheus(t, { target: hostOf(sandbox), rules: shortened(read(rulesFile)) })
   const scraped = await eventually('a scrape after the first cycle', async () => {
@@ -185,7 +185,7 @@ t.test('every query of the rules and dashboards runs against what the service ex
     const cycle = names.some(({ metric }) => metric.__name__ === metricDefinitions.cycleCompleted.name)
     return cycle && new Set(names.map(({ metric }) => metric.__name__))
   })
-  // Without a channel nothing is published, and there are no such series.
+  // Without a channel nothing is published, and these series do not exist.
   const unpublished: string[] = scraped.has(publishes) ? [] : [publishes]
   const queries = shippedQueries()
   const excused = ({ where, expression }: Query) =>
@@ -196,10 +196,10 @@ t.test('every query of the rules and dashboards runs against what the service ex
   t.strictSame(
     [...wanted].filter(name => !known(name)),
     [],
-    'no query asks for a metric that there is not',
+    'every metric of a query exists',
   )
   const stale = [...mayFindNothing.keys()].filter(where => !queries.some(query => query.where === where))
-  t.strictSame(stale, [], 'no excuse outlives its query')
+  t.strictSame(stale, [], 'every exception belongs to a query')
 
   const empty = new Set(queries)
   const stillEmpty = async () => {
@@ -208,15 +208,15 @@ t.test('every query of the rules and dashboards runs against what the service ex
   }
   await sandbox.inject('job-left-behind')
   const aboutBlindness = /unknown$|failed probes|api errors/i
-  await settle(t, 'all but those about blindness find something while checks are drifted', async () =>
+  await settle(t, 'all queries except those for unknown checks return something while checks are drifted', async () =>
     (await stillEmpty()).filter(where => !aboutBlindness.test(where)),
   )
   await sandbox.inject('api-denied')
-  await settle(t, 'those find something once looks have failed', stillEmpty)
-  t.comment(`${queries.length} queries; found nothing: ${[...empty].map(({ where }) => where).join('; ')}`)
+  await settle(t, 'the others return something after probes have failed', stillEmpty)
+  t.comment(`${queries.length} queries; without result: ${[...empty].map(({ where }) => where).join('; ')}`)
 })
 
-t.test('the dashboard of Cloud Monitoring asks for the metrics that are published, and for no others', async t => {
+t.test('the dashboard of Cloud Monitoring uses exactly the published metrics', async t => {
   const filters = stringsUnder('filter', cloudDashboard)
   const types = filters.map(filter => /^metric\.type="([^"]+)" resource\.type="generic_task"$/.exec(filter)?.[1])
   const published = ['check_drifted', 'check_unknown', 'heartbeat'].map(
@@ -225,7 +225,7 @@ t.test('the dashboard of Cloud Monitoring asks for the metrics that are publishe
   t.strictSame([...new Set(types)].toSorted(), published)
 })
 
-t.test('no panel or tile lies over another, and every panel of Grafana asks the chosen data source', async t => {
+t.test('panels and tiles do not overlap, and every Grafana panel uses the selected data source', async t => {
   const tiles = cloudDashboard.mosaicLayout.tiles as { xPos: number; yPos: number; width: number; height: number }[]
   const places = [
     { columns: 24, boxes: grafana.panels.map(({ gridPos }) => gridPos) },
@@ -247,15 +247,15 @@ t.test('no panel or tile lies over another, and every panel of Grafana asks the 
   const ids = grafana.panels.map(({ id }) => id)
   t.equal(new Set(ids).size, ids.length, 'ids are unique')
   for (const { type, title, targets = [] } of grafana.panels.filter(({ type }) => type !== 'row')) {
-    t.ok(targets.length > 0, `${type} ${title} asks something`)
+    t.ok(targets.length > 0, `${type} ${title} has a query`)
     t.ok(
       targets.every(({ datasource }) => datasource.uid === '$datasource'),
-      `${title} asks the chosen data source`,
+      `${title} uses the selected data source`,
     )
   }
 })
 
-t.test('a drift pages through Alertmanager, blindness does not end it, mending does', options, async t => {
+t.test('drift notifies through Alertmanager; failed probes do not resolve the alert, a fix does', options, async t => {
   const sandbox = await buildSandbox(t)
   const { pages, url } = await buildPager(t)
   const directory = await openDirectory()
@@ -280,44 +280,46 @@ t.test('a drift pages through Alertmanager, blindness does not end it, mending d
     const inSync = await prometheus.query('driftwatch_check_status{status="in_sync"} == 1')
     return checks.length > 0 && inSync.length === checks.length
   })
-  t.strictSame(pages, [], 'nobody is paged while everything is in sync')
+  t.strictSame(pages, [], 'no notification while everything is in sync')
 
   await sandbox.inject('job-left-behind')
-  await eventually('pages for the drift', async () => sent('firing').length === drifted.length)
+  await eventually('notifications of the drift', async () => sent('firing').length === drifted.length)
   t.strictSame(sent('firing').toSorted(), drifted)
   t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
 
   await sandbox.inject('api-denied')
   await blindFor(prometheus, 5)
-  t.strictSame(await firing(), drifted, 'blindness ends no alert')
+  t.strictSame(await firing(), drifted, 'failed probes resolve no alert')
   await prometheus.close()
   prometheus = await start()
   await blindFor(prometheus, 12)
-  t.strictSame(await firing(), drifted, 'nor does blindness with a restart of Prometheus')
-  t.strictSame(sent('resolved'), [], 'nobody was told that it is over')
+  t.strictSame(await firing(), drifted, 'nor do failed probes with a restart of Prometheus')
+  t.strictSame(sent('resolved'), [], 'no notification that it is resolved')
 
   await sandbox.inject('healthy')
-  await eventually('the end of the pages', async () => drifted.every(name => sent('resolved').includes(name)))
+  await eventually('notifications of the resolution', async () =>
+    drifted.every(name => sent('resolved').includes(name)),
+  )
   t.strictSame(await firing(), [], 'proven in sync, nothing fires')
 })
 
-/** Waits until the checks of Cloud Run have been unknown for so long that the rules, evaluated every second, have seen it. */
+/** Waits until the checks of Cloud Run have been unknown for longer than the interval of the rules. */
 async function blindFor(prometheus: Prometheus, seconds: number): Promise<void> {
   const unknown = 'driftwatch_check_status{status="unknown",check=~"service-image|job-image|migration-execution"} == 1'
   const since = `time() - driftwatch_check_status_since_timestamp_seconds > ${seconds}`
-  await eventually(`${seconds} s of blindness`, async () => {
+  await eventually(`${seconds} s of failed probes`, async () => {
     return (await prometheus.query(`(${since}) and on (stack, check) (${unknown})`)).length === 3
   })
 }
 
-/** A sandbox that looks every second and believes a look for three. */
+/** A sandbox with a cycle every second, whose observations are stale after three. */
 async function buildSandbox(t: Test, options: Pick<SandboxOptions, 'config'> = {}): Promise<Sandbox> {
   const sandbox = await startSandbox({ port: 0, schedule: '* * * * * *', timeout: '1s', staleAfter: '3s', ...options })
   t.teardown(sandbox.close)
   return sandbox
 }
 
-/** The sandbox's config, and stacks discovered besides: where none are there are no metrics of that. */
+/** The sandbox's config with discovery, so that its metrics exist. */
 async function discovering(t: Test): Promise<string> {
   const directory = await openDirectory()
   t.teardown(directory.remove)
@@ -338,7 +340,7 @@ async function buildPrometheus(t: Test, options: { target: string; rules: string
   return prometheus
 }
 
-/** The shipped rules, with every `for` and `interval` a thirtieth of what it is: a minute becomes two seconds. */
+/** The shipped rules with each `for` and `interval` divided by 30: a minute becomes two seconds. */
 function shortened(text: string): string {
   const document = parseDocument(text)
   visit(document, {
@@ -364,7 +366,7 @@ interface Notification {
   }[]
 }
 
-/** Whoever sleeps: a webhook that takes what Alertmanager sends. */
+/** A webhook that records the notifications of Alertmanager. */
 async function buildPager(t: Test): Promise<{ readonly url: string; readonly pages: readonly Page[] }> {
   const pages: Page[] = []
   const server = createServer(async (request, response) => {
@@ -386,7 +388,7 @@ async function buildPager(t: Test): Promise<{ readonly url: string; readonly pag
   return { pages, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
 }
 
-/** Waits until nothing is left, and tells what is where that takes too long. */
+/** Waits until nothing remains; after a timeout, rejects with what remains. */
 async function settle(t: Test, title: string, left: () => Promise<readonly string[]>): Promise<void> {
   await eventually(title, async () => (await left()).length === 0).catch(() => {})
   t.strictSame(await left(), [], title)

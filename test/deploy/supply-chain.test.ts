@@ -24,7 +24,7 @@ const workflows = readdirSync(new URL('.github/workflows/', root)).map(name => (
   workflow: parse(read(`.github/workflows/${name}`)) as Workflow,
 }))
 
-t.test('an action is pinned by the digest of its commit, and says its version', async t => {
+t.test('every action is pinned by the digest of its commit, with its version in a comment', async t => {
   for (const { name, text } of workflows) {
     const lines = text.split('\n').filter(line => /^\s*(- )?uses:/.test(line))
     t.ok(lines.length > 0, name)
@@ -32,34 +32,34 @@ t.test('an action is pinned by the digest of its commit, and says its version', 
   }
 })
 
-t.test('a workflow may read the code and nothing else, and keeps no credentials', async t => {
+t.test('a workflow has read access to the code only, and stores no credentials', async t => {
   for (const { name, workflow } of workflows) {
     t.strictSame(workflow.permissions, { contents: 'read' }, name)
     for (const job of Object.values(workflow.jobs)) {
-      t.equal(job.permissions, undefined, `${name}: a job asks for no more`)
+      t.equal(job.permissions, undefined, `${name}: a job has no further permissions`)
       const checkouts = job.steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'))
       for (const step of checkouts) t.equal(step.with?.['persist-credentials'], false, name)
     }
   }
 })
 
-t.test('the workflows run what is run here, and look for known holes', async t => {
+t.test('the workflows run the local checks, and scan for known vulnerabilities', async t => {
   t.match(read('.github/workflows/ci.yml'), /run: \.ci\/run\n/)
   t.match(read('.github/workflows/audit.yml'), /npm audit .*--audit-level=high/)
 })
 
-t.test('the lock file says what every package must hold, and where none is to be had from', async t => {
+t.test('the lock file has the digest of every package, and names no registry', async t => {
   const lock = JSON.parse(read('package-lock.json'))
   const packages = Object.entries<Record<string, unknown>>(lock.packages).filter(([place]) => place !== '')
   t.equal(lock.lockfileVersion, 3)
   for (const [place, { integrity, resolved }] of packages) {
     if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(String(integrity))) t.fail(`${place} has no digest`)
-    if (resolved !== undefined) t.fail(`${place} names a place`)
+    if (resolved !== undefined) t.fail(`${place} names a registry`)
   }
   t.ok(packages.length > 100)
 })
 
-t.test('install scripts run only where they are named', async t => {
+t.test('install scripts run only for the listed packages', async t => {
   const { allowScripts } = JSON.parse(read('package.json'))
   const allowed = Object.keys(allowScripts).filter(name => allowScripts[name])
   t.ok(
@@ -69,7 +69,7 @@ t.test('install scripts run only where they are named', async t => {
   t.notMatch(read('Dockerfile'), /npm ci(?!.*--ignore-scripts)/, 'none in the image')
 })
 
-t.test('what is shipped is under licences that ask only to be named, and is listed', async t => {
+t.test('every shipped package is listed, under a licence that requires only attribution', async t => {
   for (const { name, license } of shippedPackages()) if (!isAllowed(license)) t.fail(`${name} is under ${license}`)
   t.equal(read('docs/licenses.md'), licensesPage(), 'npm run docs writes the list')
   t.ok(isAllowed('(MIT OR GPL-3.0)'))
@@ -86,7 +86,7 @@ interface Component {
   readonly hashes: readonly { readonly content: string }[]
 }
 
-t.test('npm run sbom prints a bill of what is shipped', async t => {
+t.test('npm run sbom prints a bill of materials of every shipped package', async t => {
   const { stdout } = await promisify(execFile)('npm', ['run', '--silent', 'sbom'], { cwd: root, maxBuffer: 2 ** 26 })
   const bill = JSON.parse(stdout)
   t.match(bill, { bomFormat: 'CycloneDX', specVersion: /^1\.\d$/, serialNumber: /^urn:uuid:/ })
@@ -99,6 +99,6 @@ t.test('npm run sbom prints a bill of what is shipped', async t => {
   t.strictSame(listed, shipped)
   t.ok(
     listed.some((each: string) => each.startsWith('@grpc/grpc-js@')),
-    'what is used in development too is shipped',
+    'packages that are also development dependencies are included',
   )
 })

@@ -27,7 +27,7 @@ interface Bench {
   /** The requests to Cloud Run that a cycle makes. */
   cycle(): Promise<Record<string, number>>
   report(): Report
-  /** The stacks that are watched, with the worst status of each. */
+  /** The monitored stacks, with the worst status of each. */
   stacks(): Record<string, string>
   /** Replaces the world of the emulator. */
   become(stacks: readonly FleetStack[], patch?: WorldPatch): void
@@ -128,7 +128,7 @@ t.test('a new stack is judged in the cycle that finds it, and a removed stack le
   t.strictSame(
     await cycle(),
     { ListServices: 1, ListJobs: 1, GetService: 1, GetJob: 1 },
-    'a get confirms that it is gone',
+    'a get confirms that it was deleted',
   )
   t.strictSame(stacks(), { one: 'in_sync' })
   t.equal(report().stacks[0]?.checks[0]?.since, since)
@@ -206,7 +206,7 @@ t.test('a place that cannot be listed becomes stale after the same time when the
   }
 })
 
-t.test('an empty list removes nothing: a get decides whether a stack is gone', async t => {
+t.test('an empty list removes nothing: a get decides whether a stack was deleted', async t => {
   const { cycle, stacks, become } = await build(t, [{ name: 'one' }])
   await cycle()
   become([{ name: 'one' }], { faults: [{ method: 'List*', empty: true }] })
@@ -214,7 +214,7 @@ t.test('an empty list removes nothing: a get decides whether a stack is gone', a
   t.strictSame(stacks(), { one: 'in_sync' })
 })
 
-t.test('a place that was never listed is unknown, and the others are still watched', async t => {
+t.test('a place that was never listed is unknown, and the others are still monitored', async t => {
   const config = buildConfig({ timeout: '2s', discover: [{ projects: [project], regions: [region, 'europe-west1'] }] })
   for (const fault of [{ code: 'UNAVAILABLE' as const }, { hang: true }]) {
     const faults = [{ ...fault, resource: '*europe-west1*' }]
@@ -312,7 +312,7 @@ t.test('ambiguous labels are reported, nothing is guessed, and known stacks stay
     t.match(report(), { status: 'unknown', discovery: [{ status: 'unknown', error: null }] }, title)
     t.match(problemsOf(report())[0]?.message, problem, title)
     t.strictSame(Object.keys(stacks()).toSorted(), ['other', ...watched].toSorted(), title)
-    t.equal(stacks().other, 'in_sync', `${title}: the other stacks are watched`)
+    t.equal(stacks().other, 'in_sync', `${title}: the other stacks are monitored`)
     become([other])
     await cycle()
     t.match(report(), { status: 'in_sync', discovery: [{ problems: [] }] }, `${title}, and fixed`)
@@ -322,7 +322,7 @@ t.test('ambiguous labels are reported, nothing is guessed, and known stacks stay
     become([other, ...labels])
     await cycle()
     t.match(report().status, 'unknown')
-    t.match(report().stacks.find(({ name }) => name === 'one')?.checks.length, 3, `${title}: it stays as it was`)
+    t.match(report().stacks.find(({ name }) => name === 'one')?.checks.length, 3, `${title}: its state does not change`)
   }
 })
 
@@ -338,14 +338,14 @@ t.test('if jobs are optional, a service without a job is complete', async t => {
   const since = report().stacks[0]?.checks[0]?.since
   become([{ name: 'one' }])
   await cycle()
-  t.equal(report().stacks[0]?.checks.length, 3, 'a new job is watched')
+  t.equal(report().stacks[0]?.checks.length, 3, 'a new job is monitored')
   t.equal(report().stacks[0]?.checks[0]?.since, since, 'and the state of the service is kept')
   become([{ name: 'one', hasJob: false }])
   await cycle()
   t.equal(report().stacks[0]?.checks.length, 1)
 })
 
-t.test('two stacks with one name: neither of two new ones is watched, and the known one stays', async t => {
+t.test('two stacks with one name: neither of two new ones is monitored, and the known one stays', async t => {
   const config = buildConfig({ discover: [{ projects: [project], regions: [region, 'europe-west1'] }] })
   const there = { name: 'same', region: 'europe-west1' }
   const both = [{ name: 'same' }, there]

@@ -24,7 +24,7 @@ function blocks(text: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(([, block = '']) => block)
 }
 
-/** A finding as a page shows it: at a time of its own. */
+/** A finding as a page shows it, with a fixed time. */
 function withoutTimes(finding: object): object {
   const time = '2026-11-23T03:00:00.000Z'
   return { ...finding, since: time, observedAt: time, staleAt: '2026-11-23T03:05:00.000Z' }
@@ -73,7 +73,7 @@ t.test('the pages of the database checks', async t => {
 
   const inSync = async (t: Test) => t.match(await run('grants', 'plan'), { code: 0, stdout: '' })
 
-  t.test('the script makes the login, however often it is run, and apply makes the rest from nothing', async t => {
+  t.test('the script creates the role, even if it is run again, and apply creates the rest', async t => {
     const script = read('deploy/monitor-role.sql')
     for (let times = 0; times < 2; times++) await server.sql('runtime', script)
     const [row] = await server.sql(
@@ -89,13 +89,13 @@ t.test('the pages of the database checks', async t => {
     t.match(
       await run('grants', 'plan'),
       { code: 2, stdout: /oa_spacetime_ro has SELECT on 3 tables/ },
-      'a pattern has no defaults, as the page says',
+      'a pattern has no defaults, as on the page',
     )
     t.match(await run('grants', 'apply', '--yes'), { code: 0 })
     await inSync(t)
   })
 
-  t.test('the example of role-grants is what Driftwatch says', async t => {
+  t.test('the example of role-grants equals the output of Driftwatch', async t => {
     const [sql = ''] = blocks(page, 'sql')
     await server.sql('runtime', sql)
     const told = withoutTimes((await finding('role-grants')) ?? {})
@@ -106,7 +106,7 @@ t.test('the pages of the database checks', async t => {
     await inSync(t)
   })
 
-  t.test('the example of schema is what Driftwatch says', async t => {
+  t.test('the example of schema equals the output of Driftwatch', async t => {
     await server.sql('runtime', 'DROP TABLE runtime.sync_stream_events')
     const told = withoutTimes((await finding('schema')) ?? {})
     t.equal(blocks(read('docs/checks/schema.md'), 'json')[0], `${JSON.stringify(told, null, 2)}\n`)
@@ -139,7 +139,7 @@ t.test('the page of role-grants explains every kind of path, and no others', asy
   t.strictSame(rows.sort(), [...seen].sort())
 })
 
-/** A path with its names left out. */
+/** A path without its names. */
 function templateOf(path: string): string {
   return path
     .replace(/^(roles)\.[^.]+\.(?!members|superuser|createRole|database)\w+$/, '$1.<role>.<attribute>')

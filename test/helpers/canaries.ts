@@ -1,4 +1,4 @@
-/** A secret in every form in which it might get out: as it is, and as URLs, JSON, base64 and hex write it. */
+/** A secret in every form in which it could leak: unchanged, and as URLs, JSON, base64 and hex encode it. */
 export function canaryForms(secret: string): string[] {
   const bytes = Buffer.from(secret)
   const forms = [

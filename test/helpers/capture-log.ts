@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 
-/** A stream for a log, and its lines so far. */
+/** A stream for a log, and the lines written to it. */
 export interface LogLines {
   readonly stream: PassThrough
   lines(): Record<string, unknown>[]

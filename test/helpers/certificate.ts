@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 const binary = '/usr/bin/openssl'
 
-/** Why no certificate can be made here, or false where one can: what tap takes as `skip`. */
+/** The reason to skip a test if openssl is not installed, else false. */
 export const noOpenssl: string | false = existsSync(binary) ? false : `${binary} is not installed`
 
 export interface Certificate {
@@ -15,7 +15,7 @@ export interface Certificate {
   readonly cert: string
 }
 
-/** Makes an authority of its own, and a certificate for `localhost` that it signed, in an empty directory. */
+/** Creates a new authority, and a certificate for `localhost` signed by it, in an empty directory. */
 export async function makeCertificate(directory: string): Promise<Certificate> {
   const openssl = (...words: readonly string[]) => execFileSync(binary, words, { cwd: directory, stdio: 'pipe' })
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'] as const

@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '../../src/clock.ts'
 
-/** The real time, and as much more as a test adds: timers that are due then fire at once. */
+/** The real time plus what a test adds; timers that become due fire at once. */
 export interface AdvancedClock extends Clock {
   advance(ms: number): void
-  /** Sets the wall clock only, by so much. */
+  /** Changes only the wall clock, by this amount. */
   set(ms: number): void
 }
 

@@ -6,7 +6,7 @@ import { DriftwatchError, type ErrorCode } from '../../src/errors.ts'
 export const top = new URL('../../', import.meta.url)
 export const read = (path: string) => readFileSync(new URL(path, top), 'utf8')
 
-/** A reference to a variable. Written out, a linter would report it as a wrong template. */
+/** A reference to a variable. The linter would report a literal one as a wrong template. */
 export const ref = (content: string) => `\${${content}}`
 
 /** A config with one stack: the required keys and these. */

@@ -10,7 +10,7 @@ import { type Image, sha256 } from '../../sandbox/images.ts'
 
 const binary = '/usr/bin/docker-registry'
 
-/** Why no real registry can be started here, or false where one can: what tap takes as `skip`. */
+/** The reason to skip a test if docker-registry is not installed, else false. */
 export const noDockerRegistry: string | false = existsSync(binary)
   ? false
   : `${binary} is not installed: apt-get install docker-registry`
@@ -39,7 +39,7 @@ export async function startDockerRegistry(): Promise<DockerRegistry> {
   }
 }
 
-/** What the log says it listens on; reads on, so that the log never fills its pipe. */
+/** The address in the log. Continues to read, so that the log never fills its pipe. */
 function listeningHost(log: Readable): Promise<string> {
   const lines: string[] = []
   return new Promise((resolve, reject) => {
@@ -53,7 +53,7 @@ function listeningHost(log: Readable): Promise<string> {
   })
 }
 
-/** JSON is YAML. Port 0: the registry takes a free one and says which. */
+/** JSON is YAML. With port 0 the registry uses a free port and logs it. */
 function registryConfig(directory: string) {
   return {
     version: '0.1',
@@ -63,7 +63,7 @@ function registryConfig(directory: string) {
   }
 }
 
-/** Pushes an image as `docker push` does: what it holds, its blobs, then the manifest under its tag or digest. */
+/** Pushes an image as `docker push` does: its images, its blobs, then the manifest under its tag or digest. */
 export async function pushImage(host: string, path: string, tag: string | null, image: Image): Promise<void> {
   for (const held of image.holds) await pushImage(host, path, null, held)
   for (const blob of image.blobs) await pushBlob(host, path, blob)
@@ -83,7 +83,7 @@ async function pushBlob(host: string, path: string, blob: Buffer): Promise<void>
   await expectStatus(201, upload.href, { method: 'PUT', headers, body: blob })
 }
 
-/** Deletes a manifest by digest, and with it the tags that point at it. */
+/** Deletes a manifest by digest, with the tags that point at it. */
 export async function deleteManifest(host: string, path: string, digest: string): Promise<void> {
   await expectStatus(202, `http://${host}/v2/${path}/manifests/${digest}`, { method: 'DELETE' })
 }

@@ -4,15 +4,15 @@ export interface Instruction {
   readonly rest: string
 }
 
-/** What stands between one `FROM` and the next. */
+/** The instructions from one `FROM` to the next. */
 export interface Stage {
-  /** Its name, or its number where it has none. */
+  /** Its name, or its number if it has none. */
   readonly name: string
   readonly base: string
   readonly instructions: readonly Instruction[]
 }
 
-/** The stages of a Dockerfile, in its order. Throws for what stands before the first `FROM`. */
+/** The stages of a Dockerfile, in order. Throws for an instruction before the first `FROM`. */
 export function parseDockerfile(text: string): Stage[] {
   const stages: { name: string; base: string; instructions: Instruction[] }[] = []
   for (const instruction of instructionsOf(text)) {
@@ -21,7 +21,7 @@ export function parseDockerfile(text: string): Stage[] {
       stages.push({ name, base, instructions: [] })
     } else {
       const stage = stages.at(-1)
-      if (!stage) throw new Error(`${instruction.keyword} stands before the first FROM`)
+      if (!stage) throw new Error(`${instruction.keyword} before the first FROM`)
       stage.instructions.push(instruction)
     }
   }
@@ -40,12 +40,12 @@ function instructionsOf(text: string): Instruction[] {
     })
 }
 
-/** The last value that a stage gives to an instruction, or null. */
+/** The last value of an instruction in a stage, or null. */
 export function lastOf(stage: Stage, keyword: string): string | null {
   return stage.instructions.findLast(instruction => instruction.keyword === keyword)?.rest ?? null
 }
 
-/** What a `COPY` copies: from the build context where `stage` is null. */
+/** The source of a `COPY`: the build context if `stage` is null. */
 export interface Copy {
   readonly stage: string | null
   readonly sources: readonly string[]
@@ -60,7 +60,7 @@ export function parseCopy(rest: string): Copy {
   return { stage, sources: paths.slice(0, -1), target: paths.at(-1) ?? '' }
 }
 
-/** The words of an instruction in the exec form, which no shell reads. Throws for the shell form. */
+/** The arguments of an instruction in the exec form, which runs without a shell. Throws for the shell form. */
 export function execForm(rest: string | null): string[] {
   const words: unknown = JSON.parse(rest ?? '[]')
   if (Array.isArray(words) && words.every(word => typeof word === 'string')) return words

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../src/clock.ts'
 
-/** The real time, so many times faster. */
+/** The real time, faster by a factor. */
 export function createFastClock(speed: number): Clock {
   const [now, monotonic] = [systemClock.now(), systemClock.monotonic()]
   const passed = () => (systemClock.monotonic() - monotonic) * speed

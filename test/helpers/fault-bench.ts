@@ -17,14 +17,14 @@ import { type GrpcProxy, startGrpcProxy } from './grpc-proxy.ts'
 import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'
 import { type ProxyTls, startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
-/** Each in a database of its own; that of `beta` is on a server of its own. */
+/** Each has its own database; that of `beta` is on a separate server. */
 export const stackNames = ['alpha', 'beta', 'gamma'] as const
 export type StackName = (typeof stackNames)[number]
 
-/** Each stack in a project of its own, or all in one, where they share each list. */
+/** Each stack in its own project, or all in one, so that they share each list. */
 export type Layout = 'apart' | 'together'
 
-/** What a stack is in Cloud Run. */
+/** The resources of a stack in Cloud Run. */
 export interface Home {
   readonly project: string
   readonly service: string
@@ -36,19 +36,19 @@ export function homeOf(stack: StackName, layout: Layout): Home {
   return { project: 'shared', service: stack, job: `${stack}-migrate` }
 }
 
-/** What must never leave the process: a password in every form, and values of the containers' environment. */
+/** The secrets that must never leave the process: a password in every form, and values of the containers' environment. */
 export const canaries = {
   password: 'canary-pa55:word/@?#%&',
   environment: 'canary-environment-value',
 } as const
 
-/** One API of Google's: an emulator, what befalls its answers, and what befalls its connections. */
+/** A Google API: an emulator, the faults of its responses, and the faults of its connections. */
 export interface GoogleApi {
   readonly tcp: TcpProxy
   readonly grpc: GrpcProxy
 }
 
-/** The real service, watching three stacks through proxies that things can befall. */
+/** The real service, monitoring three stacks through proxies that simulate faults. */
 export interface FaultBench {
   readonly service: Server
   readonly clock: AdvancedClock
@@ -59,11 +59,11 @@ export interface FaultBench {
   readonly monitoring: GoogleApi & { readonly emulator: Monitoring }
   readonly databases: Readonly<Record<StackName, { readonly proxy: TcpProxy; readonly server: PostgresServer }>>
   readonly tls: ProxyTls | null
-  /** Every byte that the service wrote to its log, and answered over HTTP to `get`. */
+  /** All log output of the service, and its HTTP responses to `get`. */
   output(): string
   get(path: string): Promise<string>
   report(): Promise<Report>
-  /** `driftwatch_probe_errors_total`, those above 0, by `probe code`. */
+  /** The values of `driftwatch_probe_errors_total` above 0, by `probe code`. */
   probeErrors(): Promise<ReadonlyMap<string, number>>
   /** Connections of the service, on every proxy. */
   connections(): number
@@ -96,7 +96,7 @@ export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBen
   const url = (name: StackName) => urlOf(name, databases[name].proxy.port, tls && join(directory, 'trusted.pem'))
   const config = parseConfig(JSON.stringify(configOf(url, home)), 'faults.yaml', {})
   const service = await startServer({
-    // Looks when the test says so: once a year by itself.
+    // The test triggers the cycles; the schedule is once a year.
     config: { ...config, staleAfterMs },
     environment: readEnvironment({
       CLOUD_RUN_EMULATOR_HOST: `127.0.0.1:${cloudRunApi.tcp.port}`,
@@ -178,7 +178,7 @@ function joinWorlds(worlds: readonly World[], faults: readonly Fault[]): World {
   }
 }
 
-/** The healthy world, or one that is changed, with other names. */
+/** The healthy world or a changed one, with other names. */
 function worldOf({ project, service, job }: Home, patch: WorldPatch = {}): World {
   const world = loadWorld({ ...patch, project })
   const named = JSON.stringify(world)
@@ -190,7 +190,7 @@ function worldOf({ project, service, job }: Home, patch: WorldPatch = {}): World
   }
 }
 
-/** The job would run an older image, and did so yesterday already. */
+/** The job has an older image, and has had it since yesterday. */
 function leftBehind(): WorldPatch {
   const image = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust:41c3d0a'
   const container = { image, command: ['runtime-migrate'], env: [{ name: 'KEY', value: canaries.environment }] }
@@ -236,7 +236,7 @@ function configOf(url: (name: StackName) => string, home: (name: StackName) => H
       schemas: { runtime: { owner: `owner_${name}`, relations: ['events'] } },
     },
   }))
-  // A year's looks are made in a minute.
+  // The calls of a year are made in a minute.
   const quota = { readsPerMinute: 60_000 }
   return { schedule: '0 0 1 1 *', quota, staleAfter: '400d', timeout: `${timeoutMs}ms`, host: '127.0.0.1', stacks }
 }

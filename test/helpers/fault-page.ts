@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import type { FaultedSystem, Outcome } from './fault-table.ts'
 
 /**
- * Renders what came of a system's faults. Where FAULT_MATRIX_FILE names a page, the table takes the place between the
- * system's markers there.
+ * Renders the results of a system's faults. If FAULT_MATRIX_FILE is set, writes the table to that page, between the
+ * markers of the system.
  */
 export function writeFaultTable(system: FaultedSystem, outcomes: ReadonlyMap<string, Outcome>): string[] {
   const table = [

@@ -9,13 +9,13 @@ import { until } from './until.ts'
 
 type ReportedCheck = Report['stacks'][number]['checks'][number]
 
-/** Longer than two publishings have to be apart. */
+/** Longer than the minimum interval between two publishes. */
 const publishGapMs = 11_000
 
-/** gRPC closes what nobody uses any more every 10 s. */
+/** gRPC closes unused connections every 10 s. */
 const settleMs = 30_000
 
-/** All that may befall one system, in every scope, on a bench of its own; prints the table, and puts it on its page. */
+/** Tests every fault of one system in every scope, on its own bench; prints the table, and writes it to its page. */
 export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<void> {
   const system = faultedSystems.find(each => each.name === name) as FaultedSystem
   const context = await openFaultBench(system.layout)
@@ -36,15 +36,15 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
     }
   }
 
-  t.test('no connection is left behind', async t => {
+  t.test('no connection remains', async t => {
     const settleBy = Date.now() + settleMs
     await until(() => context.connections() <= idle || Date.now() > settleBy)
-    t.ok(context.connections() <= idle, `${context.connections()} connections, ${idle} when all was well`)
+    t.ok(context.connections() <= idle, `${context.connections()} connections, ${idle} without a fault`)
     await until(() => isWithin(activeResources(), idleResources) || Date.now() > settleBy)
     t.ok(isWithin(activeResources(), idleResources), `${JSON.stringify([activeResources(), idleResources])}`)
   })
 
-  t.test('what is told of the faults holds no secret', async t => {
+  t.test('the reports of the faults contain no secret', async t => {
     const told = context.output()
     for (const secret of Object.values(canaries)) for (const form of canaryForms(secret)) t.notOk(told.includes(form))
   })
@@ -54,7 +54,7 @@ export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<
   })
 }
 
-/** How many handles, timers and requests this process has, the service and all that it is tested with, by kind. */
+/** The number of handles, timers and requests of this process by kind, for the service and its test systems together. */
 function activeResources(): Readonly<Record<string, number>> {
   const kinds = Map.groupBy(process.getActiveResourcesInfo(), kind => kind)
   return Object.fromEntries([...kinds].map(([kind, all]) => [kind, all.length]))
@@ -64,7 +64,7 @@ function isWithin(some: Readonly<Record<string, number>>, most: Readonly<Record<
   return Object.entries(some).every(([kind, count]) => count <= (most[kind] ?? 0))
 }
 
-/** The first cycles load what they need, and the first publishing describes the metrics. In the end no publishing is under way. */
+/** Runs cycles until all modules are loaded, the metrics exist and no publish is in progress. */
 async function warmUp(context: FaultBench): Promise<void> {
   await until(async () => {
     await context.service.refresh()
@@ -73,14 +73,14 @@ async function warmUp(context: FaultBench): Promise<void> {
     return status === 'in_sync' && channels.every(({ publishedAt }) => publishedAt !== null)
   })
   while (await hasPublished(context)) {
-    // What was still on its way would be taken for the publishing in the first fault.
+    // A publish in progress would be mistaken for the one during the first fault.
   }
   const withExistingSettings = await context.report()
   await context.service.refresh()
   await published(context, withExistingSettings, 0)
 }
 
-/** Whether something is published without a cycle, in more time than two publishings have to be apart. */
+/** Whether anything is published without a cycle, in more than the minimum interval between two publishes. */
 async function hasPublished(context: FaultBench): Promise<boolean> {
   const before = publishedMoment(await context.report())
   for (let polls = 0; polls < 50; polls++) {
@@ -100,14 +100,14 @@ interface Cell {
   readonly fault: Break
 }
 
-/** One cell: the fault, a cycle in it, the time after which nothing is believed, and the cycle after it. What is wrong. */
+/** One cell: the fault, a cycle during it, the time until everything is stale, and the next cycle. Returns the failures. */
 async function meet({ bench: context, truth, system, row, affected, fault }: Cell): Promise<string[]> {
   const { code } = row
   const failed = code !== null && code !== 'absent'
   const wrong: string[] = []
   const expect = (what: string, actual: unknown, wanted: unknown) => {
     if (JSON.stringify(actual) === JSON.stringify(wanted)) return
-    wrong.push(`${what}: ${JSON.stringify(actual)} in place of ${JSON.stringify(wanted)}`)
+    wrong.push(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(wanted)}`)
   }
   const before = await context.report()
   const mend = await fault(context, affected)
@@ -115,35 +115,35 @@ async function meet({ bench: context, truth, system, row, affected, fault }: Cel
 
   const { report: during, errors } = await lookAwake(context)
   for (const [stack, check, state] of statesOf(during)) {
-    const where = `in the fault, ${stack} ${check}`
+    const where = `during the fault, ${stack} ${check}`
     const touched = affected.includes(stack) && system.checks.includes(check)
     if (!touched || code === null) {
       expect(`${where} is right`, [state.status, state.error], [truth.of(stack, check), null])
       if ((state.observedAt ?? '') < (during.cycle?.startedAt ?? '~'))
         wrong.push(`${where} is late: ${state.observedAt}`)
     } else if (code === 'absent') {
-      expect(`${where} is told to be missing`, state.status === 'drifted' || state.error?.code === 'DEPENDS_ON', true)
+      expect(`${where} is reported as missing`, state.status === 'drifted' || state.error?.code === 'DEPENDS_ON', true)
     } else {
       const known = stateOf(before, stack, check)
-      expect(`${where} stays what it was`, [state.status, state.observedAt], [known?.status, known?.observedAt])
-      expect(`${where} says why: ${state.error?.message}`, state.error?.code, code)
+      expect(`${where} keeps its status`, [state.status, state.observedAt], [known?.status, known?.observedAt])
+      expect(`${where} has the error ${state.error?.message}`, state.error?.code, code)
     }
   }
   const counted = failed ? system.probes.map(probe => [`${probe} ${code}`, affected.length] as const) : []
-  expect('metrics count the same', errors, Object.fromEntries(counted.toSorted()))
+  expect('the metrics count the same errors', errors, Object.fromEntries(counted.toSorted()))
 
   context.clock.advance(staleAfterMs)
   if (failed) {
     const aged = await context.report()
     for (const [stack, check, state] of statesOf(aged)) {
       if (!affected.includes(stack) || !system.checks.includes(check)) continue
-      expect(`${stack} ${check} is not believed for ever`, [state.status, state.error?.code], ['unknown', code])
+      expect(`${stack} ${check} becomes stale`, [state.status, state.error?.code], ['unknown', code])
     }
   }
 
   if (system.name === 'Monitoring') {
     const told = await published(context, before, code === 'DEADLINE_EXCEEDED' ? 1000 : 0)
-    // The series of one stack are written together with those of the others.
+    // All stacks' series are written together.
     if (affected === scopes.all) expect('publishing', told, failed && !row.arrives ? code : null)
   }
 
@@ -159,11 +159,11 @@ async function meet({ bench: context, truth, system, row, affected, fault }: Cel
   return wrong
 }
 
-/** Waits for the next publishing since a report; the code that it failed with, or null. Time passes by so much a look. */
+/** Waits for the next publish since a report; returns its error code, or null. Each check advances the time. */
 async function published(bench: FaultBench, since: Report, stepMs: number): Promise<string | null> {
   for (;;) {
     const report = await bench.report()
-    // An error that comes with a new time of publishing is about what is done besides.
+    // An error with a new publish time comes from another operation.
     if (channelOf(report)?.publishedAt !== channelOf(since)?.publishedAt) return null
     if (publishedMoment(report) !== publishedMoment(since)) return channelOf(report)?.error?.code ?? null
     bench.clock.advance(stepMs)
@@ -175,13 +175,13 @@ function channelOf({ channels }: Report) {
   return channels.find(({ channel }) => channel === 'cloud-monitoring')
 }
 
-/** Another one after each publishing, well or badly ended. */
+/** Changes after each publish, whether it succeeded or failed. */
 function publishedMoment(report: Report): string {
   const channel = channelOf(report)
   return `${channel?.publishedAt} ${channel?.error?.at}`
 }
 
-/** A cycle in which this machine, which runs more than this, did not stand still itself. */
+/** A cycle during which the event loop did not stall because of other load on this machine. */
 async function lookAwake(bench: FaultBench): Promise<{ report: Report; errors: Record<string, number> }> {
   for (let tries = 1; ; tries++) {
     const before = await bench.probeErrors()
@@ -220,7 +220,7 @@ function stateOf(report: Report, stack: string, check: string): ReportedCheck | 
 
 type Truth = ReturnType<typeof createTruth>
 
-/** What is really so, and changes under every fault, so that nothing can be right by having stayed as it was. */
+/** The real state, which changes during every fault, so that an unchanged report is never correct. */
 function createTruth({ cloudRun, databases }: FaultBench) {
   const staleSeries = new Set<StackName>()
   const opened = new Set<StackName>()

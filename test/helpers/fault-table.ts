@@ -7,17 +7,17 @@ import { canaries, type FaultBench, homeOf, type Layout, region, type StackName,
 import type { GrpcFault } from './grpc-proxy.ts'
 import type { TcpFault } from './tcp-proxy.ts'
 
-/** Puts a fault on; what it resolves with takes it off again. */
+/** Starts a fault; resolves with a function that ends it. */
 export type Break = (context: FaultBench, stacks: readonly StackName[]) => Promise<() => Promise<void> | void>
 
-/** One row of the matrix: how a system fails, and what is to be said of it. */
+/** One row of the matrix: how a system fails, and the expected report. */
 export interface FaultRow {
   readonly fault: string
-  /** What the failed looks are called; null: they succeed all the same. `absent`: the answer is believed. */
+  /** The error code of the failed probes; null: they succeed. `absent`: the resource is reported as missing. */
   readonly code: ErrorCode | 'absent' | null
-  /** What is written arrives all the same, and whoever writes it again is told so. */
+  /** Writes succeed despite the fault, and a repeated write is rejected. */
   readonly arrives?: true
-  /** For one stack of three, or why that cannot be. */
+  /** For one stack of three, or the reason why this is impossible. */
   readonly one: Break | string
   readonly all: Break | string
 }
@@ -28,7 +28,7 @@ export interface FaultedSystem {
   readonly name: 'Cloud Run' | 'Cloud Run in one place' | 'Monitoring' | 'PostgreSQL'
   /** Default `apart`. */
   readonly layout?: Layout
-  /** The probes that look at it, and the checks that need them. */
+  /** The probes that read this system, and the checks that need them. */
   readonly probes: readonly ProbeKind[]
   readonly checks: readonly CheckKind[]
   readonly rows: readonly FaultRow[]
@@ -101,7 +101,7 @@ function googleRows(api: Api): FaultRow[] {
   ]
 }
 
-/** What a stack is in Cloud Run, where all share a place: its service and its job. */
+/** The resources of a stack if all share a place: its service and its job. */
 function resourcesOf(stack: StackName): string[] {
   const { project, service, job } = homeOf(stack, 'together')
   const place = `projects/${project}/locations/${region}`
@@ -113,7 +113,7 @@ const spoiled: Break = async ({ cloudRun }, stacks) => {
   return () => cloudRun.grpc.spoil([])
 }
 
-/** Whoever may not list reads each by itself. */
+/** Without permission to list, each resource is read by get. */
 const deniedByItself =
   (code: NonNullable<Fault['code']>): Break =>
   async ({ cloudRun }, stacks) => {
@@ -134,7 +134,7 @@ const onePlaceRows: FaultRow[] = [
   { fault: 'list fails, get not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
 ]
 
-/** It is back before it is asked again: connections are gone, and that is all. */
+/** The system restarts before the next request: only its connections are lost. */
 function restarted(api: Api): Break {
   return async context => {
     await context[api].tcp.set('refused')
@@ -152,7 +152,7 @@ const line =
     }
   }
 
-/** Changes the server by statements of its superuser, and throws out who is in. */
+/** Runs statements as the superuser, and terminates all other sessions. */
 const changed =
   (change: (stack: StackName) => string, undo: (stack: StackName) => string): Break =>
   async (context, stacks) => {

@@ -4,13 +4,13 @@ import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
 export const project = 'openagentsgemini'
 export const region = 'us-central1'
 
-/** What the times of every world of a test count from: what is not changed stays the same, etags included. */
+/** The reference time of every world of a test, so that unchanged resources stay identical, etags included. */
 export const fleetSince = Date.now()
 
 /** A stack like the healthy one. */
 export interface FleetStack {
   readonly name: string
-  /** Labels of its service and job; left out, those by which it is found. Null: none. */
+  /** Labels of its service and job; default: those of discovery. Null: none. */
   readonly serviceLabels?: Readonly<Record<string, string>> | null
   readonly jobLabels?: Readonly<Record<string, string>> | null
   /** Default true. */
@@ -23,7 +23,7 @@ export function labelsOf(stack: string, role: 'service' | 'migrate'): Record<str
   return { 'driftwatch-stack': stack, 'driftwatch-role': role }
 }
 
-/** Services `<name>` and jobs `<name>-migrate` in place of those of the healthy world, each with one revision and execution. */
+/** Services `<name>` and jobs `<name>-migrate` instead of those of the healthy world, each with one revision and execution. */
 export function fleetWorld(stacks: readonly FleetStack[]): WorldPatch {
   const healthy = loadWorld({}, fleetSince)
   const named = (resources: Readonly<Record<string, JsonObject>>, last: string) =>

@@ -40,7 +40,7 @@ export async function startGoogleKeys(t: Test, answer?: (response: ServerRespons
     url,
     sign,
     reads: () => reads,
-    /** Publishes another key beside the first, and signs with it from now on. */
+    /** Publishes another key in addition to the first, and signs with it from now on. */
     rotate() {
       current = generate('next')
       published.push(current)

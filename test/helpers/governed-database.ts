@@ -13,7 +13,7 @@ import { everyRight, type Rights, rightsOf } from '../../src/grants/model/privil
 
 export const serverVersion = 180000
 
-/** What every config of the fuzz asks of it; `other` is governed by some, and `mallory` trusted. */
+/** The policy of every config of the fuzz tests; some also govern `other`, or trust `mallory`. */
 export const policy = {
   roles: { owner: {}, rw: { members: ['app'] }, ro: {} },
   trustedRoles: ['postgres'],
@@ -98,7 +98,7 @@ export const healthy: Catalog = {
   doors: [],
 }
 
-/** As it would be if everything had been granted by one role. */
+/** The same catalog if one role had granted everything. */
 export function grantedByOne(catalog: Catalog): Catalog {
   return interned(catalog, acl =>
     [...new Set(acl.map(({ grantee }) => grantee))].map(grantee => {
@@ -108,7 +108,7 @@ export function grantedByOne(catalog: Catalog): Catalog {
   )
 }
 
-/** With equal ACLs one and the same, as the reader makes them. */
+/** With one object for equal ACLs, as the reader returns them. */
 export function interned(catalog: Catalog, change: (acl: Acl) => Acl = acl => acl): Catalog {
   const pool = createAclPool(catalog.serverVersion, () => undefined)
   const intern = (acl: Acl) => pool.intern(change(acl))
@@ -129,19 +129,19 @@ export function interned(catalog: Catalog, change: (acl: Acl) => Acl = acl => ac
   }
 }
 
-/** What of a catalog is plainly not as the policy says. Of routes it knows nothing. */
+/** The obvious differences between a catalog and the policy, without indirect routes. */
 export function whyNotAsThePolicySays(catalog: Catalog, trusted: readonly string[]): string | null {
   const byName = new Map(catalog.roles.map(role => [role.name, role]))
   for (const name of Object.keys(policy.roles)) {
     const role = byName.get(name)
-    if (!role || roleAttributes.some(attribute => role[attribute])) return `${name} is missing, or may do more`
+    if (!role || roleAttributes.some(attribute => role[attribute])) return `${name} is missing, or has more attributes`
   }
   const joined = catalog.memberships.filter(({ role }) => role === owner || role === rw || role === ro)
   const members = joined.filter(
     ({ member }) => member !== postgres && !(trusted.includes('mallory') && member === mallory),
   )
-  if (members.some(({ role, member }) => role !== rw || member !== app)) return 'somebody is a member'
-  if (!members.some(({ inherit, set }) => inherit || set)) return 'app is no member'
+  if (members.some(({ role, member }) => role !== rw || member !== app)) return 'an unexpected member'
+  if (!members.some(({ inherit, set }) => inherit || set)) return 'app is not a member'
   const { self, objects } = catalog.schemas.get('s') ?? { objects: [] }
   if (!self) return 'the schema is missing'
   const isJudged = (oid: Oid) =>

@@ -681,7 +681,7 @@ export const drifts: readonly Drift[] = [
     sql: 'ALTER DATABASE base OWNER TO oa_control_rw',
     lines: [/oa_control_rw has CREATE on database base \(via owner\)/],
   },
-  // Doors beside the schemas.
+  // Doors outside the schemas.
   {
     title: 'a view in another schema that reads governed tables',
     sql: 'CREATE VIEW other.peek AS SELECT secret FROM runtime.accounts; ALTER VIEW other.peek OWNER TO oa_runtime_owner; GRANT SELECT ON other.peek TO PUBLIC',

@@ -12,31 +12,31 @@ import type { AddressInfo } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 
-/** What befalls an answer on its way. */
+/** A fault of a response. */
 export type GrpcFault =
-  /** It never comes. */
+  /** No response. */
   | 'silence'
-  /** It begins, and then nothing comes any more. */
+  /** The response starts and never continues. */
   | 'first-byte'
-  /** A byte now and then. */
+  /** One byte at a time, slowly. */
   | 'drip'
-  /** Half of it, and then the stream is reset. */
+  /** Half of the response, then the stream is reset. */
   | 'reset'
-  /** Half of it, and then the end. */
+  /** Half of the response, then the stream ends. */
   | 'cut'
-  /** It is no message. */
+  /** Bytes that are not a valid message. */
   | 'garbage'
-  /** It is a message of 50 MiB. */
+  /** A message of 50 MiB. */
   | 'huge'
-  /** The stream is refused: there are too many. */
+  /** The stream is refused as if there were too many. */
   | 'refused'
 
-/** A proxy on 127.0.0.1 in front of a gRPC server without TLS: what befalls an answer depends on what was asked. */
+/** A proxy on 127.0.0.1 in front of a gRPC server without TLS. The fault of a response depends on the request. */
 export interface GrpcProxy {
   readonly port: number
-  /** From now on what is asked in these words, or by this method, is answered so; whatever is asked if null. */
+  /** Sets the fault of requests that contain this text or use this method; of all requests if null. */
   set(fault: GrpcFault | null, about?: string | null): void
-  /** From now on the resources of these full names are no messages, wherever they stand in an answer. */
+  /** Makes the resources of these full names unparseable in every response. */
   spoil(names: readonly string[]): void
   close(): Promise<void>
 }
@@ -44,13 +44,13 @@ export interface GrpcProxy {
 interface Answer {
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  /** Null where the headers are all there is. */
+  /** Null if there are only headers. */
   readonly trailers: IncomingHttpHeaders | null
 }
 
 const dripMs = 100
 
-/** 50 MiB in pieces: what nobody reads is not kept in memory. */
+/** 50 MiB in chunks, each created only when it is read. */
 function* hugeMessage(): Generator<Buffer> {
   const piece = Buffer.alloc(64 * 1024)
   yield headOf(800 * piece.length)
@@ -126,7 +126,7 @@ function ask(session: ClientHttp2Session, headers: IncomingHttpHeaders, body: Bu
   })
 }
 
-/** After its name, which is its first field, a resource goes on with a field of no type that there is. */
+/** After its name, the first field, the resource has a field of an invalid type. */
 function spoilIn(answer: Buffer, name: string): void {
   const field = Buffer.concat([Buffer.of(0x0a, name.length), Buffer.from(name)])
   const at = answer.indexOf(field)
@@ -172,7 +172,7 @@ function befall(stream: ServerHttp2Stream, { headers, body, trailers }: Answer, 
   }
 }
 
-/** A message as gRPC sends it: not compressed, its length, its bytes. */
+/** A message as gRPC sends it: not compressed, with its length and bytes. */
 function framed(message: Buffer): Buffer {
   return Buffer.concat([headOf(message.length), message])
 }

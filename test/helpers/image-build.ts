@@ -5,24 +5,24 @@ import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type Copy, execForm, lastOf, parseCopy, type Stage } from './dockerfile.ts'
 
-/** For `env`: tap gives every process that a test starts its own loader, and this is none of its. */
+/** For `env`: removes the loader that tap passes to child processes. */
 export const withoutCoverage = ['-u', 'NODE_OPTIONS']
 
-/** What a Dockerfile makes, as directories of this machine. */
+/** The image that a Dockerfile builds, as directories of this machine. */
 export interface BuiltImage {
-  /** Stands for `/` of the image. */
+  /** The directory of `/` of the image. */
   readonly root: string
   readonly workdir: string
   readonly env: Readonly<Record<string, string>>
-  /** What it runs without arguments, absolute paths below `root`. */
+  /** The command without arguments, with absolute paths below `root`. */
   readonly entrypoint: readonly string[]
   readonly cmd: readonly string[]
   readonly user: number
 }
 
 /**
- * Does what the stages of a Dockerfile say, below `directory`: COPY copies, and RUN runs on this machine, with the Node.js
- * that runs the tests in place of the base image's. `allowed` tells what of `context` the build may see.
+ * Builds the stages of a Dockerfile below `directory`: COPY copies, and RUN runs on this machine, with the Node.js
+ * of the tests instead of the base image's. `allowed` selects the files of `context` that the build can see.
  */
 export async function buildImage(options: {
   readonly stages: readonly Stage[]
@@ -34,7 +34,7 @@ export async function buildImage(options: {
   const bin = installNode(directory)
   const built = new Map<string, Promise<BuiltImage>>()
   for (const stage of stages) {
-    // Those that do not wait for each other go on side by side, as BuildKit lets them.
+    // Independent stages run concurrently, as in BuildKit.
     built.set(stage.name, buildStage(stage, { ...options, bin, rootOf: async name => (await built.get(name))?.root }))
   }
   const all = await Promise.all(built.values())
@@ -43,7 +43,7 @@ export async function buildImage(options: {
   return last
 }
 
-/** A directory for the PATH that holds Node.js, readable for every user. */
+/** A directory with Node.js for the PATH, readable for every user. */
 function installNode(directory: string): string {
   const bin = join(directory, 'bin')
   mkdirSync(bin, { recursive: true })
@@ -52,7 +52,7 @@ function installNode(directory: string): string {
   return bin
 }
 
-/** Where npm and the shell are; the packages that the tests run with must not be found. */
+/** The PATH with npm and the shell, without the packages of the tests. */
 function systemPath(): string[] {
   return (process.env.PATH ?? '').split(':').filter(directory => !directory.includes('node_modules'))
 }
@@ -78,7 +78,7 @@ async function buildStage(stage: Stage, workshop: Workshop): Promise<BuiltImage>
       env[name] = value
     } else if (keyword === 'COPY') await copy(parseCopy(rest), workdir, workshop)
     else if (keyword === 'RUN') await run(rest, workdir, env)
-    else if (!['USER', 'EXPOSE', 'ENTRYPOINT', 'CMD'].includes(keyword)) throw new Error(`${keyword} is not known here`)
+    else if (!['USER', 'EXPOSE', 'ENTRYPOINT', 'CMD'].includes(keyword)) throw new Error(`${keyword} is not supported`)
   }
   const mapped = (words: readonly string[]) => words.map(word => (word.startsWith('/') ? join(root, word) : word))
   return {
@@ -95,7 +95,7 @@ async function copy({ stage, sources, target }: Copy, workdir: string, workshop:
   const from = stage === null ? workshop.context : await workshop.rootOf(stage)
   if (from === undefined) throw new Error(`there is no stage ${stage}`)
   for (const source of sources) {
-    if (stage === null && !workshop.allowed.has(source)) throw new Error(`.dockerignore leaves out ${source}`)
+    if (stage === null && !workshop.allowed.has(source)) throw new Error(`.dockerignore excludes ${source}`)
     const path = join(from, source)
     if (!existsSync(path)) throw new Error(`there is no ${source} to copy`)
     const into = target.endsWith('/') && !statSync(path).isDirectory() ? join(target, basename(source)) : target
@@ -113,7 +113,7 @@ async function run(command: string, cwd: string, env: Readonly<Record<string, st
   if (code !== 0) throw new Error(`RUN ${command} ended with ${code}:\n${output}${errors}`)
 }
 
-/** Where packages come from, and nothing else that npm told the tests: they are run by npm themselves. */
+/** The registry settings of npm, without the other variables that npm sets for the tests. */
 function registryEnv(): Record<string, string> {
   const wanted =
     /^(HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_(registry|userconfig|globalconfig|cache|cafile))$/i

@@ -15,9 +15,9 @@ import { type Receipt, receiptSchema } from '../../src/operate/rollout/receipt.t
 export const lane = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
 export const legacyLane = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime'
 export const place = '--region us-central1 --project openagentsgemini'
-/** What serves in the healthy world, and what was built after it. */
+/** The image in service in the healthy world, and the one built after it. */
 export const [served, built] = ['image-c', 'image-d'].map(name => `${lane}@${digestOf(name)}`)
-/** Short, so that the tests are. */
+/** Short, so that the tests are fast. */
 export const writes = { jobUpdateMs: 20, rolloutMs: 40, executionMs: 60 }
 const writeCalls = ['UpdateJob', 'RunJob', 'UpdateService']
 
@@ -53,10 +53,10 @@ export interface Bench {
 export interface RunOptions {
   readonly variables?: Record<string, string>
   readonly config?: string
-  /** What somebody types at a terminal; left out: there is none. */
+  /** The input at a terminal; if absent, there is no terminal. */
   readonly typed?: string
   readonly signal?: AbortSignal
-  /** Told of everything on stderr so far, whenever there is more. */
+  /** Called with all of stderr so far, after each write. */
   readonly onStderr?: (text: string) => void
 }
 
@@ -116,7 +116,7 @@ export function readReceipt(t: Test, path: string): Receipt {
   return receipt as Receipt
 }
 
-/** A migration with the image before that runs for a minute already. */
+/** A migration with the previous image that has run for a minute. */
 export function otherMigration(image = `${lane}:41c3d0a`, name = 'runtime-migrate-other'): WorldPatch {
   const createTime = '-1m'
   return {
@@ -153,11 +153,11 @@ export async function readService({ host }: CloudRun) {
     name: 'projects/openagentsgemini/locations/us-central1/services/runtime',
   })
   await client.close()
-  // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared as it is
+  // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared unchanged
   return service as any
 }
 
-/** As somebody else does it meanwhile. */
+/** Simulates a concurrent change by another user. */
 export async function cancelExecution(host: string, name: string): Promise<void> {
   const { ExecutionsClient } = await import('@google-cloud/run/build/src/v2/executions_client.js')
   const client = new ExecutionsClient(clientOptions(host, 1024 * 1024, null))
@@ -171,11 +171,11 @@ export async function jobsClient({ host }: CloudRun) {
   return new JobsClient(clientOptions(host, 1024 * 1024, null))
 }
 
-/** The job as the API shows it, to see what our own shapes leave out. */
+/** The job as the API shows it, with the fields that Driftwatch does not read. */
 export async function readJob(cloudRun: CloudRun) {
   const client = await jobsClient(cloudRun)
   const [job] = await client.getJob({ name: 'projects/openagentsgemini/locations/us-central1/jobs/runtime-migrate' })
   await client.close()
-  // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared as it is
+  // biome-ignore lint/suspicious/noExplicitAny: a vendor's message, compared unchanged
   return job as any
 }

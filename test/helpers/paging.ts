@@ -33,7 +33,7 @@ export function buildAlertsConfig(
   return parseConfig(JSON.stringify({ stacks, ...top, alerts: settings }), 'test.yaml', {})
 }
 
-/** A monitor's channel to an emulated Cloud Monitoring, both on one clock that only a test moves. */
+/** A monitor's channel to an emulated Cloud Monitoring, both on a clock that the test advances. */
 export interface Paging {
   readonly monitoring: Monitoring
   readonly client: MonitoringClient
@@ -41,33 +41,33 @@ export interface Paging {
   readonly clock: VirtualClock
   readonly config: Config
   readonly channel: Channel
-  /** Makes the policies right; resolves with what failed. */
+  /** Applies the policies; resolves with the failures. */
   apply(config?: Config): Promise<FailedStep[]>
-  /** Publishes, and waits until that is over: with what. */
+  /** Publishes and waits; resolves with the outcome. */
   publish(snapshot: Snapshot, by?: Channel): Promise<'ok' | 'failed'>
-  /** Time passes, and Cloud Monitoring evaluates. */
+  /** Advances the clock, and evaluates the policies. */
   pass(ms: number): void
-  /** Incidents that are open, as `runtime/job-image drifted`. */
+  /** The open incidents, as `runtime/job-image drifted`. */
   open(): string[]
-  /** Another instance of the same monitor, beside those that are there. */
+  /** Starts another instance of the same monitor. */
   join(instance: string, who?: Partial<Identity>): Channel
-  /** Another instance in the place of this one. */
+  /** Replaces this instance with another one. */
   restart(instance: string): Promise<Channel>
 }
 
 export interface PagingOptions extends MonitoringOptions {
   readonly config?: Config
   readonly log?: Log
-  /** How Cloud Monitoring is reached; default as an emulator is. */
+  /** The connection to Cloud Monitoring; default: as to an emulator. */
   way?(monitoring: Monitoring): Promise<Pick<GoogleOptions, 'emulatorHost' | 'channel'>>
 }
 
 export async function buildPaging(t: Test, options: PagingOptions = {}): Promise<Paging> {
-  // Not in step with Cloud Monitoring, which looks at each half minute.
+  // Out of step with Cloud Monitoring, which evaluates every half minute.
   const clock = createVirtualClock(noon + 7000)
   const monitoring = await startMonitoring({ now: clock.now, notificationChannels: [onCall], ...options })
   const way = (await options.way?.(monitoring)) ?? { emulatorHost: monitoring.host }
-  // Retries wait in real time, because no test advances the clock while a call is under way.
+  // Retries wait in real time, because no test advances the clock during a call.
   const retrying = { ...clock, sleep: systemClock.sleep }
   const client = createMonitoringClient({ clock: retrying, ...way })
   const writer = createMonitoringWriter({ clock: retrying, ...way })

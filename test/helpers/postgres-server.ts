@@ -5,9 +5,9 @@ import { runSql } from '../../sandbox/postgres/sql.ts'
 export { installedMajors } from '../../sandbox/postgres/binaries.ts'
 export { superuser }
 
-/** The sandbox's server, which here believes everybody who comes from this machine. */
+/** The sandbox's server, which trusts all local connections. */
 export interface PostgresServer extends Server {
-  /** Sends statements as a user, on a connection of their own; the rows of the last one. */
+  /** Runs statements as a user on a new connection; resolves with the rows of the last one. */
   sql(database: string, text: string, user?: string): Promise<unknown[][]>
 }
 

@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 const binaries = ['/usr/bin/prometheus', '/usr/bin/promtool', '/usr/bin/prometheus-alertmanager'] as const
 const [prometheus, promtool, alertmanager] = binaries
 
-/** Why no real Prometheus can be started here, or false where one can: what tap takes as `skip`. In CI it is never skipped. */
+/** The reason to skip a test if Prometheus is not installed, else false. In CI it is never skipped. */
 export const noPrometheus: string | false = whyNoPrometheus()
 
 function whyNoPrometheus(): string | false {
@@ -21,12 +21,12 @@ function whyNoPrometheus(): string | false {
 }
 
 export interface PromtoolResult {
-  /** 0: everything holds. */
+  /** 0: all tests passed. */
   readonly code: number
   readonly output: string
 }
 
-/** Runs `promtool`, with this on stdin, and waits for its end. */
+/** Runs `promtool` with this input, and waits for its end. */
 export function runPromtool(args: readonly string[], input = ''): Promise<PromtoolResult> {
   return new Promise((resolve, reject) => {
     const child = execFile(promtool, args, (error, stdout, stderr) => {
@@ -42,30 +42,30 @@ type Labels = Readonly<Record<string, string>>
 
 export interface Sample {
   readonly metric: Labels
-  /** When, in seconds since 1970, and how much. */
+  /** The time in seconds since 1970, and the value. */
   readonly value: readonly [number, string]
 }
 
 export interface PrometheusOptions {
-  /** Gets it all: the config, the rules, the samples. One that was used before goes on with its samples. */
+  /** Contains the config, the rules and the samples. If it was used before, its samples are kept. */
   readonly directory: string
-  /** `127.0.0.1:PORT` of what is scraped every second, as job `driftwatch`. */
+  /** `127.0.0.1:PORT` to scrape every second, as job `driftwatch`. */
   readonly target: string
-  /** What stands in the rules file. */
+  /** The content of the rules file. */
   readonly rules: string
   /** `127.0.0.1:PORT` */
   readonly alertmanager?: string
 }
 
 export interface Prometheus {
-  /** What an expression gives now. Rejects with Prometheus's own words where it refuses the expression. */
+  /** The current result of an expression. Rejects with Prometheus's message if it rejects the expression. */
   query(expression: string): Promise<readonly Sample[]>
-  /** Names of the alerts that fire now, with stack and check: `DriftwatchDrifted runtime job-image`. */
+  /** The firing alerts, with stack and check: `DriftwatchDrifted runtime job-image`. */
   firing(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
-/** Starts Debian's `prometheus` on a free port and waits until it answers. */
+/** Starts Debian's `prometheus` on a free port and waits until it is ready. */
 export async function startPrometheus(options: PrometheusOptions): Promise<Prometheus> {
   const { directory } = options
   await writeFile(join(directory, 'rules.yaml'), options.rules)
@@ -123,7 +123,7 @@ export interface Alertmanager {
   close(): Promise<void>
 }
 
-/** Starts Debian's `prometheus-alertmanager`, which sends every alert at once, and its end, to `webhook`. */
+/** Starts Debian's `prometheus-alertmanager`, which sends every alert and its resolution to `webhook` at once. */
 export async function startAlertmanager(directory: string, webhook: string): Promise<Alertmanager> {
   const config = {
     route: { receiver: 'test', group_by: ['...'], group_wait: '0s', group_interval: '1s', repeat_interval: '1h' },
@@ -145,13 +145,13 @@ export async function startAlertmanager(directory: string, webhook: string): Pro
   return { host, close: process.close }
 }
 
-/** A new directory that is removed by `remove`. */
+/** A new directory, which `remove` deletes. */
 export async function openDirectory(): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'driftwatch-prometheus-'))
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Waits until `look` gives something, asking again and again. Rejects with what was waited for after a minute. */
+/** Polls `look` until it returns a value. After a minute, rejects with what it waited for. */
 export async function eventually<T>(what: string, look: () => Promise<T | null | undefined | false>): Promise<T> {
   const end = Date.now() + 60_000
   while (Date.now() < end) {
@@ -159,10 +159,10 @@ export async function eventually<T>(what: string, look: () => Promise<T | null |
     if (found !== null && found !== undefined && found !== false) return found
     await delay(100)
   }
-  throw new Error(`waited a minute for this: ${what}`)
+  throw new Error(`not within a minute: ${what}`)
 }
 
-/** Starts a server that is ready once `readyUrl` answers. It does not outlive this process. */
+/** Starts a server and waits until `readyUrl` responds. The server ends with this process. */
 async function startProcess(binary: string, args: readonly string[], readyUrl: string) {
   const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const kill = () => child.kill('SIGKILL')

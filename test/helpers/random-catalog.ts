@@ -30,10 +30,10 @@ import {
   team,
 } from './governed-database.ts'
 
-/** What may befall a database that was what its policy says. */
+/** The changes of a database that matches its policy. */
 type Break = (catalog: Catalog) => Catalog
 
-/** Changes what the schema `s` and its objects are, those that are chosen. */
+/** Changes the schema `s` and the selected objects. */
 function changing(
   isChosen: (object: CatalogObject) => boolean,
   change: (object: CatalogObject) => CatalogObject,
@@ -47,7 +47,7 @@ function changing(
   }
 }
 
-/** One entry more: rights of the same grantee by the same grantor are one entry. */
+/** Adds an entry; privileges of one grantee by one grantor are one entry. */
 function granting(more: AclEntry) {
   return (acl: readonly AclEntry[]): AclEntry[] => {
     const isSame = ({ grantee, grantor }: AclEntry) => grantee === more.grantee && grantor === more.grantor
@@ -61,7 +61,7 @@ const called = (name: string) => (object: CatalogObject) => object.name === name
 const stranger = fc.constantFrom(PUBLIC, ro, team)
 const grantor = fc.constantFrom(owner, postgres, mallory)
 
-/** What the policy gives to none of these strangers, on each class of objects. */
+/** The privileges that the policy grants to none of these unlisted roles, by class of objects. */
 const neverGiven: Readonly<Record<ObjectClass, readonly string[]>> = {
   database: ['CREATE'],
   schema: ['CREATE'],
@@ -182,7 +182,7 @@ const openDoor = fc
       }),
   )
 
-/** One thing that is not as the policy says, whichever of the configs it is. */
+/** One difference from the policy of every config. */
 const oneBreak = fc.oneof(
   { weight: 4, arbitrary: grantTooMuch },
   ...[takeAway, grantOnColumn, giveAway, loseRole, setAttribute, makeSuperuser, joinRole],
@@ -197,7 +197,7 @@ const anyRights = (objects: ObjectClass): fc.Arbitrary<Rights> => {
   return fc.tuple(fc.nat(all), fc.nat(all)).map(([held, options]) => (held & all) | ((options & all) << optionShift))
 }
 
-/** Whatever may stand there: chains of grantors, one grantee's rights from several, roles that were dropped. */
+/** Any ACL: chains of grantors, several grantors for one grantee, dropped roles. */
 const anyAcl = (objects: ObjectClass): fc.Arbitrary<readonly AclEntry[]> =>
   fc.uniqueArray(
     fc.record({ grantee: fc.oneof(anyRole, fc.constant(PUBLIC)), grantor: anyRole, rights: anyRights(objects) }),
@@ -215,7 +215,7 @@ const columnAcls = fc
 
 const kinds = ['table', 'view', 'foreign table', 'sequence', 'function', 'procedure'] as const
 
-/** Of what is made at random: no two relations have the same. */
+/** An oid that no other generated relation has. */
 const firstOid = 30
 
 const anyObject = fc.constantFrom<ObjectKind>(...kinds).chain(kind =>
@@ -259,7 +259,7 @@ const manyMemberships = fc
       .map(({ options, ...pair }): Membership => ({ ...pair, ...options })),
     { maxLength: 7, selector: ({ role, member, grantor }) => `${role}/${member}/${grantor}` },
   )
-  // PostgreSQL refuses a role as its own member.
+  // PostgreSQL rejects a role as its own member.
   .map(memberships => memberships.filter(({ role, member }) => role !== member))
   .map(
     (memberships): Break =>
@@ -310,7 +310,7 @@ const anyBreak = fc.oneof(
   { weight: 3, arbitrary: otherAcl },
 )
 
-/** As the policy says, at times, and mostly not. */
+/** Sometimes matches the policy, but usually not. */
 export const catalog: fc.Arbitrary<Catalog> = fc
   .tuple(fc.constantFrom<number>(150000, 180000), fc.oneof(fc.constant([]), fc.array(anyBreak, { maxLength: 5 })))
   .map(([version, breaks]) =>

@@ -10,7 +10,7 @@ import type {
 } from '../../src/release/cloud-run.ts'
 import { questionKey, type RegistryAnswer, type RegistryAnswers } from '../../src/release/registry-answers.ts'
 
-/** Observations of every kind, made of so few words that they often fit together, and often do not. */
+/** Observations of every kind, built from few values, so that they match about as often as they differ. */
 
 export const observedAt = Date.UTC(2026, 10, 3, 12)
 export const graceMs = 15 * 60_000
@@ -23,7 +23,7 @@ const repository = fc.constantFrom(...repositories)
 const tag = fc.constantFrom(...tags)
 const digest = fc.constantFrom(...digests)
 
-/** Weights keep most of it whole, or nothing would ever be in sync. */
+/** Weights make most parts healthy, or no check would ever be in sync. */
 const rarely = <T, U>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<U>, weight = 12) =>
   fc.oneof({ arbitrary: usual, weight }, { arbitrary: odd, weight: 1 })
 
@@ -72,7 +72,7 @@ function condition(type: fc.Arbitrary<string>): fc.Arbitrary<Condition> {
   return fc.record({ type, state, message: fc.string({ maxLength: 8 }), reason, since: time })
 }
 
-/** The one that counts, mostly, among others. */
+/** Usually includes the relevant one, among others. */
 function conditions(counts: string): fc.Arbitrary<readonly Condition[]> {
   const others = fc.uniqueArray(condition(fc.constantFrom('Active', 'Retry', 'ready', '')), {
     maxLength: 2,
@@ -221,7 +221,7 @@ const questions = repositories.flatMap(name => [
   ...digests.map(each => questionKey({ about: 'digest', repository: name, digest: each })),
 ])
 
-/** Of some questions, whatever else they were answered. */
+/** Responses to some of the requests. */
 export const registry: fc.Arbitrary<RegistryAnswers> = fc
   .subarray(questions)
   .chain(asked => fc.tuple(...asked.map(key => fc.tuple(fc.constant(key), answer))).map(pairs => new Map(pairs)))

@@ -30,7 +30,7 @@ interface Line {
   readonly err?: { readonly message: string; readonly stack: string }
 }
 
-/** The app on a port of its own until the test ends, and what it logs. */
+/** The app on a free port until the test ends, and its log. */
 export async function serveApp(t: Test, snapshot: Snapshot = mixed, override: Partial<AppDependencies> = {}) {
   const lines: Line[] = []
   const stream = new Writable({
@@ -56,12 +56,12 @@ export async function serveApp(t: Test, snapshot: Snapshot = mixed, override: Pa
   return { app, url, lines, get: (path: string, init?: RequestInit) => fetch(url + path, init) }
 }
 
-/** Metrics of which only those of the process are there. */
+/** Metrics with only those of the process. */
 export function buildScrapedMetrics(runtime: () => Promise<Buffer>): ScrapedMetrics {
   return { contentType: 'text/plain', drift: () => Buffer.alloc(0), runtime }
 }
 
-/** What a peer that writes these bytes is answered. */
+/** The response to these bytes. */
 export async function exchange(url: string, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.end(bytes)
@@ -72,7 +72,7 @@ export async function exchange(url: string, bytes: string): Promise<string> {
 
 export const accept = (type: string) => ({ headers: { accept: type } })
 
-/** Enough stacks that their report is worth compressing. */
+/** Enough stacks for a report that is compressed. */
 export const fleet = buildSnapshot({
   stacks: Array.from({ length: 30 }, (_, at) => buildStackStates({ name: `stack-${at}`, states: [buildState()] })),
 })

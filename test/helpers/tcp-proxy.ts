@@ -4,42 +4,42 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Certificate } from './certificate.ts'
 
-/** What befalls every connection from now on, those that are open too. */
+/** A fault of all connections, including the open ones. */
 export type TcpFault =
-  /** Nobody listens, and nobody is connected any more. */
+  /** Nothing listens, and all connections are closed. */
   | 'refused'
-  /** Half of an answer, and then a reset. */
+  /** Half of a response, then a reset. */
   | 'reset'
-  /** Half of an answer, and then the end. */
+  /** Half of a response, then the end. */
   | 'cut'
-  /** Not a byte of an answer comes, ever. */
+  /** Not a single byte of a response. */
   | 'silence'
-  /** The first byte of an answer comes, and no other. */
+  /** Only the first byte of a response. */
   | 'first-byte'
-  /** A byte of an answer every now and then. */
+  /** One byte of a response at a time, slowly. */
   | 'drip'
-  /** The answer is rubbish. */
+  /** A response of invalid bytes. */
   | 'garbage'
-  /** The certificate is one that nobody trusts. */
+  /** An untrusted certificate. */
   | 'untrusted'
-  /** Each answer is this in place of the real one: pieces, of which none is made before the one before it is taken. */
+  /** These chunks instead of each response; each is created only after the previous one was read. */
   | { readonly answer: () => Iterable<Buffer> }
 
-/** A proxy on 127.0.0.1 in front of a port there. What a fault has befallen stays so: a connection never recovers. */
+/** A proxy on 127.0.0.1 in front of a local port. A connection never recovers from a fault. */
 export interface TcpProxy {
   readonly port: number
-  /** How many connections are open, on this side. */
+  /** The number of open client connections. */
   open(): number
-  /** How many there ever were. */
+  /** The number of client connections so far. */
   total(): number
-  /** Puts a fault on, or takes it off for connections to come. */
+  /** Starts a fault, or ends it for new connections. */
   set(fault: TcpFault | null): Promise<void>
-  /** Cuts every connection. */
+  /** Closes every connection. */
   cut(): void
   close(): Promise<void>
 }
 
-/** The proxy ends TLS, as PostgreSQL begins it, and speaks to the server without. */
+/** The proxy terminates TLS as PostgreSQL starts it, and connects to the server without TLS. */
 export interface ProxyTls {
   readonly trusted: Certificate
   readonly untrusted: Certificate
@@ -105,7 +105,7 @@ async function listen(accept: (client: Socket) => Promise<void>, port: number): 
   return server
 }
 
-/** Answers PostgreSQL's request for TLS; null where none comes of it. */
+/** Responds to PostgreSQL's TLS request; null if no TLS connection results. */
 async function encrypt(raw: Socket, { key, cert }: Certificate): Promise<TLSSocket | null> {
   await once(raw, 'data').catch(() => null)
   raw.write('S')
@@ -117,7 +117,7 @@ async function encrypt(raw: Socket, { key, cert }: Certificate): Promise<TLSSock
   )
 }
 
-/** `first`: nothing of the answer has been seen yet. */
+/** `first`: this is the start of the response. */
 function befall(
   { client, raw }: { readonly client: Socket; readonly raw: Socket },
   fault: TcpFault,

@@ -9,13 +9,13 @@ import { makeCertificate } from './certificate.ts'
 export interface TlsEndpoint {
   /** `localhost:PORT` */
   readonly host: string
-  /** As any client reaches it: nobody vouches for its certificate. */
+  /** Without its authority, so that the certificate is not trusted. */
   readonly untrusted: grpc.ChannelCredentials
-  /** As one reaches it that knows its authority; with an access token or without. */
+  /** With its authority, and with or without an access token. */
   trusted(token?: string): grpc.ChannelCredentials
 }
 
-/** Ends with the test; `host` is the emulator's. */
+/** Closed at the end of the test; `host` is the address of the emulator. */
 export async function startTlsEndpoint(t: Test, host: string): Promise<TlsEndpoint> {
   const { ca, key, cert } = await makeCertificate(t.testdir())
   const [, port = ''] = host.split(':')

@@ -1,4 +1,4 @@
 import { defaultLimits, type Limits } from '../../src/http/limits.ts'
 
-/** The usual limits, but for the one that depends on how busy the machine is that runs the tests. */
+/** The usual limits, except the one that depends on the load of the test machine. */
 export const unhurriedLimits: Limits = { ...defaultLimits, loopDelayMs: 60_000 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Asks again and again until there is something; what never comes ends with the test's own time. */
+/** Polls until there is a value. The timeout of the test is the limit. */
 export async function until<T>(
   ask: () => Promise<T | null | undefined | false> | T | null | undefined | false,
 ): Promise<T> {

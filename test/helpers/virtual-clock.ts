@@ -1,10 +1,10 @@
 import type { Clock } from '../../src/clock.ts'
 
-/** A clock that stands still between steps: whoever sleeps wakes, and timers fire, when a test has moved it there. */
+/** A clock that moves only when a test advances it; sleeps end and timers fire on the way. */
 export interface VirtualClock extends Clock {
-  /** Moves on, through everything that is due on the way. */
+  /** Advances the clock, and runs everything that becomes due. */
   advance(ms: number): void
-  /** How many sleep. */
+  /** The number of pending sleeps. */
   sleepers(): number
 }
 

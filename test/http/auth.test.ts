@@ -311,7 +311,7 @@ t.test('auth settings that reject every request, or have no effect, are config p
     [{ kind: 'bearer', tokens: [token], audience }, /server\.auth\.audience: not used with `kind: bearer`/],
     [{ kind: 'google', audience }, /server\.auth\.callers: required by `kind: google`/],
     [{ kind: 'google', callers: [caller] }, /server\.auth\.audience: required by `kind: google`/],
-    [{ kind: 'google', audience, callers: ['nobody'] }, /invalid value "nobody": expected an email address/],
+    [{ kind: 'google', audience, callers: ['missing'] }, /invalid value "missing": expected an email address/],
     [{ tokens: [token] }, /server\.auth\.tokens: not used with `kind: none`/],
     [{ kind: 'basic' }, /invalid value "basic": expected one of none, bearer, google/],
   ] as const

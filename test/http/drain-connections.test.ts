@@ -27,7 +27,7 @@ t.test('kept-alive connections leave room for new clients', async t => {
   }
   const alone = connect(Number(new URL(url).port), '127.0.0.1')
   alone.write(`${request('/health/live')}\r\n`)
-  t.match(String((await once(alone, 'data'))[0]), /connection: keep-alive/i, 'with room they are kept')
+  t.match(String((await once(alone, 'data'))[0]), /connection: keep-alive/i, 'with room they stay open')
   alone.destroy()
 })
 

@@ -9,7 +9,7 @@ import { createMetrics } from '../../src/metrics/metrics.ts'
 import { version } from '../../src/version.ts'
 import { fleet, serveApp } from '../helpers/serve-app.ts'
 
-/** A GET as it comes over the wire: `fetch` would decode it. */
+/** A GET with the raw body, which `fetch` would decode. */
 async function raw(url: string, headers: Record<string, string> = {}, method = 'GET') {
   const [answer] = (await once(httpRequest(url, { headers, method }).end(), 'response')) as [IncomingMessage]
   return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(await answer.toArray()) }
@@ -94,7 +94,7 @@ t.test('two parts of any size make one gzip body', async t => {
           const first = Buffer.from(one)
           for (const rest of rests) {
             const whole = gunzipSync(await gzip(first, Buffer.from(rest)))
-            if (!whole.equals(Buffer.concat([first, rest]))) throw new Error('something else came out')
+            if (!whole.equals(Buffer.concat([first, rest]))) throw new Error('the output differs')
           }
         },
       ),

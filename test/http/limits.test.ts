@@ -6,7 +6,7 @@ import { defaultLimits } from '../../src/http/limits.ts'
 import { exchange, mixed, serveApp } from '../helpers/serve-app.ts'
 import { until } from '../helpers/until.ts'
 
-/** What a request that is never finished is answered. */
+/** The response to a request that is never completed. */
 async function leaveOpen(url: string, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   if (bytes) socket.write(bytes)
@@ -34,7 +34,7 @@ t.test('requests that are too large or too slow are rejected with a code and aff
     t.equal(code(answer), 'REQUEST_TIMEOUT')
   }
   const post = 'POST /refresh HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\nconnection: close\r\n'
-  t.match(await leaveOpen(url, `${post}content-length: 5\r\n\r\nab`), /^HTTP\/1\.1 408 /, 'the body never came')
+  t.match(await leaveOpen(url, `${post}content-length: 5\r\n\r\nab`), /^HTTP\/1\.1 408 /, 'the body was never received')
   for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
     const large = await exchange(url, `${post}content-type: ${type}\r\ncontent-length: 2000\r\n\r\n${'a'.repeat(2000)}`)
     t.match(large, /^HTTP\/1\.1 413 /, type)
@@ -47,7 +47,7 @@ t.test('requests that are too large or too slow are rejected with a code and aff
   t.match(untyped, /^HTTP\/1\.1 415 /)
   t.equal(code(untyped), 'USAGE')
   const empty = await exchange(url, `${post}content-type: application/json\r\ncontent-length: 0\r\n\r\n`)
-  t.match(empty, /^HTTP\/1\.1 200 /, 'curl -d "" is no body')
+  t.match(empty, /^HTTP\/1\.1 200 /, 'curl -d "" sends no body')
   for (const path of ['/drift?check=', '/nope/', '/health/live?']) {
     const answer = await get(path + 'a'.repeat(2048))
     t.equal(answer.status, 414, path)
@@ -83,7 +83,7 @@ t.test('while the event loop is overloaded, requests are rejected except for hea
     while (performance.now() < end);
   }
   const refused = await until(async () => {
-    // Two blocks: a sample that holds one alone may hold no measure at all.
+    // Two blocks: a sample with only one may contain no measurement.
     block()
     await new Promise(resolve => setImmediate(resolve))
     block()

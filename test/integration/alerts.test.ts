@@ -18,10 +18,10 @@ import { until } from '../helpers/until.ts'
 const onCall = 'projects/openagentsgemini/notificationChannels/1'
 const payments = 'projects/openagentsgemini/notificationChannels/2'
 
-/** A second is half a minute: a cycle as by the default schedule. */
+/** A second is half a minute, so that a cycle a second matches the default schedule. */
 const speed = 30
 
-/** The real service over sockets, with everything that it talks to, in fast time. */
+/** The real service over sockets, with all its systems, on a fast clock. */
 async function build(
   t: Test,
   policies: 'off' | 'verify' | 'manage',
@@ -85,7 +85,7 @@ async function build(
   }
 }
 
-t.test('drift, page, mend, closed; and a monitor that is stopped is an alarm of its own', async t => {
+t.test('drift opens an incident, and the fix closes it; a stopped monitor opens its own', async t => {
   const { monitoring, stop, inject, open, report, metrics } = await build(t, 'manage', ['roles/monitoring.editor'])
   await until(() => monitoring.policies().length === 3)
   const channels = await until(async () => {
@@ -114,11 +114,11 @@ t.test('drift, page, mend, closed; and a monitor that is stopped is an alarm of 
   t.strictSame(open(), ['silent'])
 })
 
-t.test('with roles/monitoring.metricWriter alone it publishes, and the report says what it may not do', async t => {
+t.test('with only roles/monitoring.metricWriter Driftwatch publishes, and reports the missing permission', async t => {
   const { monitoring, report } = await build(t, 'verify', ['roles/monitoring.metricWriter'])
   const channel = await until(async () => {
     const found = (await report()).channels.find(({ channel }) => channel === 'cloud-monitoring')
-    // Where the machine is slow, fast time may leave none to ask in.
+    // On a slow machine the fast clock may leave no time for a request.
     return found?.publishedAt != null && found.error?.code === 'PERMISSION_DENIED' && found
   })
   t.match(channel.error?.message, /alert policies could not be verified.*Permission monitoring\.\w+\.\w+ denied/)
@@ -126,30 +126,23 @@ t.test('with roles/monitoring.metricWriter alone it publishes, and the report sa
   t.strictSame(monitoring.policies(), [])
 })
 
-t.test(
-  'what is kept of the policies goes by the stacks that are discovered, and waits until it knows them',
-  async t => {
-    const fleet = fleetWorld([
-      { name: 'ledger', serviceLabels: { ...labelsOf('ledger', 'service'), team: 'payments' } },
-    ])
-    const { monitoring, report, become } = await build(t, 'manage', ['roles/monitoring.editor'], {
-      world: { ...fleet, faults: [{ method: 'List*', code: 'PERMISSION_DENIED' }] } as WorldPatch,
-      alerts: { routes: [{ name: 'payments', labels: { team: 'payments' }, notificationChannels: [payments] }] },
-      top: { stacks: [], discover: [{ projects: ['openagentsgemini'], regions: ['us-central1'] }] },
-    })
-    const message = await until(
-      async () => (await report()).channels.find(({ error }) => error !== null)?.error?.message,
-    )
-    t.match(message, /alert policies could not be verified: cannot list the stacks to route: .*denied/)
-    t.strictSame(monitoring.policies(), [])
+t.test('policies follow the discovered stacks, and do not change before the first discovery', async t => {
+  const fleet = fleetWorld([{ name: 'ledger', serviceLabels: { ...labelsOf('ledger', 'service'), team: 'payments' } }])
+  const { monitoring, report, become } = await build(t, 'manage', ['roles/monitoring.editor'], {
+    world: { ...fleet, faults: [{ method: 'List*', code: 'PERMISSION_DENIED' }] } as WorldPatch,
+    alerts: { routes: [{ name: 'payments', labels: { team: 'payments' }, notificationChannels: [payments] }] },
+    top: { stacks: [], discover: [{ projects: ['openagentsgemini'], regions: ['us-central1'] }] },
+  })
+  const message = await until(async () => (await report()).channels.find(({ error }) => error !== null)?.error?.message)
+  t.match(message, /alert policies could not be verified: cannot list the stacks to route: .*denied/)
+  t.strictSame(monitoring.policies(), [])
 
-    become(fleet)
-    await until(() => monitoring.policies().length === 5)
-    const drifted = monitoring.policies().filter(({ userLabels }) => userLabels.driftwatch_alert === 'drifted')
-    t.strictSame(
-      drifted.map(({ notificationChannels }) => notificationChannels),
-      [[payments], [onCall]],
-    )
-    t.match(drifted[0]?.conditions[0]?.conditionThreshold?.filter, 'metric.label.stack = one_of("ledger")')
-  },
-)
+  become(fleet)
+  await until(() => monitoring.policies().length === 5)
+  const drifted = monitoring.policies().filter(({ userLabels }) => userLabels.driftwatch_alert === 'drifted')
+  t.strictSame(
+    drifted.map(({ notificationChannels }) => notificationChannels),
+    [[payments], [onCall]],
+  )
+  t.match(drifted[0]?.conditions[0]?.conditionThreshold?.filter, 'metric.label.stack = one_of("ledger")')
+})

@@ -50,7 +50,7 @@ t.test('npm run sandbox prints commands to try, accepts scenarios, and Ctrl-C re
   t.strictSame(await exited, [0, null])
   await t.rejects(fetch(url), 'the service has ended')
   await t.rejects(runSql(adminUrl, 'SELECT 1'), { code: 'ECONNREFUSED' }, 'and PostgreSQL')
-  t.notOk(existsSync(data), 'its data is gone')
+  t.notOk(existsSync(data), 'its data is removed')
   const late = spawn(process.execPath, ['sandbox/scenario.ts', 'healthy'], { env: { ...process.env, ...env } })
   t.strictSame(await once(late, 'close'), [1, null], 'no sandbox is found any more')
 })

@@ -13,11 +13,11 @@ import {
 } from '../../sandbox/scenarios.ts'
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
 
-/** The real service over real sockets: looks every second, and believes a look for five. */
+/** The real service over real sockets, with a cycle every second; observations are stale after five seconds. */
 const timeSlices = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
 const checkEnv = {
   SANDBOX_SCHEDULE: timeSlices.schedule,
-  // It may take its time: two sandboxes and their services run beside it.
+  // A long limit: two sandboxes and their services run at the same time.
   SANDBOX_TIMEOUT: '8s',
   SANDBOX_STALE_AFTER: '1m',
 }
@@ -26,7 +26,7 @@ async function report(sandbox: Sandbox): Promise<Report> {
   return (await (await fetch(`${sandbox.url}/drift`)).json()) as Report
 }
 
-/** Polls until a report is as wanted. Whatever never comes ends with the test's own time. */
+/** Requests reports until one is as expected. The timeout of the test is the limit. */
 async function reportWhere(sandbox: Sandbox, wanted: (report: Report) => boolean): Promise<Report> {
   for (;;) {
     const current = await report(sandbox)
@@ -57,7 +57,7 @@ function statusesOf(report: Report): Record<string, string> {
   return Object.fromEntries(checksOf(report).map(({ check, status }) => [check, status]))
 }
 
-/** The one status of each check that the state set shows. */
+/** The current status of each check in the state set. */
 async function metricStatuses(sandbox: Sandbox): Promise<Record<string, string>> {
   const metrics = await (await fetch(`${sandbox.url}/metrics`)).text()
   const series = metrics.matchAll(/^driftwatch_check_status\{stack="runtime",check="([^"]+)",status="([^"]+)"\} 1$/gm)
@@ -70,7 +70,7 @@ async function gateCode(sandbox: Sandbox): Promise<number> {
   return response.status
 }
 
-/** `driftwatch check` as a pipeline calls it. */
+/** `driftwatch check` as a pipeline runs it. */
 async function runCheck(sandbox: Sandbox): Promise<{ code: number; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, ['src/main.ts', 'check', '--config', 'sandbox/driftwatch.yaml'], {
     env: { ...process.env, ...sandbox.env, ...checkEnv },
@@ -88,12 +88,12 @@ function worstOf({ expect }: Scenario): ScenarioStatus {
   return worstFirst.find(status => Object.values(expect).includes(status)) ?? 'in_sync'
 }
 
-/** Half of the scenarios each: two stacks of everything fit onto two cores. */
+/** Half of the scenarios each: two complete sandboxes fit onto two cores. */
 const lanes = [0, 1].map(lane => scenarioNames.filter((_, index) => index % 2 === lane))
 
 t.jobs = lanes.length
 for (const names of lanes) {
-  t.test(`each shows within one cycle, and every answer agrees: ${names.join(', ')}`, { buffered: true }, t =>
+  t.test(`each scenario appears within one cycle, and all outputs agree: ${names.join(', ')}`, { buffered: true }, t =>
     testScenarios(t, names),
   )
 }
@@ -108,7 +108,7 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
       const scenario = readScenario(name)
       const worst = worstOf(scenario)
       const first = await injectAndLook(t, sandbox, scenario)
-      // A process of its own costs most of the time: one for each exit code, and where a look without a past differs.
+      // Processes are slow: one for each exit code, and one wherever a first probe gives another result.
       const isChecked = scenario.kept || !checkedFor.has(worst)
       checkedFor.add(worst)
       const checking = isChecked ? runCheck(sandbox) : null
@@ -118,40 +118,40 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
       t.equal(seen.status, worst)
       for (const { check, status, error } of checksOf(seen)) {
         const young = check === 'after-rollout' && status === 'pending' ? 'TOO_SOON' : null
-        t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : young, `${check} says why`)
+        t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : young, `${check} has an error`)
       }
       if (scenario.shows !== null) t.match(JSON.stringify(seen), scenario.shows)
       t.strictSame(await metricStatuses(sandbox), scenario.expect, 'in /metrics')
       t.equal(await gateCode(sandbox), gateCodes[worst], 'in the gate')
       const checked = await checking
       if (checked) {
-        t.match(checked, { code: exitCodes[worst], stderr: '' }, 'in the exit code of check')
+        t.match(checked, { code: exitCodes[worst], stderr: '' }, 'the exit code of check')
         t.match(checked.stdout, 'migration-execution')
       }
-      t.strictSame(statusesOf(await injectAndLook(t, sandbox, healthy)), healthy.expect, 'and it goes away again')
+      t.strictSame(statusesOf(await injectAndLook(t, sandbox, healthy)), healthy.expect, 'the drift disappears again')
     })
   }
 }
 
-/** The checks that end up unknown, whose looks fail. */
+/** The checks whose probes fail, which become unknown. */
 function failing({ expect }: Scenario, report: Report): readonly ReportedCheck[] {
   return checksOf(report).filter(({ check }) => expect[check] === 'unknown')
 }
 
-/** What was in sync stays so, and shows what went wrong at once. */
+/** Checks in sync stay in sync, and show the error at once. */
 async function testKept(t: Test, sandbox: Sandbox, scenario: Scenario, first: Report): Promise<void> {
-  t.strictSame(statusesOf(first), readScenario('healthy').expect, 'a failed look keeps the statuses')
+  t.strictSame(statusesOf(first), readScenario('healthy').expect, 'a failed probe keeps the statuses')
   t.equal(await gateCode(sandbox), 200)
   for (const { check, error } of failing(scenario, first))
     t.match(error, { code: scenario.error }, `${check} shows the error`)
 }
 
-/** Statuses are kept exactly until they are too old. */
+/** Statuses are kept exactly until they are stale. */
 function untilUnknown(t: Test, sandbox: Sandbox, scenario: Scenario): Promise<Report> {
   return reportWhere(sandbox, current => {
     const kept = failing(scenario, current).filter(({ status }) => status !== 'unknown')
     const stale = kept.filter(({ staleAt }) => staleAt === null || staleAt <= current.generatedAt)
-    t.strictSame(stale, [], 'nothing is kept for longer')
+    t.strictSame(stale, [], 'no status is kept for longer')
     return kept.length === 0
   })
 }

@@ -13,7 +13,7 @@ import { canaryForms } from '../helpers/canaries.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { until } from '../helpers/until.ts'
 
-/** Each is planted in another place, so that what leaks says where from. */
+/** A different secret for each place, so that a leak reveals its source. */
 const canaries = {
   password: 'canary-pa55:word/@?#%&=',
   'parameter of the URL': 'canary-parameter/+value',
@@ -33,7 +33,7 @@ await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD '${canar
 const directory = mkdtempSync(join(tmpdir(), 'driftwatch-secrets-'))
 t.teardown(() => rmSync(directory, { recursive: true }))
 const config = join(directory, 'driftwatch.yaml')
-// biome-ignore lint/suspicious/noTemplateCurlyInString: the config takes it from a variable.
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the config reads it from a variable.
 const server = 'server: { auth: { kind: bearer, for: acting, tokens: ["${API_TOKEN}"] } }'
 const text = readFileSync('sandbox/driftwatch.yaml', 'utf8')
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the same.
@@ -60,7 +60,7 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
   t.teardown(() => service.stop())
   const cycles = () => told.filter(([, line]) => line.includes('"cycle completed"')).length
   const nextCycle = async () => {
-    // The one that is under way may have begun before.
+    // The current one may have started earlier.
     const before = cycles()
     await until(() => cycles() >= before + 2)
   }
@@ -99,7 +99,7 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
   t.match(await command('in peace', 'config'), /\*\*\*/)
   t.match(await command('in peace', 'check', '--format', 'json'), /"status":\s*"in_sync"/)
 
-  // The job would run another image, other words, and in a container more; the database refuses its password.
+  // The job has another image, other arguments and another container; the database rejects the password.
   sandbox.cloudRun.setWorld(plant(loadWorld(), drifted))
   await runSql(sandbox.postgres.adminUrl, `ALTER ROLE driftwatch PASSWORD 'another'`)
   await nextCycle()
@@ -107,7 +107,7 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
   await refresh('in drift')
   t.match(await command('in drift', 'check', '--format', 'json'), /"status":\s*"drifted"/)
 
-  // What mends these is a command with the arguments in it.
+  // The fix of these is a command with the arguments.
   for (const [when, world, placeholder] of [
     ['under way', { services: { runtime: { reconciling: true } } }, /jobs update .*\$\{PASSWORD:\?\}/],
     ['without a job', { jobs: { 'runtime-migrate': null } }, /jobs create .*\$\{PASSWORD:\?\}/],
@@ -118,7 +118,7 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
     t.match(await command(when, 'check'), placeholder)
   }
 
-  // Whatever is written is told, and how to go back from it; and kept in a receipt.
+  // Each write is reported with its rollback command, and recorded in a receipt.
   const receipt = join(directory, 'receipt.json')
   const image = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime:c5a11fe'
   for (const words of [['migrate'], ['deploy', '--image', image]]) {
@@ -161,7 +161,7 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
   t.strictSame([...new Set(leaks)], [])
 })
 
-/** The password, and another in a parameter that is read by nobody. */
+/** The password, and another secret in an unused parameter. */
 function plantedUrl(url: string): string {
   const planted = new URL(url)
   planted.password = ''
@@ -169,7 +169,7 @@ function plantedUrl(url: string): string {
   return `postgres://${credentials}@${planted.host}${planted.pathname}?options=${encodeURIComponent(canaries['parameter of the URL'])}`
 }
 
-/** The words that the config gives the job, and others: both are shown, but for the secrets in them. */
+/** The arguments in the config and others: both are shown, without their secrets. */
 const configured = [`--database=postgres://me:${jobPassword}@host/db`, '--password', jobPassword]
 const drifted = [
   '--database',
@@ -178,7 +178,7 @@ const drifted = [
   canaries.argument,
 ]
 
-/** Secrets in every container that is looked at: in its environment, and in arguments where nobody judges them. */
+/** Secrets in every container that is read: in its environment, and in arguments that no check judges. */
 function plant(world: World, jobArgs = configured): World {
   const planted = (resources: Resources, args: readonly string[] | null) =>
     mapContainers(resources, container => ({

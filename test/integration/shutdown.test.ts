@@ -12,7 +12,7 @@ import type { Report } from '../../src/report/report.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { until } from '../helpers/until.ts'
 
-/** Cloud Run kills 10 s after it asked. */
+/** Cloud Run sends SIGKILL 10 s after SIGTERM. */
 const patienceMs = 8000
 const timeoutMs = 5000
 const project = 'openagentsgemini'
@@ -34,11 +34,11 @@ async function start(t: Test, variables: Record<string, string> = {}): Promise<S
 
 async function endsWell(t: Test, { pid, ended }: ServiceProcess): Promise<void> {
   process.kill(pid, 'SIGTERM')
-  const end = await Promise.race([ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
+  const end = await Promise.race([ended, delay(patienceMs, 'the process did not end in time', { ref: false })])
   t.equal(end, 'the service exited with code 0')
   const left = () =>
     runSql(sandbox.postgres.adminUrl, "SELECT pid FROM pg_stat_activity WHERE application_name = 'driftwatch'")
-  t.ok(await until(async () => (await left()).length === 0), 'nothing is left in PostgreSQL')
+  t.ok(await until(async () => (await left()).length === 0), 'no session remains in PostgreSQL')
 }
 
 t.test('SIGTERM while Cloud Run does not respond', async t => {
@@ -65,7 +65,7 @@ t.test('SIGTERM while a connected database has stopped responding, during a prob
     let silent = false
     const proxy = await listen(
       t,
-      // An end is not answered to either.
+      // The end of the connection gets no response either.
       createServer({ allowHalfOpen: true }, client => {
         const server = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
         for (const [from, to] of [
@@ -83,7 +83,10 @@ t.test('SIGTERM while a connected database has stopped responding, during a prob
     await statusesUntil(service, ({ status }) => status === 'in_sync')
     silent = true
     process.kill(service.pid, 'SIGTERM')
-    const end = await Promise.race([service.ended, delay(patienceMs, 'it has not ended in time', { ref: false })])
+    const end = await Promise.race([
+      service.ended,
+      delay(patienceMs, 'the process did not end in time', { ref: false }),
+    ])
     t.equal(end, 'the service exited with code 0', SANDBOX_SCHEDULE)
   }
 })
@@ -115,13 +118,13 @@ t.test(
     const half = 'GET /drift HTTP/1.1\r\nhost: x\r\n'
     const sockets = ['', half, `${half}\r\n`.repeat(2000)].map(words => {
       const socket = connect(Number(new URL(service.url).port), '127.0.0.1').pause()
-      // It is cut off in the end.
+      // The response is cut off at the end.
       socket.on('error', () => {})
       t.teardown(() => socket.destroy())
       return once(socket, 'connect').then(() => socket.write(words))
     })
     await Promise.all(sockets)
-    t.equal((await fetch(`${service.url}/drift`)).status, 200, 'and others are answered')
+    t.equal((await fetch(`${service.url}/drift`)).status, 200, 'other requests are answered')
     await endsWell(t, service)
   },
 )
@@ -141,7 +144,7 @@ t.test('SIGTERM during a publish: no series is written partially', async t => {
       .flatMap(({ points, ...series }) =>
         points.map(({ at }) => JSON.stringify([series.metricLabels, series.resourceLabels, at])),
       )
-  // A check that is unknown has the one series only.
+  // An unknown check has only one series.
   const whole = new Set(written('check_unknown'))
   const drifted = written('check_drifted')
   t.ok(drifted.length > 0)
@@ -161,7 +164,7 @@ t.test(`SIGKILL at any moment, ${kills} times: the next start is correct`, async
   for (let time = 0; time < kills; time++) {
     const service = await start(t)
     t.strictSame(await statusesUntil(service, ({ status }) => status === 'in_sync'), [], `start ${time + 1}`)
-    // Moments of a cycle are told by what it asks, those between and after by the time.
+    // Moments in a cycle are identified by its requests, those between cycles by the time.
     const asked = sandbox.cloudRun.calls.all.length + (time % 3)
     await until(() => sandbox.cloudRun.calls.all.length > asked)
     await delay((time * 97) % 1000)
@@ -198,15 +201,15 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
 
-t.test('everything was given back each time', async t => {
+t.test('everything was released each time', async t => {
   t.ok(lines.some(line => line.includes('"shutting down"')))
   t.strictSame(
-    lines.filter(line => line.includes('not everything was given back')),
+    lines.filter(line => line.includes('shutdown timed out')),
     [],
   )
 })
 
-/** What else was answered until a report came that is as wanted: what is not known yet apart. */
+/** The statuses of the reports before the expected one, without unknown ones. */
 async function statusesUntil({ url }: ServiceProcess, isWanted: (report: Report) => boolean): Promise<string[]> {
   const others: string[] = []
   await until(async () => {
@@ -223,7 +226,7 @@ function isWithoutError({ status, stacks }: Report): boolean {
   return status === 'in_sync' && stacks.every(({ checks }) => checks.every(({ error }) => error === null))
 }
 
-/** Asks for the metrics, and takes its time to read them. */
+/** Requests the metrics, and reads them slowly. */
 function openSlowScrape({ url }: ServiceProcess) {
   let begin = () => {}
   const begun = new Promise<void>(resolve => {

@@ -15,7 +15,7 @@ import { buildAlertsConfig } from '../helpers/paging.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 
-/** The commands of an alert, with what Cloud Monitoring fills in. */
+/** The commands of an alert, with the variables of Cloud Monitoring replaced. */
 function commandsOf(baseUrl: string, kind: string): string[] {
   const config = buildAlertsConfig({ baseUrl }, ['runtime'])
   const { policies } = wantedAlerts(config, { project: 'acme-production', monitor: 'watcher' })
@@ -27,7 +27,7 @@ function commandsOf(baseUrl: string, kind: string): string[] {
   return block.split('\n')
 }
 
-/** A place where they are pasted: with `driftwatch` and its config, and a `gcloud` that tells what it was asked. */
+/** A shell with `driftwatch` and its config, and a `gcloud` that prints its arguments. */
 async function buildShell(t: Test) {
   const emulator = await startCloudRun({ world: loadWorld() })
   t.teardown(() => emulator.close())
@@ -55,12 +55,12 @@ async function buildShell(t: Test) {
   }
 }
 
-/** Answers what it was asked, and with which authorization. */
+/** Responds with the URL and the authorization of the request. */
 function echo({ url, headers }: IncomingMessage, response: ServerResponse): void {
-  response.end(`${url} ${headers.authorization ?? 'nobody'}`)
+  response.end(`${url} ${headers.authorization ?? 'anonymous'}`)
 }
 
-t.test('the commands of an alert work as they are pasted', async t => {
+t.test('the commands of an alert work when pasted', async t => {
   const { paste } = await buildShell(t)
   const server = createPlainServer(echo).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -69,7 +69,7 @@ t.test('the commands of an alert work as they are pasted', async t => {
   for (const kind of ['drifted', 'unknown']) {
     const [check = '', curl = '', ...more] = commandsOf(baseUrl, kind)
     t.match(await paste(check), /✓ runtime \/ job-image/, check)
-    t.equal(await paste(curl), '/inner/drift/runtime/job-image?format=text nobody', curl)
+    t.equal(await paste(curl), '/inner/drift/runtime/job-image?format=text anonymous', curl)
     t.strictSame(more, [])
   }
   const [logs = '', health = '', ...more] = commandsOf(baseUrl, 'silent')
@@ -80,11 +80,11 @@ t.test('the commands of an alert work as they are pasted', async t => {
     ...['--project', 'acme-production', '--limit', '50'],
     ...['--format', 'value(timestamp,severity,jsonPayload.message,textPayload)'],
   ])
-  t.equal(await paste(health), '/inner/health/ready nobody')
+  t.equal(await paste(health), '/inner/health/ready anonymous')
   t.strictSame(more, [])
 })
 
-t.test('over TLS, where IAM may guard Driftwatch, they carry a token', { skip: noOpenssl }, async t => {
+t.test('over TLS, where IAM may protect Driftwatch, the commands send a token', { skip: noOpenssl }, async t => {
   const { directory, paste } = await buildShell(t)
   const server = createServer(await makeCertificate(directory), echo).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -96,7 +96,7 @@ t.test('over TLS, where IAM may guard Driftwatch, they carry a token', { skip: n
   t.equal(await paste(health), '/health/ready Bearer a-token')
 })
 
-t.test('an address that a shell would read otherwise is quoted', async t => {
+t.test('an address with special characters of a shell is quoted', async t => {
   const [, curl = ''] = commandsOf("https://drift.acme.dev/it's;$(id)", 'drifted')
   t.match(curl, `'https://drift.acme.dev/it'\\''s;$(id)/drift/runtime/job-image?format=text'`)
 })

@@ -23,53 +23,56 @@ import {
   writes,
 } from '../helpers/operate-bench.ts'
 
-// As in .taprc, and more of it: every command is a cycle or two.
+// Longer than in .taprc: every command takes a cycle or two.
 t.setTimeout(300_000)
 
-t.test('the gate of a deploy takes the worst, and lets through what a deploy without traffic leaves', async t => {
-  const check = (status: ReportedCheck['status'], path: string | null = null, name = 'job-image'): ReportedCheck => ({
-    check: name as ReportedCheck['check'],
-    status,
-    since: '2026-11-23T03:00:00.000Z',
-    observedAt: null,
-    staleAt: null,
-    summary: `it is ${status}`,
-    differences: path === null ? [] : [{ path, kind: 'changed', expected: 'a', actual: 'b', via: null }],
-    notes: [],
-    fix: 'run the fix',
-    advice: null,
-    error: null,
-  })
-  const noTraffic = false
-  t.match(judgeGate([check('in_sync')], { noTraffic }), { kind: 'open', lines: [] })
-  t.match(judgeGate([check('pending', 'job.image')], { noTraffic }), {
-    kind: 'pending',
-    lines: ['job-image is pending: it is pending'],
-  })
-  t.equal(judgeGate([check('pending'), check('unknown')], { noTraffic }).kind, 'unknown')
-  t.equal(judgeGate([check('unknown'), check('drifted', 'job.image')], { noTraffic }).kind, 'drifted')
-  t.equal(judgeGate([check('drifted', 'job.image')], { noTraffic: true }).kind, 'open')
-  t.equal(judgeGate([check('drifted', 'job.command')], { noTraffic: true }).kind, 'drifted')
-  t.equal(judgeGate([check('unknown')], { noTraffic: true }).kind, 'unknown')
-  const early: ReportedCheck = {
-    ...check('pending', null, 'after-rollout'),
-    error: { code: 'TOO_SOON', message: 'a minute old', at: '2026-11-23T03:00:00.000Z' },
-  }
-  t.match(judgeGate([check('in_sync'), early], { noTraffic }), {
-    kind: 'open',
-    lines: [],
-    tooSoon: [/^after-rollout is/],
-  })
-  t.equal(judgeGate([check('pending', 'job.image'), early], { noTraffic }).kind, 'pending')
-  t.equal(judgeDatabase([check('drifted')]), null)
-  t.match(judgeDatabase([check('drifted', 'x', 'role-grants'), check('unknown')]), {
-    kind: 'drifted',
-    lines: ['it is drifted', 'fix: run the fix'],
-  })
-  t.match(judgeDatabase([check('in_sync', null, 'role-grants')]), { kind: 'open' })
-})
+t.test(
+  'the gate of a deploy has the worst status, and accepts the expected state after a deploy without traffic',
+  async t => {
+    const check = (status: ReportedCheck['status'], path: string | null = null, name = 'job-image'): ReportedCheck => ({
+      check: name as ReportedCheck['check'],
+      status,
+      since: '2026-11-23T03:00:00.000Z',
+      observedAt: null,
+      staleAt: null,
+      summary: `it is ${status}`,
+      differences: path === null ? [] : [{ path, kind: 'changed', expected: 'a', actual: 'b', via: null }],
+      notes: [],
+      fix: 'run the fix',
+      advice: null,
+      error: null,
+    })
+    const noTraffic = false
+    t.match(judgeGate([check('in_sync')], { noTraffic }), { kind: 'open', lines: [] })
+    t.match(judgeGate([check('pending', 'job.image')], { noTraffic }), {
+      kind: 'pending',
+      lines: ['job-image is pending: it is pending'],
+    })
+    t.equal(judgeGate([check('pending'), check('unknown')], { noTraffic }).kind, 'unknown')
+    t.equal(judgeGate([check('unknown'), check('drifted', 'job.image')], { noTraffic }).kind, 'drifted')
+    t.equal(judgeGate([check('drifted', 'job.image')], { noTraffic: true }).kind, 'open')
+    t.equal(judgeGate([check('drifted', 'job.command')], { noTraffic: true }).kind, 'drifted')
+    t.equal(judgeGate([check('unknown')], { noTraffic: true }).kind, 'unknown')
+    const early: ReportedCheck = {
+      ...check('pending', null, 'after-rollout'),
+      error: { code: 'TOO_SOON', message: 'a minute old', at: '2026-11-23T03:00:00.000Z' },
+    }
+    t.match(judgeGate([check('in_sync'), early], { noTraffic }), {
+      kind: 'open',
+      lines: [],
+      tooSoon: [/^after-rollout is/],
+    })
+    t.equal(judgeGate([check('pending', 'job.image'), early], { noTraffic }).kind, 'pending')
+    t.equal(judgeDatabase([check('drifted')]), null)
+    t.match(judgeDatabase([check('drifted', 'x', 'role-grants'), check('unknown')]), {
+      kind: 'drifted',
+      lines: ['it is drifted', 'fix: run the fix'],
+    })
+    t.match(judgeDatabase([check('in_sync', null, 'role-grants')]), { kind: 'open' })
+  },
+)
 
-t.test('deploy makes a revision, migrates with its digest, judges, and keeps a receipt', async t => {
+t.test('deploy creates a revision, migrates with its digest, checks, and writes a receipt', async t => {
   const { run, writes: made } = await bench(t)
   const receipt = join(t.testdir(), 'receipt.json')
   const image = `${lane}:c5a11fe`
@@ -107,7 +110,7 @@ t.test('deploy makes a revision, migrates with its digest, judges, and keeps a r
   })
 })
 
-t.test('what cannot be judged yet does not shut the gate, and is waited for where that is asked for', async t => {
+t.test('a pending check does not close the gate, and --wait waits for it', async t => {
   const { run, file } = await bench(t)
   const world = loadWorld()
   const monitoring = await startMonitoring({ telemetry: world.telemetry, now: Date.now })
@@ -123,14 +126,14 @@ t.test('what cannot be judged yet does not shut the gate, and is waited for wher
     /gate: open: every check that can be judged now is in sync; after-rollout is pending: .*; to check later: driftwatch check --stack runtime --wait 10m/,
   )
   const waited = await run([...argv, '--wait', '1s'], { config: watched, variables })
-  t.match(waited, { code: 3, stderr: /check: waiting at most 1 s for a final result/ }, 'in vain')
+  t.match(waited, { code: 3, stderr: /check: waiting at most 1 s for a final result/ }, 'still pending')
   t.match(await run([...argv, '--wait', 'soon'], { config: watched, variables }), {
     code: 1,
     stderr: /invalid --wait "soon"/,
   })
 })
 
-t.test('the same tag again makes a new revision, and a name that the template asks for is taken out', async t => {
+t.test('the same tag creates a new revision, and a revision name in the template is removed', async t => {
   const { run, cloudRun } = await bench(t, { services: { runtime: { template: { revision: 'runtime-00042-kxb' } } } })
   const { code, stderr } = await run(['deploy', '--image', `${lane}:7f2e91c`, '--yes'])
   t.match({ code, stderr }, { code: 0 })
@@ -141,7 +144,7 @@ t.test('the same tag again makes a new revision, and a name that the template as
   t.equal(cloudRun.calls.counts().UpdateService, 1)
 })
 
-t.test('a deploy whose answer is lost is recognised, and not made twice', async t => {
+t.test('a deploy whose response is lost is recognised, and not repeated', async t => {
   const { run, writes: made } = await bench(t, {
     faults: [{ method: 'UpdateService', code: 'UNAVAILABLE', times: 1, afterwards: true }],
   })
@@ -151,7 +154,7 @@ t.test('a deploy whose answer is lost is recognised, and not made twice', async 
   t.strictSame(made(), { UpdateService: 1, UpdateJob: 1, RunJob: 1 })
 })
 
-t.test('a new revision that shows only a tag is not migrated to, and the way back is said', async t => {
+t.test('a new revision without a digest is not migrated, and the rollback command is printed', async t => {
   const { run, writes: made } = await bench(t, { writes: { ...writes, showsDigest: false } })
   const receipt = join(t.testdir(), 'receipt.json')
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes', '--receipt', receipt])
@@ -163,7 +166,7 @@ t.test('a new revision that shows only a tag is not migrated to, and the way bac
   t.strictSame(made(), { UpdateService: 1 })
 })
 
-t.test('a stack without a job is deployed, and says that nothing was migrated', async t => {
+t.test('a stack without a job is deployed, and the skipped migration is reported', async t => {
   const { run, writes: made } = await bench(t)
   const alone = join(t.testdir({ 'alone.yaml': operateConfig.replace(/^ {4}job: .*\n/m, '') }), 'alone.yaml')
   t.match(await run(['migrate', '--yes'], { config: alone }), {
@@ -176,7 +179,7 @@ t.test('a stack without a job is deployed, and says that nothing was migrated', 
   t.strictSame(made(), { UpdateService: 1 })
 })
 
-t.test('deploy without traffic locks the job to the new revision, and leaves traffic where it is', async t => {
+t.test('deploy without traffic locks the job to the new revision, and does not change traffic', async t => {
   for (const [flags, variables] of [[['--no-traffic'], {}] as const, [[], { DEPLOY_NO_TRAFFIC: '1' }] as const]) {
     const { run, writes: made } = await bench(t)
     const receipt = join(t.testdir(), 'receipt.json')
@@ -215,7 +218,7 @@ t.test('deploy without traffic locks the job to the new revision, and leaves tra
 })
 
 t.test(
-  'a deploy without traffic pins by name who takes it, and moves nothing between revisions of one image',
+  'a deploy without traffic pins traffic to the current revisions by name, and moves none between revisions of one image',
   async t => {
     const { runtime } = { runtime: 'runtime-00042-two' }
     const split: WorldPatch = {
@@ -267,7 +270,7 @@ t.test(
 )
 
 t.test(
-  'a revision that does not become ready: the older one serves, nothing is migrated, the way back is said',
+  'if a revision does not become ready, the older one keeps traffic, nothing is migrated, and the rollback command is printed',
   async t => {
     const { run, writes: made } = await bench(t, { writes: { ...writes, rollout: 'fails' } })
     const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
@@ -286,7 +289,7 @@ t.test(
   },
 )
 
-t.test('an image that is not there makes no revision that serves, and the way back is said', async t => {
+t.test('an image that does not exist gets no traffic, and the rollback command is printed', async t => {
   const { run, writes: made } = await bench(t)
   const { code, stderr } = await run(['deploy', '--image', `${lane}:never-built`, '--no-traffic', '--yes'])
   t.equal(code, 2)
@@ -303,7 +306,7 @@ t.test('an image that is not there makes no revision that serves, and the way ba
 })
 
 t.test(
-  'of several containers the one that takes requests is deployed, and a job of several tasks migrates',
+  'of several containers the one that receives requests is deployed, and a job of several tasks migrates',
   async t => {
     const sidecar = { image: `${legacyLane}:latest` }
     const { run, cloudRun } = await bench(t, {
@@ -330,7 +333,7 @@ t.test(
   },
 )
 
-t.test('a migration that fails after a deploy says how to go back to the revision before', async t => {
+t.test('after a failed migration the command to roll back the deploy is printed', async t => {
   const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'])
   t.equal(code, 2)
@@ -342,7 +345,7 @@ t.test('a migration that fails after a deploy says how to go back to the revisio
   t.notMatch(stderr, 'gate:', 'it stops at the first step that fails')
 })
 
-t.test('Ctrl-C in the middle of a rollout says what runs on', async t => {
+t.test('Ctrl-C in the middle of a rollout reports what still runs', async t => {
   const { run, writes: made } = await bench(t, { writes: { ...writes, rollout: 'never-ends' } })
   const gone = new AbortController()
   const { code, stderr } = await run(['deploy', '--image', `${lane}:c5a11fe`, '--yes'], {
@@ -356,7 +359,7 @@ t.test('Ctrl-C in the middle of a rollout says what runs on', async t => {
   t.strictSame(made(), { UpdateService: 1 })
 })
 
-t.test('deploy refuses what would drift or could not be migrated, before anything is changed', async t => {
+t.test('deploy refuses an image that would drift or could not be migrated, before any change', async t => {
   const cases: [string, string[], WorldPatch, Record<string, string>, RegExp][] = [
     [
       'another lane',
@@ -396,7 +399,7 @@ t.test('deploy refuses what would drift or could not be migrated, before anythin
   t.strictSame(made(), {})
 })
 
-t.test('an image that is expected and does not serve is deployed by the command that also migrates', async t => {
+t.test('the fix for an expected image that is not in service is deploy, which also migrates', async t => {
   const { run, cloudRun } = await bench(t)
   const check = () => run(['check', '--only', 'service-image'], { variables: { EXPECTED_IMAGE: built ?? '' } })
   t.match(await check(), { code: 2, stdout: `driftwatch deploy --stack runtime --image ${built}` })
@@ -408,7 +411,7 @@ t.test('an image that is expected and does not serve is deployed by the command 
   )
 })
 
-t.test('the variables of the runbook mean what they mean there, or are refused with a sentence', async t => {
+t.test('the variables of the runbook have the same meaning, or are rejected with a reason', async t => {
   const { run, writes: made } = await bench(t)
   const image = `${lane}:c5a11fe`
   const cases: [string[], Record<string, string>, RegExp][] = [
@@ -435,7 +438,7 @@ t.test('the variables of the runbook mean what they mean there, or are refused w
     ],
     [['deploy'], {}, /deploy: --image is missing/],
     [['deploy', '--image', image], { IMAGE: `${lane}:41c3d0a` }, /Pass only one of them/],
-    [['migrate', '--stack', 'nobody'], {}, /stack "nobody" not found: the known stacks are "runtime"/],
+    [['migrate', '--stack', 'missing'], {}, /stack "missing" not found: the known stacks are "runtime"/],
     [['migrate', '--receipt', tmpdir()], {}, /cannot write the receipt .*: it is a directory/],
   ]
   for (const [argv, variables, message] of cases) {

@@ -125,7 +125,7 @@ t.test('the grants of a database', async t => {
         t.match(stdout, /^-- cannot be done: .*mallory.*: .*boss has no ADMIN option on oa_runtime_owner/)
       if (major >= 16) t.equal(stderr, 'runtime: 0 statements to run, and 1 difference that cannot be fixed\n')
     }
-    t.match(await run(config, ['grants', 'plan', '--as', 'nobody']), { code: 1, stderr: /no role nobody/ })
+    t.match(await run(config, ['grants', 'plan', '--as', 'missing']), { code: 1, stderr: /no role missing/ })
     await heal()
     await server.sql('postgres', 'DROP ROLE boss')
   })
@@ -357,7 +357,7 @@ t.test('the grants of a database', async t => {
     })
     t.match(await run(several, ['grants', 'snapshot', '--stack', 'two']), { code: 0, stdout: /^roles:/ })
     t.match(await run(several, ['grants', 'plan', '--stack', 'two']), { code: 1, stderr: /stack two has no policy/ })
-    for (const name of ['bare', 'nobody'])
+    for (const name of ['bare', 'missing'])
       t.match(await run(several, ['grants', 'plan', '--stack', name]), {
         code: 1,
         stderr: /stacks that have one: "one", "two"/,

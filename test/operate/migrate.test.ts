@@ -23,10 +23,10 @@ import {
 } from '../helpers/operate-bench.ts'
 import { until } from '../helpers/until.ts'
 
-// As in .taprc, and more of it: every command is a cycle or two.
+// Longer than in .taprc: every command takes a cycle or two.
 t.setTimeout(300_000)
 
-t.test('migrate mends the founding incident: it locks, executes, follows and checks again', async t => {
+t.test('migrate fixes the original incident: it locks, executes, follows and checks again', async t => {
   const { run, writes: made } = await bench(t, scenario('job-left-behind'))
   t.match(await run(['check']), { code: 2, stdout: 'driftwatch migrate --stack runtime' })
   const receipt = join(t.testdir(), 'kept', 'receipt.json')
@@ -63,7 +63,7 @@ t.test('migrate mends the founding incident: it locks, executes, follows and che
   t.match(await run(['check']), { code: 0 })
 })
 
-t.test('migrate sets the command and args of the config, and leaves the rest of the job as it is', async t => {
+t.test('migrate sets the command and args of the config, and does not change the rest of the job', async t => {
   const { run, cloudRun } = await bench(t, scenario('job-command-changed'))
   t.match(await run(['migrate', '--yes']), { code: 0 })
   const receipt = join(t.testdir(), 'receipt.json')
@@ -103,7 +103,7 @@ t.test('a dry run prints each step and changes nothing', async t => {
   t.match(readReceipt(t, receipt), { outcome: 'dry_run', exitCode: 0, report: { after: null } })
 })
 
-t.test('it asks before it writes, and a pipe that nobody answers is refused', async t => {
+t.test('migrate asks for confirmation, and refuses without a terminal', async t => {
   const { run, writes: made } = await bench(t)
   for (const typed of ['n\n', '\n', '', 'yesterday\n']) {
     const declined = await run(['migrate'], { typed })
@@ -126,7 +126,7 @@ t.test('it asks before it writes, and a pipe that nobody answers is refused', as
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
 })
 
-t.test('migrate refuses with one sentence while it would do harm', async t => {
+t.test('migrate refuses, with the reason, if it would do harm', async t => {
   const tagOnly = { 'runtime-00042-kxb': { containers: { 'runtime-1': { image: `${lane}:7f2e91c` } } } }
   const cases: [string, WorldPatch, RegExp][] = [
     [
@@ -151,7 +151,7 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
       /Cloud Run has no job runtime-migrate .*\n.*gcloud run jobs create runtime-migrate --image .*@sha256:/,
     ],
     [
-      'the digest does not show',
+      'the revision has no digest',
       { revisions: tagOnly },
       /cannot pin the job: revision runtime-00042-kxb has the image .*:7f2e91c without a digest/,
     ],
@@ -161,7 +161,7 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
       /execution runtime-migrate-other is running since .* with another image or command.*\n.*executions cancel runtime-migrate-other/,
     ],
     [
-      'nobody serves',
+      'no revision receives traffic',
       { services: { runtime: { latestReadyRevision: null, trafficStatuses: [] } } },
       /no revision of service runtime receives traffic/,
     ],
@@ -176,7 +176,7 @@ t.test('migrate refuses with one sentence while it would do harm', async t => {
   t.strictSame(made(), {})
 })
 
-t.test('a migration that runs already is followed, and not started a second time', async t => {
+t.test('a running migration is followed, and not started again', async t => {
   const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const gone = new AbortController()
   const first = await run(['migrate', '--yes'], {
@@ -196,11 +196,11 @@ t.test('a migration that runs already is followed, and not started a second time
   t.match(second, { code: 2, stderr: `follow execution ${name}, which already runs that image` })
   t.match(second.stderr, `execution ${name} is still running after 1 s, the limit of job.maxDuration`)
   t.match(second.stderr, `executions cancel ${name}`)
-  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'started once by the two of them')
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'started once by both')
   t.ok(cloudRun.calls.counts().GetExecution ?? 0)
 })
 
-t.test('nothing is begun beside an execution that is not proven to have ended', async t => {
+t.test('nothing is started while an execution may still run', async t => {
   const unended = (completed: WorldPatch, more: WorldPatch = {}): WorldPatch => {
     const world = otherMigration(served, 'runtime-migrate-odd') as { executions: Record<string, WorldPatch> }
     const odd = { ...world.executions['runtime-migrate-odd'], conditions: { Completed: completed }, ...more }
@@ -218,12 +218,12 @@ t.test('nothing is begun beside an execution that is not proven to have ended', 
       /execution runtime-migrate-odd is being cancelled/,
     ],
     [
-      'a state of the future',
+      'an unrecognized state',
       unended({ state: 99 }),
       /cannot determine whether execution runtime-migrate-odd has ended: this version of Driftwatch does not know its state/,
     ],
     [
-      'the job names one that is not shown',
+      'the job names an execution that does not exist',
       { jobs: (otherMigration() as { jobs: WorldPatch }).jobs },
       /cannot determine whether execution runtime-migrate-other has ended: it is the latest execution of the job, but/,
     ],
@@ -241,10 +241,10 @@ t.test('nothing is begun beside an execution that is not proven to have ended', 
   t.strictSame(made(), {})
   const ended = unended({ state: 'CONDITION_FAILED', executionReason: 'CANCELLED' }, { completionTime: '-30s' })
   cloudRun.setWorld(loadWorld({ writes, ...ended }))
-  t.match(await run(['migrate', '--yes']), { code: 0 }, 'one that was cancelled has ended')
+  t.match(await run(['migrate', '--yes']), { code: 0 }, 'a cancelled execution has ended')
 })
 
-t.test('what is followed while it is cancelled has not ended until it has', async t => {
+t.test('a followed execution that is being cancelled has not ended yet', async t => {
   const { run, cloudRun } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const { host } = cloudRun
   let cancelled = false
@@ -259,7 +259,7 @@ t.test('what is followed while it is cancelled has not ended until it has', asyn
   t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
 })
 
-t.test('an execution that fails says why, with the last of its messages, and exits with 2', async t => {
+t.test('a failed execution is reported with its last message, and exit code 2', async t => {
   const { run } = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const receipt = join(t.testdir(), 'receipt.json')
   const { code, stderr } = await run(['migrate', '--yes', '--receipt', receipt])
@@ -289,7 +289,7 @@ t.test('an execution that fails says why, with the last of its messages, and exi
   })
 })
 
-t.test('a job that cannot run the image is not executed, and the way back is said', async t => {
+t.test('a job that cannot run the image is not executed, and the rollback command is printed', async t => {
   const { run, writes: made } = await bench(t, {
     registry: { repositories: { [lane]: { tags: { '7f2e91c': null, 'latest-rust': null } } } },
   })
@@ -300,14 +300,14 @@ t.test('a job that cannot run the image is not executed, and the way back is sai
   t.strictSame(made(), { UpdateJob: 1 })
 })
 
-t.test('a full quota of executions is said in the words of Cloud Run, and nothing is tried again', async t => {
+t.test('a full quota of executions is reported with the message of Cloud Run, and not retried', async t => {
   const { run, writes: made } = await bench(t, { writes: { ...writes, executionLimit: 0 } })
   const { code, stderr } = await run(['migrate', '--yes'])
   t.match({ code, stderr }, { code: 1, stderr: /RunJob .*: Quota exceeded for running executions/ })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
 })
 
-t.test('an answer that is lost is looked after: what was made is not made twice', async t => {
+t.test('a lost response is verified: nothing is done twice', async t => {
   const lost = (method: string, more: Partial<Fault> = {}): Fault => ({
     method,
     code: 'UNAVAILABLE',
@@ -321,9 +321,9 @@ t.test('an answer that is lost is looked after: what was made is not made twice'
     return run(['migrate', '--yes'])
   }
   t.match(await tryWith(lost('UpdateJob')), { code: 0 })
-  t.strictSame(made(), { UpdateJob: 2, RunJob: 1 }, 'the etag still stood: it was written again')
+  t.strictSame(made(), { UpdateJob: 2, RunJob: 1 }, 'the etag was unchanged: written again')
   t.match(await tryWith(lost('UpdateJob', { afterwards: true })), { code: 0 })
-  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was made: not again')
+  t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was written: not again')
   t.match(await tryWith(lost('RunJob', { afterwards: true })), { code: 0 })
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 }, 'it was started: not again')
   const uncertain = await tryWith(lost('RunJob'))
@@ -336,15 +336,15 @@ t.test('an answer that is lost is looked after: what was made is not made twice'
   t.match(denied, { code: 1, stderr: /Permission 'run\.jobs\.update' denied/ })
   t.strictSame(made(), { UpdateJob: 1 })
   const lastly = await tryWith(lost('GetExecution', { times: 3 }))
-  t.match(lastly, { code: 0 }, 'a look that fails for a moment ends nothing')
+  t.match(lastly, { code: 0 }, 'a transient read failure ends nothing')
 })
 
-t.test('who may not list executions may still migrate', async t => {
+t.test('migrate works without the permission to list executions', async t => {
   const { run } = await bench(t, { faults: [{ method: 'ListExecutions', code: 'PERMISSION_DENIED' }] })
   t.match(await run(['migrate', '--yes']), { code: 0 })
 })
 
-t.test('whoever changes the job or the service in between is not overwritten', async t => {
+t.test('a concurrent change of the job or the service is not overwritten', async t => {
   const { run, cloudRun, writes: made } = await bench(t)
   const between = (patch: WorldPatch) => (text: string) => {
     if (text.endsWith('] ')) cloudRun.setWorld(loadWorld({ writes, ...patch }))
@@ -362,7 +362,7 @@ t.test('whoever changes the job or the service in between is not overwritten', a
   t.strictSame(made(), {})
 })
 
-t.test('what serves is looked at anew before the migration starts', async t => {
+t.test('the image in service is read again before the migration starts', async t => {
   const { run, cloudRun, writes: made } = await bench(t)
   const locked = { template: { template: { containers: { 'runtime-migrate-1': { image: served ?? '' } } } } }
   const movedAway = scenario('traffic-rolled-back')
@@ -384,7 +384,7 @@ t.test('what serves is looked at anew before the migration starts', async t => {
   t.strictSame(made(), { UpdateJob: 1 }, 'nothing was executed')
 })
 
-t.test('Ctrl-C at any moment of migrate says what was done, what runs on, and how to go on', async t => {
+t.test('Ctrl-C at any moment of migrate reports what was done, what still runs, and how to continue', async t => {
   const moments: [string, Fault[], RegExp, object][] = [
     ['driftwatch migrate: stack', [], /interrupted: nothing was changed\n$/, {}],
     [
@@ -416,13 +416,13 @@ t.test('Ctrl-C at any moment of migrate says what was done, what runs on, and ho
   }
 })
 
-t.test('Ctrl-C while the last look before the start is taken starts nothing', async t => {
+t.test('Ctrl-C during the last read before the start starts nothing', async t => {
   const { run, cloudRun, writes: made } = await bench(t)
   const gone = new AbortController()
   let looks = 0
   const stop = cloudRun.calls.onCall(({ method }) => {
     if (method === 'UpdateJob') looks = 1
-    // The lists of the look before the start come after the lock.
+    // The lists before the start come after the lock.
     if (looks > 0 && method === 'ListExecutions') gone.abort()
   })
   t.teardown(stop)
@@ -431,7 +431,7 @@ t.test('Ctrl-C while the last look before the start is taken starts nothing', as
   t.strictSame(made(), { UpdateJob: 1 })
 })
 
-t.test('Ctrl-C while the start is asked for says what was started', async t => {
+t.test('Ctrl-C during the request to start reports what was started', async t => {
   const { run, cloudRun, writes: made } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const gone = new AbortController()
   t.teardown(
@@ -447,7 +447,7 @@ t.test('Ctrl-C while the start is asked for says what was started', async t => {
   t.strictSame(made(), { UpdateJob: 1, RunJob: 1 })
 })
 
-t.test('the prompt says the stack, where it is, and what would be written', async t => {
+t.test('the prompt names the stack, its place, and the resources to write', async t => {
   const { run } = await bench(t)
   const migrated = await run(['migrate'], { typed: 'n\n' })
   t.match(migrated.stderr, /^driftwatch migrate: stack runtime, project openagentsgemini, region us-central1:\n/)
@@ -456,7 +456,7 @@ t.test('the prompt says the stack, where it is, and what would be written', asyn
   t.match(deployed.stderr, '\n  writes to: service runtime, job runtime-migrate, an execution of job runtime-migrate\n')
 })
 
-t.test('a receipt that cannot be written is said before anything is changed, or beside the outcome', async t => {
+t.test('an unwritable receipt is reported before any change, or with the outcome', async t => {
   const { run, writes: made } = await bench(t)
   const folder = t.testdir({ taken: 'a file' })
   for (const file of [folder, join(folder, 'taken', 'receipt.json'), join(folder, 'x'.repeat(300))])
@@ -469,7 +469,7 @@ t.test('a receipt that cannot be written is said before anything is changed, or 
       onStderr: text => text.includes(moment) && rmSync(kept, { recursive: true, force: true }),
     })
   const migrated = await vanishing(['migrate', '--yes'], 'succeeded with')
-  t.match(migrated, { code: 1, stdout: /^IN SYNC/ }, 'the outcome is told all the same')
+  t.match(migrated, { code: 1, stdout: /^IN SYNC/ }, 'the outcome is still reported')
   t.match(migrated.stderr, /check: stack runtime is in sync[\s\S]*cannot write the receipt .*: ENOENT/)
   const failing = await bench(t, { writes: { ...writes, execution: 'fails' } })
   const failed = await failing.run(['migrate', '--yes', '--receipt', join(kept, 'receipt.json')], {
@@ -478,7 +478,7 @@ t.test('a receipt that cannot be written is said before anything is changed, or 
   t.match(failed, { code: 2, stderr: /failed[\s\S]*current state:[\s\S]*cannot write the receipt/ })
 })
 
-t.test('an old etag is refused as Google refuses it', async t => {
+t.test('the emulator rejects an old etag as Google does', async t => {
   const {
     run,
     cloudRun,
@@ -486,13 +486,17 @@ t.test('an old etag is refused as Google refuses it', async t => {
   } = await bench(t, {
     faults: [{ method: 'RunJob', code: 'ABORTED', message: 'Conflict for resource', times: 1 }],
   })
-  t.match(await run(['migrate', '--yes']), { code: 0 }, 'nothing was started, the job is as it was verified: again')
+  t.match(await run(['migrate', '--yes']), { code: 0 }, 'nothing was started and the job is unchanged: again')
   t.strictSame(made(), { UpdateJob: 1, RunJob: 2 })
   cloudRun.setWorld(loadWorld({ writes, faults: [{ method: 'RunJob', code: 'ABORTED' }] }))
-  t.match(await run(['migrate', '--yes']), { code: 1, stderr: /changed by another client/ }, 'and not for ever')
+  t.match(
+    await run(['migrate', '--yes']),
+    { code: 1, stderr: /changed by another client/ },
+    'a limited number of times',
+  )
 })
 
-t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async t => {
+t.test('Ctrl-C ends the process in the middle of migrate, and reports what still runs', async t => {
   const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
     cwd: new URL('../..', import.meta.url),
@@ -516,7 +520,7 @@ t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async
   )
 })
 
-t.test('a second Ctrl-C ends the process at once, and it says what may stand and keeps the receipt', async t => {
+t.test('a second Ctrl-C ends the process at once, with a report of possible changes and a receipt', async t => {
   const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
   const receipt = join(t.testdir({}), 'receipt.json')
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
@@ -531,7 +535,7 @@ t.test('a second Ctrl-C ends the process at once, and it says what may stand and
     stderr += chunk
   })
   const exit = once(child, 'exit')
-  // The same key press may come twice, from npm too: what counts is one that comes later.
+  // One key press may arrive twice, also from npm: only a later one counts.
   await until(() => {
     if (stderr.includes('press Ctrl-C again to exit immediately')) child.kill('SIGINT')
     return child.signalCode !== null || child.exitCode !== null
@@ -544,7 +548,7 @@ t.test('a second Ctrl-C ends the process at once, and it says what may stand and
   t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })
 
-t.test('migrate adds little to the time that an execution takes', async t => {
+t.test('migrate adds little to the duration of an execution', async t => {
   const executionMs = 2000
   const { run } = await bench(t, { writes: { ...writes, executionMs } })
   const begin = performance.now()
@@ -555,7 +559,7 @@ t.test('migrate adds little to the time that an execution takes', async t => {
   )
 })
 
-t.test('IMAGE of migrate is the image that serves, by its digest or by the tag that it was deployed with', async t => {
+t.test('IMAGE of migrate is the image in service, by digest or by the deployed tag', async t => {
   const { run, cloudRun, writes: made } = await bench(t)
   const rolledBack = loadWorld({ writes, ...scenario('traffic-rolled-back') })
   cloudRun.setWorld(rolledBack)
@@ -568,7 +572,7 @@ t.test('IMAGE of migrate is the image that serves, by its digest or by the tag t
   t.match(
     unclear,
     { code: 1, stderr: /which may be another image\. Pass the image by digest/ },
-    'no registry can be asked',
+    'no registry is available',
   )
   t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), {
     code: 1,

@@ -162,7 +162,7 @@ t.test('a note reports that only tags were compared, and why', async t => {
   t.equal(note({ [`${repository}:v1`]: digest(a) }), null)
 })
 
-t.test('registries are asked only if digests do not decide', async t => {
+t.test('registries are requested only if digests do not decide', async t => {
   const asked = (x: ImageSide, y: ImageSide, known: Record<string, RegistryAnswer> = {}) =>
     openQuestions(x, y, answers(known)).map(questionKey)
   t.strictSame(asked(side(`${repository}@${a}`), side(`${repository}:v1@${a}`)), [])

@@ -150,7 +150,7 @@ function storeStack(stack: StackStates, before: StackStates | null): StackStates
   return buildStackStates({ ...stack, states }, before)
 }
 
-/** All answers about a snapshot, from a renderer and metrics that may have rendered before. */
+/** All responses for a snapshot, from a renderer and metrics that may have rendered before. */
 function answersOf(render: Renderer, metrics: DriftMetrics, snapshot: Snapshot): Record<string, string> {
   const rendered = render(snapshot)
   const { name = '', states = [] } = snapshot.stacks[0] ?? {}

@@ -66,7 +66,7 @@ DRIFTED  1 of 4 checks drifted, 1 unknown, 1 pending, 1 in sync · observed 1 s 
   },
 )
 
-t.test('a part of the report has a text of its own, and an empty report says so', async t => {
+t.test('a part of the report has its own text, and so has an empty report', async t => {
   const stack = buildStackReport(mixed, 'billing')
   const check = buildCheckReport(mixed, 'runtime', 'job-image')
   if (!stack || !check) throw new Error('the snapshot has no such stack or check')
@@ -104,7 +104,7 @@ t.test('prose wraps at 96 columns, images and commands do not', async t => {
   t.equal(lines.filter(line => line.slice(7) === command).length, 2, 'every line of the command is whole')
 })
 
-t.test('text of others cannot break the layout or control the terminal', async t => {
+t.test('external text cannot break the layout or control the terminal', async t => {
   const evil = 'a\u001b[2J\u001b]0;title\u0007\n✓ fake\r\tb\u202e\u2028\u0000'
   const state = buildDriftedState({
     summary: evil,

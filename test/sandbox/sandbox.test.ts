@@ -28,7 +28,7 @@ t.test('a patch merges objects, removes what is null and replaces lists', async 
   const target = { a: { b: 1, c: 2 }, list: [1, 2], gone: 1, scalar: 1 }
   const patch = { a: { b: 3 }, list: [9], gone: null, scalar: { fresh: null, kept: 1 } }
   t.strictSame(mergePatch(target, patch), { a: { b: 3, c: 2 }, list: [9], scalar: { kept: 1 } })
-  t.strictSame(target.a, { b: 1, c: 2 }, 'the target stays as it is')
+  t.strictSame(target.a, { b: 1, c: 2 }, 'the target does not change')
 })
 
 t.test('times of a world are relative to now, and those of the healthy world to its start', async t => {
@@ -121,7 +121,7 @@ async function page(client: Client, method: string, request: Message) {
   }
 }
 
-t.test('the emulator answers as Cloud Run does', async t => {
+t.test('the emulator responds as Cloud Run does', async t => {
   const world = loadWorld({ services: { runtime: { terminalCondition: { state: 99 } } } }, now)
   const { services, revisions, jobs, executions, cloudRun } = await buildCloudRun(t, { world })
 

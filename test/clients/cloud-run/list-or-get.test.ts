@@ -37,7 +37,7 @@ t.test('a few services of many are read by get, because that costs less than a l
 t.test('a resource that a list lacks is absent only if a get returns NOT_FOUND', async t => {
   const { patch, names } = fleet(3)
   const { open, counts } = await buildCloudRun(t, patch)
-  const found = await readAll(open(), [...names, 'nobody'])
+  const found = await readAll(open(), [...names, 'missing'])
   t.equal(found.at(-1), null)
   t.strictSame(counts(), { ListServices: 1, GetService: 1 })
 })
@@ -103,7 +103,7 @@ t.test('after an unparseable list each resource is read by get, and the next cyc
   for (const fault of ['garbage', 'cut'] as const) {
     proxy.set(fault, 'ListServices')
     for (const _ of [1, 2]) {
-      const found = await readAll(open(), [...names, 'nobody'])
+      const found = await readAll(open(), [...names, 'missing'])
       t.strictSame(
         found.map(each => each?.name ?? null),
         [...names, null],

@@ -14,7 +14,7 @@ import { fleetSince, fleetWorld, project, region } from '../../helpers/fleet.ts'
 const here = `projects/${project}/locations/${region}/services/one`
 const there = `projects/${project}/locations/europe-west1/services/one`
 
-/** Lets the monotonic time, which the buckets go by, jump. */
+/** Advances the monotonic clock, which the buckets use. */
 function jumpingTime(t: Test): (ms: number) => void {
   const real = performance.now.bind(performance)
   let ahead = 0
@@ -94,22 +94,22 @@ t.test('a fleet that is too large for one cycle is read over several, within the
     await watch.runCycle()
     calls.push(emulator.calls.all.length)
     known.push(report().stacks.filter(({ status }) => status === 'in_sync').length)
-    t.notOk(report().status === 'drifted', 'what was not looked at has not drifted')
+    t.notOk(report().status === 'drifted', 'a stack that was not probed is not drifted')
     if (watch.isCatchingUp()) t.equal(report().status, 'unknown')
     jump(30_000)
   } while (watch.isCatchingUp() && known.length < 20)
   t.strictSame(
     known,
     known.toSorted((one, other) => one - other),
-    'more is known after each',
+    'each cycle observes more',
   )
   t.equal(known.at(-1), 60)
   t.ok(known.length > 2 && known.length < 10, `${known.length} cycles: ${known.join()}`)
   t.ok((calls[0] ?? 0) <= 66, `${calls.join()} calls`)
-  for (const more of calls.slice(1)) t.ok(more <= 36, `${more} calls in half a minute, and what was waited for`)
+  for (const more of calls.slice(1)) t.ok(more <= 36, `${more} calls in half a minute, and the waiting ones`)
   emulator.calls.clear()
   await watch.runCycle()
-  t.strictSame(emulator.calls.counts(), { ListServices: 1, ListJobs: 1 }, 'and then it costs its pages')
+  t.strictSame(emulator.calls.counts(), { ListServices: 1, ListJobs: 1 }, 'then a cycle costs only its pages')
   t.equal(report().status, 'in_sync')
 })
 
@@ -120,7 +120,7 @@ t.test('when the quota is short, the stack with the oldest observation comes fir
   const stacks = names.map(name => ({ name, project, region, service: { name } }))
   const config = { timeout: '2s', quota: { readsPerMinute: 120 }, stacks }
   const { watch, emulator } = await build(t, patch, config)
-  /** Those that are looked at in a cycle, half a minute after the last. */
+  /** The stacks that are probed in a cycle, half a minute after the last. */
   const look = async () => {
     jump(30_000)
     await watch.runCycle()
@@ -130,13 +130,13 @@ t.test('when the quota is short, the stack with the oldest observation comes fir
   t.strictSame(await look(), names)
   const faults = [{ method: 'List*', code: 'PERMISSION_DENIED' }] as unknown as WorldPatch
   emulator.setWorld(loadWorld({ ...patch, faults }, fleetSince))
-  // What had been saved up.
+  // Uses up the accumulated budget.
   await look()
   let before = await look()
   for (const cycle of [1, 2, 3]) {
     const seen = await look()
     t.ok(seen.length < 40, `${seen.length} of 50`)
-    t.strictSame(new Set([...before, ...seen]).size, 50, `all are seen within two cycles, ${cycle}`)
+    t.strictSame(new Set([...before, ...seen]).size, 50, `all are observed within two cycles, ${cycle}`)
     before = seen
   }
 })

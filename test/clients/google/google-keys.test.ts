@@ -63,7 +63,7 @@ t.test('unknown keys cause one refetch in 30 s at most', async t => {
   }
 })
 
-t.test('no caller is blamed while a refetch fails, and cached keys stay valid', async t => {
+t.test('a failed refetch is not reported as an invalid token, and cached keys stay valid', async t => {
   let down = false
   const keys = await startGoogleKeys(t)
   const known = await (await fetch(keys.url)).text()

@@ -19,7 +19,7 @@ t.test(
         looks: [null, null],
         sessions: 2,
       },
-      'RST_STREAM, calm, for whatever comes over the connection': {
+      'RST_STREAM, calm, for every request on the connection': {
         answer: stream => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
         looks: [null, null],
         sessions: 2,

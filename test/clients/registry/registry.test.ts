@@ -386,7 +386,7 @@ t.test('concurrent equal questions', async t => {
   const registry = await buildRegistry(t)
   const client = buildClient(registry.host)
 
-  t.test('share one request and its answer', async t => {
+  t.test('share one request and its response', async t => {
     registry.requests.clear()
     const warnings: Error[] = []
     process.on('warning', warning => warnings.push(warning))
@@ -762,7 +762,7 @@ t.test('every request is reported with its code', async t => {
   ])
 })
 
-t.test('the emulator takes its content as data', async t => {
+t.test('the content of the emulator is data', async t => {
   const registry = await startRegistry({
     world: {
       repositories: {
