@@ -1,7 +1,7 @@
 import { createCloudRunClient } from '../clients/cloud-run/cloud-run.ts'
 import { createCloudRunReaders } from '../clients/cloud-run/cloud-run-reader.ts'
 import type { Clock } from '../clock.ts'
-import { startDeadline } from '../concurrency/deadline.ts'
+import { withDeadline } from '../concurrency/deadline.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { Environment } from '../config/environment.ts'
 import { absenceReasons, createDiscovery, type WatchedStacks } from '../discovery/discovery.ts'
@@ -26,19 +26,15 @@ export async function discoverOnce(
   if (!config.discover)
     return { config, unlisted: null, select: selector(config, { stacks: config.stacks, places: null }) }
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
-  const deadline = startDeadline(clock, config.timeoutMs)
+  const discovery = createDiscovery({ clock, log: silentLog })
   try {
-    const reader = createCloudRunReaders(client, clock).open(deadline)
-    const discovery = createDiscovery({ clock, log: silentLog })
-    const watched = await discovery.discover(config, reader, deadline)
+    const watched = await withDeadline(clock, config.timeoutMs, undefined, deadline =>
+      discovery.discover(config, createCloudRunReaders(client, clock).open(deadline), deadline),
+    )
     const unlisted = watched.places?.find(({ error }) => error !== null)?.error ?? null
-    return {
-      config: { ...config, stacks: watched.stacks, discover: null },
-      unlisted,
-      select: selector(config, watched),
-    }
+    const discovered = { ...config, stacks: watched.stacks, discover: null }
+    return { config: discovered, unlisted, select: selector(config, watched) }
   } finally {
-    deadline.cancel()
     await client.close()
   }
 }

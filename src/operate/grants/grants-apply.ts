@@ -1,8 +1,8 @@
 import type { PostgresSession } from '../../clients/postgres/postgres-connection.ts'
 import { createPostgresWriter } from '../../clients/postgres/postgres-writer.ts'
-import { startDeadline } from '../../concurrency/deadline.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import type { Secret } from '../../config/secret.ts'
-import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
+import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
 import { compareGrants } from '../../grants/judge/compare.ts'
 import { describeDiscrepancy, describeInLine } from '../../grants/judge/describe.ts'
 import type { Catalog } from '../../grants/model/catalog.ts'
@@ -28,9 +28,6 @@ export interface ApplyRequest extends GrantsJob {
   print(line: string): void
 }
 
-/** The remaining differences from the policy, one line each; empty after success. */
-export type RemainingDifferences = readonly string[]
-
 /** A plan may take long, but must not wait long for a lock. */
 const applyLimits = { statementTimeoutMs: 5 * 60_000, lockTimeoutMs: 10_000 }
 const applyMs = 10 * 60_000
@@ -41,9 +38,9 @@ const advisoryLock = '431416239732'
 /**
  * Plans as the operator, asks for confirmation, and runs exactly the confirmed plan in one transaction. It is committed
  * only if no differences remain except those that the plan announced. Then the monitor reads the database again. Rejects
- * with REFUSED, CONFLICT, STEP_FAILED or UNCERTAIN.
+ * with REFUSED, CONFLICT, STEP_FAILED or UNCERTAIN. Resolves with the remaining differences, one line each.
  */
-export async function applyGrants(request: ApplyRequest): Promise<RemainingDifferences> {
+export async function applyGrants(request: ApplyRequest): Promise<string[]> {
   const { stack, adminUrl, show, confirm, dryRun, print } = request
   const [watched, { identity, catalog }] = await Promise.all([
     withSession(stack.database.url, request, readIdentity),
@@ -101,19 +98,18 @@ async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: Ap
   const { adminUrl, clock, signal } = request
   if (signal.aborted) throw interrupted('nothing was changed')
   const writer = createPostgresWriter({ url: adminUrl.reveal(), ...applyLimits })
-  const deadline = startDeadline(clock, applyMs, signal)
   let executed = false
+  const work = async (session: PostgresSession) => {
+    // The URL may have resolved to another server since the first session.
+    assertSameDatabase(identity, await readIdentity(session), request)
+    await converge(session, plan, request)
+    executed = true
+  }
   try {
-    await writer.write(deadline, async session => {
-      // The URL may have resolved to another server since the first session.
-      assertSameDatabase(identity, await readIdentity(session), request)
-      await converge(session, plan, request)
-      executed = true
-    })
+    await withDeadline(clock, applyMs, signal, deadline => writer.write(deadline, work))
   } catch (thrown) {
     throw failureOf(asDriftwatchError(thrown), { executed, aborted: signal.aborted })
   } finally {
-    deadline.cancel()
     await writer.close()
   }
 }
@@ -144,15 +140,14 @@ async function runStatement(session: PostgresSession, sql: string): Promise<void
     await session.run(sql)
   } catch (thrown) {
     const { code, message } = asDriftwatchError(thrown)
-    if (connectionErrors.includes(code)) throw thrown
+    // The connection failed, not the statement.
+    if (code === 'UNAVAILABLE' || code === 'RESOURCE_EXHAUSTED') throw thrown
     throw new DriftwatchError(
       'STEP_FAILED',
       `a statement failed, and nothing was changed\n  ${printable(sql)};\n  ${message}`,
     )
   }
 }
-
-const connectionErrors: readonly ErrorCode[] = ['UNAVAILABLE', 'RESOURCE_EXHAUSTED']
 
 /** Only a lost response to COMMIT is uncertain. After any earlier failure the server rolls back. */
 function failureOf(
@@ -168,7 +163,7 @@ function failureOf(
   return aborted ? interrupted('nothing was changed') : error
 }
 
-function differences({ database }: DatabaseStack, catalog: Catalog): RemainingDifferences {
+function differences({ database }: DatabaseStack, catalog: Catalog): string[] {
   const { discrepancies, context } = compareGrants(database, catalog)
   return discrepancies.map(discrepancy => describeInLine(describeDiscrepancy(discrepancy, context)))
 }

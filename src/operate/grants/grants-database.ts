@@ -1,7 +1,7 @@
 import { createPostgresReader } from '../../clients/postgres/postgres.ts'
 import type { PostgresSession } from '../../clients/postgres/postgres-connection.ts'
 import type { Clock } from '../../clock.ts'
-import { startDeadline } from '../../concurrency/deadline.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import type { DatabaseConfig, Stack } from '../../config/config.ts'
 import { describeTarget, parsePostgresUrl } from '../../config/postgres-url.ts'
 import type { Secret } from '../../config/secret.ts'
@@ -30,13 +30,11 @@ export async function withSession<Value>(
 ): Promise<Value> {
   const limits = { statementTimeoutMs: timeoutMs, lockTimeoutMs: timeoutMs / 2 }
   const reader = createPostgresReader({ url: url.reveal(), ...limits })
-  const deadline = startDeadline(clock, timeoutMs, signal)
   try {
-    return await reader.read(deadline, work)
+    return await withDeadline(clock, timeoutMs, signal, deadline => reader.read(deadline, work))
   } catch (thrown) {
     throw signal.aborted ? interrupted('nothing was changed') : asDriftwatchError(thrown)
   } finally {
-    deadline.cancel()
     await reader.close()
   }
 }

@@ -2,11 +2,11 @@
 export interface ChangeStatus {
   /** A clause: `job runtime-migrate is set to ...`. */
   readonly summary: string
-  readonly inspect?: string
-  readonly cancel?: string
+  readonly inspect?: string | undefined
+  readonly cancel?: string | undefined
   /** With several resources, that of the last one applies. */
-  readonly resume?: string
-  readonly revert?: string
+  readonly resume?: string | undefined
+  readonly revert?: string | undefined
 }
 
 /** What a command has changed so far; null: not changed. */
@@ -15,9 +15,6 @@ export interface ChangeStatuses {
   job: ChangeStatus | null
 }
 
-const noChange: ChangeStatus = { summary: 'nothing was changed' }
-const notMigrated: ChangeStatus = { summary: 'nothing was migrated' }
-
 /** Whether anything was changed, or may have been. */
 export function hasChanges({ service, job }: ChangeStatuses): boolean {
   return service !== null || job !== null
@@ -25,17 +22,15 @@ export function hasChanges({ service, job }: ChangeStatuses): boolean {
 
 /** Joins the changes of service and job. The commands to revert are joined in order of execution. */
 export function joinChangeStatuses({ service, job }: ChangeStatuses, hasJob: boolean): ChangeStatus {
-  const parts = [service, job ?? (service && hasJob ? notMigrated : null)].filter(part => part !== null)
-  if (parts.length === 0) return noChange
+  const notMigrated: ChangeStatus | null = service && hasJob ? { summary: 'nothing was migrated' } : null
+  const parts = [service, job ?? notMigrated].filter(part => part !== null)
   const last = (key: 'inspect' | 'cancel' | 'resume') => parts.findLast(part => part[key])?.[key]
-  const [inspect, cancel, resume] = [last('inspect'), last('cancel'), last('resume')]
-  const revert = parts.flatMap(part => part.revert ?? []).join(' && ')
   return {
-    summary: parts.map(part => part.summary).join('; '),
-    ...(inspect && { inspect }),
-    ...(cancel && { cancel }),
-    ...(resume && { resume }),
-    ...(revert && { revert }),
+    summary: parts.map(part => part.summary).join('; ') || 'nothing was changed',
+    inspect: last('inspect'),
+    cancel: last('cancel'),
+    resume: last('resume'),
+    revert: parts.flatMap(part => part.revert ?? []).join(' && ') || undefined,
   }
 }
 

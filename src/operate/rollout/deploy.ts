@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
-import type { Config, JobStack, Stack } from '../../config/config.ts'
+import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Service } from '../../release/cloud-run.ts'
@@ -14,16 +14,15 @@ import {
   updateService,
 } from '../../remedies/gcloud.ts'
 import type { Report } from '../../report/report.ts'
-import { interrupted } from '../interrupted.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { type DeployPlan, describeDeploy, describeShares, planDeploy } from './deploy-plan.ts'
 import { type GateVerdict, judgeDatabase, judgeGate, type Verdict } from './gate.ts'
-import { failed, printRetry, recheck, recordInitialState, runMigration } from './migrate.ts'
-import { findJob, planMigration } from './migration-plan.ts'
+import { recheck, recordInitialState, runMigration } from './migrate.ts'
+import { findJob, isJobStack, planMigration } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
-import type { PlannedStep } from './planned-step.ts'
+import { failed, type PlannedStep } from './planned-step.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
-import { waitUntil } from './wait.ts'
+import { awaitDone } from './wait.ts'
 
 export interface DeployRequest {
   readonly image: string
@@ -57,12 +56,11 @@ function describeSteps(
   plan: DeployPlan,
   { gate }: DeployRequest,
 ): PlannedStep[] {
-  const { job } = stack
   const migration: PlannedStep[] = isJobStack(stack)
     ? [
         {
           name: 'lock',
-          text: `pin job ${stack.job.name} to the digest of the new revision (now ${jobImage(stack, snapshot)})`,
+          text: `pin job ${stack.job.name} to the digest of the new revision (now ${findJob(stack, snapshot).container.image})`,
           writes: `job ${stack.job.name}`,
         },
         {
@@ -71,14 +69,12 @@ function describeSteps(
           writes: `an execution of job ${stack.job.name}`,
         },
       ]
-    : []
-  const roleGrants = stack.database ? 'check the role grants' : `skip: ${noDatabase}`
+    : [{ name: 'migrate', text: `skip: ${noJob}` }]
   return [
     ...describeDeploy(plan),
     ...migration,
-    ...(job ? [] : [{ name: 'migrate', text: `skip: ${noJob}` }]),
     { name: 'check', text: `check stack ${stack.name} again` },
-    { name: 'role grants', text: roleGrants },
+    { name: 'role grants', text: stack.database ? 'check the role grants' : `skip: ${noDatabase}` },
     { name: 'gate', text: gate ? 'succeed only if every check is in sync' : `skip: ${noGate}` },
   ]
 }
@@ -86,14 +82,6 @@ function describeSteps(
 const noJob = 'the configuration has no job'
 const noDatabase = 'the configuration has no database'
 const noGate = 'VERIFY_IMAGE_ALIGNMENT is 0'
-
-function jobImage(stack: JobStack, snapshot: StackSnapshot): string {
-  return findJob(stack, snapshot).container.image
-}
-
-function isJobStack(stack: Stack): stack is JobStack {
-  return stack.job !== null
-}
 
 /** Resolves with the short name of the new revision, once it is ready. */
 async function createRevision(operation: Operation, plan: DeployPlan): Promise<string> {
@@ -138,17 +126,15 @@ async function updateImage(
 }
 
 async function awaitRollout(operation: Operation, plan: DeployPlan): Promise<string> {
-  const { clock, signal, stack, config, takeSnapshot } = operation
-  const { kind, value } = await waitUntil(clock, signal, {
+  const { stack, config, takeSnapshot } = operation
+  const timeoutMs = Math.max(config.rolloutGraceMs, shortestRolloutMs)
+  const late = `the rollout is not complete after ${formatDuration(timeoutMs)}`
+  const snapshot = await awaitDone(operation, late, {
     read: () => takeSnapshot(stack),
-    isDone: snapshot => isSettled(snapshot, plan),
-    onFailure: printRetry(operation),
-    timeoutMs: rolloutMs(config),
+    isDone: each => isSettled(each, plan),
+    timeoutMs,
   })
-  if (kind === 'interrupted') throw interrupted()
-  if (kind === 'timed-out' || !value)
-    throw failed(`the rollout is not complete after ${formatDuration(rolloutMs(config))}`)
-  return assertRolledOut(operation, plan, value)
+  return assertRolledOut(operation, plan, snapshot)
 }
 
 /** Every message about a deploy without traffic names the revisions that traffic is pinned to. */
@@ -167,10 +153,6 @@ function rollbackCommand(stack: Stack, { service, serving, noTraffic, pins }: De
   const template = noTraffic ? updateService(stack, service.containers, serving.image) : null
   if (template === null) return sendTrafficTo(stack, serving.name)
   return pins ? `${template} && ${sendTrafficToLatest(stack)}` : template
-}
-
-function rolloutMs({ rolloutGraceMs }: Config): number {
-  return Math.max(rolloutGraceMs, shortestRolloutMs)
 }
 
 function isSettled({ service }: StackSnapshot, plan: DeployPlan): boolean {

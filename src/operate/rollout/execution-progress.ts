@@ -8,7 +8,7 @@ const heartbeatMs = 30_000
 /** The number of messages that explain why an execution failed. */
 const tailLength = 5
 
-/** Prints the news of an execution: messages of its conditions, and counts of its tasks. */
+/** Returns a function that prints the news of an execution: messages of its conditions, and counts of its tasks. */
 export function createProgress(print: (line: string) => void, clock: Clock, maxDurationMs: number) {
   const begin = clock.monotonic()
   const printed = new Set<string>()
@@ -19,16 +19,14 @@ export function createProgress(print: (line: string) => void, clock: Clock, maxD
     printedAt = clock.monotonic()
     print(line)
   }
-  return {
-    show(execution: Execution): void {
-      for (const line of conditionLines(execution)) printOnce(`  ${line}`)
-      const tasks = taskLine(execution)
-      if (tasks !== null) printOnce(`  ${tasks}`)
-      const now = clock.monotonic()
-      if (now - printedAt < heartbeatMs) return
-      printedAt = now
-      print(`  still running after ${formatDuration(now - begin)} (maximum ${formatDuration(maxDurationMs)})`)
-    },
+  return (execution: Execution): void => {
+    for (const line of conditionLines(execution)) printOnce(`  ${line}`)
+    const tasks = taskLine(execution)
+    if (tasks !== null) printOnce(`  ${tasks}`)
+    const now = clock.monotonic()
+    if (now - printedAt < heartbeatMs) return
+    printedAt = now
+    print(`  still running after ${formatDuration(now - begin)} (maximum ${formatDuration(maxDurationMs)})`)
   }
 }
 

@@ -1,7 +1,7 @@
 import { describeFailure } from '../../checks/parts/cloud-run-parts.ts'
 import { exitCodes } from '../../checks/status.ts'
-import { type Deadline, startDeadline } from '../../concurrency/deadline.ts'
-import type { JobStack, Stack } from '../../config/config.ts'
+import { type Deadline, withDeadline } from '../../concurrency/deadline.ts'
+import type { JobStack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'
@@ -11,12 +11,19 @@ import { cancelExecution, describeExecution, describeJob, listExecutions, update
 import { interrupted } from '../interrupted.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
-import { describeMigration, type MigrationPlan, matchesWords, planMigration } from './migration-plan.ts'
+import {
+  describeMigration,
+  isJobStack,
+  isReconciling,
+  type MigrationPlan,
+  matchesWords,
+  planMigration,
+} from './migration-plan.ts'
 import type { Operation } from './operation.ts'
-import { describeCommand, refused } from './planned-step.ts'
+import { describeCommand, failed, refused } from './planned-step.ts'
 import { assertInService } from './requested-image.ts'
 import type { StackSnapshot } from './stack-snapshot.ts'
-import { waitUntil } from './wait.ts'
+import { awaitDone, waitUntil } from './wait.ts'
 
 /** Cloud Run only verifies that the image exists. */
 const jobUpdateTimeoutMs = 5 * 60_000
@@ -24,7 +31,7 @@ const jobUpdateTimeoutMs = 5 * 60_000
 /** Pins the job to the image in service, executes it and checks again. Resolves with the exit code. */
 export async function runMigrate(operation: Operation, request: { readonly image: string | null }): Promise<number> {
   const { stack, confirm, dryRun } = operation
-  assertJob(stack)
+  if (!isJobStack(stack)) throw refused(`stack ${stack.name} has no \`job\` in the configuration: nothing to migrate`)
   const snapshot = await recordInitialState(operation)
   const plan = planMigration(stack, snapshot, null)
   if (request.image !== null) await assertInService(operation, request.image, snapshot, plan)
@@ -36,10 +43,6 @@ export async function runMigrate(operation: Operation, request: { readonly image
   })
   await recheck(operation)
   return exitCodes[operation.log.reportAfter?.status ?? 'unknown']
-}
-
-function assertJob(stack: Stack): asserts stack is JobStack {
-  if (!stack.job) throw refused(`stack ${stack.name} has no \`job\` in the configuration: nothing to migrate`)
 }
 
 /** How to recover if the migration stops halfway. */
@@ -89,20 +92,13 @@ function rollbackCommand(stack: JobStack, { job, container, command, args }: Mig
 }
 
 async function awaitLock(operation: Operation, stack: JobStack, plan: MigrationPlan): Promise<void> {
-  const { clock, signal } = operation
-  const { kind, value: job } = await waitUntil(clock, signal, {
-    read: () => readJob(operation, stack),
-    isDone: ({ reconciling, terminalCondition, etag }) =>
-      etag !== plan.job.etag &&
-      !reconciling &&
-      terminalCondition?.state !== 'reconciling' &&
-      terminalCondition?.state !== 'pending',
-    onFailure: printRetry(operation),
+  const late = `job ${plan.job.name} is still reconciling after ${formatDuration(jobUpdateTimeoutMs)}`
+  const get = (deadline: Deadline) => operation.client.jobs.get(jobName(stack), deadline)
+  const job = await awaitDone(operation, late, {
+    read: () => read(operation, get, `job ${stack.job.name}`),
+    isDone: each => each.etag !== plan.job.etag && !isReconciling(each),
     timeoutMs: jobUpdateTimeoutMs,
   })
-  if (kind === 'interrupted') throw interrupted()
-  if (kind === 'timed-out' || !job)
-    throw failed(`job ${plan.job.name} is still reconciling after ${formatDuration(jobUpdateTimeoutMs)}`)
   if (job.terminalCondition?.state !== 'succeeded') {
     const reason = job.terminalCondition ? describeFailure(job.terminalCondition) : 'Cloud Run reported no condition'
     throw failed(`job ${job.name} cannot run ${plan.image}: ${reason}`)
@@ -134,7 +130,7 @@ async function executeJob(
     log.changes.job = {
       summary: `execution ${name} ${summary}`,
       inspect: describeExecution(stack, name),
-      ...(revert && { revert }),
+      revert,
       ...commands,
     }
   }
@@ -158,24 +154,20 @@ async function awaitExecution(
   plan: MigrationPlan,
   name: string,
 ): Promise<Execution> {
-  const { clock, log, print, signal } = operation
-  const progress = createProgress(print, clock, stack.job.maxDurationMs)
-  const { kind, value } = await waitUntil(clock, signal, {
-    read: () => readExecution(operation, stack, name),
+  const { clock, client, log, print } = operation
+  const { maxDurationMs } = stack.job
+  const showProgress = createProgress(print, clock, maxDurationMs)
+  const late = `execution ${name} is still running after ${formatDuration(maxDurationMs)}, the limit of job.maxDuration`
+  const get = (deadline: Deadline) => client.executions.get(`${jobName(stack)}/executions/${name}`, deadline)
+  return awaitDone(operation, late, {
+    read: () => read(operation, get, `execution ${name}`),
     isDone(execution) {
       log.execution = execution
-      progress.show(execution)
+      showProgress(execution)
       return executionStage(execution) === 'ended'
     },
-    onFailure: printRetry(operation),
     timeoutMs: remainingMs(operation, stack, plan.follow),
   })
-  if (kind === 'interrupted') throw interrupted()
-  if (kind === 'timed-out' || !value)
-    throw failed(
-      `execution ${name} is still running after ${formatDuration(stack.job.maxDurationMs)}, the limit of job.maxDuration`,
-    )
-  return value
 }
 
 /** Reads everything again, so that exactly the verified version of the job is executed, with the image still in service. */
@@ -196,7 +188,7 @@ async function startExecution(
       summary: `an execution of job ${current.job.name} may have been started with ${plan.image}`,
       inspect: listExecutions(stack),
       resume,
-      ...(log.changes.job?.revert && { revert: log.changes.job.revert }),
+      revert: log.changes.job?.revert,
     }
     try {
       return await operation.write('job', possible, () =>
@@ -244,13 +236,12 @@ const checkPauseMs = 5000
 
 /** Checks the stack from new observations; repeats that, for at most `waitMs`, while the result is pending or unknown. */
 export async function recheck(operation: Operation, waitMs = 0): Promise<void> {
-  const { clock, signal, log, stack, print, writesReceipt } = operation
+  const { log, stack, print, writesReceipt } = operation
   await operation.step('check', async () => {
     if (waitMs > 0) print(`check: waiting at most ${formatDuration(waitMs)} for a final result`)
-    const { kind, value } = await waitUntil(clock, signal, {
+    const { kind, value } = await waitUntil(operation, {
       read: () => operation.runChecks(),
       isDone: ({ status }) => status === 'in_sync' || status === 'drifted',
-      onFailure: printRetry(operation),
       timeoutMs: waitMs,
       pauseMs: checkPauseMs,
     })
@@ -262,25 +253,8 @@ export async function recheck(operation: Operation, waitMs = 0): Promise<void> {
   })
 }
 
-export function printRetry({ print }: Operation): (message: string) => void {
-  return message => print(`read failed, retrying: ${message}`)
-}
-
-export function failed(reason: string, ...details: readonly string[]): DriftwatchError {
-  return new DriftwatchError('STEP_FAILED', [reason, ...details.map(line => `  ${line}`)].join('\n'))
-}
-
 function jobName({ project, region, job }: JobStack): string {
   return `projects/${project}/locations/${region}/jobs/${job.name}`
-}
-
-function readJob(operation: Operation, stack: JobStack): Promise<Job> {
-  return read(operation, deadline => operation.client.jobs.get(jobName(stack), deadline), `job ${stack.job.name}`)
-}
-
-function readExecution(operation: Operation, stack: JobStack, name: string): Promise<Execution> {
-  const full = `${jobName(stack)}/executions/${name}`
-  return read(operation, deadline => operation.client.executions.get(full, deadline), `execution ${name}`)
 }
 
 async function read<T>(
@@ -288,12 +262,7 @@ async function read<T>(
   get: (deadline: Deadline) => Promise<T | null>,
   resource: string,
 ): Promise<T> {
-  const deadline = startDeadline(clock, config.timeoutMs)
-  try {
-    const value = await get(deadline)
-    if (value === null) throw new DriftwatchError('NOT_FOUND', `${resource} was deleted during the command`)
-    return value
-  } finally {
-    deadline.cancel()
-  }
+  const value = await withDeadline(clock, config.timeoutMs, undefined, get)
+  if (value !== null) return value
+  throw new DriftwatchError('NOT_FOUND', `${resource} was deleted during the command`)
 }

@@ -37,7 +37,8 @@ export interface MigrationPlan {
  */
 export function planMigration(stack: JobStack, snapshot: StackSnapshot, newRevision: string | null): MigrationPlan {
   assertSettled(stack, snapshot)
-  const revision = newRevision === null ? findServingRevision(stack, snapshot) : findNewRevision(snapshot, newRevision)
+  const revision = newRevision === null ? findServingRevision(stack, snapshot) : snapshot.revisions.get(newRevision)
+  if (!revision) throw refused(`the new revision ${newRevision} no longer exists: the service was changed concurrently`)
   const target = imageOf(stack, revision)
   const image = pinnedImage(target)
   const { job, container } = findJob(stack, snapshot)
@@ -59,6 +60,10 @@ export function planMigration(stack: JobStack, snapshot: StackSnapshot, newRevis
 /** Whether a command or args are as wanted; null accepts any. */
 export function matchesWords(actual: readonly string[], wanted: readonly string[] | null): boolean {
   return wanted === null || JSON.stringify(actual) === JSON.stringify(wanted)
+}
+
+export function isJobStack(stack: Stack): stack is JobStack {
+  return stack.job !== null
 }
 
 /** The steps of a plan, described for a person. */
@@ -132,7 +137,10 @@ export function assertSettled(stack: Stack, { service, job }: StackSnapshot): vo
   if (job && isReconciling(job)) throw refused(`job ${job.name} is reconciling. Wait until the update is complete.`)
 }
 
-function isReconciling({ reconciling, terminalCondition }: Pick<Job, 'reconciling' | 'terminalCondition'>): boolean {
+export function isReconciling({
+  reconciling,
+  terminalCondition,
+}: Pick<Job, 'reconciling' | 'terminalCondition'>): boolean {
   return reconciling || terminalCondition?.state === 'reconciling' || terminalCondition?.state === 'pending'
 }
 
@@ -155,12 +163,6 @@ export function findServingRevision(stack: Stack, { release }: StackSnapshot): R
   return newest.revision
 }
 
-function findNewRevision({ revisions }: StackSnapshot, name: string): Revision {
-  const revision = revisions.get(name)
-  if (!revision) throw refused(`the new revision ${name} no longer exists: the service was changed concurrently`)
-  return revision
-}
-
 /** The image of a revision. It must have a digest: a tag may be moved before the job runs. */
 function imageOf(stack: Stack, revision: Revision): Image {
   const pick = pickContainer(revision.containers, stack.service.container)
@@ -180,16 +182,13 @@ function imageOf(stack: Stack, revision: Revision): Image {
 
 /** The job and its container that migrates. */
 export function findJob(stack: JobStack, { job }: StackSnapshot): { job: Job; container: Container } {
-  if (job) return { job, container: containerOf(stack, job) }
   const { project, region } = stack
-  throw refused(
-    `Cloud Run has no job ${stack.job.name} in project ${project}, region ${region}. Create it first, with its own deployment.`,
-  )
-}
-
-function containerOf(stack: JobStack, job: Job): Container {
+  if (!job)
+    throw refused(
+      `Cloud Run has no job ${stack.job.name} in project ${project}, region ${region}. Create it first, with its own deployment.`,
+    )
   const pick = pickContainer(job.containers, stack.job.container)
-  if (pick.kind === 'picked') return pick.container
+  if (pick.kind === 'picked') return { job, container: pick.container }
   throw refused(`job ${job.name} has ${listContainers(pick)}. Set job.container to the one that migrates.`)
 }
 

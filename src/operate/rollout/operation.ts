@@ -40,12 +40,10 @@ export interface OperationOptions {
   confirm(steps: readonly PlannedStep[]): Promise<void>
 }
 
-export type StepStatus = 'done' | 'failed' | 'skipped'
-
 /** A step that was started, or that was skipped. */
 export interface CompletedStep {
   readonly name: string
-  readonly status: StepStatus
+  readonly status: 'done' | 'failed' | 'skipped'
   readonly startedAt: EpochMs
   readonly durationMs: number
   /** The result, or the reason. */
@@ -173,26 +171,19 @@ function open(options: OperationOptions): Operation {
       options.print(`${name}: skipped: ${reason}`)
       log.steps.push({ name, status: 'skipped', startedAt: clock.now(), durationMs: 0, detail: reason })
     },
-    write: (part, possible, act) => write(log.changes, part, possible, act),
+    async write(part, possible, act) {
+      const before = log.changes[part]
+      log.changes[part] = possible
+      try {
+        return await act()
+      } catch (thrown) {
+        const { code } = asDriftwatchError(thrown)
+        if (code !== 'UNCERTAIN' && code !== 'BUG') log.changes[part] = before
+        throw thrown
+      }
+    },
     changeStatus: () => joinChangeStatuses(log.changes, options.stack.job !== null),
     runChecks: () => runChecks(options),
-  }
-}
-
-async function write<T>(
-  changes: ChangeStatuses,
-  part: keyof ChangeStatuses,
-  possible: ChangeStatus,
-  act: () => Promise<T>,
-): Promise<T> {
-  const before = changes[part]
-  changes[part] = possible
-  try {
-    return await act()
-  } catch (thrown) {
-    const { code } = asDriftwatchError(thrown)
-    if (code !== 'UNCERTAIN' && code !== 'BUG') changes[part] = before
-    throw thrown
   }
 }
 
@@ -204,7 +195,7 @@ async function runStep(
 ): Promise<void> {
   if (signal.aborted) throw interrupted()
   const [startedAt, begin] = [clock.now(), clock.monotonic()]
-  const logStep = (status: StepStatus, detail: string) =>
+  const logStep = (status: CompletedStep['status'], detail: string) =>
     log.steps.push({ name, status, startedAt, durationMs: Math.round(clock.monotonic() - begin), detail })
   try {
     const detail = await act()

@@ -15,6 +15,10 @@ export function refused(reason: string, remedy: string | null = null): Driftwatc
   return new DriftwatchError('REFUSED', remedy === null ? reason : `${reason}\n  ${remedy}`)
 }
 
+export function failed(reason: string, ...details: readonly string[]): DriftwatchError {
+  return new DriftwatchError('STEP_FAILED', [reason, ...details.map(line => `  ${line}`)].join('\n'))
+}
+
 /** The command of a container, as text. */
 export function describeCommand(command: readonly string[]): string {
   return command.length === 0 ? "(the image's entrypoint)" : formatCommand(...splitWords(command))

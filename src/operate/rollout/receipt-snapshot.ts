@@ -91,7 +91,6 @@ export const receiptSnapshotSchema = {
 } as const
 
 export type ReceiptSnapshot = FromSchema<typeof receiptSnapshotSchema>
-type ReceiptImage = ReceiptSnapshot['service'] extends infer S ? (S extends { template: infer I } ? I : never) : never
 
 export function toReceiptSnapshot(stack: Stack, snapshot: StackSnapshot): ReceiptSnapshot {
   const { service, release, job, executions, seenAt } = snapshot
@@ -136,7 +135,7 @@ function findContainer(containers: readonly Container[], wanted: string | null):
   return pick.kind === 'picked' ? pick.container : null
 }
 
-function readImage(containers: readonly Container[], wanted: string | null): ReceiptImage {
+function readImage(containers: readonly Container[], wanted: string | null): FromSchema<typeof nullableImage> {
   const text = findContainer(containers, wanted)?.image
   const image = text === undefined ? null : parseImage(text)
   return image && { reference: formatImage(image), digest: image.digest }

@@ -14,9 +14,6 @@ import type { StackSnapshot } from './stack-snapshot.ts'
 const closed = { type: 'object', additionalProperties: false } as const
 const time = { type: 'string', format: 'date-time' } as const
 
-export const outcomes = ['done', 'failed', 'refused', 'interrupted', 'dry_run'] as const
-export type ReceiptOutcome = (typeof outcomes)[number]
-
 const nullableReport = { anyOf: [reportSchema, { type: 'null' }] } as const
 const nullableSnapshot = { anyOf: [receiptSnapshotSchema, { type: 'null' }] } as const
 
@@ -75,7 +72,7 @@ export const receiptSchema = {
     driftwatch: { type: 'string', description: 'The version of Driftwatch.' },
     outcome: {
       type: 'string',
-      enum: outcomes,
+      enum: ['done', 'failed', 'refused', 'interrupted', 'dry_run'],
       description: '`done`: no step failed. The report may still contain drift.',
     },
     exitCode: { type: 'integer', minimum: 0, maximum: 3 },
@@ -186,7 +183,7 @@ function toStanding({ summary, inspect, cancel, resume, revert }: ChangeStatus):
   }
 }
 
-function outcomeOf({ error, dryRun }: ReceiptContent): ReceiptOutcome {
+function outcomeOf({ error, dryRun }: ReceiptContent): Receipt['outcome'] {
   if (error === null) return dryRun ? 'dry_run' : 'done'
   if (error.code === 'INTERRUPTED') return 'interrupted'
   return error.code === 'REFUSED' || error.code === 'NOT_CONFIRMED' ? 'refused' : 'failed'

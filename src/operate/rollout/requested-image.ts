@@ -1,5 +1,5 @@
 import { openRegistryReader } from '../../clients/registry/registry-reader.ts'
-import { startDeadline } from '../../concurrency/deadline.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { openRegistryClient } from '../../probes/probe-clients.ts'
 import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
@@ -29,20 +29,17 @@ export async function assertInService(
   if (!expected || serving?.kind !== 'found')
     throw refused(`cannot compare IMAGE ${requested}: the image of revision ${revision} is unknown`)
   const registry = openRegistryClient(environment, clock)
-  const deadline = startDeadline(clock, config.timeoutMs)
-  try {
-    const answers = registry
-      ? await askOpen(openRegistryReader(registry, deadline), known => openQuestions(expected, serving.side, known))
-      : new Map()
-    const { result } = compareImages(expected, serving.side, answers)
-    if (result === 'equal') return
-    const state = `IMAGE is ${requested}, but revision ${revision} runs ${image}`
-    throw refused(
-      result === 'different'
-        ? `${state}. A migration runs the image in service; deploy the image first.`
-        : `${state}, which may be another image. Pass the image by digest.`,
-    )
-  } finally {
-    deadline.cancel()
-  }
+  const answers =
+    registry &&
+    (await withDeadline(clock, config.timeoutMs, undefined, deadline =>
+      askOpen(openRegistryReader(registry, deadline), known => openQuestions(expected, serving.side, known)),
+    ))
+  const { result } = compareImages(expected, serving.side, answers ?? new Map())
+  if (result === 'equal') return
+  const state = `IMAGE is ${requested}, but revision ${revision} runs ${image}`
+  throw refused(
+    result === 'different'
+      ? `${state}. A migration runs the image in service; deploy the image first.`
+      : `${state}, which may be another image. Pass the image by digest.`,
+  )
 }

@@ -24,9 +24,6 @@ const targets = {
   DB_URL: (stack: Stack) => stack.database?.url.reveal() ?? null,
 } as const satisfies Record<string, (stack: Stack) => string | null>
 
-/** Variables whose value contains a password and must not be printed. */
-const secretVariables: readonly string[] = ['DB_URL']
-
 /** The role variables of the runbook's scripts. In a configuration roles are keys, which cannot refer to variables. */
 const roleVariables = ['RUNTIME_OWNER_ROLE', 'RUNTIME_RW_ROLE', 'SPACETIME_RO_ROLE', 'CONTROL_RW_ROLE'] as const
 
@@ -92,8 +89,8 @@ function targetConflicts(variables: Variables, stack: Stack): string[] {
   return Object.entries(targets).flatMap(([name, readTarget]) => {
     const [value, configured] = [variables[name], readTarget(stack)]
     if (!value || value === configured) return []
-    if (secretVariables.includes(name))
-      return [`${name} is not the configured database of stack ${stack.name}. ${remedy(name)}`]
+    // The value contains a password.
+    if (name === 'DB_URL') return [`${name} is not the configured database of stack ${stack.name}. ${remedy(name)}`]
     return [
       `${name} is ${value}, but stack ${stack.name} is configured with ${configured ?? '(none)'}. ${remedy(name)}`,
     ]

@@ -1,7 +1,7 @@
 import { type CloudRunClient, createCloudRunClient } from '../../clients/cloud-run/cloud-run.ts'
 import { createCloudRunReaders } from '../../clients/cloud-run/cloud-run-reader.ts'
 import type { Clock, EpochMs } from '../../clock.ts'
-import { startDeadline } from '../../concurrency/deadline.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import type { Config, Stack } from '../../config/config.ts'
 import type { Environment } from '../../config/environment.ts'
 import { DriftwatchError } from '../../errors.ts'
@@ -25,12 +25,11 @@ export interface StackSnapshot {
 export type TakeStackSnapshot = (stack: Stack) => Promise<StackSnapshot>
 
 export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeoutMs: number): TakeStackSnapshot {
-  return async stack => {
-    const deadline = startDeadline(clock, timeoutMs)
-    // A new reader for each snapshot: no cached data may be used here.
-    const reader = createCloudRunReaders(client, clock).open(deadline)
-    const stackReader = createStackReaders().open(reader)
-    try {
+  return stack =>
+    withDeadline(clock, timeoutMs, undefined, async deadline => {
+      // A new reader for each snapshot: no cached data may be used here.
+      const reader = createCloudRunReaders(client, clock).open(deadline)
+      const stackReader = createStackReaders().open(reader)
       const [observed, job] = await Promise.all([stackReader.service(stack), stackReader.job(stack)])
       const list = async (name: string) => {
         const parent = `projects/${stack.project}/locations/${stack.region}/jobs/${name}`
@@ -44,13 +43,10 @@ export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeou
         release: observed?.release ?? null,
         job,
         executions: job
-          ? await orLatestOnly(list(job.name), () => latestOf(job, name => reader.execution(stack, job.name, name)))
+          ? await list(job.name).catch(error => latestOnly(error, job, name => reader.execution(stack, job.name, name)))
           : [],
       }
-    } finally {
-      deadline.cancel()
-    }
-  }
+    })
 }
 
 /** The number of stacks that are read concurrently, to save quota. */
@@ -77,16 +73,12 @@ export async function snapshotAll(
 }
 
 /** Without the permission to list executions, the latest one may still be readable. */
-async function orLatestOnly(listed: Promise<Execution[]>, latest: () => Promise<Execution[]>): Promise<Execution[]> {
-  try {
-    return await listed
-  } catch (error) {
-    if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return latest()
-    throw error
-  }
-}
-
-async function latestOf(job: Job, get: (name: string) => Promise<Execution | null>): Promise<Execution[]> {
+async function latestOnly(
+  error: unknown,
+  job: Job,
+  get: (name: string) => Promise<Execution | null>,
+): Promise<Execution[]> {
+  if (!(error instanceof DriftwatchError) || error.code !== 'PERMISSION_DENIED') throw error
   const name = job.latestCreatedExecution?.name
   const execution = name ? await get(name) : null
   return execution ? [execution] : []

@@ -1,12 +1,12 @@
-import type { Clock } from '../../clock.ts'
 import { asDriftwatchError } from '../../errors.ts'
+import { interrupted } from '../interrupted.ts'
+import type { OperationOptions } from './operation.ts'
+import { failed } from './planned-step.ts'
 
 export interface WaitCondition<T> {
   read(): Promise<T>
   /** Called once for each value. */
   isDone(value: T): boolean
-  /** A read failed and will be retried. Called once for a series of failures. */
-  onFailure(message: string): void
   readonly timeoutMs: number
   /** The pause between two reads; by default it grows with the time that has passed. */
   readonly pauseMs?: number
@@ -19,10 +19,22 @@ export type WaitResult<T> = { readonly kind: 'done' | 'timed-out' | 'interrupted
 const longestPauseMs = 1000
 const shortestPauseMs = 100
 
-/** Reads until the condition holds. Rejects if a read fails with an error that is not retryable. */
+type Waiter = Pick<OperationOptions, 'clock' | 'signal' | 'print'>
+
+/** Resolves with the value for which the condition holds. Rejects with INTERRUPTED, or with STEP_FAILED and `late`. */
+export async function awaitDone<T>(waiter: Waiter, late: string, condition: WaitCondition<T>): Promise<T> {
+  const { kind, value } = await waitUntil(waiter, condition)
+  if (kind === 'interrupted') throw interrupted()
+  if (kind === 'timed-out' || value === null) throw failed(late)
+  return value
+}
+
+/**
+ * Reads until the condition holds. Prints the first of several failures in a row. Rejects if a read fails with an error
+ * that is not retryable.
+ */
 export async function waitUntil<T>(
-  clock: Clock,
-  signal: AbortSignal,
+  { clock, signal, print }: Waiter,
   condition: WaitCondition<T>,
 ): Promise<WaitResult<T>> {
   const begin = clock.monotonic()
@@ -36,7 +48,7 @@ export async function waitUntil<T>(
     } catch (thrown) {
       const error = asDriftwatchError(thrown)
       if (!error.retryable) throw error
-      if (!failing) condition.onFailure(error.message)
+      if (!failing) print(`read failed, retrying: ${error.message}`)
       failing = true
     }
     const elapsed = clock.monotonic() - begin
