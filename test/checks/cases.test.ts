@@ -39,7 +39,9 @@ interface ExpectedCheck {
   /** All of them, in any order. If omitted: none when in sync, else any. */
   readonly differences?: readonly ExpectedDifference[]
   readonly summary?: readonly string[]
+  /** Parts of the commands. Empty: no command fixes it. */
   readonly fix?: readonly string[]
+  readonly advice?: readonly string[]
   /** Each is part of a note. Empty: no notes. */
   readonly notes?: readonly string[]
   /** Of the error. Omitted: no error. `ANY`: any error, or none if drifted. */
@@ -81,6 +83,7 @@ const expectedCheck = closed(
     },
     summary: texts,
     fix: texts,
+    advice: texts,
     notes: texts,
     code: { enum: [...Object.keys(errorTable), 'ANY'] },
     message: text,
@@ -230,6 +233,8 @@ function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
   }
   for (const part of expected.summary ?? []) if (!found.summary.includes(part)) wrong('summary', part, found.summary)
   for (const part of expected.fix ?? []) if (!found.fix?.includes(part)) wrong('fix', part, found.fix)
+  if (expected.fix?.length === 0 && found.fix !== null) wrong('fix', null, found.fix)
+  for (const part of expected.advice ?? []) if (!found.advice?.includes(part)) wrong('advice', part, found.advice)
   for (const part of expected.notes ?? []) {
     if (!found.notes.some(note => note.includes(part))) wrong('notes', part, found.notes)
   }
