@@ -15,6 +15,7 @@ import { runCli } from '../../src/cli/cli.ts'
 import { systemClock } from '../../src/clock.ts'
 import { errorTable } from '../../src/errors.ts'
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
+import { complaintsOfGcloud, gcloudCommands, noGcloud } from '../helpers/gcloud.ts'
 
 /** The checks of these cases. */
 const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const
@@ -286,6 +287,9 @@ t.test('the worst status of a case is in its folder name and its exit code', asy
   }
 })
 
+/** The fixes and the advice of all cases. */
+const remedies: (string | null)[] = []
+
 t.test('driftwatch check reports what each case expects', async t => {
   const lanes = await Promise.all(
     Array.from({ length: 4 }, async () => ({ cloudRun: await startCloudRun(), registry: await startRegistry() })),
@@ -298,11 +302,19 @@ t.test('driftwatch check reports what each case expects', async t => {
       const lane = free.pop()
       if (lane === undefined) throw new Error('more concurrent cases than emulators')
       t.teardown(() => free.push(lane))
-      const wrong = complaintsOfAll(each.expected, await check(t, lane, each))
+      const output = await check(t, lane, each)
+      remedies.push(...output.report.stacks.flatMap(({ checks }) => checks.flatMap(({ fix, advice }) => [fix, advice])))
+      const wrong = complaintsOfAll(each.expected, output)
       for (const complaint of wrong) t.fail(complaint)
       if (wrong.length === 0) t.pass(each.expected.why)
     })
   }
+})
+
+t.test('gcloud accepts every command of every case', { skip: noGcloud, timeout: 300_000 }, async t => {
+  const commands = gcloudCommands(remedies)
+  t.ok(commands.length > 20)
+  t.strictSame(await complaintsOfGcloud(commands), [])
 })
 
 t.test('arguments that differ only in a secret are a difference, which does not show the secret', async t => {
