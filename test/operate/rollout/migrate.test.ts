@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Fault } from '../../sandbox/cloud-run/faults.ts'
-import { digestOf } from '../../sandbox/images.ts'
-import { startRegistry } from '../../sandbox/registry.ts'
-import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
+import type { Fault } from '../../../sandbox/cloud-run/faults.ts'
+import { digestOf } from '../../../sandbox/images.ts'
+import { startRegistry } from '../../../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
 import {
   bench,
   built,
@@ -20,8 +20,8 @@ import {
   scenario,
   served,
   writes,
-} from '../helpers/operate-bench.ts'
-import { until } from '../helpers/until.ts'
+} from '../../helpers/operate-bench.ts'
+import { until } from '../../helpers/until.ts'
 
 // As in .taprc, and more of it: every command is a cycle or two.
 t.setTimeout(300_000)
@@ -495,7 +495,7 @@ t.test('an old etag is refused as Google refuses it', async t => {
 t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async t => {
   const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -520,7 +520,7 @@ t.test('a second Ctrl-C ends the process at once, and it says what may stand and
   const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
   const receipt = join(t.testdir({}), 'receipt.json')
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
