@@ -256,7 +256,10 @@ t.test('what is followed while it is cancelled has not ended until it has', asyn
       void cancelExecution(host, name)
     },
   })
-  t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
+  t.match(followed, {
+    code: 2,
+    stderr: /CANCELLING.*[\s\S]*driftwatch: STEP_FAILED: execution runtime-migrate-\w+ was cancelled/,
+  })
 })
 
 t.test('an execution that fails says why, with the last of its messages, and exits with 2', async t => {
@@ -264,7 +267,7 @@ t.test('an execution that fails says why, with the last of its messages, and exi
   const receipt = join(t.testdir(), 'receipt.json')
   const { code, stderr } = await run(['migrate', '--yes', '--receipt', receipt])
   t.equal(code, 2)
-  t.match(stderr, /driftwatch: execution runtime-migrate-\w+ failed\n/)
+  t.match(stderr, /driftwatch: STEP_FAILED: execution runtime-migrate-\w+ failed\n/)
   t.match(
     stderr,
     /Completed failed: NON_ZERO_EXIT_CODE: Task runtime-migrate-\w+-task0 failed with message: The container exited with an error\.\n/,
@@ -512,7 +515,7 @@ t.test('Ctrl-C ends a process in the middle of migrate with what runs on', async
   t.strictSame({ code, signal }, { code: 1, signal: null }, stderr)
   t.match(
     stderr,
-    /driftwatch: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
+    /driftwatch: INTERRUPTED: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
   )
 })
 
@@ -539,7 +542,7 @@ t.test('a second Ctrl-C ends the process at once, and it says what may stand and
   t.strictSame(await exit, [null, 'SIGINT'], stderr)
   t.match(
     stderr,
-    /press Ctrl-C again to exit immediately\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
+    /press Ctrl-C again to exit immediately\ndriftwatch: INTERRUPTED: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
   )
   t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })
