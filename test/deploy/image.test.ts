@@ -133,7 +133,9 @@ t.test('the image that the Dockerfile makes serves and checks as an unprivileged
     const broken = join(directory, 'broken.yaml')
     writeFileSync(broken, faulty)
     const { code, stderr } = await start(image, ['config'], { ...env, DRIFTWATCH_CONFIG: broken }).ended
-    t.throws(() => parseConfig(faulty, broken, {}), { message: stderr.replace('driftwatch: CONFIG_INVALID: ', '').trimEnd() })
+    t.throws(() => parseConfig(faulty, broken, {}), {
+      message: stderr.replace('driftwatch: CONFIG_INVALID: ', '').trimEnd(),
+    })
     t.ok(stderr.split('\n').length > 8)
     t.equal(code, 1)
   })
