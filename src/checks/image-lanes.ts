@@ -83,7 +83,7 @@ function describeOrigin(origin: ImageProvenance | null): string {
     source !== null && `from ${source}`,
     revision !== null && `at revision ${revision}`,
   ].filter(word => word)
-  return `${[...words, ''].join(', ')}the audit log of the registry shows who moved the tag`
+  return `${words.join(', ')}${words.length > 0 ? '; ' : ''}the audit log of the registry shows who moved the tag`
 }
 
 function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
