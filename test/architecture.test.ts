@@ -314,14 +314,19 @@ t.test('mutable state at the top level of a module is found', async t => {
   for (const source of constants) t.strictSame(moduleState(source), [], source)
 })
 
-t.test('no two files of src/ export the same name', async t => {
+t.test('no two files of src/ export the same name, nor two of sandbox/', async t => {
   const declared = /^export (?:async )?(?:function\*?|const|interface|type|class) (\w+)/gm
-  const names = globSync('src/**/*.ts', { cwd: top }).flatMap(file =>
-    [...read(file).matchAll(declared)].map(([, name = '']) => name),
-  )
-  t.ok(names.length > 500, 'the exports are found')
-  t.strictSame(
-    names.filter((name, at) => names.indexOf(name) !== at),
-    [],
-  )
+  for (const [folder, least] of [
+    ['src', 500],
+    ['sandbox', 50],
+  ] as const) {
+    const names = globSync(`${folder}/**/*.ts`, { cwd: top }).flatMap(file =>
+      [...read(file).matchAll(declared)].map(([, name = '']) => name),
+    )
+    t.ok(names.length > least, 'the exports are found')
+    t.strictSame(
+      names.filter((name, at) => names.indexOf(name) !== at),
+      [],
+    )
+  }
 })
