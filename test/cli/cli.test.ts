@@ -120,11 +120,11 @@ t.test('an invalid command line prints one error after its code on stderr, and e
     ],
     [
       ['check', '--only', 'job'],
-      /^driftwatch: USAGE: unknown check "job": expected one of service-image, job-image, migration-execution/,
+      /^driftwatch: CHECK_NOT_FOUND: unknown check "job": expected one of service-image, job-image, migration-execution/,
     ],
     [
       ['check', '--stack', 'web', '--only', 'job-image'],
-      /^driftwatch: USAGE: no stack in the configuration defines job-image/,
+      /^driftwatch: CHECK_NOT_FOUND: no stack in the configuration defines job-image/,
     ],
     [['check', '--format', 'xml'], /^driftwatch: USAGE: invalid --format "xml": expected text or json/],
     [['check', '--wait', 'long'], /^driftwatch: USAGE: invalid --wait "long": expected a duration such as 90s or 10m/],
