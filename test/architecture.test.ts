@@ -213,7 +213,7 @@ function mutableInterfaces(source: string): string[] {
     .map(([, name = '']) => name)
 }
 
-/** Whether nobody can change the value of a constant, by its type. */
+/** Whether the type of a constant forbids to change its value. */
 function isReadonly(statement: string, mutable: readonly string[]): boolean {
   const isConstant = /\bas const(?: satisfies .*)?$/s.test(statement.trimEnd())
   const [, type = ''] = /^[^=]*?:\s*([A-Z]\w*)\b(?:<[^=]*>)?\s*=/.exec(statement) ?? []

@@ -179,7 +179,7 @@ t.test('check prints the report and exits with the code of its status', async t 
   cloudRun.setWorld(loadWorld(behind))
   const drifted = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(drifted.code, 2)
-  t.match(drifted.stdout, /driftwatch migrate --stack runtime/)
+  t.match(drifted.stdout, /Fix: gcloud run jobs update runtime-migrate /)
   const only = await run(['check', '--stack', 'runtime', '--only', 'service-image', '--format', 'json'], { variables })
   t.equal(only.code, 0, 'other checks do not count')
   t.strictSame(
