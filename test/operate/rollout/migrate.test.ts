@@ -132,7 +132,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'traffic is split',
       scenario('traffic-split'),
-      /traffic is split between .* and .*, which run different images\. .*\n.*update-traffic runtime --to-latest/,
+      /traffic is split between .* and .*, which run different images\. .*\n.*--to-revisions runtime-\S+=100 .*\n.*--to-revisions runtime-\S+=100 /,
     ],
     [
       'the service reconciles',
@@ -148,7 +148,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'the job is missing',
       { jobs: { 'runtime-migrate': null } },
-      /Cloud Run has no job runtime-migrate .*\n.*gcloud run jobs create runtime-migrate --image .*@sha256:/,
+      /Cloud Run has no job runtime-migrate .* Create it first, with its own deployment\.\n {2}current state/,
     ],
     [
       'the revision has no digest',
@@ -278,7 +278,7 @@ t.test('a failed execution is reported with its last message, and exit code 2', 
   )
   t.match(
     stderr,
-    /to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update runtime-migrate/,
+    /to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update runtime-migrate/,
   )
   t.match(readReceipt(t, receipt), {
     outcome: 'failed',
@@ -393,7 +393,7 @@ t.test('Ctrl-C at any moment of migrate reports what was done, what still runs, 
     [
       'lock: job runtime-migrate is pinned',
       [],
-      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update/,
+      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update/,
       { UpdateJob: 1 },
     ],
     [
