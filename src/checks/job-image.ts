@@ -1,8 +1,8 @@
 import type { JobStack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
-import { knownImage } from '../release/compare-images.ts'
-import { pinnedImage, shortImage } from '../release/image.ts'
-import type { RegistryAnswers } from '../release/registry-answers.ts'
+import { type ImageSide, knownImage, tagQuestion } from '../release/compare-images.ts'
+import { formatImage, pinnedImage, shortImage } from '../release/image.ts'
+import { isProvenAbsent, type RegistryAnswers } from '../release/registry-answers.ts'
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, type Difference, differs, type Finding, inSync, type Part } from './finding.ts'
@@ -15,7 +15,7 @@ import {
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { findServingImage, isAllowedImage } from './parts/serving-image.ts'
+import { findServingImage, isAllowedImage, type ServingImage } from './parts/serving-image.ts'
 import { suggestMigrate } from './suggest-migrate.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
@@ -57,7 +57,9 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
     judgeContainer(image, stack.job.container, 'job.container', `job ${job.name}`),
     serving.kind === 'unknown' ? cannotJudge(serving.reason) : inSync,
   ]
-  if (image.kind === 'found' && serving.kind === 'known' && release) {
+  const lost = image.kind === 'found' ? lostTag(image.side, job, serving, input.observed.registry) : null
+  if (lost) parts.push(lost)
+  else if (image.kind === 'found' && serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), job.updateTime)
     const summary = (expected: string, actual: string) =>
       `The migration job would run ${actual}, but the service runs ${expected}.`
@@ -72,8 +74,17 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       serving.kind === 'known'
         ? `The migration job would run ${shortImage(serving.side.image)}, the image in service.`
         : '',
-    fix: differences => fixFor(input, stack, job, release, differences),
+    fix: differences => (lost ? null : fixFor(input, stack, job, release, differences)),
   })
+}
+
+/** Null unless the registry certainly does not have the tag of the job. No rollout explains that: the next run fails. */
+function lostTag(side: ImageSide, job: Job, serving: ServingImage, answers: RegistryAnswers): Part | null {
+  const tag = tagQuestion(side)
+  if (!tag || !isProvenAbsent(tag, answers)) return null
+  const summary = `The registry does not have ${shortImage(side.image)}, which job ${job.name} uses: its next execution will fail.`
+  const expected = formatImage(serving.kind === 'known' ? knownImage(serving.side, answers) : side.image)
+  return differs('drifted', summary, { path: 'job.image', expected, via: describeLastChange(job) })
 }
 
 /** No fix while the service itself runs an image that is not allowed: the service comes first. */

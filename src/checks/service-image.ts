@@ -21,7 +21,7 @@ import {
   judgeImages,
   judgeLastChange,
 } from './parts/cloud-run-parts.ts'
-import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
+import { judgeReadiness, judgeScaling, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
 
@@ -57,6 +57,7 @@ function judgeRelease(input: Input, release: Release): Finding {
   const parts = [
     judgeLastChange('service', 'rollout', release.service, grace),
     judgeTraffic(release, grace),
+    judgeScaling(release),
     ...serving.map(judgeReadiness),
     ...judgeContainers(input, release),
     judgeTemplate(release, observed.registry, grace),
@@ -66,7 +67,8 @@ function judgeRelease(input: Input, release: Release): Finding {
   ]
   return conclude(mergeEqual(parts), {
     inSync: describeInSync(release),
-    fix: differences => fixFor(input, release, differences),
+    fix: differences =>
+      differences.some(({ path }) => path === 'service.scaling') ? null : fixFor(input, release, differences),
   })
 }
 

@@ -39,6 +39,7 @@ interface ExpectedCheck {
   /** All of them, in any order. If omitted: none when in sync, else any. */
   readonly differences?: readonly ExpectedDifference[]
   readonly summary?: readonly string[]
+  /** Each is part of the fix. Empty: no fix. */
   readonly fix?: readonly string[]
   /** Each is part of a note. Empty: no notes. */
   readonly notes?: readonly string[]
@@ -233,6 +234,7 @@ function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
   for (const part of expected.notes ?? []) {
     if (!found.notes.some(note => note.includes(part))) wrong('notes', part, found.notes)
   }
+  if (expected.fix?.length === 0 && found.fix !== null) wrong('fix', null, found.fix)
   if (expected.notes?.length === 0 && found.notes.length > 0) wrong('notes', [], found.notes)
   if (!codeFits(expected, found)) wrong('error', expected.code ?? null, found.error)
   if (!(found.error?.message ?? '').includes(expected.message ?? '')) wrong('error', expected.message, found.error)
@@ -250,6 +252,7 @@ function blemishes({ status, summary, differences, fix }: ReportedCheck): string
   if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
   if (status === 'in_sync' && fix !== null) said.push(`in sync, but with a fix: ${fix}`)
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
+  if (summary.includes('sha256:')) said.push(`the summary has a whole digest: ${summary}`)
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
   }
