@@ -42,8 +42,11 @@ async function askRevisions(
   signal: AbortSignal,
 ): Promise<RegistryAnswers> {
   const undecided = undecidedDigestsOf(images, answers)
-  const revisions = undecided.length > 0 ? await orNull(reader.revisions(stack), signal) : null
-  const digests = (revisions ?? []).map(({ containers }) => digestOf(containers, stack.service.container))
+  if (undecided.length === 0) return new Map()
+  const { release } = images
+  const read = [release?.madeFromTemplate, ...(release?.serving ?? []).map(({ revision }) => revision)]
+  const revisions = (await orNull(reader.revisions(stack), signal)) ?? read.filter(revision => revision != null)
+  const digests = revisions.map(({ containers }) => digestOf(containers, stack.service.container))
   const resolved = undecided.filter(each => each.about === 'digest' && digests.includes(each.digest))
   return new Map(resolved.map(each => [questionKey(each), { kind: 'holds', digests: [], amd64: [] }]))
 }

@@ -247,12 +247,19 @@ function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): bo
 }
 
 /** What no finding may have. */
-function blemishes({ status, summary, differences, fix }: ReportedCheck): string[] {
+function blemishes({ status, summary, differences, fix, error }: ReportedCheck): string[] {
   const said: string[] = []
   if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
   if (status === 'in_sync' && fix !== null) said.push(`in sync, but with a fix: ${fix}`)
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
-  if (summary.includes('sha256:')) said.push(`the summary has a whole digest: ${summary}`)
+  for (const text of [summary, error?.message ?? '']) {
+    if (text.includes('@sha256:') || text.length > 600) said.push(`a message is long: ${text}`)
+  }
+  if (error?.code === 'IMAGE_UNRESOLVED' && !/\. [A-Z].*\.$/.test(error.message)) said.push('no next step')
+  for (const { actual } of differences) {
+    if (actual && actual.length > 100 && summary.includes(actual)) said.push(`said twice: ${actual}`)
+    if (actual && actual.length > 500) said.push(`an actual value is long: ${actual}`)
+  }
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
   }

@@ -567,7 +567,7 @@ t.test('IMAGE of migrate is the image that serves, by its digest or by the tag t
   const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
   t.match(
     unclear,
-    { code: 1, stderr: /which may be another image\. Pass the image by digest/ },
+    { code: 1, stderr: /which may be another image\. Pass the digest that the revision runs/ },
     'no registry can be asked',
   )
   t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), {
