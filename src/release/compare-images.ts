@@ -1,3 +1,4 @@
+import { errorTable } from '../errors.ts'
 import { formatImage, type Image } from './image.ts'
 import {
   absenceOf,
@@ -165,11 +166,9 @@ function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): I
   }
   const open = [a, b].filter(side => mayBeIndex(side, answers))
   if (open.length === 0) return { result: 'different', note }
-  const [failure] = open.flatMap(side => digestQuestion(side, answers)).map(each => shortFailure(each, answers))
-  return unresolved(`one may be an index that contains the other, and ${failure}. ${nextStep}`)
+  const [failure] = open.flatMap(side => digestQuestion(side, answers)).map(each => failureAndRemedy(each, answers))
+  return unresolved(`one may be an index that contains the other, and ${failure}`)
 }
-
-const nextStep = 'Allow Driftwatch to read the registry, or deploy both by the same digest.'
 
 function unresolved(reason: string): ImageComparison {
   return { result: 'unresolved', note: null, reason }
@@ -180,16 +179,20 @@ function tagReason(sides: readonly ImageSide[], answers: RegistryAnswers): strin
   if (old)
     return `the execution is older than the revision, and nothing shows what tag ${old.image.tag} was then. A new execution of the job can be compared.`
   const asked = sides.flatMap(side => (mainDigest(side, answers) ? [] : (tagQuestion(side) ?? [])))
-  const [failure = 'one has neither a tag nor a digest'] = asked.map(question => shortFailure(question, answers))
-  return `${failure}. ${nextStep}`
+  const [failure = 'one has neither a tag nor a digest'] = asked.map(question => failureAndRemedy(question, answers))
+  return failure
 }
 
-function shortFailure(question: ReferenceQuestion, answers: RegistryAnswers): string {
+function failureAndRemedy(question: ReferenceQuestion, answers: RegistryAnswers): string {
+  const remedy = 'deploy both by the same digest.'
   const answer = answers.get(questionKey(absenceOf(question))) ?? answers.get(questionKey(question))
-  if (answer?.kind === 'absent') return `the registry has no such ${question.about}`
-  if (answer?.kind !== 'failed') return 'no registry was asked'
+  if (answer?.kind === 'absent') return `the registry has no such ${question.about}. To compare them, ${remedy}`
+  if (answer?.kind !== 'failed') return `no registry was asked. To compare them, ${remedy}`
   const [problem] = answer.message.replace(/^.*?: /, '').split('. ')
-  return `the registry did not answer (${answer.code}: ${problem})`
+  const next = errorTable[answer.code].retryable
+    ? 'Driftwatch asks again in the next cycle.'
+    : `Check whether Driftwatch may read the registry, or ${remedy}`
+  return `the registry did not answer (${answer.code}: ${problem}). ${next}`
 }
 
 function currentDigestNote(sides: readonly ImageSide[], answers: RegistryAnswers): string | null {
