@@ -104,15 +104,16 @@ export function judgeImages(
   const notes = comparison.note === null ? [] : [comparison.note]
   const [wanted, found] = [knownImage(expected, pair.answers), knownImage(actual, pair.answers)]
   const [ofExpected, ofActual] = [formatImage(wanted), formatImage(found)]
-  const [a, b] = distinctImages(wanted, found)
   switch (comparison.result) {
     case 'equal':
       return { status: 'in_sync', notes }
     case 'different': {
+      const [a, b] = distinctImages(wanted, found)
       const difference = { path: words.path, expected: ofExpected, actual: ofActual, via: words.via }
       return differs(status, words.summary(a, b), difference, notes)
     }
     case 'unresolved': {
+      const [a, b] = distinctImages(wanted, found)
       const message = `cannot compare ${b} with ${a}: ${comparison.reason}`
       return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status)
     }
