@@ -138,7 +138,8 @@ async function judgeResults(
     if (result.outcome === 'answered') {
       observed[result.kind] = result.value
       observedAt = Math.min(observedAt, result.asOf)
-      if (result.subject !== null) subjects.push(`${result.kind} ${result.subject}`)
+      if (result.subject !== null && check.needs.includes(result.kind))
+        subjects.push(`${result.kind} ${result.subject}`)
     } else if (check.needs.includes(result.kind)) {
       const { code, message } = result.error
       return { kind: 'failure', error: { code, message, at: result.at } }
