@@ -12,7 +12,6 @@ import { createProbes } from './probes/probes.ts'
 import { driftwatchCommands } from './remedies/driftwatch-commands.ts'
 import { type CycleListeners, runCycle } from './schedule/cycle.ts'
 import { createJudge } from './schedule/judge.ts'
-import { createRemedyPlanner } from './schedule/remedy-planner.ts'
 
 export interface WatchListeners extends CycleListeners {
   readonly onApiRequest: OnApiRequest
@@ -68,7 +67,7 @@ export function createWatch(options: WatchOptions): Watch {
   const ending = controller.signal
   const probes = createProbes(clients, { clock, log, ending })
   const judge = createJudge()
-  const remedy = createRemedyPlanner(driftwatchCommands(environment.configOption))
+  const commands = driftwatchCommands(environment.configOption)
   const shared = {
     clock,
     log,
@@ -77,7 +76,7 @@ export function createWatch(options: WatchOptions): Watch {
     names,
     probes,
     judge,
-    remedy,
+    commands,
     ending,
     listeners,
     watchStacks,

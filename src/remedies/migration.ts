@@ -96,10 +96,9 @@ function chooseContainer(subject: string): Remedy {
 
 /** A migration runs the image in service, so that has to be settled before. */
 function serviceFirst(situation: Situation): Remedy | null {
+  const waits = waitsForService(situation)
+  if (waits) return waits
   const release = releaseOf(situation)
-  const differences = situation.findings.get('service-image')?.differences ?? []
-  if (differences.some(({ path }) => path !== 'service.revision'))
-    return decide('Fix service-image first: a migration runs the image in service, and that is not settled.')
   if (!release || release.servingUnknown || release.serving.length === 0)
     return decide('No image is in service. Deploy the service first: a migration runs the image in service.')
   const { template, serving, service } = release
@@ -180,6 +179,14 @@ function pinJob(migration: Migration): Remedy {
   return command === null
     ? chooseContainer('job')
     : run(command, 'Updates the job only: its latest execution already ran as configured with the image in service.')
+}
+
+/** The image in service is not settled. */
+export function waitsForService({ findings }: Situation): Remedy | null {
+  const differences = findings.get('service-image')?.differences ?? []
+  return differences.some(({ path }) => path !== 'service.revision')
+    ? decide('Fix service-image first: a migration runs the image in service, and that is not settled.')
+    : null
 }
 
 /** Traffic is split between images: the job follows the newest revision, but no migration runs before that is decided. */

@@ -4,7 +4,7 @@ import type { HttpContractConfig, HttpRequestConfig } from '../config/sections/h
 import { isPrintable } from '../printable.ts'
 import { readFailures } from './gcloud.ts'
 import { remedyImageLanes } from './image-lanes.ts'
-import { remedyJobImage, remedyMigrationExecution, remedySchema } from './migration.ts'
+import { remedyJobImage, remedyMigrationExecution, remedySchema, waitsForService } from './migration.ts'
 import { decide, noRemedy, type Remedy, run } from './remedy.ts'
 import { remedyServiceImage } from './service-image.ts'
 import { shellQuote } from './shell.ts'
@@ -25,17 +25,23 @@ const remedies: Readonly<Record<CheckKind, (situation: Situation) => Remedy>> = 
 }
 
 /**
- * The remedy of each check of a stack, made from all its findings, so that they agree. Only a drifted check has one: what
- * is pending may still resolve itself, and what is unknown may be in sync.
+ * The remedies of a stack, made from all its findings, so that they agree. Only a drifted check has one: what is pending
+ * may still resolve itself, and what is unknown may be in sync. A check that was not judged in this cycle keeps the one
+ * that it has, for its observations are missing, unless the service comes first by now.
  */
-export function remedyStack(situation: Situation): ReadonlyMap<CheckKind, Remedy> {
+export function remedyStack(situation: Situation, judged: ReadonlySet<CheckKind>): ReadonlyMap<CheckKind, Remedy> {
   const { findings } = situation
-  return new Map(
-    [...findings].map(([check, { status }]) => [
-      check,
-      status === 'drifted' ? pasteable(remedies[check](situation)) : noRemedy,
-    ]),
-  )
+  const decided = [...findings].flatMap(([check, { status, fix, advice }]): [CheckKind, Remedy][] => {
+    if (status !== 'drifted') return [[check, noRemedy]]
+    if (judged.has(check)) return [[check, pasteable(remedies[check](situation))]]
+    return [[check, (migrates(check) && waitsForService(situation)) || { fix, advice }]]
+  })
+  return new Map(decided)
+}
+
+/** Whether a remedy of the check may run a migration. */
+function migrates(check: CheckKind): boolean {
+  return ['job-image', 'migration-execution', 'schema'].includes(check)
 }
 
 function pasteable(remedy: Remedy): Remedy {

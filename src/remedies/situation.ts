@@ -17,6 +17,9 @@ export interface CurrentFinding {
   readonly differences: readonly Difference[]
   /** The paths of the differences that no rollout explains. */
   readonly proven: readonly string[]
+  /** The remedy so far. */
+  readonly fix: string | null
+  readonly advice: string | null
 }
 
 /** Everything that is known of one stack: its findings, and the observations on which they are based. */

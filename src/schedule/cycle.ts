@@ -14,8 +14,9 @@ import type { Log } from '../log.ts'
 import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import type { Probes } from '../probes/probes.ts'
+import type { DriftwatchCommands } from '../remedies/driftwatch-commands.ts'
+import { remedyStack } from '../remedies/remedies.ts'
 import type { Judge } from './judge.ts'
-import type { RemedyPlanner } from './remedy-planner.ts'
 
 export interface CycleListeners {
   onProbe(result: ProbeResult<ProbeKind>): void
@@ -36,8 +37,8 @@ export interface CycleDependencies {
   selectChecks(stack: Stack): readonly Check[]
   /** Shared by all cycles of a watch. */
   readonly judge: Judge
-  /** Shared by all cycles of a watch. */
-  readonly remedy: RemedyPlanner
+  /** For the remedies. */
+  readonly commands: DriftwatchCommands
   readonly probes: Probes
   /** Aborts the cycle: it then ends at once and publishes nothing. */
   readonly ending: AbortSignal
@@ -107,7 +108,7 @@ async function watchStack(
   { probes, timeSlices, observeOptions }: SharedByStacks,
   dependencies: CycleDependencies,
 ) {
-  const { store, selectChecks, listeners, remedy } = dependencies
+  const { store, selectChecks, listeners, commands } = dependencies
   const checks = selectChecks(stack)
   const results = await Promise.all(
     probes
@@ -119,8 +120,15 @@ async function watchStack(
   for (const check of checks)
     outcomes.push([check.kind, await judgeResults(check, stack, results, timeSlices, dependencies)])
   const transitions = outcomes.flatMap(([kind, outcome]) => store.record(stack.name, kind, outcome) ?? [])
-  store.remedy(stack.name, findings => remedy(stack, findings, results))
+  const judged = new Set(outcomes.flatMap(([kind, outcome]) => (outcome.kind === 'finding' ? [kind] : [])))
+  const observed = observationsOf(results)
+  store.remedy(stack.name, findings => remedyStack({ stack, commands, findings, observed }, judged))
   return { results, transitions }
+}
+
+function observationsOf(results: readonly ProbeResult<ProbeKind>[]): Partial<Observed> {
+  const answered = results.filter(result => result.outcome === 'answered')
+  return Object.fromEntries(answered.map(({ kind, value }) => [kind, value]))
 }
 
 /** Never mixes observations of different cycles: every probe that the check needs must have answered in this one. */

@@ -88,7 +88,7 @@ const year = 365 * 86_400_000
 
 interface FaultBenchOptions {
   readonly layout?: Layout | undefined
-  /** Connections are kept otherwise, so that a fault befalls an open one. */
+  /** Connections are kept otherwise, so that a fault hits an open one. */
   readonly verifies?: boolean | undefined
 }
 
