@@ -6,6 +6,7 @@ import { type EpochMs, formatTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
 import { prose } from '../printable.ts'
+import { type Identities, identify, isAbout, replacedSubjects, type Subjects } from './identity.ts'
 import { sanitize } from './sanitize.ts'
 
 /** The last probe that failed, or whose result proved nothing. */
@@ -49,6 +50,8 @@ export interface TrackedState extends State {
   readonly proven: readonly string[]
   /** When the current pending period began, not counting time without a valid observation; null outside of one. */
   readonly pendingSince: EpochMs | null
+  /** The resources that were last observed. */
+  readonly identities: Identities
 }
 
 /** A change of status. */
@@ -93,19 +96,23 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     decidedBy: null,
     proven: [],
     pendingSince: null,
+    identities: {},
   }
   return withContent(state, null)
 }
 
-/** The state after a finding from observations made at `observedAt`. */
+/** The state after a finding from observations of these subjects, made at `observedAt`. */
 export function recordFinding(
-  before: TrackedState,
+  last: TrackedState,
   judged: Finding,
   observedAt: EpochMs,
   limits: StateLimits,
+  subjects: Subjects = {},
 ): TrackedState {
   const staleAt = observedAt + limits.staleAfterMs
-  if (judged === before.decidedBy) return { ...before, observedAt, staleAt }
+  // The same finding is the result of equal observations, of the same subjects.
+  if (judged === last.decidedBy) return { ...last, observedAt, staleAt }
+  const before = identifyState(last, subjects, observedAt)
   const period = pendingPeriod(before, observedAt)
   const tracked = { ...before, pendingSince: period }
   const finding = withoutHiding(tracked, sanitize(judged), observedAt, limits.longestPendingMs)
@@ -122,6 +129,15 @@ export function recordFinding(
     pendingSince: pendingSince(period, status, observedAt),
   }
   return withContent(state, before)
+}
+
+/** The state before a finding. What was recorded about a resource does not apply to another one of the same name. */
+function identifyState(last: TrackedState, subjects: Subjects, observedAt: EpochMs): TrackedState {
+  const identities = identify(last.identities, subjects)
+  const replaced = replacedSubjects(last.identities, identities)
+  if (replaced.length === 0) return { ...last, identities }
+  const proven = last.proven.filter(path => !isAbout(path, replaced))
+  return { ...last, identities, since: observedAt, proven, pendingSince: null }
 }
 
 /** The state after a failed probe: the last finding with the error, until that finding is stale. */

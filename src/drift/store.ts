@@ -5,6 +5,7 @@ import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import type { ProbeKind } from '../probes/probe.ts'
+import type { Subjects } from './identity.ts'
 import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './places.ts'
 import {
   ageState,
@@ -66,7 +67,13 @@ export interface Snapshot {
 
 /** The result of one check in one cycle. */
 export type Outcome =
-  | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
+  | {
+      readonly kind: 'finding'
+      readonly finding: Finding
+      readonly observedAt: EpochMs
+      /** The resources that the finding is about. */
+      readonly subjects?: Subjects
+    }
   | { readonly kind: 'failure'; readonly error: CheckError }
 
 /** The monitored stacks, and their config. */
@@ -194,10 +201,9 @@ function subjectOf({ project, region, service, job, database, httpContract }: St
 
 function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {
   if (outcome.kind === 'failure') return recordFailure(before, outcome.error)
-  return recordFinding(before, outcome.finding, outcome.observedAt, {
-    staleAfterMs: config.staleAfterMs,
-    longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
-  })
+  const { finding, observedAt, subjects } = outcome
+  const longestPendingMs = config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0)
+  return recordFinding(before, finding, observedAt, { staleAfterMs: config.staleAfterMs, longestPendingMs }, subjects)
 }
 
 function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {

@@ -7,6 +7,7 @@ import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts
 import type { Config, Stack } from '../config/config.ts'
 import { longestCycleMs } from '../config/schedule-gap.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from '../discovery/discovery.ts'
+import { type Subjects, subjectsOf } from '../drift/identity.ts'
 import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
@@ -144,12 +145,21 @@ async function judgeResults(
   }
   try {
     const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
-    return { kind: 'finding', finding, observedAt }
+    return { kind: 'finding', finding, observedAt, subjects: subjectsOf(check.needs, observedSubjects(results)) }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')
     return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
   }
+}
+
+/** The service and job of a stack, also for checks that depend on them indirectly. */
+function observedSubjects(results: readonly ProbeResult<ProbeKind>[]): Subjects {
+  const observed = <K extends ProbeKind>(kind: K) => {
+    const result = results.find(each => each.kind === kind)
+    return result?.outcome === 'answered' ? (result.value as Observed[K]) : null
+  }
+  return { service: observed('service')?.service ?? null, job: observed('job') }
 }
 
 function dependsOn({ needs, uses }: Check, kind: ProbeKind): boolean {

@@ -16,8 +16,9 @@ import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } f
 export interface RegistryClient {
   /**
    * Never rejects: a failure is an answer of kind `failed` with an error code. Concurrent equal questions share one
-   * request. The content of an index is cached without expiry, an expected presence or absence for ten minutes, a tag
-   * not at all.
+   * request. The content of an index is cached without expiry, because its digest identifies it. An expected presence or
+   * absence, and the origin of a digest, are cached for ten minutes, because an image can be deleted and uploaded again. A
+   * tag is not cached.
    */
   ask(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer>
 }
@@ -60,8 +61,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
   async function fetchAnswer(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
     const answer = await flights.run(key, deadline, shared => queueRequest(question, key, shared))
-    if (expectedAnswer(question) !== null) expiring.set(key, { answer, until: clock.monotonic() + expectedForMs })
-    if (isImmutable(answer)) immutable.set(key, answer)
+    if (expectedAnswer(question) !== null && isComplete(answer))
+      expiring.set(key, { answer, until: clock.monotonic() + expectedForMs })
+    if (answer.kind === 'holds') immutable.set(key, answer)
     return answer
   }
 
@@ -101,12 +103,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 /** The kind of answer that is cached for a while; null if answers do not expire, or are not cached. */
 function expectedAnswer(question: RegistryQuestion): RegistryAnswer['kind'] | null {
   if (question.about === 'repository') return 'there'
+  if (question.about === 'origin') return 'origin'
   return question.about === 'presence' ? question.expected : null
 }
 
-function isImmutable(answer: RegistryAnswer): boolean {
-  if (answer.kind === 'origin') return Object.values(answer.origin).some(each => each !== null)
-  return answer.kind === 'holds'
+/** An origin of which nothing could be read is not cached. */
+function isComplete(answer: RegistryAnswer): boolean {
+  return answer.kind !== 'origin' || Object.values(answer.origin).some(each => each !== null)
 }
 
 function sizeOf(answer: RegistryAnswer): number {

@@ -43,9 +43,7 @@ export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeou
         revisions: observed?.revisions ?? new Map(),
         release: observed?.release ?? null,
         job,
-        executions: job
-          ? await orLatestOnly(list(job.name), () => latestOf(job, name => reader.execution(stack, job.name, name)))
-          : [],
+        executions: job ? await orLatestOnly(list(job.name), () => reader.latestExecution(stack, job)) : [],
       }
     } finally {
       deadline.cancel()
@@ -77,17 +75,15 @@ export async function snapshotAll(
 }
 
 /** Without the permission to list executions, the latest one may still be readable. */
-async function orLatestOnly(listed: Promise<Execution[]>, latest: () => Promise<Execution[]>): Promise<Execution[]> {
+async function orLatestOnly(
+  listed: Promise<Execution[]>,
+  latest: () => Promise<Execution | null>,
+): Promise<Execution[]> {
   try {
     return await listed
   } catch (error) {
-    if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return latest()
-    throw error
+    if (!(error instanceof DriftwatchError) || error.code !== 'PERMISSION_DENIED') throw error
+    const execution = await latest()
+    return execution ? [execution] : []
   }
-}
-
-async function latestOf(job: Job, get: (name: string) => Promise<Execution | null>): Promise<Execution[]> {
-  const name = job.latestCreatedExecution?.name
-  const execution = name ? await get(name) : null
-  return execution ? [execution] : []
 }

@@ -585,6 +585,26 @@ t.test('a token exchange', async t => {
   })
 })
 
+t.test('the origin of a digest is read again after ten minutes, its content never', async t => {
+  const uploads = { 'image-a': { uploadTime: '2026-11-03T12:00:00Z' } }
+  const registry = await startRegistry({
+    world: { repositories: { [repository]: { tags: { x: 'image-a' }, uploads } } },
+  })
+  t.teardown(() => registry.close())
+  const { clock, advance } = buildClock()
+  const client = buildClient(registry.host, { clock })
+  const origin = () => client.ask({ about: 'origin', repository, digest: imageA.digest }, never)
+  const requests = async () => {
+    registry.requests.clear()
+    await Promise.all([origin(), askDigest(client, imageA.digest)])
+    return registry.requests.counts()
+  }
+  t.same(await requests(), { 'GET manifests': 2, 'GET tags': 1, 'GET blobs': 1 })
+  t.same(await requests(), {})
+  advance(600_000)
+  t.same(await requests(), { 'GET manifests': 1, 'GET tags': 1, 'GET blobs': 1 })
+})
+
 t.test("Google's credentials", async t => {
   const registry = await buildRegistry(t)
   const digest = { kind: 'digest', digest: imageA.digest }
