@@ -6,7 +6,9 @@ import { retry } from '../../concurrency/retry.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
-import type { HttpResponse } from '../http/http-client.ts'
+import { createConnectionAge } from '../http/connection-age.ts'
+import { fetchExchange, type HttpResponse } from '../http/http-client.ts'
+import { createPooledExchange } from '../http/pooled-exchange.ts'
 import { configDigest, describeProvenance, isEmptyRepository, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import { createRegistryHttp, type RegistryHttp, type RegistryRequest, refusalCode } from './registry-http.ts'
@@ -29,6 +31,9 @@ export interface RegistryClientOptions {
   /** Sent to Google's registries only. Null for anonymous access. */
   readonly credentials: RegistryCredentials | null
   readonly clock: Clock
+  /** The maximum age of a connection. Default: 10 minutes. */
+  readonly maxAgeMs?: (() => number) | undefined
+  /** Default: pooled connections. */
   readonly fetch?: typeof globalThis.fetch
   /** Called for every HTTP request sent. */
   readonly onRequest?: (request: RegistryRequest) => void
@@ -43,8 +48,9 @@ const slotMs = 1000
 const expectedForMs = 10 * 60_000
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
-  const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
-  const http = createRegistryHttp(fetch, onRequest)
+  const { clock, emulatorHost, credentials, fetch, maxAgeMs, onRequest = () => {} } = options
+  const exchange = fetch ? fetchExchange(fetch) : createPooledExchange(createConnectionAge(clock, maxAgeMs))
+  const http = createRegistryHttp(exchange, onRequest)
   const tokens = createRegistryTokens(http, credentials, clock)
   const immutable = createBoundedCache<RegistryAnswer>(maxCached, sizeOf)
   const expiring = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxCached)
