@@ -15,6 +15,8 @@ export interface FaultRow {
   readonly fault: string
   /** What the failed looks are called; null: they succeed all the same. `absent`: the answer is believed. */
   readonly code: ErrorCode | 'absent' | null
+  /** A check that drifts in the fault. */
+  readonly drifts?: CheckKind
   /** What is written arrives all the same, and whoever writes it again is told so. */
   readonly arrives?: true
   /** For one stack of three, or why that cannot be. */
@@ -127,11 +129,23 @@ const garbageLists: Break = async ({ cloudRun }) => {
   return () => cloudRun.grpc.set(null)
 }
 
+/** The execution that succeeded is gone, and one that failed has its name. */
+const recreatedExecution: FaultRow = {
+  fault: 'execution created again under its name, failed',
+  code: null,
+  drifts: 'migration-execution',
+  ...both(async ({ cloudRun }, stacks) => {
+    cloudRun.setRecreated(stacks)
+    return () => cloudRun.setRecreated([])
+  }),
+}
+
 const onePlaceRows: FaultRow[] = [
   { fault: 'malformed service and job on a page', code: 'MALFORMED_RESPONSE', ...both(spoiled) },
   { fault: 'garbage for every list', code: null, one: 'one list covers every stack', all: garbageLists },
   { fault: 'list fails, get denied', code: 'PERMISSION_DENIED', ...both(deniedByItself('PERMISSION_DENIED')) },
   { fault: 'list fails, get not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
+  recreatedExecution,
 ]
 
 /** It is back before it is asked again: connections are gone, and that is all. */
@@ -285,7 +299,7 @@ export const faultedSystems: readonly FaultedSystem[] = [
     name: 'Cloud Run',
     probes: ['service', 'job', 'execution', 'telemetry'],
     checks: ['service-image', 'job-image', 'migration-execution', 'after-rollout'],
-    rows: googleRows('cloudRun'),
+    rows: [...googleRows('cloudRun'), recreatedExecution],
   },
   {
     name: 'Cloud Run in one place',
