@@ -8,6 +8,7 @@ import type { Check, CheckInput } from './check.ts'
 import { type Difference, type Finding, maxDifferences } from './finding.ts'
 import { formatCommand } from './fix.ts'
 import { cannotJudge, concludePart } from './parts/part.ts'
+import { serverNotes } from './parts/server-notes.ts'
 
 /** At most this many objects are listed. */
 export const maxObjects = { perDifference: 1000, perFinding: 5000 } as const
@@ -26,9 +27,11 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('no catalog was observed for a stack with a database')
-  if (seen.rightsUnknown) return concludePart(cannotJudge(seen.rightsUnknown))
+  const notes = serverNotes(seen.server)
+  if (seen.rightsUnknown) return { ...concludePart(cannotJudge(seen.rightsUnknown)), notes }
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
-  return yield* conclude(stack, comparison)
+  const finding = yield* conclude(stack, comparison)
+  return { ...finding, notes: [...notes, ...finding.notes] }
 }
 
 function* conclude(stack: Stack, comparison: GrantsComparison): SlicedWork<Finding> {

@@ -8,6 +8,7 @@ import type { Check, CheckInput, Observations } from './check.ts'
 import { migrateStack } from './fix.ts'
 import { migrationExecution } from './migration-execution.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './parts/part.ts'
+import { serverNotes } from './parts/server-notes.ts'
 
 /** The probes that show whether a migration is in progress. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const
@@ -32,7 +33,8 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
       ),
       ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
-    return conclude(parts, { inSync: describeInSync(database), fix: () => stack.job && migrateStack(stack) })
+    const finding = conclude(parts, { inSync: describeInSync(database), fix: () => stack.job && migrateStack(stack) })
+    return { ...finding, notes: [...serverNotes(seen.server), ...finding.notes] }
   },
 }
 

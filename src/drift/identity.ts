@@ -1,11 +1,11 @@
 import type { ProbeKind } from '../probes/probe.ts'
 import type { CloudRunIdentity } from '../release/cloud-run.ts'
 
-/** A resource of a stack that can be deleted and created again under its name. */
-type Subject = 'service' | 'job'
+/** A resource of a stack that can be replaced by another one of the same name. */
+type Subject = 'service' | 'job' | 'database'
 
-/** The observed resources. Absent or null: not observed, or the resource does not exist. */
-export type Subjects = Readonly<Partial<Record<Subject, CloudRunIdentity | null>>>
+/** The observed resources, or their identities. Absent or null: not observed, or the resource does not exist. */
+export type Subjects = Readonly<Partial<Record<Subject, CloudRunIdentity | string | null>>>
 
 /** The identity of each resource that was last observed. */
 export type Identities = Readonly<Partial<Record<Subject, string>>>
@@ -16,20 +16,26 @@ const subjectsOfProbes: Readonly<Partial<Record<ProbeKind, Subject>>> = {
   telemetry: 'service',
   job: 'job',
   execution: 'job',
+  'postgres-catalog': 'database',
 }
 
 /** Those of the resources on which a check depends. */
-export function subjectsOf(needs: readonly ProbeKind[], { service = null, job = null }: Subjects): Subjects {
-  const has = (subject: Subject) => needs.some(kind => subjectsOfProbes[kind] === subject)
-  return { service: has('service') ? service : null, job: has('job') ? job : null }
+export function subjectsOf(needs: readonly ProbeKind[], observed: Subjects): Subjects {
+  const known = (subject: Subject) =>
+    needs.some(kind => subjectsOfProbes[kind] === subject) ? (observed[subject] ?? null) : null
+  return { service: known('service'), job: known('job'), database: known('database') }
 }
 
 /** The identities after an observation. A resource that was not observed keeps its own. */
 export function identify(before: Identities, observed: Subjects): Identities {
   const found = entriesOf(observed).flatMap(([subject, resource]) =>
-    resource ? [[subject, `${resource.uid} ${resource.createTime}`]] : [],
+    resource ? [[subject, identityOf(resource)]] : [],
   )
   return { ...before, ...Object.fromEntries(found) }
+}
+
+function identityOf(resource: CloudRunIdentity | string): string {
+  return typeof resource === 'string' ? resource : `${resource.uid} ${resource.createTime}`
 }
 
 /** The resources that were created again since they were last observed. */
@@ -41,7 +47,7 @@ function entriesOf<Value>(values: Readonly<Partial<Record<Subject, Value>>>): [S
   return Object.entries(values) as [Subject, Value][]
 }
 
-/** The resource that a difference is about, by the first word of its path. */
+/** The resource that a difference is about, by the first word of its path, if a check depends on several. */
 const subjectsOfPaths: Readonly<Record<string, Subject>> = {
   service: 'service',
   revision: 'service',
@@ -49,8 +55,9 @@ const subjectsOfPaths: Readonly<Record<string, Subject>> = {
   execution: 'job',
 }
 
-/** Whether a difference is about one of these resources. */
-export function isAbout(path: string, replaced: readonly Subject[]): boolean {
+/** Whether a difference is about one of the replaced resources. */
+export function isAbout(path: string, replaced: readonly Subject[], all: Identities): boolean {
+  if (Object.keys(all).length === replaced.length) return true
   const subject = subjectsOfPaths[path.split('.', 1)[0] ?? '']
   return subject !== undefined && replaced.includes(subject)
 }

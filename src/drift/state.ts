@@ -101,18 +101,35 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
   return withContent(state, null)
 }
 
-/** The state after a finding from observations of these subjects, made at `observedAt`. */
-export function recordFinding(
-  last: TrackedState,
-  judged: Finding,
-  observedAt: EpochMs,
+/** A finding from observations made at `observedAt`, judged at `at`. */
+interface Judgement {
+  readonly finding: Finding
+  readonly observedAt: EpochMs
+  /** Default: `observedAt`. */
+  readonly at?: EpochMs
+  /** What was observed. */
+  readonly subjects?: Subjects
+}
+
+/** The state after a finding. If the finding is stale already, the state is unknown. */
+export function recordFinding(last: TrackedState, judgement: Judgement, limits: StateLimits): TrackedState {
+  const { finding, observedAt, at = observedAt, subjects = {} } = judgement
+  // The same finding is the result of equal observations, of the same subjects.
+  const before = finding === last.decidedBy ? last : identifyState(last, subjects, observedAt)
+  const after = applyFinding(before, judgement, limits)
+  const aged = ageState(after, at)
+  if (aged === after) return after
+  const since = before.status === 'unknown' ? before.since : at
+  return withContent({ ...aged, since }, before)
+}
+
+function applyFinding(
+  before: TrackedState,
+  { finding: judged, observedAt }: Judgement,
   limits: StateLimits,
-  subjects: Subjects = {},
 ): TrackedState {
   const staleAt = observedAt + limits.staleAfterMs
-  // The same finding is the result of equal observations, of the same subjects.
-  if (judged === last.decidedBy) return { ...last, observedAt, staleAt }
-  const before = identifyState(last, subjects, observedAt)
+  if (judged === before.decidedBy) return { ...before, observedAt, staleAt }
   const period = pendingPeriod(before, observedAt)
   const tracked = { ...before, pendingSince: period }
   const finding = withoutHiding(tracked, sanitize(judged), observedAt, limits.longestPendingMs)
@@ -136,7 +153,7 @@ function identifyState(last: TrackedState, subjects: Subjects, observedAt: Epoch
   const identities = identify(last.identities, subjects)
   const replaced = replacedSubjects(last.identities, identities)
   if (replaced.length === 0) return { ...last, identities }
-  const proven = last.proven.filter(path => !isAbout(path, replaced))
+  const proven = last.proven.filter(path => !isAbout(path, replaced, identities))
   return { ...last, identities, since: observedAt, proven, pendingSince: null }
 }
 
@@ -163,7 +180,7 @@ export function ageState(state: TrackedState, now: EpochMs): TrackedState {
     status: 'unknown' as const,
     since: staleAt,
     summary: `The last observation is stale. It was made at ${formatTime(observedAt ?? staleAt)}.`,
-    notes: [`Previous status: ${state.status}. ${state.summary}`],
+    notes: [`Previous status: ${state.status}. ${state.summary}`, ...state.notes],
     error: state.error ?? { code: 'STALE' as const, message: 'the last observation is stale', at: staleAt },
   }
   return withContent(aged, state)

@@ -70,8 +70,11 @@ export type Outcome =
   | {
       readonly kind: 'finding'
       readonly finding: Finding
+      /** How old the data is. */
       readonly observedAt: EpochMs
-      /** The resources that the finding is about. */
+      /** When it was judged. Default: `observedAt`. */
+      readonly at?: EpochMs
+      /** What was observed. */
       readonly subjects?: Subjects
     }
   | { readonly kind: 'failure'; readonly error: CheckError }
@@ -201,9 +204,10 @@ function subjectOf({ project, region, service, job, database, httpContract }: St
 
 function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {
   if (outcome.kind === 'failure') return recordFailure(before, outcome.error)
-  const { finding, observedAt, subjects } = outcome
-  const longestPendingMs = config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0)
-  return recordFinding(before, finding, observedAt, { staleAfterMs: config.staleAfterMs, longestPendingMs }, subjects)
+  return recordFinding(before, outcome, {
+    staleAfterMs: config.staleAfterMs,
+    longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
+  })
 }
 
 function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {

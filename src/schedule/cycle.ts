@@ -137,7 +137,7 @@ async function judgeResults(
     if (!dependsOn(check, result.kind)) continue
     if (result.outcome === 'answered') {
       observed[result.kind] = result.value
-      observedAt = Math.min(observedAt, result.at)
+      observedAt = Math.min(observedAt, result.asOf)
     } else if (check.needs.includes(result.kind)) {
       const { code, message } = result.error
       return { kind: 'failure', error: { code, message, at: result.at } }
@@ -145,7 +145,8 @@ async function judgeResults(
   }
   try {
     const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
-    return { kind: 'finding', finding, observedAt, subjects: subjectsOf(check.needs, observedSubjects(results)) }
+    const subjects = subjectsOf(check.needs, observedSubjects(results))
+    return { kind: 'finding', finding, observedAt, at: now, subjects }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')
@@ -153,13 +154,17 @@ async function judgeResults(
   }
 }
 
-/** The service and job of a stack, also for checks that depend on them indirectly. */
+/** What was observed of a stack, also for checks that depend on it indirectly. */
 function observedSubjects(results: readonly ProbeResult<ProbeKind>[]): Subjects {
-  const observed = <K extends ProbeKind>(kind: K) => {
+  const answerOf = <K extends ProbeKind>(kind: K) => {
     const result = results.find(each => each.kind === kind)
-    return result?.outcome === 'answered' ? (result.value as Observed[K]) : null
+    return result?.outcome === 'answered' ? { ...result, value: result.value as Observed[K] } : null
   }
-  return { service: observed('service')?.service ?? null, job: observed('job') }
+  return {
+    service: answerOf('service')?.value?.service ?? null,
+    job: answerOf('job')?.value ?? null,
+    database: answerOf('postgres-catalog')?.subject ?? null,
+  }
 }
 
 function dependsOn({ needs, uses }: Check, kind: ProbeKind): boolean {
