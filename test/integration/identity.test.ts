@@ -7,6 +7,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import type { Report } from '../../src/report/report.ts'
 import { startServer } from '../../src/server.ts'
 import { createAdvancedClock } from '../helpers/clock.ts'
+import { startSwitchboard } from '../helpers/switchboard.ts'
 import { until } from '../helpers/until.ts'
 
 /** Timelines of the real service, in which resources are deleted and created again under their names. */
@@ -22,17 +23,25 @@ const imageC = `${repository}@digest(image-c)`
 
 type ReportedCheck = Report['stacks'][number]['checks'][number]
 
-async function watch(t: Test) {
+async function watch(t: Test, more: object = {}) {
   const clock = createAdvancedClock()
   const since = clock.now()
   const emulator = await startCloudRun({ world: loadWorld({}, since) })
   t.teardown(() => emulator.close())
+  const address = await startSwitchboard(t, emulator.host)
   const stack = { name: 'runtime', project, region: 'us-central1', service: { name: 'runtime' }, job: { name: job } }
   // Only the first cycle runs by itself: the next one is a year later.
-  const settings = { schedule: '0 0 1 1 *', staleAfter: '400d', timeout: '5s', host: '127.0.0.1', stacks: [stack] }
+  const settings = {
+    schedule: '0 0 1 1 *',
+    staleAfter: '400d',
+    timeout: '5s',
+    host: '127.0.0.1',
+    ...more,
+    stacks: [stack],
+  }
   const service = await startServer({
     config: parseConfig(JSON.stringify(settings), 'test.yaml', {}),
-    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: '0' }),
+    environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: address.host, PORT: '0' }),
     clock,
     log: createLog({ level: 'silent', clock }),
     nodeVersion: process.version,
@@ -46,7 +55,12 @@ async function watch(t: Test) {
   }
   return {
     clock,
+    address,
     report,
+    async cycle() {
+      await service.refresh()
+      return report()
+    },
     /** The requests to Cloud Run since the last call. */
     counts() {
       const counts = emulator.calls.counts()
@@ -189,4 +203,21 @@ t.test('a service that is created again does not hide that the job is behind', a
   const young = { uid: 'another', createTime: '-1m', updateTime: '-1m' }
   const after = await become({ ...jobByDigest(imageB), services: { runtime: young } })
   t.match(after['job-image'], { status: 'drifted' })
+})
+
+t.test('an address that leads to another server is noticed within `verifyEvery`', async t => {
+  // A schedule of once a year allows no shorter time.
+  const [hour, year] = [60 * minute, 366 * 24 * 60 * minute]
+  const { clock, address, become, cycle } = await watch(t, { verifyEvery: '366d' })
+  const other = await startCloudRun({ world: loadWorld(jobByDigest(imageB), clock.now()) })
+  t.teardown(() => other.close())
+  t.match((await become({}))['job-image'], { status: 'in_sync' })
+  address.lead(other.host)
+  clock.advance(hour)
+  await cycle()
+  const connections = address.total()
+  clock.advance(year)
+  t.match((await cycle())['job-image'], { status: 'drifted', differences: [{ path: 'job.image' }] })
+  t.ok(address.total() > connections)
+  await until(() => address.open() <= connections)
 })
