@@ -1,39 +1,44 @@
+import { createBoundedCache } from '../bounded-cache.ts'
 import type { PostgresReader } from '../clients/postgres/postgres.ts'
 import { type EpochMs, formatTime } from '../clock.ts'
 import { DriftwatchError } from '../errors.ts'
 import { type DatabaseIdentity, databaseKey } from '../grants/model/identity.ts'
 import type { Log } from '../log.ts'
 
-/** Compares each answer of a database with the one before. */
+/** Compares each answer of a stack's database with the one before. */
 export interface DatabaseAnswers {
   /** Throws STALE if the same database has already given a more recent answer. */
-  accept(reader: PostgresReader, answer: DatabaseAnswer): void
+  accept(reader: PostgresReader, stack: string, answer: DatabaseAnswer): void
   /** Moves all times by `ms`, after the wall clock was set by as much. */
   clockSet(ms: number): void
 }
 
 interface DatabaseAnswer {
-  readonly stack: string
   readonly identity: DatabaseIdentity
   readonly asOf: EpochMs
 }
 
-/** What is kept belongs to a reader, and ends with it. */
+/** The most stacks that share a URL. */
+const maxStacks = 10_000
+
+/** What is kept ends with the reader. Stacks that share a database are probed at different moments. */
 export function createDatabaseAnswers(log: Log): DatabaseAnswers {
-  const latest = new WeakMap<PostgresReader, DatabaseAnswer>()
+  const latest = new WeakMap<PostgresReader, ReturnType<typeof createBoundedCache<DatabaseAnswer>>>()
   let setByMs = 0
 
   return {
-    accept(reader, { stack, identity, asOf }) {
-      const before = latest.get(reader)
-      const answer = { stack, identity, asOf: asOf - setByMs }
+    accept(reader, stack, { identity, asOf }) {
+      const byStack = latest.get(reader) ?? createBoundedCache<DatabaseAnswer>(maxStacks)
+      latest.set(reader, byStack)
+      const before = byStack.get(stack)
+      const answer = { identity, asOf: asOf - setByMs }
       if (before && !isSameServer(before.identity, identity))
         log.info(
           { stack, before: describe(before.identity), after: describe(identity) },
           'database server changed or restarted',
         )
       const isOlder = before && databaseKey(before.identity) === databaseKey(identity) && answer.asOf < before.asOf
-      latest.set(reader, isOlder ? { ...answer, asOf: before.asOf } : answer)
+      byStack.set(stack, isOlder ? { ...answer, asOf: before.asOf } : answer)
       if (isOlder) throw olderAnswer(asOf, before.asOf + setByMs)
     },
     clockSet(ms) {

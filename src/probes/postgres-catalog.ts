@@ -47,7 +47,7 @@ export function createPostgresCatalogProbe({
         const { identity, recency } = server
         return { server: { identity, asOf: asOfRecency(recency, at) }, catalog, rightsUnknown, ledger }
       })
-      answers.accept(reader, { stack: name, identity: observed.server.identity, asOf: observed.server.asOf ?? at })
+      answers.accept(reader, name, { identity: observed.server.identity, asOf: observed.server.asOf ?? at })
       return observed
     },
     originOf: observed => ({

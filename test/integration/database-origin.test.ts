@@ -1,9 +1,14 @@
 import t, { type Test } from 'tap'
 import { startCloudRun } from '../../sandbox/cloud-run.ts'
 import { loadWorld } from '../../sandbox/world.ts'
+import { createPostgresReader } from '../../src/clients/postgres/postgres.ts'
+import type { PostgresSession } from '../../src/clients/postgres/postgres-connection.ts'
+import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/cloud-log.ts'
+import { startDeadline } from '../../src/concurrency/deadline.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { readCatalog } from '../../src/probes/read-catalog.ts'
 import type { Report } from '../../src/report/report.ts'
 import { startServer } from '../../src/server.ts'
 import { captureLog } from '../helpers/capture-log.ts'
@@ -15,11 +20,11 @@ import { until } from '../helpers/until.ts'
 
 const minute = 60_000
 const [staleAfterMs, verifyEveryMs] = [5 * minute, 10 * minute]
-const major = installedMajors.at(-1) ?? 18
+const newest = installedMajors.at(-1) ?? 18
 const checks = ['role-grants', 'schema'] as const
 
 /** A server whose database matches the policy. */
-async function startPrimary(t: Test): Promise<PostgresServer> {
+async function startPrimary(t: Test, major = newest): Promise<PostgresServer> {
   const server = await startPostgres(major, { options: [...replicating] })
   t.teardown(() => server.stop())
   await server.sql('postgres', 'CREATE ROLE monitor LOGIN; CREATE ROLE owner; CREATE ROLE reader')
@@ -28,8 +33,8 @@ async function startPrimary(t: Test): Promise<PostgresServer> {
   return server
 }
 
-async function startPair(t: Test) {
-  const primary = await startPrimary(t)
+async function startPair(t: Test, major = newest) {
+  const primary = await startPrimary(t, major)
   const standby = await startStandby(primary)
   t.teardown(() => standby.stop())
   return { primary, standby, caughtUp: () => until(() => hasReplayedAll(primary, standby)) }
@@ -110,37 +115,43 @@ t.test('a standby that has replayed everything is current, however long its prim
   t.strictSame(changes(), [])
 })
 
-t.test('a standby whose replay is paused becomes unknown, and says so', async t => {
-  const { primary, standby, caughtUp } = await startPair(t)
-  const service = await watch(t, standby)
-  const before = await service.states()
-  await pauseReplay(standby)
-  await primary.sql('app', openToReaders)
-  await untilBehind(standby)
-  service.clock.advance(minute)
-  const { states: paused } = await service.look()
-  for (const [index, state] of paused.entries()) {
-    t.match(state, { status: 'in_sync', error: { code: 'STALE', message: /standby/ } })
-    t.equal(state.observedAt, before[index]?.observedAt, 'an older answer does not replace a more recent one')
-  }
-  service.clock.advance(staleAfterMs)
-  for (const state of await service.states()) t.match(state, { status: 'unknown', error: { code: 'STALE' } })
-  for (let looks = 0; looks < 3; looks++) {
+for (const major of installedMajors)
+  t.test(`a standby whose replay is paused becomes unknown, and says so: PostgreSQL ${major}`, async t => {
+    const { primary, standby, caughtUp } = await startPair(t, major)
+    const service = await watch(t, standby)
+    const before = await service.states()
+    await pauseReplay(standby)
+    await primary.sql('app', openToReaders)
+    await untilBehind(standby)
     service.clock.advance(minute)
-    for (const state of (await service.look()).states)
-      t.match(state, { status: 'unknown', error: { code: 'STALE' }, notes: [/^Previous status: in_sync/, aStandby] })
-  }
-  await standby.sql('postgres', 'SELECT pg_wal_replay_resume()')
-  await caughtUp()
-  const [grants, schema] = (await service.look()).states
-  t.match(grants, { status: 'drifted', notes: [aStandby], error: null })
-  t.match(schema, { status: 'in_sync', notes: [aStandby], error: null })
-  t.strictSame(
-    service.changes().sort(),
-    ['role-grants in_sync unknown', 'role-grants unknown drifted', 'schema in_sync unknown', 'schema unknown in_sync'],
-    'the status changes once',
-  )
-})
+    const { states: paused } = await service.look()
+    for (const [index, state] of paused.entries()) {
+      t.match(state, { status: 'in_sync', error: { code: 'STALE', message: /standby/ } })
+      t.equal(state.observedAt, before[index]?.observedAt, 'an older answer does not replace a more recent one')
+    }
+    service.clock.advance(staleAfterMs)
+    for (const state of await service.states()) t.match(state, { status: 'unknown', error: { code: 'STALE' } })
+    for (let looks = 0; looks < 3; looks++) {
+      service.clock.advance(minute)
+      for (const state of (await service.look()).states)
+        t.match(state, { status: 'unknown', error: { code: 'STALE' }, notes: [/^Previous status: in_sync/, aStandby] })
+    }
+    await standby.sql('postgres', 'SELECT pg_wal_replay_resume()')
+    await caughtUp()
+    const [grants, schema] = (await service.look()).states
+    t.match(grants, { status: 'drifted', notes: [aStandby], error: null })
+    t.match(schema, { status: 'in_sync', notes: [aStandby], error: null })
+    t.strictSame(
+      service.changes().sort(),
+      [
+        'role-grants in_sync unknown',
+        'role-grants unknown drifted',
+        'schema in_sync unknown',
+        'schema unknown in_sync',
+      ],
+      'the status changes once',
+    )
+  })
 
 t.test('a standby that is behind from the start proves nothing', async t => {
   const { primary, standby } = await startPair(t)
@@ -186,23 +197,24 @@ t.test('a standby that is behind and has replayed no transaction proves nothing'
     t.match(state, { status: 'unknown', observedAt: null, error: { code: 'STALE', message: /standby/ } })
 })
 
-t.test('a standby without a WAL receiver is as old as its last transaction', async t => {
-  const { primary, standby } = await startPair(t)
-  await primary.sql('postgres', 'CREATE ROLE last')
-  await until(() => hasReplayedAll(primary, standby))
-  const service = await watch(t, standby)
-  await primary.kill()
-  await until(async () => (await standby.sql('postgres', 'SELECT FROM pg_stat_wal_receiver')).length === 0)
-  service.clock.advance(staleAfterMs)
-  for (const state of (await service.look()).states) t.match(state, { status: 'unknown', error: { code: 'STALE' } })
+for (const major of installedMajors)
+  t.test(`a standby without a WAL receiver is as old as its last transaction: PostgreSQL ${major}`, async t => {
+    const { primary, standby } = await startPair(t, major)
+    await primary.sql('postgres', 'CREATE ROLE last')
+    await until(() => hasReplayedAll(primary, standby))
+    const service = await watch(t, standby)
+    await primary.kill()
+    await until(async () => (await standby.sql('postgres', 'SELECT FROM pg_stat_wal_receiver')).length === 0)
+    service.clock.advance(staleAfterMs)
+    for (const state of (await service.look()).states) t.match(state, { status: 'unknown', error: { code: 'STALE' } })
 
-  await standby.sql('postgres', 'SELECT pg_promote()')
-  const promoted = (await service.look()).states
-  for (const state of promoted) t.match(state, { status: 'in_sync', notes: [], error: null })
-  t.match(service.logged('database server changed or restarted'), [
-    { before: { role: 'standby', timeline: 1 }, after: { role: 'primary', timeline: 2 } },
-  ])
-})
+    await standby.sql('postgres', 'SELECT pg_promote()')
+    const promoted = (await service.look()).states
+    for (const state of promoted) t.match(state, { status: 'in_sync', notes: [], error: null })
+    t.match(service.logged('database server changed or restarted'), [
+      { before: { role: 'standby', timeline: 1 }, after: { role: 'primary', timeline: 2 } },
+    ])
+  })
 
 t.test('a standby that may not be asked for its age is noted', async t => {
   const { primary, standby, caughtUp } = await startPair(t)
@@ -224,6 +236,23 @@ t.test('a login without any optional privilege is enough', async t => {
   await primary.sql('app', revoked)
   const service = await watch(t, primary)
   for (const state of (await service.look()).states) t.match(state, { status: 'in_sync', notes: [], error: null })
+})
+
+t.test('the server is identified without a query of its own', async t => {
+  const primary = await startPrimary(t)
+  const limits = { statementTimeoutMs: 4000, lockTimeoutMs: 2000 }
+  const reader = createPostgresReader({ url: primary.url('monitor', 'app'), ...limits })
+  t.teardown(() => reader.close())
+  let queries = 0
+  const catalog = await reader.read(startDeadline(systemClock, 5000), session => {
+    const rows: PostgresSession['rows'] = (...query) => {
+      queries += 1
+      return session.rows(...query)
+    }
+    return readCatalog({ ...session, rows }, { schemas: [], roles: [] })
+  })
+  t.equal(catalog.database.name, 'app')
+  t.equal(queries, 8, 'server, roles, memberships, schemas, two kinds of relations, functions and default privileges')
 })
 
 t.test('an address that leads to another primary is followed within verifyEvery', async t => {
