@@ -81,11 +81,11 @@ const timelineOfPrimary =
   "('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int"
 
 /** A standby without a receiver does not know what it has missed. Null: it has received nothing since it started. */
-const isCaughtUp = `CASE WHEN pg_catalog.pg_last_wal_receive_lsn() IS NULL THEN NULL
+const isCaughtUp = `CASE WHEN NOT ${isReplica} OR pg_catalog.pg_last_wal_receive_lsn() IS NULL THEN NULL
     ELSE pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn()
       AND EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_receiver() w WHERE w.pid IS NOT NULL) END`
 
-const msOf = (interval: string) => `(extract(epoch FROM ${interval}) * 1000)::float8`
+const msOf = (value: string) => `(extract(epoch FROM ${value}) * 1000)::float8`
 
 /** Names only functions that the role may call: PostgreSQL checks the privileges even of what is never evaluated. */
 function serverQuery({ mayCall }: PostgresSession): string {
@@ -96,7 +96,7 @@ function serverQuery({ mayCall }: PostgresSession): string {
   const mayCompare =
     mayCall('pg_last_wal_receive_lsn') && mayCall('pg_last_wal_replay_lsn') && mayCall('pg_stat_get_wal_receiver')
   const replayTime = mayCall('pg_last_xact_replay_timestamp')
-    ? 'pg_catalog.pg_last_xact_replay_timestamp()'
+    ? `CASE WHEN ${isReplica} THEN pg_catalog.pg_last_xact_replay_timestamp() END`
     : 'NULL::timestamptz'
   return `
   SELECT pg_catalog.current_setting('server_version_num')::int, d.oid, d.datname, d.datdba, d.datacl::text, r.oid,
@@ -106,7 +106,7 @@ function serverQuery({ mayCall }: PostgresSession): string {
     CASE WHEN ${isReplica} THEN ${control} ELSE ${mayReadPosition ? timelineOfPrimary : control} END,
     ${mayCompare ? isCaughtUp : 'NULL::bool'},
     ${msOf(replayTime)},
-    ${msOf(`pg_catalog.clock_timestamp() - ${replayTime}`)}
+    ${msOf(`pg_catalog.clock_timestamp() - (${replayTime})`)}
   FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
   WHERE d.datname = pg_catalog.current_database() AND r.rolname = CURRENT_USER`
 }

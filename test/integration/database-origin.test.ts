@@ -115,6 +115,21 @@ t.test('a standby that has replayed everything is current, however long its prim
   t.strictSame(changes(), [])
 })
 
+t.test('a standby that restarts while its primary is idle is current again', async t => {
+  const { standby } = await startPair(t)
+  const { clock, look } = await watch(t, standby)
+  await standby.kill()
+  await standby.start()
+  const streams = 'SELECT FROM pg_stat_wal_receiver WHERE pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()'
+  await until(async () => (await standby.sql('postgres', streams)).length > 0)
+  clock.advance(2 * staleAfterMs)
+  const { states, startedAt } = await look()
+  for (const state of states) {
+    t.match(state, { status: 'in_sync', notes: [aStandby], error: null })
+    t.ok((state.observedAt ?? '') >= startedAt)
+  }
+})
+
 for (const major of installedMajors)
   t.test(`a standby whose replay is paused becomes unknown, and says so: PostgreSQL ${major}`, async t => {
     const { primary, standby, caughtUp } = await startPair(t, major)
