@@ -60,7 +60,8 @@ export function createWatch(options: WatchOptions): Watch {
   const selectChecks = (stack: Stack): Check[] =>
     checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const budget = createCallBudget(clock, ratesOf(config))
-  const clients = createProbeClients({ environment, clock, budget, limits: config, ...listeners })
+  const maxAgeMs = () => config.verifyEveryMs
+  const clients = createProbeClients({ environment, clock, budget, limits: config, maxAgeMs, ...listeners })
   const store = createStore(config, selectChecks, clock.now())
   const discovery = createDiscovery({ clock, log })
   const controller = new AbortController()

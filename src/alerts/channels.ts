@@ -66,7 +66,7 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
   const { createReconcileLoop, verifyPolicies, withWatchedStacks } = await import('./policies/policy-reconciler.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
-  const client = createMonitoringClient({ clock, emulatorHost, onRequest })
+  const client = createMonitoringClient({ clock, emulatorHost, maxAgeMs: () => config.verifyEveryMs, onRequest })
   const identify = await createIdentifier(options)
   const reconcile = { off: null, verify: verifyPolicies, manage: options.managePolicies }[config.alerts.policies]
   let places: readonly PlaceState[] | null = null

@@ -2,7 +2,7 @@ import { formatTime } from '../clock.ts'
 import type { JobStack } from '../config/config.ts'
 import { formatDuration } from '../duration.ts'
 import type { Container, Execution, ExecutionReference, Job } from '../release/cloud-run.ts'
-import { executionVerdict } from '../release/execution-verdict.ts'
+import { executionVerdict, isSuperseded } from '../release/execution-verdict.ts'
 import { shortImage } from '../release/image.ts'
 import {
   type ContainerImage,
@@ -65,7 +65,7 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
           )
     const observed = execution?.execution ?? null
     // The execution that was read may no longer be the latest.
-    const latest = observed?.name === reference.name ? observed : null
+    const latest = observed && !isSuperseded(observed, reference) ? observed : null
     return judgeLatest({ input, stack, job, reference, execution: latest, release, grace })
   },
 }

@@ -32,7 +32,7 @@ export const configSchema = {
     verifyEvery: optionalDuration(
       '10m',
       'positive-duration',
-      'The maximum age of a database connection: after it, Driftwatch resolves the host name and logs in again. Must not be shorter than the usual gap of `schedule`. Default: 10m, or that gap if it is longer.',
+      'The maximum age of a connection to a database, to an API of Google and to a registry: after it, Driftwatch resolves the host name and connects again. Must not be shorter than the usual gap of `schedule`. Default: 10m, or that gap if it is longer.',
     ),
     host: {
       type: 'string',

@@ -6,6 +6,7 @@ import { type EpochMs, formatTime } from '../clock.ts'
 import { formatDuration } from '../duration.ts'
 import type { ErrorCode } from '../errors.ts'
 import { prose } from '../printable.ts'
+import { type Identities, identify, isAbout, replacedSubjects, type Subjects } from './identity.ts'
 import { sanitize } from './sanitize.ts'
 
 /** The last probe that failed, or whose result proved nothing. */
@@ -52,8 +53,8 @@ export interface TrackedState extends State {
   readonly proven: readonly string[]
   /** When the current pending period began, not counting time without a valid observation; null outside of one. */
   readonly pendingSince: EpochMs | null
-  /** The identity of what was observed last, if known. What is tracked of another subject does not apply to it. */
-  readonly subject: string | null
+  /** The resources that were last observed. */
+  readonly identities: Identities
 }
 
 /** A change of status. */
@@ -99,7 +100,7 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     decidedBy: null,
     proven: [],
     pendingSince: null,
-    subject: null,
+    identities: {},
   }
   return withContent(state, null)
 }
@@ -110,26 +111,20 @@ interface Judgement {
   readonly observedAt: EpochMs
   /** Default: `observedAt`. */
   readonly at?: EpochMs
-  /** The identity of what was observed; absent or null if unknown. */
-  readonly subject?: string | null
+  /** What was observed. */
+  readonly subjects?: Subjects
 }
 
 /** The state after a finding. If the finding is stale already, the state is unknown. */
 export function recordFinding(last: TrackedState, judgement: Judgement, limits: StateLimits): TrackedState {
-  const { at = judgement.observedAt, subject = null } = judgement
-  const before = forSubject(last, subject)
+  const { finding, observedAt, at = observedAt, subjects = {} } = judgement
+  // The same finding is the result of equal observations, of the same subjects.
+  const before = finding === last.decidedBy ? last : identifyState(last, subjects, observedAt)
   const after = applyFinding(before, judgement, limits)
   const aged = ageState(after, at)
   if (aged === after) return after
   const since = before.status === 'unknown' ? before.since : at
   return withContent({ ...aged, since }, before)
-}
-
-/** The state for an observed subject: nothing that was proven about another one. */
-function forSubject(state: TrackedState, subject: string | null): TrackedState {
-  if (subject === null || subject === state.subject) return state
-  if (state.subject === null) return { ...state, subject }
-  return { ...state, subject, proven: [], pendingSince: null, decidedBy: null }
 }
 
 function applyFinding(
@@ -161,6 +156,15 @@ function applyFinding(
 export function recordRemedy(before: TrackedState, { fix, advice }: Pick<State, 'fix' | 'advice'>): TrackedState {
   if (before.fix === fix && before.advice === advice) return before
   return withContent({ ...before, fix, advice: advice && prose(advice) }, before)
+}
+
+/** The state before a finding. What was recorded about a resource does not apply to another one of the same name. */
+function identifyState(last: TrackedState, subjects: Subjects, observedAt: EpochMs): TrackedState {
+  const identities = identify(last.identities, subjects)
+  const replaced = replacedSubjects(last.identities, identities)
+  if (replaced.length === 0) return { ...last, identities }
+  const proven = last.proven.filter(path => !isAbout(path, replaced, identities))
+  return { ...last, identities, since: observedAt, proven, pendingSince: null }
 }
 
 /** The state after a failed probe: the last finding with the error, until that finding is stale. */

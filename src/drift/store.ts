@@ -5,6 +5,7 @@ import type { EpochMs } from '../clock.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import type { ProbeKind } from '../probes/probe.ts'
+import type { Subjects } from './identity.ts'
 import { type LabelProblem, movePlace, type PlaceState, unlistedPlace } from './places.ts'
 import {
   ageState,
@@ -74,8 +75,8 @@ export type Outcome =
       readonly observedAt: EpochMs
       /** When it was judged. Default: `observedAt`. */
       readonly at?: EpochMs
-      /** The identity of what was observed; absent or null if unknown. */
-      readonly subject?: string | null
+      /** What was observed. */
+      readonly subjects?: Subjects
     }
   | { readonly kind: 'failure'; readonly error: CheckError }
 

@@ -38,6 +38,8 @@ export interface ProbeClientsOptions {
   readonly budget: CallBudget
   /** Limits for the probes of databases. */
   readonly limits: ReaderLimits
+  /** The current maximum age of connections to Google's APIs and to registries. */
+  readonly maxAgeMs: () => number
   readonly onApiRequest: OnApiRequest
 }
 
@@ -50,19 +52,20 @@ export const apiMethods = {
 } as const
 
 export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
-  const { environment, clock, budget, limits, onApiRequest } = options
+  const { environment, clock, budget, limits, maxAgeMs, onApiRequest } = options
   const { cloudRunEmulatorHost } = environment
   const cloudRun = createCloudRunClient({
     clock,
     budget,
+    maxAgeMs,
     emulatorHost: cloudRunEmulatorHost,
     onRequest: (method, code) => onApiRequest('run', method, code),
   })
-  const telemetry = openTelemetryClient(environment, clock, onApiRequest)
+  const telemetry = openTelemetryClient(options)
   const databases = createPostgresReaders(clock, limits)
   return {
     cloudRun,
-    registry: openRegistryClient(environment, clock, onApiRequest),
+    registry: openRegistryClient(environment, clock, { maxAgeMs, onApiRequest }),
     telemetry,
     http: createContractClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) }),
     identityTokens: cloudRunEmulatorHost === null ? createIdTokenSource() : null,
@@ -73,14 +76,17 @@ export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
   }
 }
 
-function openTelemetryClient(
-  { cloudRunEmulatorHost, monitoringEmulatorHost: emulatorHost }: Environment,
-  clock: Clock,
-  onApiRequest: OnApiRequest,
-): TelemetryClient | null {
+function openTelemetryClient({
+  environment,
+  clock,
+  maxAgeMs,
+  onApiRequest,
+}: ProbeClientsOptions): TelemetryClient | null {
+  const { cloudRunEmulatorHost, monitoringEmulatorHost: emulatorHost } = environment
   if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
   return createTelemetryClient({
     clock,
+    maxAgeMs,
     emulatorHost,
     onRequest: (method, code) => onApiRequest('monitoring', method, code),
   })
@@ -90,13 +96,14 @@ function openTelemetryClient(
 export function openRegistryClient(
   { cloudRunEmulatorHost, artifactRegistryEmulatorHost: emulatorHost }: Environment,
   clock: Clock,
-  onApiRequest: OnApiRequest = () => {},
+  { maxAgeMs, onApiRequest = () => {} }: Partial<Pick<ProbeClientsOptions, 'maxAgeMs' | 'onApiRequest'>> = {},
 ): RegistryClient | null {
   if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
   return createRegistryClient({
     emulatorHost,
     credentials: emulatorHost === null ? createGoogleCredentials() : null,
     clock,
+    maxAgeMs,
     onRequest: ({ method, code }) => onApiRequest('registry', method, code),
   })
 }

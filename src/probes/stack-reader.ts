@@ -87,8 +87,7 @@ async function readExecution(
 ): Promise<ObservedExecution | null> {
   const job = await readJob(stack)
   if (!job) return null
-  const name = job.latestCreatedExecution?.name
-  const execution = name ? await reader.execution(stack, job.name, name) : null
+  const execution = await reader.latestExecution(stack, job)
   return { execution, revisionThen: execution && (await readRevisionThen(reader, stack, execution, service)) }
 }
 
@@ -104,7 +103,7 @@ async function readRevisionThen(
   const observed = await service(stack).catch(() => null)
   if (!observed || !isOlderThanServing(execution.createTime, observed.release)) return null
   try {
-    return await reader.newestRevisionAt(stack, stack.service.name, execution.createTime)
+    return await reader.newestRevisionAt(stack, observed.service, execution.createTime)
   } catch (error) {
     // Without permission to list revisions, this one is unknown. That is a valid observation.
     if (error instanceof DriftwatchError && error.code === 'PERMISSION_DENIED') return null

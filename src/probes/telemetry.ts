@@ -2,7 +2,7 @@ import type { TelemetryReader } from '../clients/monitoring/telemetry-reader.ts'
 import type { Clock } from '../clock.ts'
 import { DriftwatchError } from '../errors.ts'
 import { rolloutOf } from '../release/release.ts'
-import { windowsOf } from '../release/rollout-telemetry.ts'
+import { sinceCreation, windowsOf } from '../release/rollout-telemetry.ts'
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
@@ -32,12 +32,15 @@ export function createTelemetryProbe(
       const windows = rollout && windowsOf(rollout, now, afterRollout)
       if (!windows) return { rollout, window: null, services: [] }
       const serving = release.serving.map(({ name }) => name)
+      // The metrics of an earlier service of the same name are not a baseline.
+      const baselineOf = (service: string) =>
+        service === stack.service.name ? sinceCreation(windows.before, observed.service) : windows.before
       const services = afterRollout.services.map(async service => {
         const revisions = service === stack.service.name ? serving : null
         const settled = windows.before.to < now - settledAfterMs
         const [after, before] = await Promise.all([
           telemetry.counts({ place: stack, service, revisions, ...windows.after, settled: false }),
-          telemetry.counts({ place: stack, service, revisions: null, ...windows.before, settled }),
+          telemetry.counts({ place: stack, service, revisions: null, ...baselineOf(service), settled }),
         ])
         return { service, after, before }
       })

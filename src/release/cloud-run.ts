@@ -49,9 +49,22 @@ export interface TrafficTarget {
   readonly tag: string | null
 }
 
-/** What services and jobs have in common. All names are short names: the last segment of the resource name. */
-export interface CloudRunResource extends Authorship {
+/** What makes a resource itself: another one can be created later under the same name. */
+export interface CloudRunIdentity {
+  /** Short name: the last segment of the resource name. */
   readonly name: string
+  /** Empty if Cloud Run returns none. */
+  readonly uid: string
+  readonly createTime: EpochMs | null
+}
+
+/** Whether both are the same resource. */
+export function isSameResource(one: CloudRunIdentity, other: CloudRunIdentity): boolean {
+  return one.name === other.name && one.uid === other.uid && one.createTime === other.createTime
+}
+
+/** What services and jobs have in common. All names are short names. */
+export interface CloudRunResource extends Authorship, CloudRunIdentity {
   readonly labels: Readonly<Record<string, string>>
   readonly etag: string
   readonly reconciling: boolean
@@ -72,9 +85,7 @@ export interface Service extends CloudRunResource {
   readonly latestCreatedRevision: string | null
 }
 
-export interface Revision {
-  readonly name: string
-  readonly createTime: EpochMs | null
+export interface Revision extends CloudRunIdentity {
   readonly containers: readonly Container[]
   readonly conditions: readonly Condition[]
 }
@@ -95,11 +106,9 @@ export interface Job extends CloudRunResource {
   readonly latestCreatedExecution: ExecutionReference | null
 }
 
-export interface Execution {
-  readonly name: string
+export interface Execution extends CloudRunIdentity {
   /** Short name of its job. */
   readonly job: string
-  readonly createTime: EpochMs | null
   readonly completionTime: EpochMs | null
   readonly creator: string | null
   readonly containers: readonly Container[]

@@ -32,6 +32,39 @@ export function executionVerdict(execution: Execution | null, reference: Executi
   return execution && verdict.kind === 'succeeded' ? { kind: 'untold' } : verdict
 }
 
+/**
+ * Whether an execution is certainly the one that its job refers to. An execution can be created again under the same name,
+ * with another creation time and another result.
+ */
+export function isReferenced(execution: Execution, reference: ExecutionReference): boolean {
+  const { name, createTime } = reference
+  const isSame = execution.name === name && createTime !== null && execution.createTime === createTime
+  return isSame && !hasOtherResult(execution, reference)
+}
+
+/** Whether an execution is certainly another one than its job refers to. */
+export function isSuperseded(execution: Execution, reference: ExecutionReference): boolean {
+  if (execution.name !== reference.name) return true
+  return execution.createTime !== reference.createTime && hasOtherResult(execution, reference)
+}
+
+function hasOtherResult(execution: Execution, reference: ExecutionReference): boolean {
+  const completed = execution.conditions.find(condition => condition.type === 'Completed')
+  const ofExecution = completed && results[verdictOfCondition(completed).kind]
+  const ofReference = results[verdictOfReference(reference).kind]
+  return Boolean(ofExecution && ofReference) && ofExecution !== ofReference
+}
+
+/** Null: the verdict does not contradict any other. A cancelled execution is also reported as failed. */
+const results = {
+  succeeded: 'succeeded',
+  failed: 'failed',
+  cancelled: 'failed',
+  'under-way': 'under-way',
+  unrecognized: null,
+  untold: null,
+} as const satisfies Record<ExecutionVerdict['kind'], string | null>
+
 function verdictOfCondition(completed: Condition): ExecutionVerdict {
   const { state, reason } = completed
   if (isUnrecognized(state)) return { kind: 'unrecognized', value: state.unrecognized }

@@ -1,4 +1,5 @@
 import type { EpochMs } from '../clock.ts'
+import type { CloudRunIdentity } from './cloud-run.ts'
 
 /** Whole minutes, excluding `from` and including `to`. */
 export interface Window {
@@ -55,6 +56,11 @@ export function windowsOf(
   if (from >= to) return null
   const end = floor(madeAt)
   return { after: { from, to }, before: { from: end - (to - from), to: end } }
+}
+
+/** The part of a window in which a service existed; empty if there is none. */
+export function sinceCreation({ from, to }: Window, { createTime }: CloudRunIdentity): Window {
+  return { from: Math.min(to, Math.max(from, floor((createTime ?? 0) + minute - 1))), to }
 }
 
 function floor(moment: EpochMs): EpochMs {

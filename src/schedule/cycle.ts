@@ -7,6 +7,7 @@ import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts
 import type { Config, Stack } from '../config/config.ts'
 import { longestCycleMs } from '../config/schedule-gap.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from '../discovery/discovery.ts'
+import { type Subjects, subjectsOf } from '../drift/identity.ts'
 import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
@@ -141,15 +142,12 @@ async function judgeResults(
 ): Promise<Outcome> {
   const now = clock.now()
   const observed: Partial<Record<ProbeKind, unknown>> = {}
-  const subjects: string[] = []
   let observedAt = Number.POSITIVE_INFINITY
   for (const result of results) {
     if (!dependsOn(check, result.kind)) continue
     if (result.outcome === 'answered') {
       observed[result.kind] = result.value
       observedAt = Math.min(observedAt, result.asOf)
-      if (result.subject !== null && check.needs.includes(result.kind))
-        subjects.push(`${result.kind} ${result.subject}`)
     } else if (check.needs.includes(result.kind)) {
       const { code, message } = result.error
       return { kind: 'failure', error: { code, message, at: result.at } }
@@ -157,11 +155,25 @@ async function judgeResults(
   }
   try {
     const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
-    return { kind: 'finding', finding, observedAt, at: now, subject: subjects.join() || null }
+    const subjects = subjectsOf(check.needs, observedSubjects(results))
+    return { kind: 'finding', finding, observedAt, at: now, subjects }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')
     return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
+  }
+}
+
+/** What was observed of a stack, also for checks that depend on it indirectly. */
+function observedSubjects(results: readonly ProbeResult<ProbeKind>[]): Subjects {
+  const answerOf = <K extends ProbeKind>(kind: K) => {
+    const result = results.find(each => each.kind === kind)
+    return result?.outcome === 'answered' ? { ...result, value: result.value as Observed[K] } : null
+  }
+  return {
+    service: answerOf('service')?.value?.service ?? null,
+    job: answerOf('job')?.value ?? null,
+    database: answerOf('postgres-catalog')?.subject ?? null,
   }
 }
 

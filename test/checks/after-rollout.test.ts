@@ -137,6 +137,13 @@ const cases: Record<string, Case> = {
     patch: { telemetry: { runtime: [{ fromTime: '-30d', requests: { '2xx': 50, '5xx': 4 }, errorLogs: 5 }] } },
     finding: { status: 'in_sync', differences: [] },
   },
+  'does not count the errors of an earlier service of the same name as errors from before the rollout': {
+    patch: {
+      services: { runtime: { createTime: '-26h1m' } },
+      telemetry: { runtime: [{ fromTime: '-30d', requests: { '2xx': 50, '5xx': 4 }, errorLogs: 5 }] },
+    },
+    finding: { status: 'unknown', error: { code: 'NO_TRAFFIC', message: /no data from before the rollout/ } },
+  },
   'is in sync with more errors than before, within the configured limits': {
     patch: runtimeFrom('-1h', { requests: { '2xx': 100, '5xx': 1 }, errorLogs: 2 }),
     config: { maxNewServerErrors: 10, maxNewErrorLogs: 20 },

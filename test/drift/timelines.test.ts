@@ -118,9 +118,9 @@ function shown({ from, to, since }: Transition): Change {
 }
 
 t.test('what was proven about one database does not apply to another', async t => {
-  const record = (store: Store, finding: Finding, subject: string | null, minutes: number) => {
+  const record = (store: Store, finding: Finding, database: string | null, minutes: number) => {
     const at = start + minutes * minute
-    store.record('runtime', kind, { kind: 'finding', finding, observedAt: at, at, subject })
+    store.record('runtime', kind, { kind: 'finding', finding, observedAt: at, at, subjects: { database } })
     return store.snapshot(at).stacks[0]?.states[0]?.status
   }
   for (const [subject, expected] of [

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import type { Fault } from '../../sandbox/cloud-run/faults.ts'
 import { startCloudRun } from '../../sandbox/cloud-run.ts'
 import { type Monitoring, startMonitoring } from '../../sandbox/monitoring.ts'
-import { loadWorld, type World, type WorldPatch } from '../../sandbox/world.ts'
+import { loadWorld, patchWorld, type World, type WorldPatch } from '../../sandbox/world.ts'
 import { createLog } from '../../src/cloud-log.ts'
 import { readEnvironment } from '../../src/config/environment.ts'
 import { parseConfig } from '../../src/config/load.ts'
@@ -62,6 +62,8 @@ export interface FaultBench {
   readonly cloudRun: GoogleApi & {
     setFaults(faults: readonly Fault[]): void
     setDrifted(stacks: readonly StackName[]): void
+    /** The latest execution of these is another one of the same name, which failed. */
+    setRecreated(stacks: readonly StackName[]): void
   }
   readonly monitoring: GoogleApi & { readonly emulator: Monitoring }
   readonly databases: Readonly<Record<StackName, FaultedDatabase>>
@@ -137,12 +139,17 @@ export async function openFaultBench({
     output += text
     return text.slice(text.indexOf(']]') + 2)
   }
-  let world = { drifted: [] as readonly StackName[], faults: [] as readonly Fault[] }
+  const none: readonly StackName[] = []
+  let world = { drifted: none, recreated: none, faults: [] as readonly Fault[] }
   const setWorld = (change: Partial<typeof world>) => {
     world = { ...world, ...change }
-    const changed = stackNames.map((stack, at) =>
-      world.drifted.includes(stack) ? worldOf(home(stack), leftBehind()) : worlds[at],
-    )
+    const changed = stackNames.map((stack, at) => {
+      const patches = [
+        ...(world.drifted.includes(stack) ? [leftBehind()] : []),
+        ...(world.recreated.includes(stack) ? [recreatedExecution()] : []),
+      ]
+      return patches.length === 0 ? worlds[at] : worldOf(home(stack), patches.reduce(patchWorld))
+    })
     emulator.setWorld(joinWorlds(changed as World[], world.faults))
   }
   const proxies = [cloudRunApi.tcp, monitoringApi.tcp, ...Object.values(databases).map(({ proxy }) => proxy)]
@@ -153,6 +160,7 @@ export async function openFaultBench({
       ...cloudRunApi,
       setFaults: faults => setWorld({ faults }),
       setDrifted: drifted => setWorld({ drifted }),
+      setRecreated: recreated => setWorld({ recreated }),
     },
     monitoring: { ...monitoringApi, emulator: monitoring },
     databases,
@@ -221,6 +229,22 @@ function leftBehind(): WorldPatch {
   const container = { image, command: ['runtime-migrate'], env: [{ name: 'KEY', value: canaries.environment }] }
   const template = { template: { containers: { 'runtime-migrate-1': container } } }
   return { jobs: { 'runtime-migrate': { template } } }
+}
+
+function recreatedExecution(): WorldPatch {
+  const times = { createTime: '-2h', completionTime: '-119m' }
+  return {
+    jobs: { 'runtime-migrate': { latestCreatedExecution: { ...times, completionStatus: 'EXECUTION_FAILED' } } },
+    executions: {
+      'runtime-migrate-h8k4p': {
+        ...times,
+        uid: 'created-again',
+        succeededCount: 0,
+        failedCount: 1,
+        conditions: { Completed: { state: 'CONDITION_FAILED', executionReason: 'NON_ZERO_EXIT_CODE' } },
+      },
+    },
+  }
 }
 
 async function openServer(names: readonly StackName[]): Promise<PostgresServer> {

@@ -119,7 +119,8 @@ async function meet({ bench: context, truth, system, row, affected, fault }: Cel
     const where = `during the fault, ${stack} ${check}`
     const touched = affected.includes(stack) && system.checks.includes(check)
     if (!touched || code === null) {
-      expect(`${where} is right`, [state.status, state.error], [truth.of(stack, check), null])
+      const wanted = touched && row.drifts === check ? 'drifted' : truth.of(stack, check)
+      expect(`${where} is right`, [state.status, state.error], [wanted, null])
       if ((state.observedAt ?? '') < (during.cycle?.startedAt ?? '~'))
         wrong.push(`${where} is late: ${state.observedAt}`)
     } else if (code === 'absent') {

@@ -26,6 +26,8 @@ export interface FaultRow {
   readonly fault: string
   /** The error code of the failed probes; null: they succeed. `absent`: the resource is reported as missing. */
   readonly code: ErrorCode | 'absent' | null
+  /** A check that drifts in the fault. */
+  readonly drifts?: CheckKind
   /** Writes succeed despite the fault, and a repeated write is rejected. */
   readonly arrives?: true
   /** For one stack of three, or the reason why this is impossible. */
@@ -142,11 +144,23 @@ const garbageLists: Break = async ({ cloudRun }) => {
   return () => cloudRun.grpc.set(null)
 }
 
+/** The execution that succeeded is gone, and one that failed has its name. */
+const recreatedExecution: FaultRow = {
+  fault: 'execution created again under its name, failed',
+  code: null,
+  drifts: 'migration-execution',
+  ...both(async ({ cloudRun }, stacks) => {
+    cloudRun.setRecreated(stacks)
+    return () => cloudRun.setRecreated([])
+  }),
+}
+
 const onePlaceRows: FaultRow[] = [
   { fault: 'malformed service and job on a page', code: 'MALFORMED_RESPONSE', ...both(spoiled) },
   { fault: 'garbage for every list', code: null, one: 'one list covers every stack', all: garbageLists },
   { fault: 'list fails, get denied', code: 'PERMISSION_DENIED', ...both(deniedByItself('PERMISSION_DENIED')) },
   { fault: 'list fails, get not found', code: 'absent', ...both(deniedByItself('NOT_FOUND')) },
+  recreatedExecution,
 ]
 
 /** The system restarts before the next request: only its connections are lost. */
@@ -387,7 +401,7 @@ export const faultedSystems: readonly FaultedSystem[] = [
     name: 'Cloud Run',
     probes: ['service', 'job', 'execution', 'telemetry'],
     checks: ['service-image', 'job-image', 'migration-execution', 'after-rollout'],
-    rows: googleRows('cloudRun'),
+    rows: [...googleRows('cloudRun'), recreatedExecution],
   },
   {
     name: 'Cloud Run in one place',

@@ -106,7 +106,10 @@ const traffic = rarely(
 
 const labels = fc.constant<Readonly<Record<string, string>>>({})
 
+const identity = { uid: fc.constantFrom('u1', 'u1', 'u2'), createTime: time }
+
 const authorship = {
+  ...identity,
   labels,
   updateTime: time,
   lastModifier: fc.option(fc.string({ maxLength: 8 })),
@@ -134,7 +137,7 @@ export const service: fc.Arbitrary<Service> = fc.record({
 })
 
 const revision: fc.Arbitrary<Omit<Revision, 'name'>> = fc.record({
-  createTime: time,
+  ...identity,
   containers,
   conditions: conditions('Ready'),
 })
@@ -193,7 +196,7 @@ export const observedExecution = rarely(
       fc.record<Execution>({
         name: fc.constant('e1'),
         job: fc.constant('migrate'),
-        createTime: time,
+        ...identity,
         completionTime: time,
         creator: fc.option(fc.string()),
         containers,

@@ -22,7 +22,7 @@ const container = (tag: string): Container => ({
   hasPorts: true,
 })
 const authorship = { updateTime: 1000, lastModifier: null, client: null }
-const settled = { labels: {}, etag: 'e', reconciling: false, terminalCondition: null }
+const settled = { uid: 'u', createTime: 500, labels: {}, etag: 'e', reconciling: false, terminalCondition: null }
 
 const service: Service = {
   ...authorship,
@@ -40,6 +40,7 @@ const service: Service = {
 
 const revision = (name: string, createTime: number): Revision => ({
   name,
+  uid: name,
   createTime,
   containers: [container(name)],
   conditions: [],
@@ -58,6 +59,7 @@ const job: Job = {
 const execution: Execution = {
   name: 'e1',
   job: 'migrate',
+  uid: 'u1',
   createTime: 1500,
   completionTime: 1600,
   creator: null,
@@ -85,7 +87,7 @@ function buildReader(override: Partial<CloudRunReader> = {}) {
     service: () => answer('service', service),
     revision: () => answer('revision', serving),
     job: () => answer('job', job),
-    execution: () => answer('execution', execution),
+    latestExecution: () => answer('execution', execution),
     newestRevisionAt: () => answer('newestRevisionAt', revision('r1', 1000)),
     revisions: () => answer('revisions', [serving]),
     ...override,
@@ -130,9 +132,9 @@ t.test('the revision at the time of an execution is read only if it can matter',
   }
   t.match(await read({}), { asked: true, observed: { execution, revisionThen: { name: 'r1' } } })
   const young = { ...execution, createTime: 2500 }
-  t.match(await read({ execution: async () => young }), { asked: false, observed: { revisionThen: null } })
+  t.match(await read({ latestExecution: async () => young }), { asked: false, observed: { revisionThen: null } })
   const pinned = { ...execution, containers: [{ ...container('v1'), image: `${image}@sha256:${'a'.repeat(64)}` }] }
-  t.match(await read({ execution: async () => pinned }), { asked: false, observed: { revisionThen: null } })
+  t.match(await read({ latestExecution: async () => pinned }), { asked: false, observed: { revisionThen: null } })
   const failing = (code: 'PERMISSION_DENIED' | 'UNAVAILABLE') => async () => {
     throw new DriftwatchError(code, 'no')
   }

@@ -3,6 +3,7 @@ import type { EpochMs } from '../../clock.ts'
 import { DriftwatchError } from '../../errors.ts'
 import { vendorName, vendorProse } from '../../printable.ts'
 import type {
+  CloudRunIdentity,
   CloudRunResource,
   CompletionStatus,
   Condition,
@@ -75,8 +76,7 @@ export function toService(message: VendorService): Service {
 
 export function toRevision(message: VendorRevision): Revision {
   return {
-    name: requiredName(message.name),
-    createTime: toMoment(message.createTime),
+    ...toIdentity(message),
     containers: (message.containers ?? []).map(toContainer),
     conditions: (message.conditions ?? []).map(toCondition),
   }
@@ -94,9 +94,8 @@ export function toJob(message: VendorJob): Job {
 
 export function toExecution(message: VendorExecution): Execution {
   return {
-    name: requiredName(message.name),
+    ...toIdentity(message),
     job: shortName(message.job) ?? '',
-    createTime: toMoment(message.createTime),
     completionTime: toMoment(message.completionTime),
     creator: message.creator ? vendorProse(message.creator) : null,
     containers: (message.template?.containers ?? []).map(toContainer),
@@ -158,10 +157,15 @@ function toTarget(message: VendorTarget): TrafficTarget {
   }
 }
 
+function toIdentity(message: VendorService | VendorRevision | VendorJob | VendorExecution): CloudRunIdentity {
+  const { name, uid, createTime } = message
+  return { name: requiredName(name), uid: vendorName(uid ?? ''), createTime: toMoment(createTime) }
+}
+
 function toResource(message: VendorService | VendorJob): CloudRunResource {
   const client = [message.client, message.clientVersion].filter(word => word).join(' ')
   return {
-    name: requiredName(message.name),
+    ...toIdentity(message),
     labels: toLabels(message.labels),
     etag: message.etag ?? '',
     reconciling: message.reconciling ?? false,

@@ -4,7 +4,8 @@ import { createBoundedCache } from '../../bounded-cache.ts'
 import type { Clock, EpochMs } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { asDriftwatchError } from '../../errors.ts'
-import type { Execution, Job, Revision, Service } from '../../release/cloud-run.ts'
+import { type Execution, isSameResource, type Job, type Revision, type Service } from '../../release/cloud-run.ts'
+import { isReferenced } from '../../release/execution-verdict.ts'
 import type { CloudRunClient } from './cloud-run.ts'
 import { createListOrGet, type ListOrGet } from './list-or-get.ts'
 import { completePagesOf } from './resource-pages.ts'
@@ -28,14 +29,18 @@ export interface CloudRunReader {
   /** A revision of a service that was read in the same cycle. */
   revision(place: Place, service: Service, name: string): Promise<Revision | null>
   /** The newest revision of a service at a moment; null if Cloud Run has none of that time. */
-  newestRevisionAt(place: Place, service: string, moment: EpochMs): Promise<Revision | null>
+  newestRevisionAt(place: Place, service: Service, moment: EpochMs): Promise<Revision | null>
   /** All revisions of a service that was read in the same cycle. */
   revisions(place: Place, service: Service): Promise<readonly Revision[]>
   job(place: Place, name: string): Promise<Job | null>
-  execution(place: Place, job: string, name: string): Promise<Execution | null>
+  /** The latest execution of a job that was read in the same cycle; null if it has none, or Cloud Run no longer has it. */
+  latestExecution(place: Place, job: Job): Promise<Execution | null>
 }
 
-/** Opens the reader of each cycle, and caches immutable data between cycles. */
+/**
+ * Opens the reader of each cycle, and caches immutable data between cycles. Names can be used again: cached data is used
+ * only while what refers to it identifies the same resource.
+ */
 export interface CloudRunReaders {
   open(deadline: Deadline): CloudRunReader
 }
@@ -63,6 +68,12 @@ interface History {
   readonly service: Service
 }
 
+interface CachedExecution {
+  readonly execution: Execution
+  /** The job when the execution was read. */
+  readonly job: Job
+}
+
 export function createCloudRunReaders(client: CloudRunClient, clock: Clock): CloudRunReaders {
   const shared = createShared(client, clock)
   return { open: deadline => openReader({ ...shared, deadline }) }
@@ -75,8 +86,8 @@ function createShared(client: CloudRunClient, clock: Clock) {
     clock,
     caches: {
       revisions: createBoundedCache<CachedRevision>(maxEntries.revisions),
-      executions: createBoundedCache<Execution>(maxEntries.executions),
-      /** The newest revision of a service at a moment. */
+      executions: createBoundedCache<CachedExecution>(maxEntries.executions),
+      /** The newest revision of a service at a moment, by the identity of the service. */
       moments: createBoundedCache<{ readonly revision: Revision | null }>(maxEntries.moments),
       /** All revisions of a service. The limit counts revisions. */
       histories: createBoundedCache<History>(maxEntries.histories, ({ revisions }) => 1 + revisions.length),
@@ -104,11 +115,9 @@ function openReader(cycle: Cycle): CloudRunReader {
     service: services.one,
     job: jobs.one,
     revision: (place, service, name) => readRevision(cycle, loadRevision, place, service, name),
-    execution: (place, job, name) =>
-      readExecution(cycle, loadExecution, `${locationOf(place)}/jobs/${job}/executions/${name}`),
+    latestExecution: (place, job) => readLatestExecution(cycle, loadExecution, place, job),
+    newestRevisionAt: (place, service, moment) => readNewestRevisionAt(cycle, place, service, moment),
     revisions: (place, service) => readRevisions(cycle, `${locationOf(place)}/services/${service.name}`, service),
-    newestRevisionAt: (place, service, moment) =>
-      readNewestRevisionAt(cycle, `${locationOf(place)}/services/${service}`, moment),
   }
 }
 
@@ -186,21 +195,31 @@ async function readRevision(
   return revision
 }
 
+/** Without an etag, a service may have changed in what Driftwatch does not read. */
 function isUnchanged(service: Service, before: Service): boolean {
-  if (service === before) return true
-  return service.etag === before.etag && isDeepStrictEqual(service.terminalCondition, before.terminalCondition)
+  return service.etag !== '' && (service === before || isDeepStrictEqual(service, before))
 }
 
 function isReady({ conditions }: Revision): boolean {
   return conditions.some(condition => condition.type === 'Ready' && condition.state === 'succeeded')
 }
 
-/** Cached if it is completed: then it never changes. */
-async function readExecution({ caches }: Cycle, load: Load<Execution>, key: string): Promise<Execution | null> {
+/** Cached if it is completed, while the job refers to it: then it never changes. */
+async function readLatestExecution(
+  { caches }: Cycle,
+  load: Load<Execution>,
+  place: Place,
+  job: Job,
+): Promise<Execution | null> {
+  const reference = job.latestCreatedExecution
+  if (!reference) return null
+  const key = `${locationOf(place)}/jobs/${job.name}/executions/${reference.name}`
   const cached = caches.executions.get(key)
-  if (cached) return cached
+  if (cached && isSameResource(cached.job, job) && isReferenced(cached.execution, reference)) return cached.execution
   const execution = await load(key)
-  if (execution && isCompleted(execution)) caches.executions.set(key, execution)
+  const isFinal = execution && isCompleted(execution) && isReferenced(execution, reference)
+  if (isFinal) caches.executions.set(key, { execution, job })
+  else caches.executions.delete(key)
   return execution
 }
 
@@ -223,17 +242,19 @@ async function readRevisions(
   return revisions
 }
 
-/** Cached permanently: no revision is ever added to the past. */
+/** Cached permanently: no revision is ever added to the past of a service. */
 async function readNewestRevisionAt(
   { client, caches, deadline }: Cycle,
-  service: string,
+  place: Place,
+  { name, uid, createTime }: Service,
   moment: EpochMs,
 ): Promise<Revision | null> {
-  const key = `${service}@${moment}`
+  const parent = `${locationOf(place)}/services/${name}`
+  const key = JSON.stringify([parent, uid, createTime, moment])
   const cached = caches.moments.get(key)
   if (cached) return cached.revision
   let newest: Revision | null = null
-  for await (const { items } of completePagesOf(client.revisions, service, deadline))
+  for await (const { items } of completePagesOf(client.revisions, parent, deadline))
     for (const revision of items.values()) if (isNewer(revision, newest, moment)) newest = revision
   caches.moments.set(key, { revision: newest })
   return newest

@@ -1,10 +1,11 @@
-import type { Socket } from 'node:net'
 import { type ClientOptions, googleAuthLibrary, grpc } from 'google-gax'
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { retry } from '../../concurrency/retry.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
+import { createConnectionAge } from '../http/connection-age.ts'
 import type { CallBudget } from './call-budget.ts'
+import { closingSilentConnections, googleChannel } from './channel-credentials.ts'
 import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
 import { timeoutError, translateGrpcError } from './grpc-errors.ts'
 import { createReconnectingClient } from './reconnecting-client.ts'
@@ -38,6 +39,8 @@ export interface GoogleOptions {
   readonly emulatorHost: string | null
   /** How to connect to the emulator, instead of without TLS. */
   readonly channel?: grpc.ChannelCredentials | undefined
+  /** The maximum age of a connection. Default: 10 minutes. */
+  readonly maxAgeMs?: (() => number) | undefined
   /** Called after every request; `code` is `OK` or an error code. */
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
@@ -51,13 +54,12 @@ export interface GoogleApiOptions extends GoogleOptions {
 }
 
 export function openGoogleApi(options: GoogleApiOptions): Connect {
-  const { system, clock, emulatorHost, channel, maxResponseBytes, budget, onRequest = () => {} } = options
+  const { system, clock, emulatorHost, channel, maxResponseBytes, budget, maxAgeMs, onRequest = () => {} } = options
   const credentials = emulatorHost === null ? createGoogleCredentials() : null
 
   return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
-    const connection = createReconnectingClient(() =>
-      create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel)),
-    )
+    const open = () => create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel))
+    const connection = createReconnectingClient(open, createConnectionAge(clock, maxAgeMs))
 
     const callOnce: GoogleClient<Client>['callOnce'] = async (method, resource, timeoutMs, send) => {
       try {
@@ -108,71 +110,21 @@ export function clientOptions(
   emulatorHost: string | null,
   maxResponseBytes: number,
   credentials: GoogleCredentials | null,
-  channel: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
+  channel: grpc.ChannelCredentials = credentials ? googleChannel(credentials) : grpc.credentials.createInsecure(),
 ): ClientOptions {
-  // By default clients share one connection, so that a new client would get the connection of the previous one.
-  const limits = { 'grpc.max_receive_message_length': maxResponseBytes, 'grpc.use_local_subchannel_pool': 1 }
-  if (emulatorHost === null) return { ...limits, ...(credentials && { authClient: new LateCredentials(credentials) }) }
-  const colon = emulatorHost.lastIndexOf(':')
+  const colon = emulatorHost?.lastIndexOf(':') ?? 0
   return {
-    ...limits,
-    apiEndpoint: emulatorHost.slice(0, colon),
-    port: Number(emulatorHost.slice(colon + 1)),
+    'grpc.max_receive_message_length': maxResponseBytes,
+    // By default clients share one connection, so that a new client would get the connection of the previous one.
+    'grpc.use_local_subchannel_pool': 1,
     sslCreds: closingSilentConnections(channel),
-    // Without an auth client the vendor's client looks for credentials that it does not need.
+    // The channel has the credentials. A vendor's client looks for its own only once: if that fails, it is an unhandled
+    // rejection, which ends the process, and the failure is cached permanently.
     authClient: new googleAuthLibrary.PassThroughClient(),
-    projectId: 'emulator',
-  }
-}
-
-/** The shortest HTTP/2 frame. A server sends one, its settings, as soon as it is connected. */
-const minFrameBytes = 9
-
-/** Closes a connection whose server has sent no settings when its channel is closed: grpc-js would never close it. */
-function closingSilentConnections(channel: grpc.ChannelCredentials): grpc.ChannelCredentials {
-  const credentials: grpc.ChannelCredentials = Object.create(channel)
-  credentials._createSecureConnector = (...args) => {
-    const connector = channel._createSecureConnector(...args)
-    const sockets = new Set<Socket>()
-    let isDestroyed = false
-    return {
-      waitForReady: () => connector.waitForReady(),
-      getCallCredentials: () => connector.getCallCredentials(),
-      async connect(socket) {
-        if (isDestroyed) throw new Error('the channel was closed')
-        sockets.add(socket.once('close', () => sockets.delete(socket)))
-        return connector.connect(socket)
-      },
-      destroy() {
-        isDestroyed = true
-        connector.destroy()
-        for (const socket of sockets) if (socket.bytesRead < minFrameBytes) socket.destroy()
-      },
-    }
-  }
-  return credentials
-}
-
-/**
- * Gets credentials for each request. A vendor's client gets its own only once: if that fails, it is an unhandled
- * rejection, which ends the process, and the failure is cached permanently.
- */
-class LateCredentials extends googleAuthLibrary.PassThroughClient {
-  readonly #credentials: GoogleCredentials
-
-  constructor(credentials: GoogleCredentials) {
-    super()
-    this.#credentials = credentials
-  }
-
-  override async getRequestHeaders(url?: string | URL): Promise<Headers> {
-    try {
-      return await this.#credentials.requestHeaders(url)
-    } catch (thrown) {
-      const { code, message } = asDriftwatchError(thrown)
-      // gRPC uses this number as the status of the call.
-      const status = code === 'UNAVAILABLE' ? grpc.status.UNAVAILABLE : grpc.status.UNAUTHENTICATED
-      throw Object.assign(new Error(message), { code: status })
-    }
+    ...(emulatorHost !== null && {
+      apiEndpoint: emulatorHost.slice(0, colon),
+      port: Number(emulatorHost.slice(colon + 1)),
+      projectId: 'emulator',
+    }),
   }
 }

@@ -1,8 +1,10 @@
 import { grpc } from 'google-gax'
+import type { ConnectionAge } from '../http/connection-age.ts'
 
 /**
- * One of Google's clients, which is replaced after a request without a response: its connection may be dead without
- * notice, and a client that cannot connect waits up to two minutes before its next attempt.
+ * One of Google's clients, which is replaced when it reaches its maximum age, because its host name may lead to another
+ * server by then, and after a request without a response: its connection may be dead without notice, and a client that
+ * cannot connect waits up to two minutes before its next attempt.
  */
 export interface ReconnectingClient<Client> {
   /** Sends a request with the current client, or with a new one. */
@@ -12,18 +14,20 @@ export interface ReconnectingClient<Client> {
 
 interface Held<Client> {
   readonly client: Client
+  readonly isTooOld: () => boolean
   calls: number
 }
 
 /** `open` returns a client with its own connection. */
 export function createReconnectingClient<Client extends { close(): Promise<void> }>(
   open: () => Client,
+  age: ConnectionAge,
 ): ReconnectingClient<Client> {
   const all = new Set<Held<Client>>()
   let current: Held<Client> | null = null
 
   function hold(): Held<Client> {
-    const held = { client: open(), calls: 0 }
+    const held = { client: open(), isTooOld: age.start(), calls: 0 }
     all.add(held)
     return held
   }
@@ -34,10 +38,18 @@ export function createReconnectingClient<Client extends { close(): Promise<void>
     await held.client.close()
   }
 
+  /** A client that is too old is closed when its last call is over. */
+  function takeClient(): Held<Client> {
+    const before = current
+    if (before !== null && !before.isTooOld()) return before
+    current = hold()
+    if (before !== null) void closeUnused(before).catch(() => {})
+    return current
+  }
+
   return {
     async call(request) {
-      current ??= hold()
-      const held = current
+      const held = takeClient()
       held.calls += 1
       try {
         return await request(held.client)

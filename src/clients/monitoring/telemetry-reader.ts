@@ -34,6 +34,9 @@ const maxServices = 100
 /** Cloud Run's own log of requests: failed requests are counted by their response. */
 const requestLog = 'run.googleapis.com/requests'
 
+/** Of an empty window. */
+const noCounts: ServiceCounts = { requests: 0, serverErrors: 0, errorLogs: 0 }
+
 /** How long to wait for more services that can be read together, which become known at different times. */
 const batchWindowMs = 100
 
@@ -75,7 +78,7 @@ export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Cloc
         cacheKeyFn: keyOf,
         batchScheduleFn: read => void clock.sleep(batchWindowMs).then(read),
       })
-      return { counts: wanted => loader.load(wanted) }
+      return { counts: async wanted => (wanted.from < wanted.to ? loader.load(wanted) : noCounts) }
     },
   }
 }

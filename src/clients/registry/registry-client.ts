@@ -11,7 +11,9 @@ import {
   type RegistryAnswer,
   type RegistryQuestion,
 } from '../../release/registry-answers.ts'
-import type { HttpResponse } from '../http/http-client.ts'
+import { createConnectionAge } from '../http/connection-age.ts'
+import { fetchExchange, type HttpResponse } from '../http/http-client.ts'
+import { createPooledExchange } from '../http/pooled-exchange.ts'
 import { configDigest, describeProvenance, isEmptyRepository, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import { createRegistryHttp, type RegistryHttp, type RegistryRequest, refusalCode } from './registry-http.ts'
@@ -30,8 +32,9 @@ import { isPullThrough } from './repository-mode.ts'
 export interface RegistryClient {
   /**
    * Never rejects: a failure is an answer of kind `failed` with an error code. Concurrent equal questions share one
-   * request. The content of an index is cached without expiry, an expected presence or absence for ten minutes, a tag
-   * not at all.
+   * request. The content of an index is cached without expiry, because its digest identifies it. An expected presence or
+   * absence, and the origin of a digest, are cached for ten minutes, because an image can be deleted and uploaded again. A
+   * tag is not cached.
    */
   ask(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer>
 }
@@ -42,6 +45,9 @@ export interface RegistryClientOptions {
   /** Sent to Google's registries only. Null for anonymous access. */
   readonly credentials: RegistryCredentials | null
   readonly clock: Clock
+  /** The maximum age of a connection. Default: 10 minutes. */
+  readonly maxAgeMs?: (() => number) | undefined
+  /** Default: pooled connections. */
   readonly fetch?: typeof globalThis.fetch
   /** Called for every HTTP request sent. */
   readonly onRequest?: (request: RegistryRequest) => void
@@ -59,8 +65,9 @@ const expectedForMs = 10 * 60_000
 const maxNestedIndexes = 8
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
-  const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
-  const http = createRegistryHttp(fetch, onRequest)
+  const { clock, emulatorHost, credentials, fetch, maxAgeMs, onRequest = () => {} } = options
+  const exchange = fetch ? fetchExchange(fetch) : createPooledExchange(createConnectionAge(clock, maxAgeMs))
+  const http = createRegistryHttp(exchange, onRequest)
   const tokens = createRegistryTokens(http, credentials, clock)
   const immutable = createBoundedCache<RegistryAnswer>(maxCached, sizeOf)
   const expiring = createBoundedCache<{ readonly answer: RegistryAnswer; readonly until: number }>(maxCached)
@@ -77,8 +84,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
   async function fetchAnswer(question: RegistryQuestion, key: string, deadline: Deadline): Promise<RegistryAnswer> {
     const answer = await flights.run(key, deadline, shared => queueRequest(question, key, shared))
-    if (expectedAnswer(question) !== null) expiring.set(key, { answer, until: clock.monotonic() + expectedForMs })
-    if (isImmutable(answer)) immutable.set(key, answer)
+    if (expectedAnswer(question) !== null && isComplete(answer))
+      expiring.set(key, { answer, until: clock.monotonic() + expectedForMs })
+    if (answer.kind === 'holds') immutable.set(key, answer)
     return answer
   }
 
@@ -122,12 +130,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 /** The kind of answer that is cached for a while; null if answers do not expire, or are not cached. */
 function expectedAnswer(question: RegistryQuestion): RegistryAnswer['kind'] | null {
   if (question.about === 'repository') return 'there'
+  if (question.about === 'origin') return 'origin'
   return question.about === 'presence' ? question.expected : null
 }
 
-function isImmutable(answer: RegistryAnswer): boolean {
-  if (answer.kind === 'origin') return Object.values(answer.origin).some(each => each !== null)
-  return answer.kind === 'holds'
+/** An origin of which nothing could be read is not cached. */
+function isComplete(answer: RegistryAnswer): boolean {
+  return answer.kind !== 'origin' || Object.values(answer.origin).some(each => each !== null)
 }
 
 function sizeOf(answer: RegistryAnswer): number {

@@ -1,6 +1,6 @@
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { createHttpClient, fetchExchange, type HttpResponse, isRedirect } from '../http/http-client.ts'
+import { createHttpClient, type HttpExchange, type HttpResponse, isRedirect } from '../http/http-client.ts'
 
 /** The values of the metric label `method`. */
 export const registryMethods = [
@@ -33,10 +33,10 @@ export type RegistryHttp = (call: RegistryHttpCall) => Promise<HttpResponse>
 const maxBodyBytes = 4 * 1024 * 1024
 
 export function createRegistryHttp(
-  fetch: typeof globalThis.fetch,
+  exchange: HttpExchange,
   onRequest: (request: RegistryRequest) => void,
 ): RegistryHttp {
-  const client = createHttpClient(fetchExchange(fetch))
+  const client = createHttpClient(exchange)
   return async ({ method, url, headers, deadline }) => {
     const response = await client({
       url,

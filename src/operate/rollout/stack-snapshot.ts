@@ -42,9 +42,7 @@ export function createSnapshotTaker(client: CloudRunClient, clock: Clock, timeou
         revisions: observed?.revisions ?? new Map(),
         release: observed?.release ?? null,
         job,
-        executions: job
-          ? await list(job.name).catch(error => latestOnly(error, job, name => reader.execution(stack, job.name, name)))
-          : [],
+        executions: job ? await orLatestOnly(list(job.name), () => reader.latestExecution(stack, job)) : [],
       }
     })
 }
@@ -73,13 +71,15 @@ export async function snapshotAll(
 }
 
 /** Without the permission to list executions, the latest one may still be readable. */
-async function latestOnly(
-  error: unknown,
-  job: Job,
-  get: (name: string) => Promise<Execution | null>,
+async function orLatestOnly(
+  listed: Promise<Execution[]>,
+  latest: () => Promise<Execution | null>,
 ): Promise<Execution[]> {
-  if (!(error instanceof DriftwatchError) || error.code !== 'PERMISSION_DENIED') throw error
-  const name = job.latestCreatedExecution?.name
-  const execution = name ? await get(name) : null
-  return execution ? [execution] : []
+  try {
+    return await listed
+  } catch (error) {
+    if (!(error instanceof DriftwatchError) || error.code !== 'PERMISSION_DENIED') throw error
+    const execution = await latest()
+    return execution ? [execution] : []
+  }
 }

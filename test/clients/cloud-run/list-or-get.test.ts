@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Service } from '../../../src/release/cloud-run.ts'
 import { buildCloudRun, fleet, place, readAll } from '../../helpers/cloud-run-bench.ts'
 
 const serving = 'runtime-00042-kxb'
@@ -94,7 +95,8 @@ t.test('an unparseable resource does not affect the others, is not absent, and m
     counts()
   }
   proxy.spoil([`${location}/services/runtime/revisions/${serving}`])
-  await t.rejects(open().newestRevisionAt(place, 'runtime', Date.now()), { code: 'MALFORMED_RESPONSE' })
+  const service = (await open().service(place, 'runtime')) as Service
+  await t.rejects(open().newestRevisionAt(place, service, Date.now()), { code: 'MALFORMED_RESPONSE' })
 })
 
 t.test('after an unparseable list each resource is read by get, and the next cycle lists again', async t => {

@@ -23,6 +23,8 @@ import { type Deadline, rejectOnAbort } from '../../../src/concurrency/deadline.
 import { DriftwatchError } from '../../../src/errors.ts'
 import { absenceOf, type RegistryAnswer } from '../../../src/release/registry-answers.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../../helpers/docker-registry.ts'
+import { startSwitchboard } from '../../helpers/switchboard.ts'
+import { until } from '../../helpers/until.ts'
 
 const host = 'us-central1-docker.pkg.dev'
 const path = 'openagentsgemini/openagents-runtime/runtime-rust'
@@ -708,6 +710,43 @@ t.test('a token exchange', async t => {
     })
     t.equal(visits, 0)
   })
+})
+
+t.test('a connection is replaced at its maximum age, so that an address that leads elsewhere is noticed', async t => {
+  const [first, second] = [await buildRegistry(t), await buildRegistry(t)]
+  second.put(repository, '7f2e', imageB)
+  const address = await startSwitchboard(t, first.host)
+  const { clock, advance } = buildClock()
+  const client = buildClient(address.host, { clock, maxAgeMs: () => 120_000 })
+  t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
+  address.lead(second.host)
+  advance(90_000)
+  t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
+  t.equal(address.total(), 1, 'requests share a connection')
+  advance(30_000)
+  t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageB.digest })
+  t.equal(address.total(), 2)
+  await until(() => address.open() === 1)
+})
+
+t.test('the origin of a digest is read again after ten minutes, its content never', async t => {
+  const uploads = { 'image-a': { uploadTime: '2026-11-03T12:00:00Z' } }
+  const registry = await startRegistry({
+    world: { repositories: { [repository]: { tags: { x: 'image-a' }, uploads } } },
+  })
+  t.teardown(() => registry.close())
+  const { clock, advance } = buildClock()
+  const client = buildClient(registry.host, { clock })
+  const origin = () => client.ask({ about: 'origin', repository, digest: imageA.digest }, never)
+  const requests = async () => {
+    registry.requests.clear()
+    await Promise.all([origin(), askDigest(client, imageA.digest)])
+    return registry.requests.counts()
+  }
+  t.same(await requests(), { 'GET manifests': 2, 'GET tags': 1, 'GET blobs': 1 })
+  t.same(await requests(), {})
+  advance(600_000)
+  t.same(await requests(), { 'GET manifests': 1, 'GET tags': 1, 'GET blobs': 1 })
 })
 
 t.test("Google's credentials", async t => {
