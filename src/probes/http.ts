@@ -29,7 +29,7 @@ export function createHttpProbe(parts: HttpProbeParts): Probe<'http'> {
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return withDeadline(clock, answerWithinMs, signal, async deadline => {
-        const token = await tokenOf(httpContract, tokens)
+        const token = await tokenOf(httpContract, tokens, deadline)
         const ask = async (request: HttpRequestConfig) => {
           const stalled = eventLoop.stalledMs()
           const answer = await askOnce(client, httpContract, request, token, deadline)
@@ -47,11 +47,20 @@ export function createHttpProbe(parts: HttpProbeParts): Probe<'http'> {
 async function tokenOf(
   { bearerToken, identityTokenAudience }: HttpContractConfig,
   tokens: IdTokenSource | null,
+  { over }: Deadline,
 ): Promise<string | null> {
   if (bearerToken) return bearerToken.reveal()
   if (!identityTokenAudience) return null
-  if (tokens) return tokens.token(identityTokenAudience)
+  // Google's library has no time limit of its own.
+  if (tokens) return Promise.race([tokens.token(identityTokenAudience), noTokenAfter(over, identityTokenAudience)])
   throw new DriftwatchError('EMULATOR_ABSENT', 'identity tokens are not available while CLOUD_RUN_EMULATOR_HOST is set')
+}
+
+function noTokenAfter(over: Promise<never>, audience: string): Promise<never> {
+  return over.catch(thrown => {
+    const { code, message } = asDriftwatchError(thrown)
+    throw new DriftwatchError(code, `no identity token for ${audience}: ${message}`)
+  })
 }
 
 /** Repeats a request after a transient failure or a slow start, and returns the better answer. */

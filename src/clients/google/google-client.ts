@@ -52,7 +52,7 @@ export interface GoogleApiOptions extends GoogleOptions {
 
 export function openGoogleApi(options: GoogleApiOptions): Connect {
   const { system, clock, emulatorHost, channel, maxResponseBytes, budget, onRequest = () => {} } = options
-  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+  const credentials = emulatorHost === null ? createGoogleCredentials(clock) : null
 
   return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
     const connection = createReconnectingClient(() =>
