@@ -132,7 +132,20 @@ export function sendRequest(
     ? `$(gcloud auth print-identity-token --audiences=${shellQuote(identityTokenAudience)})`
     : bearerToken && '$TOKEN'
   const header = token === null ? '' : ` -H "Authorization: Bearer ${token}"`
-  return `curl -sS -i${header} ${shellQuote(url + path)}`
+  return `curl -sS -i${header} ${formatCommand(splitQuery(url + path))}`
+}
+
+/** The values of a query as secrets, and parameters without a value. */
+function splitQuery(url: string): Pieces {
+  const at = url.indexOf('?') + 1
+  if (at === 0) return [url]
+  const pieces = [url.slice(0, at)]
+  for (const [index, parameter] of url.slice(at).split('&').entries()) {
+    const value = parameter.indexOf('=') + 1
+    const before = `${pieces.pop()}${index === 0 ? '' : '&'}${parameter.slice(0, value)}`
+    pieces.push(before, parameter.slice(value), '')
+  }
+  return pieces
 }
 
 /** Reads the log entries of failures in a window. */

@@ -6,7 +6,7 @@ import type { Rendered } from '../report/rendered.ts'
 import { type CurrentAuth, requireAuth } from './auth.ts'
 import { drainConnections } from './drain-connections.ts'
 import { createBodySender } from './encoding.ts'
-import { replyToConnectionError, replyWithError } from './error-replies.ts'
+import { pathOf, replyToConnectionError, replyWithError } from './error-replies.ts'
 import { setDefaultHeaders, setHeaders } from './headers.ts'
 import { enforceHttp11 } from './http11.ts'
 import { applyLimits, buildServerOptions, defaultLimits, type Limits } from './limits.ts'
@@ -64,7 +64,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
   answerInTurn(app, turns)
   app.setErrorHandler((error: Error, request, reply) => replyWithError(error, request, reply, log))
   app.setNotFoundHandler(({ url }) => {
-    throw new DriftwatchError('ROUTE_NOT_FOUND', `unknown path ${JSON.stringify(url)}. GET / lists all paths.`)
+    throw new DriftwatchError('ROUTE_NOT_FOUND', `unknown path ${JSON.stringify(pathOf(url))}. GET / lists all paths.`)
   })
   setHeaders(app)
   drainConnections(app, limits.connections)
@@ -102,7 +102,12 @@ function rejectMethods(app: FastifyInstance): void {
     const allowed = /^\/refresh\/*(\?|$)/.test(url) ? ['POST'] : ['GET', 'HEAD']
     if (allowed.includes(method)) return done()
     reply.header('allow', allowed.join(', '))
-    done(new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not supported: use ${allowed.join(' or ')}`))
+    done(
+      new DriftwatchError(
+        'METHOD_NOT_ALLOWED',
+        `${method} ${pathOf(url)} is not supported: use ${allowed.join(' or ')}`,
+      ),
+    )
   })
 }
 

@@ -28,6 +28,11 @@ export const errorSchema = {
 export const badRequest = { description: 'A query parameter is invalid.', ...errorSchema } as const
 export const notFound = { description: 'The stack or check does not exist.', ...errorSchema } as const
 
+/** A URL as logs and errors show it: without its query, which may hold secrets. */
+export function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, '')
+}
+
 /** Responds with the error, and logs it at the level of its code. */
 export function replyWithError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply, log: Log) {
   const [error, status = errorTable[error.code].httpStatus] = asRejection(thrown, request)
@@ -35,7 +40,7 @@ export function replyWithError(thrown: FastifyError | Error, request: FastifyReq
   const message = prose(error.message)
   const bug = code === 'BUG'
   log[errorTable[code].logLevel](
-    { code, method: request.method, url: prose(request.url), ...(bug && { err: thrown }) },
+    { code, method: request.method, url: prose(pathOf(request.url)), ...(bug && { err: thrown }) },
     'request rejected',
   )
   return reply

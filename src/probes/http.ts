@@ -106,6 +106,15 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
 
 const maxLocationLength = 200
 
+/** Shorter values are no secrets, and would mask parts of other words. */
+const shortestSecret = 8
+
+function queryValues(path: string): string[] {
+  const query = path.slice(path.indexOf('?') + 1)
+  const values = path.includes('?') ? [...new URLSearchParams(query).values()] : []
+  return values.filter(value => value.length >= shortestSecret)
+}
+
 async function askOnce(
   client: ContractClient,
   { url }: HttpContractConfig,
@@ -113,8 +122,9 @@ async function askOnce(
   token: string | null,
   deadline: Deadline,
 ): Promise<HttpAnswer> {
-  // The service may echo the token.
-  const conceal = createConcealer(token ?? '')
+  // The service may echo the token, and the values of the query.
+  const concealers = [token ?? '', ...queryValues(path)].map(createConcealer)
+  const conceal = (text: string) => concealers.reduce((rest, each) => each(rest), text)
   const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
   try {
     const reply = await client.get(new URL(url + path), headers, { deadline, beginWithinMs: maxLatencyMs })

@@ -363,6 +363,27 @@ t.test('neither secrets nor the document are published', async t => {
   t.match(plain, { differences: [{ actual: 'a body of type text/plain that is not JSON' }] })
 })
 
+t.test('the values of a query are shown nowhere, and the fix reads them from variables', async t => {
+  const [key, bare] = ['s3cret-key/+x', 's3cret-bare']
+  const path = `/v1?api_key=${encodeURIComponent(key)}&${bare}&mode=${bare}`
+  const worlds: ContractWorld[string][] = [
+    { status: 500 },
+    { status: 403 },
+    { status: 302, location: `https://elsewhere.example/${bare}` },
+    { body: { echo: `${key} ${bare}` } },
+  ]
+  for (const world of worlds) {
+    const { url } = await build(t, { world: { [path]: world } })
+    const contract = { url, requests: [{ name: 'it', path, expect: [{ at: '/echo', equal: 'x' }] }] }
+    const shown = JSON.stringify(await observe(contract)) + printConfig(buildConfig(contract))
+    for (const secret of [key, bare]) for (const form of canaryForms(secret)) t.notMatch(shown, form, form)
+  }
+  const { url } = await build(t, { world: { [path]: { status: 500 } } })
+  const { summary, fix } = await observe({ url, requests: [{ name: 'it', path }] })
+  t.equal(summary, 'Request it (/v1?api_key=***&***&mode=***) returned 500 instead of 200.')
+  t.equal(fix, `curl -sS -i '${url}/v1?api_key='"\${PASSWORD:?}"'&'"\${PASSWORD_2:?}"'&mode='"\${PASSWORD_2:?}"`)
+})
+
 t.test('no request goes to a metadata server or a link-local address', async t => {
   const { blocks } = createAddressRules()
   for (const address of [

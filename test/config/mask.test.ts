@@ -9,6 +9,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import { maskText, maskWords } from '../../src/config/mask.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { DriftwatchError } from '../../src/errors.ts'
+import { prose, shown } from '../../src/printable.ts'
 import { buildConfig, read, ref } from '../helpers/config-text.ts'
 
 t.test('the password of a URL is never shown', async t => {
@@ -129,4 +130,23 @@ t.test('the secrets of a command with a list are shell variables', async t => {
     updateJob({ ...stack, job }, null),
     `gcloud run jobs update j --args '^|^--password|'"\${PASSWORD:?}"'|-a,b|db://me:'"\${PASSWORD:?}"@h --region us-central1 --project acme`,
   )
+})
+
+t.test('the secrets in URLs of external texts are masked', async t => {
+  for (const [text, expected] of [
+    ['GET https://h/x?api_key=s3cret&s3cret&sig=a%20b failed', 'GET https://h/x?api_key=***&***&sig=*** failed'],
+    ['connect postgres://me:s3cret@h/db?password=s3cret', 'connect postgres://me:***@h/db?password=***'],
+    ['see https://s3cret@h/x.', 'see https://***@h/x.'],
+    ['"https://h?k=s3cret", https://g?k=s3cret', '"https://h?k=***", https://g?k=***'],
+    [
+      'Logs: https://console.cloud.google.com/logs/viewer?project=acme',
+      'Logs: https://console.cloud.google.com/logs/viewer?project=acme',
+    ],
+    ['why? a=b', 'why? a=b'],
+    ['https://h:8080/x', 'https://h:8080/x'],
+  ] as const) {
+    t.equal(shown(text), expected)
+    t.equal(prose(text), expected)
+    t.equal(shown(expected), expected, 'once is enough')
+  }
 })

@@ -219,6 +219,20 @@ t.test('rejected requests are logged at the level of their code, others are not 
   t.equal(errorTable.ROUTE_NOT_FOUND.logLevel, 'info')
 })
 
+t.test('no query of a request is logged or repeated in an error', async t => {
+  const { get, url, lines } = await serveApp(t)
+  lines.length = 0
+  const secret = 's3cret'
+  const paths = ['/nope', '/drift', '/drift/nope', '/drift/gate', '/refresh', '/metrics', '/docs/', '/%zz']
+  for (const path of paths) await get(`${path}?token=${secret}&${secret}=1`).then(answer => answer.text())
+  const posted = await get(`/drift?token=${secret}`, { method: 'POST' })
+  t.notMatch(await posted.text(), secret)
+  t.notMatch(await (await get(`/nope?token=${secret}`)).text(), secret)
+  await exchange(url, `GET http://me:${secret}@x/nope?token=${secret} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  t.ok(lines.length > paths.length)
+  t.notMatch(JSON.stringify(lines), secret)
+})
+
 t.test('a bug is a 500 with details only in the log', async t => {
   const { get, lines } = await serveApp(t, mixed, {
     metrics: buildScrapedMetrics(() => Promise.reject(new Error('secret detail'))),
