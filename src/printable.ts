@@ -21,7 +21,7 @@ export function isPrintable(text: string): boolean {
 
 /** The query of a URL, and its user and password. The links of Google's console contain no secrets. */
 const urlQuery = /(\b[a-z][a-z\d+.-]*:\/\/(?!console\.cloud\.google\.com\/)[^\s?#"'<>]*\?)([^\s#"'<>]+)/gi
-const urlPassword = /(\b[a-z][a-z\d+.-]*:\/\/[^\s:/?#@]*:)[^\s@/?#]+(?=@)/gi
+const urlPassword = /(\b[a-z][a-z\d+.-]*:\/\/[^\s:/?#@]*:)(?!password@)[^\s@/?#]+(?=@)/gi
 const urlToken = /(\bhttps?:\/\/)[^\s:/?#@]+(?=@)/gi
 
 /** Masks the secrets in the URLs of a text, because messages of others may quote the URL of a request. */
@@ -33,11 +33,15 @@ export function maskUrls(text: string): string {
     .replace(urlQuery, (_, address: string, query: string) => address + maskQueryValues(query))
 }
 
-/** Masks all values of a query, and parameters without a value. */
+/** Parameters of a database URL that contain no secret. */
+const shownParameters = /^(host|port|user|sslmode|sslrootcert|application_name)$/
+
+/** Masks the values of a query, and parameters without a value. */
 function maskQueryValues(query: string): string {
   const parameters = query.split('&').map(parameter => {
     const [name = '', value] = parameter.split('=', 2)
-    return value === undefined ? '***' : `${name}=***`
+    if (value === undefined) return '***'
+    return value === '' || shownParameters.test(name) ? parameter : `${name}=***`
   })
   return parameters.join('&')
 }

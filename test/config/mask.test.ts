@@ -147,6 +147,8 @@ t.test('the secrets in URLs of external texts are masked', async t => {
       'Logs: https://console.cloud.google.com/logs/viewer?project=acme',
     ],
     ['why? a=b', 'why? a=b'],
+    [`curl 'https://h/?key='"\${PASSWORD:?}"`, `curl 'https://h/?key='"\${PASSWORD:?}"`],
+    ['postgres://u@h/d?sslmode=require&host=/run', 'postgres://u@h/d?sslmode=require&host=/run'],
     ['https://h:8080/x', 'https://h:8080/x'],
   ] as const) {
     t.equal(shown(text), expected)
