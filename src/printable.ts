@@ -19,8 +19,42 @@ export function isPrintable(text: string): boolean {
   return printable(text) === text
 }
 
-/** Makes an external value printable and limits its length. A digest keeps different values distinguishable. */
-export function shown(text: string, longest = longestText): string {
+/** The query of a URL, and its user and password. The links of Google's console contain no secrets. */
+const urlQuery = /(\b[a-z][a-z\d+.-]*:\/\/(?!console\.cloud\.google\.com\/)[^\s?#"'<>]*\?)([^\s#"'<>]+)/gi
+const urlPassword = /(\b[a-z][a-z\d+.-]*:\/\/[^\s:/?#@]*:)(?!password@)[^\s@/?#]+(?=@)/gi
+const urlToken = /(\bhttps?:\/\/)[^\s:/?#@]+(?=@)/gi
+
+/** Masks the secrets in the URLs of a text, because messages of others may quote the URL of a request. */
+export function maskUrls(text: string): string {
+  if (!text.includes('://')) return text
+  return text
+    .replace(urlPassword, '$1***')
+    .replace(urlToken, '$1***')
+    .replace(urlQuery, (_, address: string, query: string) => address + maskQueryValues(query))
+}
+
+/** Parameters of a database URL that contain no secret. */
+const shownParameters = /^(host|port|user|sslmode|sslrootcert|application_name)$/
+
+/** Masks the values of a query, and parameters without a value. */
+function maskQueryValues(query: string): string {
+  const parameters = query.split('&').map(parameter => {
+    const [name = '', value] = parameter.split('=', 2)
+    if (value === undefined) return '***'
+    return value === '' || shownParameters.test(name) ? parameter : `${name}=***`
+  })
+  return parameters.join('&')
+}
+
+/** Masks the values in the query of a path, such as `/health?api_key=secret`. */
+export function maskQuery(path: string): string {
+  const at = path.indexOf('?')
+  return at < 0 ? path : `${path.slice(0, at)}?${maskQueryValues(path.slice(at + 1))}`
+}
+
+/** Makes an external value printable, masks the secrets in its URLs, and limits its length. A digest keeps different values distinguishable. */
+export function shown(unsafe: string, longest = longestText): string {
+  const text = maskUrls(unsafe)
   if (text.length <= longest) return printable(text)
   const digest = hash('sha256', text).slice(0, 12)
   return `${printable(text.slice(0, longest))} [cut: ${text.length} characters, sha256 ${digest}]`

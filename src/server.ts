@@ -62,9 +62,10 @@ const cutAgainMs = 100
 /** If the call quota was too small for a whole cycle, the next one starts after this pause, whatever the schedule. */
 const catchUpPauseMs = 20_000
 
-function createServiceMetrics({ config, nodeVersion }: ServerOptions): Metrics {
+function createServiceMetrics({ config, nodeVersion, clock }: ServerOptions): Metrics {
   return createMetrics({
     build: { version, node: nodeVersion },
+    clock,
     apiMethods: { ...apiMethods, monitoring: [...new Set([...apiMethods.monitoring, ...channelMethods(config)])] },
     channels: config.alerts.channels,
   })

@@ -1,7 +1,7 @@
 import { matchesPattern } from '../config/pattern.ts'
 import type { Assertion, HttpContractConfig, HttpRequestConfig } from '../config/sections/http-contract.ts'
 import { formatDuration } from '../duration.ts'
-import { printable } from '../printable.ts'
+import { maskQuery, printable } from '../printable.ts'
 import type { HttpAnswer } from '../release/http-answer.ts'
 import { followPointer } from '../release/json-pointer.ts'
 import type { Check } from './check.ts'
@@ -37,10 +37,10 @@ function judgeStatus({ name, path, status }: HttpRequestConfig, answer: Answered
   const actual = answer.location === null ? String(answer.status) : `${answer.status} to ${answer.location}`
   if (answer.status === 401 || answer.status === 403) {
     const code = answer.status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED'
-    const message = `request ${name} (${path}) was rejected with ${actual}. Check the token of Driftwatch, or grant it roles/run.invoker.`
+    const message = `request ${name} (${maskQuery(path)}) was rejected with ${actual}. Check the token of Driftwatch, or grant it roles/run.invoker.`
     return cannotJudge({ code, message })
   }
-  const summary = `Request ${name} (${path}) returned ${actual} instead of ${status}.`
+  const summary = `Request ${name} (${maskQuery(path)}) returned ${actual} instead of ${status}.`
   return differs('drifted', summary, { path: `${name}.status`, expected: String(status), actual })
 }
 

@@ -7,6 +7,10 @@ const quoted = `"(?:\\\\.|[^"\\\\])*"?|'(?:\\\\.|[^'\\\\])*'?`
 /** A colon needs a space or a quote beside it, because an image may be named `token:v1`. */
 const sign = `(?:\\\\*["']?\\s*=\\s*|\\\\*["']\\s*:\\s*|\\s*:\\s+)`
 const named = new RegExp(`(${called}${sign})(${quoted}|(?:\\\\.|[^\\s\\\\])+)`, 'i')
+/** A parameter in the query of a URL, except those of a database URL that contain no secret. */
+const shownNames = 'host|port|user|sslmode|sslrootcert|application_name'
+const urlParameter = new RegExp(`([?&](?!(?:${shownNames})=)[^=&\\s#"'?]+=)([^&\\s#"']+)`)
+
 /** In one word of a command, the rest of the word is the secret, including spaces. */
 const option = new RegExp(`^(-{0,2}[\\w-]*${called}=)(?!["'])([^]+)$`, 'i')
 const bareOption = new RegExp(`^-{1,2}[\\w-]*${called}$`, 'i')
@@ -36,8 +40,15 @@ export function splitWords(words: readonly string[]): (readonly string[])[] {
 function splitNamed(text: string): string[] {
   const [, name = '', secret = ''] = option.exec(text) ?? []
   if (secret !== '') return [name, secret, '']
+  const isUrl = /:\/\/\S*\?/.test(text)
+  const pieces = isUrl ? splitAt(text, urlParameter) : [text]
+  return pieces.flatMap((piece, index) => (index % 2 === 1 ? [piece] : splitAt(piece, named)))
+}
+
+/** Splits at a pattern with two groups, a name and its secret. */
+function splitAt(text: string, pattern: RegExp): string[] {
   // `split` returns text, name, secret in turn: the name belongs to the text before it.
-  const [first = '', ...rest] = text.split(named)
+  const [first = '', ...rest] = text.split(pattern)
   const pieces = [first]
   for (let index = 0; index < rest.length; index += 3) {
     pieces.push(`${pieces.pop()}${rest[index]}`, rest[index + 1] ?? '', rest[index + 2] ?? '')
@@ -60,7 +71,7 @@ function joinMasked(pieces: readonly string[]): string {
 }
 
 /** URL parameters without secrets. */
-const shownParameters = /^(host|port|user|sslmode|sslrootcert|application_name)$/
+const shownParameters = new RegExp(`^(${shownNames})$`)
 
 /** Masks the password of a database URL, and all parameters that may contain a secret. */
 export function maskUrl(url: string): string {

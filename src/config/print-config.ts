@@ -1,4 +1,5 @@
 import { exactDuration } from '../duration.ts'
+import { maskQuery } from '../printable.ts'
 import type { Config, DiscoverConfig, Stack } from './config.ts'
 import { escapeInterpolation } from './file/interpolate.ts'
 import { maskText, maskWords } from './mask.ts'
@@ -72,7 +73,11 @@ function httpContractToFile({ bearerToken, requests, ...rest }: HttpContractConf
   return {
     ...rest,
     bearerToken: bearerToken && String(bearerToken),
-    requests: requests.map(({ maxLatencyMs, ...request }) => ({ ...request, maxLatency: exactDuration(maxLatencyMs) })),
+    requests: requests.map(({ maxLatencyMs, path, ...request }) => ({
+      ...request,
+      path: maskQuery(path),
+      maxLatency: exactDuration(maxLatencyMs),
+    })),
   }
 }
 

@@ -7,6 +7,7 @@ import type { PlaceState } from '../drift/places.ts'
 import type { CheckError } from '../drift/state.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { maskUrls } from '../printable.ts'
 import { type Labelled, type LabelReading, readLabels } from './labelled-stacks.ts'
 import { mergeStacks } from './stacks.ts'
 
@@ -46,7 +47,8 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
       const reading = await Promise.race([readPlace(place, here, reader), deadline.over])
       return { place, reading, observedAt: at, error: null }
     } catch (thrown) {
-      const { code, message } = asDriftwatchError(thrown)
+      const { code, message: unmasked } = asDriftwatchError(thrown)
+      const message = maskUrls(unmasked)
       const before = known.get(keyOf(place))
       const { project, region } = place
       log[errorTable[code].logLevel]({ project, region, code, error: message }, 'place could not be listed')

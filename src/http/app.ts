@@ -6,12 +6,13 @@ import type { Rendered } from '../report/rendered.ts'
 import { type CurrentAuth, requireAuth } from './auth.ts'
 import { drainConnections } from './drain-connections.ts'
 import { createBodySender } from './encoding.ts'
-import { replyToConnectionError, replyWithError } from './error-replies.ts'
+import { pathOf, replyToConnectionError, replyWithError } from './error-replies.ts'
 import { setDefaultHeaders, setHeaders } from './headers.ts'
 import { enforceHttp11 } from './http11.ts'
 import { applyLimits, buildServerOptions, defaultLimits, type Limits } from './limits.ts'
 import { createRouteValidator } from './route-validators.ts'
 import type { Router } from './router.ts'
+import { addDocsRoutes } from './routes/docs-page.ts'
 import { addDriftRoutes } from './routes/drift.ts'
 import { addGateRoutes } from './routes/gate.ts'
 import { addHealthRoutes, type Readiness } from './routes/health.ts'
@@ -19,6 +20,7 @@ import { addIndexRoute } from './routes/index-page.ts'
 import { addMetricsRoute, type ScrapedMetrics } from './routes/metrics.ts'
 import { addOpenapiRoute, describeRoutes } from './routes/openapi.ts'
 import { addRefreshRoute, type Refresh } from './routes/refresh.ts'
+import { answerInTurn, createTurns } from './turns.ts'
 
 export interface AppDependencies {
   /** The rendered report. Called for each request, so it must not compute anything. */
@@ -36,6 +38,7 @@ export interface AppDependencies {
 /** Builds the HTTP server. The caller makes it listen, and closes it. */
 export function buildApp(dependencies: AppDependencies): FastifyInstance {
   const { rendered, readiness, metrics, refresh, auth, limits = defaultLimits, clock, log } = dependencies
+  const turns = createTurns(limits.waitingRequests)
   const app = fastify({
     ...buildServerOptions(limits),
     loggerInstance: omitInfo(log) as FastifyBaseLogger,
@@ -56,20 +59,21 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
       setDefaultHeaders(reply)
       replyWithError(error, request, reply, log)
     },
-    clientErrorHandler: replyToConnectionError,
+    clientErrorHandler: (error, socket) => replyToConnectionError(error, socket, turns),
   })
+  answerInTurn(app, turns)
   app.setErrorHandler((error: Error, request, reply) => replyWithError(error, request, reply, log))
   app.setNotFoundHandler(({ url }) => {
-    throw new DriftwatchError('ROUTE_NOT_FOUND', `unknown path ${JSON.stringify(url)}. GET / lists all paths.`)
+    throw new DriftwatchError('ROUTE_NOT_FOUND', `unknown path ${JSON.stringify(pathOf(url))}. GET / lists all paths.`)
   })
   setHeaders(app)
   drainConnections(app, limits.connections)
-  enforceHttp11(app)
+  enforceHttp11(app, turns)
   applyLimits(app, limits)
   rejectMethods(app)
   rejectBodies(app)
   requireAuth(app, auth)
-  describeRoutes(app, auth)
+  describeRoutes(app)
   app.register((scope, _options, done) => {
     const router: Router = scope.withTypeProvider()
     const sendBody = createBodySender()
@@ -80,6 +84,7 @@ export function buildApp(dependencies: AppDependencies): FastifyInstance {
     addHealthRoutes(router, readiness)
     addRefreshRoute(router, refresh, limits.refreshesPerMinute, clock)
     addOpenapiRoute(router, auth, sendBody)
+    addDocsRoutes(router, sendBody)
     done()
   })
   return app
@@ -97,7 +102,12 @@ function rejectMethods(app: FastifyInstance): void {
     const allowed = /^\/refresh\/*(\?|$)/.test(url) ? ['POST'] : ['GET', 'HEAD']
     if (allowed.includes(method)) return done()
     reply.header('allow', allowed.join(', '))
-    done(new DriftwatchError('METHOD_NOT_ALLOWED', `${method} ${url} is not supported: use ${allowed.join(' or ')}`))
+    done(
+      new DriftwatchError(
+        'METHOD_NOT_ALLOWED',
+        `${method} ${pathOf(url)} is not supported: use ${allowed.join(' or ')}`,
+      ),
+    )
   })
 }
 

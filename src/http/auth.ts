@@ -5,6 +5,7 @@ import { createIdTokenVerifier, type IdTokenVerifier } from '../clients/google/i
 import type { Secret } from '../config/secret.ts'
 import type { AuthConfig, AuthScope } from '../config/sections/server.ts'
 import { DriftwatchError } from '../errors.ts'
+import { pathOf } from './error-replies.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -32,7 +33,12 @@ export function requireAuth(app: FastifyInstance, currentAuth: CurrentAuth): voi
     if (access === 'open' || (access !== 'acting' && auth?.for !== 'all')) done()
     else if (auth !== null) authenticateRequest(request, reply, auth.authenticate).then(() => done(), done)
     else
-      done(new DriftwatchError('AUTH_NOT_CONFIGURED', `${request.url} is disabled. Set \`server.auth\` to enable it.`))
+      done(
+        new DriftwatchError(
+          'AUTH_NOT_CONFIGURED',
+          `${pathOf(request.url)} is disabled. Set \`server.auth\` to enable it.`,
+        ),
+      )
   })
 }
 

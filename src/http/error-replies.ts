@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { closed } from '../config/sections/values.ts'
@@ -5,6 +6,7 @@ import { asDriftwatchError, DriftwatchError, type ErrorCode, errorCodes, errorTa
 import type { Log } from '../log.ts'
 import { prose } from '../printable.ts'
 import { defaultHeaderLines } from './headers.ts'
+import type { Turns } from './turns.ts'
 
 /** The body of every error response. */
 export const errorSchema = {
@@ -26,6 +28,11 @@ export const errorSchema = {
 export const badRequest = { description: 'A query parameter is invalid.', ...errorSchema } as const
 export const notFound = { description: 'The stack or check does not exist.', ...errorSchema } as const
 
+/** A URL as logs and errors show it: without its query, which may hold secrets. */
+export function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, '')
+}
+
 /** Responds with the error, and logs it at the level of its code. */
 export function replyWithError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply, log: Log) {
   const [error, status = errorTable[error.code].httpStatus] = asRejection(thrown, request)
@@ -33,7 +40,7 @@ export function replyWithError(thrown: FastifyError | Error, request: FastifyReq
   const message = prose(error.message)
   const bug = code === 'BUG'
   log[errorTable[code].logLevel](
-    { code, method: request.method, url: prose(request.url), ...(bug && { err: thrown }) },
+    { code, method: request.method, url: prose(pathOf(request.url)), ...(bug && { err: thrown }) },
     'request rejected',
   )
   return reply
@@ -98,14 +105,33 @@ const connectionErrors: Readonly<Record<string, readonly [status: string, code: 
 
 const invalidRequest = ['400 Bad Request', 'USAGE', 'invalid HTTP/1.1 request'] as const
 
-/** Responds to a client that violates HTTP, and closes the connection. */
-export function replyToConnectionError(error: ConnectionError, socket: Socket): void {
+/** Responds to a client that violates HTTP, after the responses to its earlier requests, and closes the connection. */
+export function replyToConnectionError(error: ConnectionError, socket: Socket, turns: Turns): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
+  // What follows cannot be parsed either.
+  socket.pause()
   const [status, code, message] = connectionErrors[error.code] ?? invalidRequest
+  turns.end(socket, () => endConnection(socket, status, code, message))
+}
+
+/** Responds to CONNECT, which Node.js would answer by closing the connection. */
+export function replyToConnect({ method = '' }: IncomingMessage, socket: Socket, turns: Turns): void {
+  // Node.js no longer handles what happens on this connection.
+  socket.on('error', () => socket.destroy()).on('timeout', () => socket.destroy())
+  const message = `${method} is not supported: use GET or HEAD`
+  turns.end(socket, () =>
+    endConnection(socket, '405 Method Not Allowed', 'METHOD_NOT_ALLOWED', message, 'allow: GET, HEAD\r\n'),
+  )
+}
+
+/** Sends an error as the last response of a connection. */
+function endConnection(socket: Socket, status: string, code: ErrorCode, message: string, headers = ''): void {
   const body = JSON.stringify({ error: { code, message } })
   const head = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`
-  socket.end(`HTTP/1.1 ${status}\r\n${head}${defaultHeaderLines}connection: close\r\n\r\n${body}`)
+  socket.end(`HTTP/1.1 ${status}\r\n${head}${headers}${defaultHeaderLines}connection: close\r\n\r\n${body}`)
+  // The connection closes when the client has closed its side.
+  socket.resume()
 }

@@ -26,6 +26,8 @@ export interface Limits {
   /** How long an idle connection is kept alive. */
   readonly keepAliveMs: number
   readonly connections: number
+  /** Requests that wait for earlier ones on their connection, of all connections together. */
+  readonly waitingRequests: number
   /** For all clients together. */
   readonly refreshesPerMinute: number
   /** The mean event loop delay of a sample above which requests are rejected. */
@@ -43,6 +45,7 @@ export const defaultLimits: Limits = {
   idleTimeoutMs: 90_000,
   keepAliveMs: 72_000,
   connections: 1000,
+  waitingRequests: 10_000,
   refreshesPerMinute: 6,
   loopDelayMs: 1000,
   loopSampleMs: 5000,

@@ -29,7 +29,7 @@ export function createHttpProbe(parts: HttpProbeParts): Probe<'http'> {
     async observe({ httpContract }, { signal }): Promise<HttpAnswers> {
       if (!httpContract) return new Map()
       return withDeadline(clock, answerWithinMs, signal, async deadline => {
-        const token = await tokenOf(httpContract, tokens)
+        const token = await tokenOf(httpContract, tokens, deadline)
         const ask = async (request: HttpRequestConfig) => {
           const stalled = eventLoop.stalledMs()
           const answer = await askOnce(client, httpContract, request, token, deadline)
@@ -47,11 +47,20 @@ export function createHttpProbe(parts: HttpProbeParts): Probe<'http'> {
 async function tokenOf(
   { bearerToken, identityTokenAudience }: HttpContractConfig,
   tokens: IdTokenSource | null,
+  { over }: Deadline,
 ): Promise<string | null> {
   if (bearerToken) return bearerToken.reveal()
   if (!identityTokenAudience) return null
-  if (tokens) return tokens.token(identityTokenAudience)
+  // Google's library has no time limit of its own.
+  if (tokens) return Promise.race([tokens.token(identityTokenAudience), noTokenAfter(over, identityTokenAudience)])
   throw new DriftwatchError('EMULATOR_ABSENT', 'identity tokens are not available while CLOUD_RUN_EMULATOR_HOST is set')
+}
+
+function noTokenAfter(over: Promise<never>, audience: string): Promise<never> {
+  return over.catch(thrown => {
+    const { code, message } = asDriftwatchError(thrown)
+    throw new DriftwatchError(code, `no identity token for ${audience}: ${message}`)
+  })
 }
 
 /** Repeats a request after a transient failure or a slow start, and returns the better answer. */
@@ -97,6 +106,15 @@ function isSettled(answer: HttpAnswer, { status, maxLatencyMs }: HttpRequestConf
 
 const maxLocationLength = 200
 
+/** Shorter values are no secrets, and would mask parts of other words. */
+const shortestSecret = 8
+
+function queryValues(path: string): string[] {
+  const query = path.slice(path.indexOf('?') + 1)
+  const values = path.includes('?') ? [...new URLSearchParams(query).values()] : []
+  return values.filter(value => value.length >= shortestSecret)
+}
+
 async function askOnce(
   client: ContractClient,
   { url }: HttpContractConfig,
@@ -104,8 +122,9 @@ async function askOnce(
   token: string | null,
   deadline: Deadline,
 ): Promise<HttpAnswer> {
-  // The service may echo the token.
-  const conceal = createConcealer(token ?? '')
+  // The service may echo the token, and the values of the query.
+  const concealers = [token ?? '', ...queryValues(path)].map(createConcealer)
+  const conceal = (text: string) => concealers.reduce((rest, each) => each(rest), text)
   const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
   try {
     const reply = await client.get(new URL(url + path), headers, { deadline, beginWithinMs: maxLatencyMs })

@@ -101,7 +101,7 @@ export function openRegistryClient(
   if (cloudRunEmulatorHost !== null && emulatorHost === null) return null
   return createRegistryClient({
     emulatorHost,
-    credentials: emulatorHost === null ? createGoogleCredentials() : null,
+    credentials: emulatorHost === null ? createGoogleCredentials(clock) : null,
     clock,
     maxAgeMs,
     onRequest: ({ method, code }) => onApiRequest('registry', method, code),

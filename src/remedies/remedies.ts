@@ -7,7 +7,7 @@ import { remedyImageLanes } from './image-lanes.ts'
 import { remedyJobImage, remedyMigrationExecution, remedySchema, waitsForService } from './migration.ts'
 import { decide, noRemedy, type Remedy, run } from './remedy.ts'
 import { remedyServiceImage } from './service-image.ts'
-import { shellQuote } from './shell.ts'
+import { formatCommand, type Pieces, shellQuote } from './shell.ts'
 import { provenDifferences, type Situation } from './situation.ts'
 
 /** Longer commands are omitted. */
@@ -89,5 +89,18 @@ function sendRequest(
     ? `$(gcloud auth print-identity-token --audiences=${shellQuote(identityTokenAudience)})`
     : bearerToken && '$TOKEN'
   const header = token === null ? '' : ` -H "Authorization: Bearer ${token}"`
-  return `curl -sS -i${header} ${shellQuote(url + path)}`
+  return `curl -sS -i${header} ${formatCommand(splitQuery(url + path))}`
+}
+
+/** The values of a query as secrets, and parameters without a value. */
+function splitQuery(url: string): Pieces {
+  const at = url.indexOf('?') + 1
+  if (at === 0) return [url]
+  const pieces = [url.slice(0, at)]
+  for (const [index, parameter] of url.slice(at).split('&').entries()) {
+    const value = parameter.indexOf('=') + 1
+    const before = `${pieces.pop()}${index === 0 ? '' : '&'}${parameter.slice(0, value)}`
+    pieces.push(before, parameter.slice(value), '')
+  }
+  return pieces
 }

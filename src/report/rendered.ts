@@ -47,8 +47,9 @@ export interface Rendered {
 /** Renders one snapshot after another. Stacks with the same content reuse their bytes. */
 export type Renderer = (snapshot: Snapshot, channels?: readonly ChannelState[]) => Rendered
 
-/** The size of the cache for parts and filtered reports. */
-const maxCachedBytes = 32 * 1024 * 1024
+/** The size of the cache for parts and filtered reports. Also limits its entries: each counts as a share of it at least. */
+const maxCachedBytes = 16 * 1024 * 1024
+const maxCachedPages = 1000
 
 /** How often an open page reloads. */
 const refreshSeconds = 30
@@ -63,7 +64,7 @@ export function createRenderer(): Renderer {
 
 function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], fragments: Fragments): Rendered {
   const wholes = new Map<ReportFormat, Page>()
-  const parts = new LRUCache<string, Page>({ maxSize: maxCachedBytes, sizeCalculation: ({ body }) => body.length + 1 })
+  const parts = new LRUCache<string, Page>({ maxSize: maxCachedBytes, sizeCalculation: cachedSize })
   const find = (name: string) => snapshot.stacks.find(stack => stack.name === name)
   let html: Buffer | null = null
 
@@ -120,6 +121,10 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     },
     names: new Map(snapshot.stacks.map(({ name, states }) => [name, states.map(({ check }) => check)])),
   }
+}
+
+function cachedSize({ body }: Page, key: string): number {
+  return Math.max(body.length + key.length, Math.ceil(maxCachedBytes / maxCachedPages))
 }
 
 /** The cached page for this key; renders it first if there is none. */

@@ -12,6 +12,7 @@ import type { Transition } from '../drift/state.ts'
 import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { maskUrls } from '../printable.ts'
 import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
 import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
 import type { Probes } from '../probes/probes.ts'
@@ -186,7 +187,13 @@ function logFailures(log: Log, results: readonly ProbeResult<ProbeKind>[]): void
   const failed = results.flatMap(result => (result.outcome === 'failed' ? [result] : []))
   for (const [, alike] of Map.groupBy(failed, ({ kind, error }) => `${kind} ${error.code}`)) {
     const [{ kind, error, at }] = alike as [(typeof alike)[number]]
-    const fields = { probe: kind, code: error.code, stacks: alike.length, error: error.message, at: formatTime(at) }
+    const fields = {
+      probe: kind,
+      code: error.code,
+      stacks: alike.length,
+      error: maskUrls(error.message),
+      at: formatTime(at),
+    }
     log[errorTable[error.code].logLevel](fields, 'probe failed')
   }
 }

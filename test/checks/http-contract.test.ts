@@ -15,6 +15,8 @@ import { printConfig } from '../../src/config/print-config.ts'
 import { DriftwatchError } from '../../src/errors.ts'
 import { createHttpProbe } from '../../src/probes/http.ts'
 import { followPointer } from '../../src/release/json-pointer.ts'
+import { driftwatchCommands } from '../../src/remedies/driftwatch-commands.ts'
+import { remedyStack } from '../../src/remedies/remedies.ts'
 import { canaryForms } from '../helpers/canaries.ts'
 import { makeCertificate, noOpenssl } from '../helpers/certificate.ts'
 
@@ -74,7 +76,7 @@ interface LookOptions extends Partial<ContractClientOptions> {
 async function observe(
   contract: object,
   { signal, tokens, answerWithinMs = 20_000, stoodStill: stalled = [], ...options }: LookOptions = {},
-): Promise<Finding> {
+): Promise<Finding & { readonly fix: string | null }> {
   const config = buildConfig(contract)
   const [stack] = config.stacks
   if (!stack) throw new Error('there is a stack')
@@ -89,7 +91,13 @@ async function observe(
     answerWithinMs,
   })
   const http = await probe.observe(stack, startDeadline(systemClock, 60_000, signal))
-  return httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
+  const finding = httpContract.judge({ stack, config, observed: { http }, observedAt: systemClock.now() })
+  const findings = new Map([
+    ['http-contract', { check: 'http-contract', ...finding, fix: null, advice: null }],
+  ] as const)
+  const situation = { stack, commands: driftwatchCommands(null), findings, observed: {} }
+  const { fix = null } = remedyStack(situation, new Set(findings.keys())).get('http-contract') ?? {}
+  return { ...finding, fix }
 }
 
 async function build(t: Test, options: ContractOptions = {}): Promise<Contract> {
@@ -365,6 +373,27 @@ t.test('neither secrets nor the document are published', async t => {
   const type = await build(t, { world: { '/': { contentType: `text/plain; note=${secret}`, body: secret } } })
   const plain = await observe({ url: type.url, requests: [{ name: 'it', path: '/', expect: [{ at: '' }] }] })
   t.match(plain, { differences: [{ actual: 'a body of type text/plain that is not JSON' }] })
+})
+
+t.test('the values of a query are shown nowhere, and the fix reads them from variables', async t => {
+  const [key, bare] = ['s3cret-key/+x', 's3cret-bare']
+  const path = `/v1?api_key=${encodeURIComponent(key)}&${bare}&mode=${bare}`
+  const worlds: ContractWorld[string][] = [
+    { status: 500 },
+    { status: 403 },
+    { status: 302, location: `https://elsewhere.example/${bare}` },
+    { body: { echo: `${key} ${bare}` } },
+  ]
+  for (const world of worlds) {
+    const { url } = await build(t, { world: { [path]: world } })
+    const contract = { url, requests: [{ name: 'it', path, expect: [{ at: '/echo', equal: 'x' }] }] }
+    const shown = JSON.stringify(await observe(contract)) + printConfig(buildConfig(contract))
+    for (const secret of [key, bare]) for (const form of canaryForms(secret)) t.notMatch(shown, form, form)
+  }
+  const { url } = await build(t, { world: { [path]: { status: 500 } } })
+  const { summary, fix } = await observe({ url, requests: [{ name: 'it', path }] })
+  t.equal(summary, 'Request it (/v1?api_key=***&***&mode=***) returned 500 instead of 200.')
+  t.equal(fix, `curl -sS -i '${url}/v1?api_key='"\${PASSWORD:?}"'&'"\${PASSWORD_2:?}"'&mode='"\${PASSWORD_2:?}"`)
 })
 
 t.test('no request goes to a metadata server or a link-local address', async t => {

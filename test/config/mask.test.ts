@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/config/load.ts'
 import { maskText, maskWords } from '../../src/config/mask.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { DriftwatchError } from '../../src/errors.ts'
+import { prose, shown } from '../../src/printable.ts'
 import { updateJob } from '../../src/remedies/gcloud.ts'
 import { formatCommand } from '../../src/remedies/shell.ts'
 import { buildConfig, read, ref } from '../helpers/config-text.ts'
@@ -84,6 +85,10 @@ t.test('secrets in the words of a command are masked, with any quoting', async t
     ['PGPASSWORD=s3cret', 'PGPASSWORD=***'],
     ["--password='s3cret", '--password=***'],
     ['https://h/?token=s3cret', 'https://h/?token=***'],
+    ['https://h/?sig=s3cret&mode=s3cret#x', 'https://h/?sig=***&mode=***#x'],
+    ['--url=https://h/?code=s3cret password=s3cret', '--url=https://h/?code=*** password=***'],
+    ['postgres://me@h/x?sslmode=require&options=s3cret', 'postgres://me@h/x?sslmode=require&options=***'],
+    ['what?a=b', 'what?a=b'],
     ['https://s3cret@h/x', 'https://***@h/x'],
     ['postgres://me@h/x', 'postgres://me@h/x'],
     ['http://host:8080/x', 'http://host:8080/x'],
@@ -131,4 +136,25 @@ t.test('the secrets of a command with a list are shell variables', async t => {
     updateJob({ ...stack, job }, [container], { image: null, command: null, args: job.args }),
     `gcloud run jobs update j --args '^|^--password|'"\${PASSWORD:?}"'|-a,b|db://me:'"\${PASSWORD:?}"@h --region us-central1 --project acme`,
   )
+})
+
+t.test('the secrets in URLs of external texts are masked', async t => {
+  for (const [text, expected] of [
+    ['GET https://h/x?api_key=s3cret&s3cret&sig=a%20b failed', 'GET https://h/x?api_key=***&***&sig=*** failed'],
+    ['connect postgres://me:s3cret@h/db?password=s3cret', 'connect postgres://me:***@h/db?password=***'],
+    ['see https://s3cret@h/x.', 'see https://***@h/x.'],
+    ['"https://h?k=s3cret", https://g?k=s3cret', '"https://h?k=***", https://g?k=***'],
+    [
+      'Logs: https://console.cloud.google.com/logs/viewer?project=acme',
+      'Logs: https://console.cloud.google.com/logs/viewer?project=acme',
+    ],
+    ['why? a=b', 'why? a=b'],
+    [`curl 'https://h/?key='"\${PASSWORD:?}"`, `curl 'https://h/?key='"\${PASSWORD:?}"`],
+    ['postgres://u@h/d?sslmode=require&host=/run', 'postgres://u@h/d?sslmode=require&host=/run'],
+    ['https://h:8080/x', 'https://h:8080/x'],
+  ] as const) {
+    t.equal(shown(text), expected)
+    t.equal(prose(text), expected)
+    t.equal(shown(expected), expected, 'once is enough')
+  }
 })

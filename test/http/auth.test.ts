@@ -198,6 +198,8 @@ t.test('an identity token is accepted if its audience, caller and times are vali
     { email: caller.toUpperCase() },
     { iat: now + 200, exp: now + 3000 },
     { iat: now - 3800, exp: now - 200 },
+    { nbf: now - 10 },
+    { iat: now + 200, nbf: now + 200, exp: now + 3000 },
   ]
   for (const override of accepted) {
     t.equal((await ask('/drift', `Bearer ${keys.sign(claims(override))}`)).status, 200, JSON.stringify(override))
@@ -212,6 +214,10 @@ t.test('an identity token is accepted if its audience, caller and times are vali
     { exp: now + 30 * 86_400 },
     { exp: undefined },
     { iat: undefined },
+    { nbf: now + 4000 },
+    { nbf: now + 60 },
+    { nbf: 'tomorrow' },
+    { iat: now, exp: now - 100 },
     { email: undefined },
     { email_verified: false },
     { email_verified: 'true' },
@@ -221,6 +227,19 @@ t.test('an identity token is accepted if its audience, caller and times are vali
     const answer = await ask('/drift', `Bearer ${keys.sign(claims(override))}`)
     t.equal(answer.status, 401, JSON.stringify(override))
     t.equal(answer.code, 'TOKEN_REFUSED', JSON.stringify(override))
+  }
+  for (const head of [
+    { crit: ['b64'], b64: true },
+    { crit: ['b64'], b64: false },
+    { crit: ['exp'] },
+    { crit: [] },
+    { b64: true },
+    { b64: false },
+    { typ: 'at+jwt' },
+    { typ: 5 },
+  ]) {
+    const answer = await ask('/drift', `Bearer ${keys.sign(claims(), head)}`)
+    t.equal(answer.code, 'TOKEN_REFUSED', JSON.stringify(head))
   }
   const stranger = await ask('/drift', `Bearer ${keys.sign(claims({ email: 'stranger@evil.example' }))}`)
   t.equal(stranger.status, 403)

@@ -117,6 +117,49 @@ t.test('requests that Node.js would reject without a body get a code and the def
   t.match(continued, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /)
 })
 
+t.test('malformed requests get one coded response, after the responses to the requests before them', async t => {
+  const { url, get } = await serveApp(t)
+  const live = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'
+  for (const [request, status, code] of [
+    ['CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
+    ['CONNECT / HTTP/1.1\r\nhost: x\r\n\r\nmore', 405, 'METHOD_NOT_ALLOWED'],
+    ['GET /drift HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n', 400, 'USAGE'],
+    ['GET /drift HTTP/1.1\r\nHost: a\r\nHOST: a\r\nconnection: close\r\n\r\n', 400, 'USAGE'],
+    ['GET /drift HTTP/1.0\r\nhost: a\r\nhost: a\r\n\r\n', 400, 'USAGE'],
+    ['GET /drift HTTP/1.1\r\nhost: a, b\r\nconnection: close\r\n\r\n', 400, 'USAGE'],
+    ['GET /drift HTTP/1.1\r\nhost: me@a/x\r\nconnection: close\r\n\r\n', 400, 'USAGE'],
+    ['GET /drift HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'USAGE'],
+    ['OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 405, 'METHOD_NOT_ALLOWED'],
+    ['BREW / HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'USAGE'],
+    ['GET / HTTP/3.0\r\nhost: x\r\n\r\n', 400, 'USAGE'],
+    ['GET / HTTP/1.1\r\nhost : x\r\n\r\n', 400, 'USAGE'],
+    ['POST /refresh HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n', 400, 'USAGE'],
+    ['GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n', 400, 'USAGE'],
+    ['GET / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n', 400, 'USAGE'],
+    ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'USAGE'],
+    ['\x16\x03\x01\x02\x00\x01\x00\x01', 400, 'USAGE'],
+  ] as const) {
+    for (const before of ['', live.repeat(2)]) {
+      const answers = (await exchange(url, before + request)).split(/(?=HTTP\/1\.1 \d)/)
+      const name = `${JSON.stringify(request)} after ${before.length}`
+      t.equal(answers.length, before === '' ? 1 : 3, name)
+      t.ok(
+        answers.slice(0, -1).every(answer => answer.startsWith('HTTP/1.1 200 ')),
+        name,
+      )
+      const [head = '', body = ''] = answers.at(-1)?.split('\r\n\r\n') ?? []
+      t.ok(head.startsWith(`HTTP/1.1 ${status} `), `${name}: ${head}`)
+      t.match(head, /content-type: application\/json/, name)
+      t.match(head, /x-content-type-options: nosniff/, name)
+      if (body) t.match(JSON.parse(body), { error: { code } }, name)
+      else t.fail(`${name}: no body`)
+    }
+  }
+  for (const host of ['x', 'x:80', 'x.example:', '127.0.0.1:1', '[::1]:8080', ''])
+    t.match(await exchange(url, `GET /drift HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`), / 200 OK/, host)
+  t.equal((await get('/drift')).status, 200)
+})
+
 t.test('no CORS header is sent', async t => {
   const { get } = await serveApp(t)
   for (const [method, path] of [
@@ -174,6 +217,20 @@ t.test('rejected requests are logged at the level of their code, others are not 
     { severity: 'INFO', code: 'ROUTE_NOT_FOUND', method: 'GET', url: '/nope', message: 'request rejected' },
   ])
   t.equal(errorTable.ROUTE_NOT_FOUND.logLevel, 'info')
+})
+
+t.test('no query of a request is logged or repeated in an error', async t => {
+  const { get, url, lines } = await serveApp(t)
+  lines.length = 0
+  const secret = 's3cret'
+  const paths = ['/nope', '/drift', '/drift/nope', '/drift/gate', '/refresh', '/metrics', '/docs/', '/%zz']
+  for (const path of paths) await get(`${path}?token=${secret}&${secret}=1`).then(answer => answer.text())
+  const posted = await get(`/drift?token=${secret}`, { method: 'POST' })
+  t.notMatch(await posted.text(), secret)
+  t.notMatch(await (await get(`/nope?token=${secret}`)).text(), secret)
+  await exchange(url, `GET http://me:${secret}@x/nope?token=${secret} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  t.ok(lines.length > paths.length)
+  t.notMatch(JSON.stringify(lines), secret)
 })
 
 t.test('a bug is a 500 with details only in the log', async t => {

@@ -307,3 +307,20 @@ t.test('the page for a browser starts with problems of places and of the configu
   t.match(header, 'Changed, restart needed: host')
   t.end()
 })
+
+t.test('the cache of filtered reports is bounded by entries and by bytes', async t => {
+  const rendered = createRenderer()(mixed)
+  const small = rendered.report('json', { after: 'zz' })
+  t.equal(rendered.report('json', { after: 'zz' }), small)
+  for (let at = 0; at < 1000; at++) rendered.report('json', { after: `zz${at}` })
+  t.not(rendered.report('json', { after: 'zz' }), small, 'a thousand entries later')
+
+  const text = 'x'.repeat(3_000_000)
+  const large = createRenderer()(
+    buildSnapshot({ stacks: [buildStackStates({ states: [buildState({ notes: [text] })] })] }),
+  )
+  const first = large.report('json', { limit: 1 })
+  t.equal(large.report('json', { limit: 1 }), first)
+  for (let limit = 2; limit < 8; limit++) large.report('json', { limit })
+  t.not(large.report('json', { limit: 1 }), first, '18 MB later')
+})

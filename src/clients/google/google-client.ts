@@ -55,7 +55,7 @@ export interface GoogleApiOptions extends GoogleOptions {
 
 export function openGoogleApi(options: GoogleApiOptions): Connect {
   const { system, clock, emulatorHost, channel, maxResponseBytes, budget, maxAgeMs, onRequest = () => {} } = options
-  const credentials = emulatorHost === null ? createGoogleCredentials() : null
+  const credentials = emulatorHost === null ? createGoogleCredentials(clock) : null
 
   return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
     const open = () => create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel))

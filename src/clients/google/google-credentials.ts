@@ -1,4 +1,6 @@
 import type { googleAuthLibrary } from 'google-gax'
+import type { Clock } from '../../clock.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { DriftwatchError } from '../../errors.ts'
 
 /**
@@ -11,18 +13,22 @@ export interface GoogleCredentials {
   requestHeaders(url?: string | URL): Promise<Headers>
 }
 
+/** On Cloud Run, Google's library waits for the metadata server without a limit. */
+const answerWithinMs = 20_000
+
 /** A service account is limited by its roles, not by the scope. */
 const scope = 'https://www.googleapis.com/auth/cloud-platform'
 
 type GoogleAuth = InstanceType<typeof googleAuthLibrary.GoogleAuth>
 
-export function createGoogleCredentials(): GoogleCredentials {
+export function createGoogleCredentials(clock: Clock): GoogleCredentials {
   let source: Promise<GoogleAuth> | null = null
 
   async function request<T>(send: (auth: GoogleAuth) => Promise<T>): Promise<T> {
     source ??= import('google-gax').then(gax => new gax.googleAuthLibrary.GoogleAuth({ scopes: [scope] }))
+    const answer = source.then(send)
     try {
-      return await send(await source)
+      return await withDeadline(clock, answerWithinMs, undefined, ({ over }) => Promise.race([answer, over]))
     } catch (thrown) {
       // The library may cache the failure.
       source = null
@@ -52,6 +58,7 @@ function credentialError(thrown: unknown): DriftwatchError {
 }
 
 function isTemporary(thrown: unknown): boolean {
+  if (thrown instanceof DriftwatchError) return thrown.retryable
   const { status, code } = (thrown ?? {}) as { status?: unknown; code?: unknown }
   if (typeof status === 'number') return status === 429 || status >= 500
   return typeof code === 'string' && /^(E[A-Z]+|UND_ERR_.*)$/.test(code) && code !== 'ENOENT'

@@ -7,7 +7,7 @@ import { createHttpClient } from '../http/http-client.ts'
 /** The public keys of Google's identity tokens. */
 export interface GoogleKeys {
   /**
-   * Resolves to the key that a token names. Keys are cached for as long as Google allows. If the cached keys lack it, they
+   * Resolves to the key that a token names. Keys are cached for as long as Google allows, from a minute to a day. If the cached keys lack it, they
    * are fetched again, at most once in 30 s. Rejects with KEYS_UNAVAILABLE if Google's keys cannot be read, and with another
    * error if the key does not exist.
    */
@@ -90,7 +90,10 @@ async function findIn(keys: KeySet | Promise<KeySet>, ...token: Parameters<JWTVe
   }
 }
 
+/** Not shorter, so that not every token causes a request, and not longer, so that a revoked key is dropped. */
+const [shortestAgeMs, longestAgeMs] = [60_000, 86_400_000]
+
 function maxAgeMs(cacheControl: string): number {
-  const [, seconds = 0] = /\bmax-age=(\d+)/.exec(cacheControl) ?? []
-  return Number(seconds) * 1000
+  const [, seconds = 0] = /(?:^|[\s,])max-age="?(\d+)/i.exec(cacheControl) ?? []
+  return Math.min(Math.max(Number(seconds) * 1000, shortestAgeMs), longestAgeMs)
 }

@@ -1,3 +1,5 @@
+import type { JWTHeaderParameters, JWTPayload } from 'jose'
+import { systemClock } from '../../clock.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { GoogleKeys } from './google-keys.ts'
 
@@ -19,10 +21,10 @@ export function createIdTokenVerifier(audience: string, keys: GoogleKeys): IdTok
     clockTolerance: 300,
   }
 
-  async function claimsOf(token: string) {
+  async function verified(token: string) {
     const { jwtVerify } = await import('jose/jwt/verify')
     try {
-      return (await jwtVerify(token, keys.find, options)).payload
+      return await jwtVerify(token, keys.find, options)
     } catch (thrown) {
       // Other errors may contain the token.
       throw thrown instanceof DriftwatchError ? thrown : refused()
@@ -31,12 +33,25 @@ export function createIdTokenVerifier(audience: string, keys: GoogleKeys): IdTok
 
   return {
     async verify(token) {
-      const { aud, iat = 0, exp = 0, email, email_verified: isVerified } = await claimsOf(token)
-      if (aud !== audience || exp - iat > maxLifetimeSeconds) throw refused()
+      const { payload, protectedHeader } = await verified(token)
+      const { aud, email, email_verified: isVerified } = payload
+      if (!isUsual(protectedHeader) || aud !== audience || !isTimely(payload)) throw refused()
       if (typeof email !== 'string' || isVerified !== true) throw refused()
       return email
     },
   }
+}
+
+/** Google's tokens have no extensions, even those that the library understands. */
+function isUsual(header: JWTHeaderParameters): boolean {
+  const { typ = 'JWT' } = header
+  return !('crit' in header) && !('b64' in header) && typeof typ === 'string' && typ.toUpperCase() === 'JWT'
+}
+
+/** The library has checked each time against the clock. A start after the issue is intended, and not a clock difference. */
+function isTimely({ iat = 0, exp = 0, nbf = iat }: JWTPayload): boolean {
+  const isPostponed = nbf > iat && nbf * 1000 > systemClock.now()
+  return exp > iat && exp - iat <= maxLifetimeSeconds && !isPostponed
 }
 
 function refused(): DriftwatchError {

@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns'
 import { lookup as systemLookup } from 'node:dns/promises'
-import { type ClientRequestArgs, request as httpRequest } from 'node:http'
+import { type ClientRequestArgs, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../../clock.ts'
@@ -27,7 +27,7 @@ export interface ContractTimeout {
 }
 
 export interface ContractLimits {
-  readonly deadline: Pick<Deadline, 'signal'>
+  readonly deadline: Pick<Deadline, 'signal' | 'over'>
   /** The time from sending a request to the first byte of its response. */
   readonly beginWithinMs: number
 }
@@ -95,7 +95,7 @@ export function createContractClient(options: ContractClientOptions): ContractCl
     const signal = AbortSignal.any([deadline.signal, late.signal])
     const request = { headers, signal, lookup, agent: false, ...(options.ca && { ca: options.ca }) } as const
     try {
-      return await sendOnce(url, request, progress)
+      return await Promise.race([sendOnce(url, request, progress), deadline.over])
     } catch (thrown) {
       const waitedMs = clock.monotonic() - sentAt
       const isSlow = late.signal.aborted || (deadline.signal.aborted && waitedMs >= beginWithinMs)
@@ -132,6 +132,10 @@ export function createContractClient(options: ContractClientOptions): ContractCl
   }
 }
 
+/** The number of 1xx responses that may precede a response. */
+const maxInterimResponses = 20
+
+/** Every request settles: each way in which Node.js can end one, an upgrade included, resolves or rejects. */
 function sendOnce(
   url: URL,
   options: ClientRequestArgs & { readonly ca?: string },
@@ -140,19 +144,37 @@ function sendOnce(
   return new Promise((resolve, reject) => {
     const [request, connected] =
       url.protocol === 'https:' ? ([httpsRequest, 'secureConnect'] as const) : ([httpRequest, 'connect'] as const)
+    let interim = 0
     const outgoing = request(url, options, incoming => {
       progress.onBegun()
-      const headers = { get: (name: string) => [incoming.headers[name]].flat()[0] ?? null }
-      readBounded(incoming, maxBodyBytes).then(
-        body => resolve({ status: incoming.statusCode ?? 0, headers, body }),
-        reject,
-      )
+      readBounded(incoming, maxBodyBytes).then(body => resolve(rawResponse(incoming, body)), reject)
+      // A response without a parsable end closes the request first, and the body then ends with an error.
+      outgoing.off('close', lost)
     })
+    const lost = () => reject(new Error('closed without a response'))
+    // Without a listener, Node.js ends an upgraded request without any event but `close`.
+    outgoing.on('upgrade', (incoming, socket) => {
+      socket.destroy()
+      resolve(rawResponse(incoming, Buffer.alloc(0)))
+    })
+    outgoing.on('information', () => {
+      if (++interim > maxInterimResponses) outgoing.destroy(endlessInterim(url))
+    })
+    outgoing.on('close', lost)
     // Each request has its own connection, and is sent once that is established.
     outgoing.on('socket', socket => socket.once(connected, progress.onSent))
     outgoing.on('error', reject)
     outgoing.end()
   })
+}
+
+function rawResponse({ statusCode = 0, headers }: IncomingMessage, body: Buffer | null): RawResponse {
+  return { status: statusCode, headers: { get: name => [headers[name]].flat()[0] ?? null }, body }
+}
+
+function endlessInterim({ host }: URL): DriftwatchError {
+  const message = `${host} sent more than ${maxInterimResponses} interim responses (1xx) and no final one`
+  return new DriftwatchError('MALFORMED_RESPONSE', message)
 }
 
 function bareAddress({ protocol, host, pathname }: URL): string {

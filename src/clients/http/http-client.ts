@@ -9,7 +9,7 @@ export interface HttpRequest {
   readonly method?: 'GET' | 'HEAD'
   readonly headers: Readonly<Record<string, string>>
   readonly maxBodyBytes: number
-  readonly deadline: Pick<Deadline, 'signal'>
+  readonly deadline: Pick<Deadline, 'signal' | 'over'>
   /** Called for every request sent, redirects included, with its response or its error. */
   readonly onResult?: (result: RawResponse | DriftwatchError) => void
 }
@@ -28,11 +28,12 @@ export interface HttpResponse extends RawResponse {
 
 /**
  * Sends a request with the user agent of Driftwatch, reads the body up to its limit, and follows up to three redirects
- * within the origin, so that credentials never leave it. Rejects with a coded error if no complete response arrives.
+ * within the origin, so that credentials never leave it. Rejects with a coded error if no complete response arrives, at
+ * the deadline at the latest.
  */
 export type HttpClient = (request: HttpRequest) => Promise<HttpResponse>
 
-/** Sends one request and follows no redirect. */
+/** Sends one request and follows no redirect. Settles at the deadline at the latest. */
 export type HttpExchange = (request: HttpRequest) => Promise<RawResponse>
 
 const maxRedirects = 3
@@ -65,10 +66,13 @@ export function createHttpClient(exchange: HttpExchange = fetchExchange(globalTh
 
 /** Sends requests over pooled connections. */
 export function fetchExchange(fetch: typeof globalThis.fetch): HttpExchange {
-  return async ({ url, method = 'GET', headers, maxBodyBytes, deadline: { signal } }) => {
-    const response = await fetch(url, { method, headers, signal, redirect: 'manual' })
-    const { status, headers: received } = response
-    return { status, headers: received, body: await readBounded(response.body, maxBodyBytes) }
+  return ({ url, method = 'GET', headers, maxBodyBytes, deadline: { signal, over } }) => {
+    const send = async () => {
+      const response = await fetch(url, { method, headers, signal, redirect: 'manual' })
+      const { status, headers: received } = response
+      return { status, headers: received, body: await readBounded(response.body, maxBodyBytes) }
+    }
+    return Promise.race([send(), over])
   }
 }
 
@@ -81,6 +85,9 @@ function locationOf({ status, headers }: RawResponse, from: URL): URL | null {
   return location === null ? null : URL.parse(location, from.href)
 }
 
+/** The error codes of responses that violate HTTP. Undici asserts some of its expectations about them. */
+const notHttp = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|ERR_ASSERTION)/
+
 /** Shows only the error code of the network, because messages may quote headers. */
 function codedError(thrown: unknown, { host }: URL, signal: AbortSignal): DriftwatchError {
   if (thrown instanceof DriftwatchError && thrown !== signal.reason) return thrown
@@ -90,7 +97,7 @@ function codedError(thrown: unknown, { host }: URL, signal: AbortSignal): Driftw
     causesOf(thrown)
       .map(networkCode)
       .find(code => code !== null) ?? 'connection lost'
-  if (/^HPE_/.test(reason)) return failed('MALFORMED_RESPONSE', `${host} sent a response that is not HTTP (${reason})`)
+  if (notHttp.test(reason)) return failed('MALFORMED_RESPONSE', `${host} sent a response that is not HTTP (${reason})`)
   if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(reason)) {
     return failed('UNAVAILABLE', `the certificate of ${host} is not trusted (${reason})`)
   }
@@ -110,5 +117,7 @@ function causesOf(thrown: unknown): readonly Error[] {
 function networkCode(error: Error): string | null {
   // The parser errors of `fetch` have no code.
   if (error.name === 'HTTPParserError') return 'HPE_INVALID'
+  // A 1xx response that Undici does not accept.
+  if (error.name === 'SocketError' && /^bad (upgrade|response)$/.test(error.message)) return 'HPE_INVALID_STATUS'
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }

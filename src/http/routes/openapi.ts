@@ -1,17 +1,12 @@
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { version } from '../../version.ts'
 import type { CurrentAuth } from '../auth.ts'
 import type { SendBody } from '../encoding.ts'
 import { noQuery, type Router } from '../router.ts'
 
-/** The page loads scripts and data only from its own origin. */
-const pageCsp =
-  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'"
-
-/** Collects the schemas of all routes added later, and serves `/docs`. */
-export function describeRoutes(app: FastifyInstance, auth: CurrentAuth): void {
+/** Collects the schemas of all routes added later. */
+export function describeRoutes(app: FastifyInstance): void {
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -28,36 +23,28 @@ export function describeRoutes(app: FastifyInstance, auth: CurrentAuth): void {
       ],
     },
   })
-  app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: pageCsp,
-    uiConfig: { validatorUrl: null },
-    transformSpecification: description => withSecurity(description, isAlwaysRequired(auth)),
-    transformSpecificationClone: false,
-  })
 }
 
 export function addOpenapiRoute(router: Router, auth: CurrentAuth, sendBody: SendBody): void {
   const bodies = new Map<boolean, Buffer>()
-  router.get(
-    '/openapi.json',
-    {
-      schema: {
-        summary: 'The API description',
-        tags: ['operation'],
-        querystring: noQuery,
-        response: {
-          200: { description: 'The API description as OpenAPI 3.1.', content: { 'application/json': { schema: {} } } },
-        },
-      },
+
+  function sendDescription(request: FastifyRequest, reply: FastifyReply): void {
+    const closed = isAlwaysRequired(auth)
+    const body = bodies.get(closed) ?? Buffer.from(JSON.stringify(withSecurity(router.swagger(), closed)))
+    bodies.set(closed, body)
+    sendBody(request, reply.type('application/json; charset=utf-8'), body)
+  }
+
+  const schema = {
+    summary: 'The API description',
+    tags: ['operation'],
+    querystring: noQuery,
+    response: {
+      200: { description: 'The API description as OpenAPI 3.1.', content: { 'application/json': { schema: {} } } },
     },
-    (request, reply) => {
-      const closed = isAlwaysRequired(auth)
-      const body = bodies.get(closed) ?? Buffer.from(JSON.stringify(withSecurity(router.swagger(), closed)))
-      bodies.set(closed, body)
-      sendBody(request, reply.type('application/json; charset=utf-8'), body)
-    },
-  )
+  } as const
+  router.get('/openapi.json', { schema }, sendDescription)
+  router.get('/docs/json', { schema: { ...schema, hide: true } }, sendDescription)
 }
 
 function isAlwaysRequired(auth: CurrentAuth): boolean {

@@ -4,6 +4,7 @@ import type { FromSchema } from 'json-schema-to-ts'
 import { type EpochMs, formatTime } from '../../clock.ts'
 import type { Stack } from '../../config/config.ts'
 import { DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
+import { maskUrls } from '../../printable.ts'
 import { type Report, reportSchema } from '../../report/report.ts'
 import { version } from '../../version.ts'
 import type { ChangeStatus } from './change-status.ts'
@@ -161,7 +162,7 @@ export function buildReceipt(content: ReceiptContent): Receipt {
     endedAt: formatTime(endedAt),
     durationMs: Math.max(0, Math.round(endedAt - startedAt)),
     asked,
-    error: error && { code: error.code, message: error.message },
+    error: error && { code: error.code, message: maskUrls(error.message) },
     steps: steps.map(step => ({ ...step, startedAt: formatTime(step.startedAt) })),
     standing: changeStatus && toStanding(changeStatus),
     stacks: stacks.map(({ stack, before, after }) => ({

@@ -34,6 +34,33 @@ t.test('keys are cached for as long as Google allows, by the monotonic clock', a
   t.equal(relay.reads(), 3)
 })
 
+t.test('keys are cached for a minute at least and a day at most, whatever max-age says', async t => {
+  const day = 86_400_000
+  for (const [header, forMs] of [
+    ['max-age=0', 60_000],
+    ['no-store', 60_000],
+    ['', 60_000],
+    ['max-age=-1', 60_000],
+    ['x-max-age=7200', 60_000],
+    ['public, Max-Age="7200"', 7_200_000],
+    ['max-age=31536000', day],
+    [`max-age=${'9'.repeat(400)}`, day],
+  ] as const) {
+    const keys = await startGoogleKeys(t)
+    const known = await (await fetch(keys.url)).text()
+    const relay = await startGoogleKeys(t, response => response.setHeader('cache-control', header).end(known))
+    const clock = createAdvancedClock()
+    const { verify } = google(relay.url, clock)
+    await verify(keys.sign(claims()))
+    clock.advance(forMs - 5000)
+    await verify(keys.sign(claims()))
+    t.equal(relay.reads(), 1, header)
+    clock.advance(5000)
+    await verify(keys.sign(claims()))
+    t.equal(relay.reads(), 2, header)
+  }
+})
+
 t.test('a token signed with a key that is not cached is accepted after one refetch', async t => {
   const keys = await startGoogleKeys(t)
   const clock = createAdvancedClock()

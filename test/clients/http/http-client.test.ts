@@ -7,6 +7,7 @@ import { systemClock } from '../../../src/clock.ts'
 import { startDeadline, withDeadline } from '../../../src/concurrency/deadline.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
 import { version } from '../../../src/version.ts'
+import { hostileAnswers, startHostileServer } from '../../helpers/hostile-server.ts'
 
 const send = createHttpClient()
 
@@ -99,4 +100,23 @@ t.test('a request without a complete response rejects with a coded error that na
   await t.rejects(send(buildRequest(url, { deadline: ended })), { code: 'ABORTED', message: /shutting down$/ })
   const coded = createHttpClient(() => Promise.reject(new DriftwatchError('INVALID_ARGUMENT', 'as it was')))
   await t.rejects(coded(buildRequest(url)), { code: 'INVALID_ARGUMENT', message: 'as it was' })
+})
+
+t.test('every request over pooled connections ends, whatever is answered, and the next one succeeds', async t => {
+  const host = await startHostileServer(t, () => 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}')
+  const ask = (answer: string) =>
+    withDeadline(systemClock, 1000, undefined, deadline =>
+      send(buildRequest(new URL(`http://${host}/${encodeURIComponent(answer)}`), { deadline })),
+    )
+  const ended = await Promise.allSettled([...hostileAnswers, 'usual'].map(ask))
+  for (const [at, result] of ended.entries()) {
+    if (result.status === 'fulfilled') continue
+    t.type(result.reason, DriftwatchError, hostileAnswers[at] ?? 'usual')
+    t.match(result.reason.code, /^(UNAVAILABLE|MALFORMED_RESPONSE|DEADLINE_EXCEEDED)$/, hostileAnswers[at] ?? 'usual')
+  }
+  t.match(ended.at(-1), { status: 'fulfilled', value: { status: 200 } }, 'beside them')
+  const codeOf = (answer: string) => ended[hostileAnswers.indexOf(answer)]
+  for (const answer of ['an upgrade', 'an upgrade to nothing', 'an open upgrade', 'status 000', 'endless headers'])
+    t.match(codeOf(answer), { status: 'rejected', reason: { code: 'MALFORMED_RESPONSE' } }, answer)
+  t.match(await ask('usual'), { status: 200 }, 'after them')
 })

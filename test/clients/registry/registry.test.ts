@@ -22,6 +22,7 @@ import { type Clock, systemClock } from '../../../src/clock.ts'
 import { type Deadline, rejectOnAbort } from '../../../src/concurrency/deadline.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
 import { absenceOf, type RegistryAnswer } from '../../../src/release/registry-answers.ts'
+import { createAdvancedClock } from '../../helpers/clock.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../../helpers/docker-registry.ts'
 import { startSwitchboard } from '../../helpers/switchboard.ts'
 import { until } from '../../helpers/until.ts'
@@ -971,13 +972,16 @@ t.test('the Application Default Credentials', async t => {
     const registry = await buildRegistry(t)
     registry.setTokens({ realm: `https://${host}/v2/token`, accessToken })
     const { fetch } = buildInternet(registry)
-    const client = buildClient(null, { credentials: createGoogleCredentials(), fetch })
+    const client = buildClient(null, { credentials: createGoogleCredentials(systemClock), fetch })
     t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
   })
 
   t.test('that are missing are UNAUTHENTICATED', async t => {
     process.env = { ...environment, ...nowhere, METADATA_SERVER_DETECTION: 'none' }
-    await t.rejects(createGoogleCredentials().accessToken(), { code: 'UNAUTHENTICATED', message: /gcloud auth/ })
+    await t.rejects(createGoogleCredentials(systemClock).accessToken(), {
+      code: 'UNAUTHENTICATED',
+      message: /gcloud auth/,
+    })
   })
 
   t.test('that the metadata server rejects are UNAUTHENTICATED, and its response is not shown', async t => {
@@ -988,10 +992,35 @@ t.test('the Application Default Credentials', async t => {
       METADATA_SERVER_DETECTION: 'assume-present',
     }
     status = 403
-    const failure = await createGoogleCredentials()
+    const failure = await createGoogleCredentials(systemClock)
       .accessToken()
       .catch((error: Error) => error)
     t.match(failure, { code: 'UNAUTHENTICATED' })
     t.notMatch(String((failure as Error).stack), accessToken)
+  })
+
+  t.test('that the metadata server never issues are UNAVAILABLE after a while, and are requested again', async t => {
+    const asked = Promise.withResolvers<void>()
+    let hangs = true
+    const silent = await buildServer(t, (_request, response) => {
+      if (hangs) return asked.resolve()
+      response.writeHead(200, { 'metadata-flavor': 'Google', 'content-type': 'application/json' })
+      response.end(JSON.stringify({ access_token: accessToken, expires_in: 3600, token_type: 'Bearer' }))
+    })
+    process.env = {
+      ...environment,
+      ...nowhere,
+      K_SERVICE: 'driftwatch',
+      GCE_METADATA_HOST: silent,
+      METADATA_SERVER_DETECTION: 'assume-present',
+    }
+    const clock = createAdvancedClock()
+    const credentials = createGoogleCredentials(clock)
+    const failure = t.rejects(credentials.accessToken(), { code: 'UNAVAILABLE', message: /cannot issue/ })
+    await asked.promise
+    clock.advance(20_001)
+    await failure
+    hangs = false
+    t.equal(await credentials.accessToken(), accessToken)
   })
 })

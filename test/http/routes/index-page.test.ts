@@ -118,6 +118,9 @@ t.test('/docs works under its own content security policy', async t => {
   t.match(policy, "default-src 'self'")
   t.notMatch(policy, 'upgrade-insecure-requests', 'the page works over plain HTTP')
   t.notMatch(html, /<script(?![^>]* src=)/, 'no inline script')
+  t.match(html, '<title>Driftwatch API</title>')
+  t.match(html, '<meta name="viewport" content="width=device-width, initial-scale=1">')
+  t.match(html, /^<!doctype html>/)
   const assets = [...html.matchAll(/(?:src|href)="\.\/(static\/[^"]+)"/g)].map(([, path]) => `/docs/${path}`)
   t.ok(assets.length >= 5)
   for (const path of assets) {
@@ -127,5 +130,7 @@ t.test('/docs works under its own content security policy', async t => {
     await asset.body?.cancel()
   }
   t.match(await (await get('/docs/static/swagger-initializer.js')).text(), /"validatorUrl":null/)
+  t.notMatch(html + (await (await get('/docs/static/swagger-initializer.js')).text()), /favicon|standalone/i, 'no logo')
+  t.match(await get('/docs'), { status: 200, url: `${page.url}` })
   t.match(await (await get('/docs/json')).json(), { openapi: '3.1.0' })
 })
