@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { type Control, startControl } from './control.ts'
 import { readableLogLine, withoutRepeats } from './log-lines.ts'
 import { readableIncident } from './monitoring/readable-incident.ts'
+import { nextCycle } from './next-cycle.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
 const help = `Usage
@@ -51,6 +52,7 @@ async function runSandbox(): Promise<void> {
       log.forget()
       const { description } = await running.inject(name)
       console.log(`\nScenario ${name}: ${description}.`)
+      await nextCycle(running.url, stop)
     })
     console.log(whatToTry(running))
     const end = await Promise.race([running.service.ended, aborted(stop)])
@@ -102,7 +104,7 @@ Driftwatch monitors the example stack. Try in another terminal:
 Inject a scenario, and run the commands again:
 
   ${scenario}                          list all scenarios
-  ${scenario} -- job-left-behind       the migration ran an outdated image
+  ${scenario} -- job-left-behind       the original incident: an outdated image migrated
   ${scenario} -- grant-to-public       everyone may read a database table
   ${scenario} -- healthy               back to the healthy stack
 
