@@ -273,3 +273,18 @@ t.test('no two files of src/ export the same name', async t => {
     [],
   )
 })
+
+/** A command that a person would paste. */
+const command = /\b(?:gcloud [a-z]+ |curl -|driftwatch (?:migrate|deploy|grants|check)\b)/
+
+t.test('only remedies/ writes fixes: no check contains a command', async t => {
+  t.match("fix: 'gcloud run jobs update'", command)
+  const hasCommand = (code: string) => command.test(code) || /\bfix: (?:\(|'|`)/.test(code)
+  t.ok(hasCommand("fix: 'help'"))
+  t.strictSame(
+    globSync('src/{checks,probes,drift,report,release}/**/*.ts', { cwd: top }).filter(file =>
+      hasCommand(read(file).replaceAll(/\/\*.*?\*\/|\/\/[^\n]*/gs, '')),
+    ),
+    [],
+  )
+})

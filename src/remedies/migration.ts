@@ -43,7 +43,7 @@ export function remedyJobImage(situation: Situation): Remedy {
   const tag = restoreJobTag(migration)
   if (tag && isTagMissing(migration)) return tag
   const blocked = serviceFirst(situation)
-  if (blocked) return blocked
+  if (blocked) return isOnlySplit(situation) ? followNewest(migration) : blocked
   if (!differs('job.image', 'job.command', 'job.args'))
     return run(
       describeJob(migration.stack),
@@ -180,14 +180,27 @@ function pinJob(migration: Migration): Remedy {
     : run(command, 'Updates the job only: its latest execution already ran as configured with the image in service.')
 }
 
+/** Traffic is split between images: the job follows the newest revision, but no migration runs before that is decided. */
+function followNewest(migration: Migration): Remedy {
+  const { fix } = pinJob(migration)
+  const advice =
+    'Decide the traffic split first: see service-image. The job has to match the newest revision that receives traffic.'
+  return { fix, advice }
+}
+
+function isOnlySplit({ findings }: Situation): boolean {
+  const differences = findings.get('service-image')?.differences ?? []
+  return differences.every(({ path, kind }) => path === 'service.traffic' && kind === 'changed')
+}
+
 /** Only what the job does not have yet. */
-function wantedChange({ stack, job }: Migration, image: Image): ContainerChange {
+function wantedChange({ situation, stack, job }: Migration, image: Image): ContainerChange {
   const pick = pickContainer(job.containers, stack.job.container)
   const actual = pick.kind === 'picked' ? pick.container : null
   const words = (what: 'command' | 'args') =>
     isDeepStrictEqual(actual?.[what], stack.job[what]) ? null : stack.job[what]
-  const pinned = pinnedImage(image)
-  return { image: actual?.image === pinned ? null : pinned, command: words('command'), args: words('args') }
+  const isWrong = differsAt(situation, 'job-image', 'job.image')
+  return { image: isWrong ? pinnedImage(image) : null, command: words('command'), args: words('args') }
 }
 
 /** Whether the latest execution is in sync. */

@@ -117,7 +117,9 @@ function remedyTraffic(situation: Situation, release: Release): Remedy {
   const { stack } = situation
   const { service, serving } = release
   if (serving.length > 0) {
-    const choices = serving.map(({ name }) => quoted(sendTrafficTo(stack, name)))
+    const choices = serving.map(({ name }) =>
+      quoted(name === service.latestReadyRevision ? sendTrafficToLatest(stack) : sendTrafficTo(stack, name)),
+    )
     return decide(`Decide which revision must serve, then send all traffic to it: ${choices.join(' or ')}.`)
   }
   const created = service.latestCreatedRevision

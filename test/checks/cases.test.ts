@@ -15,6 +15,7 @@ import { runCli } from '../../src/cli/cli.ts'
 import { systemClock } from '../../src/clock.ts'
 import { errorTable } from '../../src/errors.ts'
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
+import { complaintsOfGcloud, gcloudCommands, noGcloud } from '../helpers/gcloud.ts'
 
 /** The checks of these cases. */
 const cloudRunChecks = ['service-image', 'job-image', 'migration-execution'] as const
@@ -39,7 +40,9 @@ interface ExpectedCheck {
   /** All of them, in any order. If omitted: none when in sync, else any. */
   readonly differences?: readonly ExpectedDifference[]
   readonly summary?: readonly string[]
+  /** Parts of the commands. Empty: no command fixes it. */
   readonly fix?: readonly string[]
+  readonly advice?: readonly string[]
   /** Each is part of a note. Empty: no notes. */
   readonly notes?: readonly string[]
   /** Of the error. Omitted: no error. `ANY`: any error, or none if drifted. */
@@ -81,6 +84,7 @@ const expectedCheck = closed(
     },
     summary: texts,
     fix: texts,
+    advice: texts,
     notes: texts,
     code: { enum: [...Object.keys(errorTable), 'ANY'] },
     message: text,
@@ -230,6 +234,8 @@ function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
   }
   for (const part of expected.summary ?? []) if (!found.summary.includes(part)) wrong('summary', part, found.summary)
   for (const part of expected.fix ?? []) if (!found.fix?.includes(part)) wrong('fix', part, found.fix)
+  if (expected.fix?.length === 0 && found.fix !== null) wrong('fix', null, found.fix)
+  for (const part of expected.advice ?? []) if (!found.advice?.includes(part)) wrong('advice', part, found.advice)
   for (const part of expected.notes ?? []) {
     if (!found.notes.some(note => note.includes(part))) wrong('notes', part, found.notes)
   }
@@ -245,10 +251,12 @@ function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): bo
 }
 
 /** What no finding may have. */
-function blemishes({ status, summary, differences, fix }: ReportedCheck): string[] {
+function blemishes({ status, summary, differences, fix, advice }: ReportedCheck): string[] {
   const said: string[] = []
   if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
-  if (status === 'in_sync' && fix !== null) said.push(`in sync, but with a fix: ${fix}`)
+  if (status !== 'drifted' && (fix !== null || advice !== null))
+    said.push(`${status}, but with a remedy: ${fix} ${advice}`)
+  if (status === 'drifted' && fix === null && advice === null) said.push('drifted without a remedy')
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
@@ -281,6 +289,9 @@ t.test('the worst status of a case is in its folder name and its exit code', asy
   }
 })
 
+/** The fixes and the advice of all cases. */
+const remedies: (string | null)[] = []
+
 t.test('driftwatch check reports what each case expects', async t => {
   const lanes = await Promise.all(
     Array.from({ length: 4 }, async () => ({ cloudRun: await startCloudRun(), registry: await startRegistry() })),
@@ -293,11 +304,19 @@ t.test('driftwatch check reports what each case expects', async t => {
       const lane = free.pop()
       if (lane === undefined) throw new Error('more concurrent cases than emulators')
       t.teardown(() => free.push(lane))
-      const wrong = complaintsOfAll(each.expected, await check(t, lane, each))
+      const output = await check(t, lane, each)
+      remedies.push(...output.report.stacks.flatMap(({ checks }) => checks.flatMap(({ fix, advice }) => [fix, advice])))
+      const wrong = complaintsOfAll(each.expected, output)
       for (const complaint of wrong) t.fail(complaint)
       if (wrong.length === 0) t.pass(each.expected.why)
     })
   }
+})
+
+t.test('gcloud accepts every command of every case', { skip: noGcloud, timeout: 300_000 }, async t => {
+  const commands = gcloudCommands(remedies)
+  t.ok(commands.length > 20)
+  t.strictSame(await complaintsOfGcloud(commands), [])
 })
 
 t.test('arguments that differ only in a secret are a difference, which does not show the secret', async t => {
