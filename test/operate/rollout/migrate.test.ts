@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Fault } from '../../sandbox/cloud-run/faults.ts'
-import { digestOf } from '../../sandbox/images.ts'
-import { startRegistry } from '../../sandbox/registry.ts'
-import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
+import type { Fault } from '../../../sandbox/cloud-run/faults.ts'
+import { digestOf } from '../../../sandbox/images.ts'
+import { startRegistry } from '../../../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
 import {
   bench,
   cancelExecution,
@@ -19,8 +19,8 @@ import {
   scenario,
   served,
   writes,
-} from '../helpers/operate-bench.ts'
-import { until } from '../helpers/until.ts'
+} from '../../helpers/operate-bench.ts'
+import { until } from '../../helpers/until.ts'
 
 // Longer than in .taprc: every command takes a cycle or two.
 t.setTimeout(300_000)
@@ -131,7 +131,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'traffic is split',
       scenario('traffic-split'),
-      /traffic is split between .* and .*, which run different images\. .*\n.*update-traffic runtime --to-latest/,
+      /traffic is split between .* and .*, which run different images\. .*\n.*--to-revisions runtime-\S+=100 .*\n.*--to-revisions runtime-\S+=100 /,
     ],
     [
       'the service reconciles',
@@ -147,7 +147,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'the job is missing',
       { jobs: { 'runtime-migrate': null } },
-      /Cloud Run has no job runtime-migrate .*\n.*gcloud run jobs create runtime-migrate --image .*@sha256:/,
+      /Cloud Run has no job runtime-migrate .* Create it first, with its own deployment\.\n {2}current state/,
     ],
     [
       'the revision has no digest',
@@ -255,7 +255,10 @@ t.test('a followed execution that is being cancelled has not ended yet', async t
       void cancelExecution(host, name)
     },
   })
-  t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
+  t.match(followed, {
+    code: 2,
+    stderr: /CANCELLING.*[\s\S]*driftwatch: STEP_FAILED: execution runtime-migrate-\w+ was cancelled/,
+  })
 })
 
 t.test('a failed execution is reported with its last message, and exit code 2', async t => {
@@ -263,7 +266,7 @@ t.test('a failed execution is reported with its last message, and exit code 2', 
   const receipt = join(t.testdir(), 'receipt.json')
   const { code, stderr } = await run(['migrate', '--yes', '--receipt', receipt])
   t.equal(code, 2)
-  t.match(stderr, /driftwatch: execution runtime-migrate-\w+ failed\n/)
+  t.match(stderr, /driftwatch: STEP_FAILED: execution runtime-migrate-\w+ failed\n/)
   t.match(
     stderr,
     /Completed failed: NON_ZERO_EXIT_CODE: Task runtime-migrate-\w+-task0 failed with message: The container exited with an error\.\n/,
@@ -274,7 +277,7 @@ t.test('a failed execution is reported with its last message, and exit code 2', 
   )
   t.match(
     stderr,
-    /to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update runtime-migrate/,
+    /to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update runtime-migrate/,
   )
   t.match(readReceipt(t, receipt), {
     outcome: 'failed',
@@ -389,7 +392,7 @@ t.test('Ctrl-C at any moment of migrate reports what was done, what still runs, 
     [
       'lock: job runtime-migrate is pinned',
       [],
-      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update/,
+      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update/,
       { UpdateJob: 1 },
     ],
     [
@@ -498,7 +501,7 @@ t.test('the emulator rejects an old etag as Google does', async t => {
 t.test('Ctrl-C ends the process in the middle of migrate, and reports what still runs', async t => {
   const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -515,7 +518,7 @@ t.test('Ctrl-C ends the process in the middle of migrate, and reports what still
   t.strictSame({ code, signal }, { code: 1, signal: null }, stderr)
   t.match(
     stderr,
-    /driftwatch: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
+    /driftwatch: INTERRUPTED: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
   )
 })
 
@@ -523,7 +526,7 @@ t.test('a second Ctrl-C ends the process at once, with a report of possible chan
   const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
   const receipt = join(t.testdir({}), 'receipt.json')
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -542,7 +545,7 @@ t.test('a second Ctrl-C ends the process at once, with a report of possible chan
   t.strictSame(await exit, [null, 'SIGINT'], stderr)
   t.match(
     stderr,
-    /press Ctrl-C again to exit immediately\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
+    /press Ctrl-C again to exit immediately\ndriftwatch: INTERRUPTED: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
   )
   t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })
