@@ -56,7 +56,7 @@ export function createProbes(clients: ProbeClients, clock: Clock, ending: AbortS
         createServiceProbe(stacks),
         createJobProbe(stacks),
         createExecutionProbe(stacks),
-        createRegistryProbe(stacks, registry),
+        createRegistryProbe(stacks, registry, registryDeadline.signal),
         createPostgresCatalogProbe(clients.databases, timeoutMs, queues.databases),
         createLanesProbe(stacks, registry),
         createTelemetryProbe(stacks, telemetryReaders?.open(deadline) ?? null, clock),

@@ -7,6 +7,8 @@ import type { Fault } from '../../../sandbox/cloud-run/faults.ts'
 import { digestOf } from '../../../sandbox/images.ts'
 import { startRegistry } from '../../../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
+import { tailOf } from '../../../src/operate/rollout/execution-progress.ts'
+import type { Condition, Execution } from '../../../src/release/cloud-run.ts'
 import {
   bench,
   cancelExecution,
@@ -573,8 +575,8 @@ t.test('IMAGE of migrate is the image in service, by digest or by the deployed t
   const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
   t.match(
     unclear,
-    { code: 1, stderr: /which may be another image\. Pass the image by digest/ },
-    'no registry is available',
+    { code: 1, stderr: /which may be another image\. Pass the digest that the revision runs/ },
+    'no registry can be asked',
   )
   t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), {
     code: 1,
@@ -609,4 +611,16 @@ t.test("the emulator's operations end as the vendor's client expects them to", a
   await t.rejects(client.updateJob({ job: { ...job, template: null } }), { code: 3 })
   await t.rejects(client.runJob({ name: 'runtime-migrate' }), { code: 3 })
   await client.close()
+})
+
+t.test('a state that this version does not know is not printed as a bare number', async t => {
+  const condition: Condition = {
+    type: 'Started',
+    state: { unrecognized: '99' },
+    message: 'No.',
+    reason: null,
+    since: null,
+  }
+  const execution = { conditions: [condition] } as unknown as Execution
+  t.strictSame(tailOf(execution), ['Started state 99 (unknown to this version of Driftwatch): No.'])
 })
