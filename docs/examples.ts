@@ -3,6 +3,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { startCloudRun } from '../sandbox/cloud-run.ts'
 import { startContract } from '../sandbox/contract.ts'
 import { startMonitoring } from '../sandbox/monitoring.ts'
+import { type Postgres, startPostgres } from '../sandbox/postgres.ts'
 import { startRegistry } from '../sandbox/registry.ts'
 import { isScenarioName, readScenario, type ScenarioName } from '../sandbox/scenarios.ts'
 import { loadWorld } from '../sandbox/world.ts'
@@ -26,20 +27,24 @@ const marked = /(<!-- example: (\S+) (\S+) -->\n```\w*\n)[\s\S]*?(```)/g
 /** The expected text of every page with examples, by path. */
 export async function pagesWithExamples(): Promise<ReadonlyMap<string, string>> {
   const pages = new Map<string, string>()
-  for (const path of ['README.md', ...globSync('docs/**/*.md', { cwd: top })]) {
-    const text = readFileSync(new URL(path, top), 'utf8')
-    if (text.search(marked) >= 0) pages.set(path, await withExamples(text))
+  const postgres = await startPostgres()
+  try {
+    for (const path of ['README.md', ...globSync('docs/**/*.md', { cwd: top })]) {
+      const text = readFileSync(new URL(path, top), 'utf8')
+      if (text.search(marked) >= 0) pages.set(path, await withExamples(text, postgres))
+    }
+  } finally {
+    await postgres.close()
   }
   return pages
 }
 
-async function withExamples(page: string): Promise<string> {
-  const blocks = await Promise.all(
-    [...page.matchAll(marked)].map(async ([, head, what = '', scenario = '', end]) => {
-      if (!isScenarioName(scenario)) throw new Error(`example of an unknown scenario: ${scenario}`)
-      return `${head}${exampleOf(what, await reportIn(scenario))}${end}`
-    }),
-  )
+async function withExamples(page: string, postgres: Postgres): Promise<string> {
+  const blocks: string[] = []
+  for (const [, head, what = '', scenario = '', end] of page.matchAll(marked)) {
+    if (!isScenarioName(scenario)) throw new Error(`example of an unknown scenario: ${scenario}`)
+    blocks.push(`${head}${exampleOf(what, await reportIn(scenario, postgres))}${end}`)
+  }
   return page.replaceAll(marked, () => blocks.shift() ?? '')
 }
 
@@ -51,8 +56,10 @@ function exampleOf(what: string, report: Report): string {
 }
 
 /** The report after the first cycle in a scenario. */
-async function reportIn(scenario: ScenarioName): Promise<Report> {
-  const world = loadWorld(readScenario(scenario).patch, now)
+async function reportIn(name: ScenarioName, postgres: Postgres): Promise<Report> {
+  const scenario = readScenario(name)
+  const world = loadWorld(scenario.patch, now)
+  await postgres.reset({ sql: scenario.sql, down: scenario.databaseDown })
   const [cloudRun, registry, monitoring, contract] = await Promise.all([
     startCloudRun({ world }),
     startRegistry({ world: world.registry }),
@@ -64,6 +71,8 @@ async function reportIn(scenario: ScenarioName): Promise<Report> {
     config: parseConfig(readFileSync(new URL(file, top), 'utf8'), file, {
       SANDBOX_TIMEOUT: '20s',
       RUNTIME_BASE_URL: contract.url,
+      DB_URL: postgres.url,
+      SANDBOX_SUPERUSER: postgres.superuser,
     }),
     environment: readEnvironment({
       CLOUD_RUN_EMULATOR_HOST: cloudRun.host,

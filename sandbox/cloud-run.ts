@@ -11,6 +11,7 @@ import { definitions } from './cloud-run/message.ts'
 import { type Method, type MethodContext, methods, type Request } from './cloud-run/methods.ts'
 import { codeName, isRefusal, refusal } from './cloud-run/refusal.ts'
 import { createStore, type ListOrder } from './cloud-run/store.ts'
+import type { Migrate } from './cloud-run/tasks.ts'
 import { createWriteMethods } from './cloud-run/writes.ts'
 import { loadWorld, type World } from './world.ts'
 
@@ -23,6 +24,8 @@ export interface CloudRunOptions {
   readonly maxPageSize?: number
   /** Google lists the newest first, but does not guarantee it. */
   readonly order?: ListOrder
+  /** Runs the migration program of an image, by its digest; rejects if it fails. Default: it does nothing. */
+  readonly migrate?: Migrate
 }
 
 /** An emulator of the Cloud Run Admin API v2: gRPC on 127.0.0.1, without TLS and credentials. */
@@ -48,10 +51,10 @@ type Handler = (call: ServerUnaryCall<Request, Message>, answer: Answer) => void
 
 /** Starts an emulator. Rejects if the port is in use. */
 export async function startCloudRun(options: CloudRunOptions = {}): Promise<CloudRun> {
-  const { maxPageSize = 100, order = 'newest-first' } = options
+  const { maxPageSize = 100, order = 'newest-first', migrate = async () => {} } = options
   const deskOf = (world: World): Desk => {
     const store = createStore(world)
-    const writes = createWriteMethods(world, store)
+    const writes = createWriteMethods(world, store, migrate)
     return { store, writes, pickFault: faultPicker(world.faults), maxPageSize, order }
   }
   const calls = createCallLog()

@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util'
 import { type Control, startControl } from './control.ts'
 import { readableLogLine, withoutRepeats } from './log-lines.ts'
 import { readableIncident } from './monitoring/readable-incident.ts'
+import { nextCycle } from './next-cycle.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
+import type { ScenarioName } from './scenarios.ts'
 
 const help = `Usage
   npm run sandbox
@@ -47,10 +49,18 @@ async function runSandbox(): Promise<void> {
       signal: stop,
     })
     sandbox = running
+    let current: ScenarioName = 'healthy'
     control = await startControl(running.url, async name => {
       log.forget()
+      // The service remembers earlier drift, so that a scenario begins after a healthy cycle.
+      if (current !== 'healthy' && name !== 'healthy') {
+        await running.inject('healthy')
+        await nextCycle(running.url, stop)
+      }
+      current = name
       const { description } = await running.inject(name)
       console.log(`\nScenario ${name}: ${description}.`)
+      await nextCycle(running.url, stop)
     })
     console.log(whatToTry(running))
     const end = await Promise.race([running.service.ended, aborted(stop)])
@@ -102,25 +112,29 @@ Driftwatch monitors the example stack. Try in another terminal:
 Inject a scenario, and run the commands again:
 
   ${scenario}                          list all scenarios
-  ${scenario} -- job-left-behind       the migration ran an outdated image
+  ${scenario} -- job-left-behind       the original incident: an outdated image migrated
   ${scenario} -- grant-to-public       everyone may read a database table
   ${scenario} -- healthy               back to the healthy stack
 
-Run the check of a deployment pipeline against the emulators:
+Run commands against the emulators, such as the check of a deployment pipeline:
 
   export ${variables.join(' ')}
-  npm run driftwatch -- check --config sandbox/driftwatch.yaml
+  driftwatch() { npm run --silent driftwatch -- "$@"; }
+  driftwatch check --config sandbox/driftwatch.yaml
+
+A printed fix that begins with driftwatch can be pasted there. Do not paste one that begins with gcloud: it would change
+the real Google Cloud, not the emulators. To undo such a drift, inject healthy.
 
 Driftwatch's own database role has only the CONNECT privilege. An operator fixes the grants:
 
   export DB_ADMIN_URL='${postgres.adminUrl}'
-  npm run driftwatch -- grants plan --config sandbox/driftwatch.yaml
-  npm run driftwatch -- grants apply --config sandbox/driftwatch.yaml
+  driftwatch grants plan --config sandbox/driftwatch.yaml
+  driftwatch grants apply --config sandbox/driftwatch.yaml
 
 Cloud Monitoring is emulated too. Two minutes after a scenario it opens an incident, which is printed here. Compare its
 alert policies with the configuration:
 
-  npm run driftwatch -- alerts plan --config sandbox/driftwatch.yaml
+  driftwatch alerts plan --config sandbox/driftwatch.yaml
 
 Press Ctrl-C to stop everything.
 `

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { digestOf } from './images.ts'
 import type { PrepareOptions } from './postgres/cluster-template.ts'
 import { superuser } from './postgres/cluster-template.ts'
+import { migrate } from './postgres/migrations.ts'
 import { startServer } from './postgres/server.ts'
 import { runSql } from './postgres/sql.ts'
 
@@ -22,6 +24,8 @@ export interface Postgres {
    * connections.
    */
   reset(change?: DatabaseChange): Promise<void>
+  /** Applies the migrations that an image carries. */
+  migrate(digest: string): Promise<void>
   /** Stops the server, or removes roles and database from an existing server. */
   close(): Promise<void>
 }
@@ -64,6 +68,7 @@ export async function startPostgres({ server, ...options }: PostgresOptions = {}
       if (sql !== null) await runSql(urls.adminUrl, sql)
       if (down) await shut(root)
     },
+    migrate: digest => migrate(urls.adminUrl, digest),
     async close() {
       if (own) await own.stop()
       else await clearAway(root)
@@ -88,6 +93,7 @@ async function make(root: string, adminUrl: string, password: string): Promise<v
   await runSql(root, [readSql('roles'), login, ...comments].join(';\n'))
   await runSql(root, `CREATE DATABASE ${database} TEMPLATE template0`)
   await runSql(adminUrl, readSql('schemas'))
+  await migrate(adminUrl, digestOf('image-c'))
 }
 
 /** Throws if the sandbox did not create one of the roles. Drops what they own and granted, too. */

@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net'
+import type { Migrate } from './cloud-run/tasks.ts'
 import { type CloudRun, startCloudRun } from './cloud-run.ts'
 import { type Contract, startContract } from './contract.ts'
 import type { Incident } from './monitoring/incidents.ts'
@@ -60,7 +61,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   })
   const since = Date.now()
   const world = loadWorld({}, since)
-  const cloudRun = await startCloudRun({ world })
+  let migrate: Migrate = () => Promise.reject(new Error('PostgreSQL has not started'))
+  const cloudRun = await startCloudRun({ world, migrate: digest => migrate(digest) })
   const registry = await startRegistry({ world: world.registry })
   const { onIncident = () => {} } = options
   const monitoring = await startMonitoring({ notificationChannels: [onCall], onIncident, telemetry: world.telemetry })
@@ -97,7 +99,21 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     throw error
   })
   let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work)
+    turn = done.catch(() => undefined)
+    return done
+  }
   let isTouched = false
+  let injections = 0
+  migrate = digest => {
+    const before = injections
+    return inTurn(async () => {
+      if (injections !== before) throw new Error('another scenario replaced the job and the database')
+      isTouched = true
+      await postgres.migrate(digest)
+    })
+  }
   async function apply(scenario: Scenario): Promise<Scenario> {
     const touches = scenario.sql !== null || scenario.databaseDown
     // Before `healthy`, the database may have been changed by hand.
@@ -109,6 +125,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     monitoring.setTelemetry(changed.telemetry)
     contract.setWorld(changed.http)
     cloudRun.setWorld(changed)
+    injections++
     return scenario
   }
   return {
@@ -120,11 +137,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     postgres,
     service,
     env,
-    inject(name) {
-      const applied = turn.then(() => apply(readScenario(name)))
-      turn = applied.catch(() => undefined)
-      return applied
-    },
+    inject: name => inTurn(() => apply(readScenario(name))),
     async close() {
       await service.stop()
       await turn

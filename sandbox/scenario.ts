@@ -7,6 +7,7 @@ async function main([name, ...more]: readonly string[]): Promise<number> {
   if (more.length > 0) return fail(`Expected one scenario, got ${more.length + 1}. Run: npm run scenario -- ${name}`)
   if (!isScenarioName(name)) return fail(unknown(name))
   const { PORT = '8080' } = process.env
+  print(`Injecting ${name}, and waiting for the next cycle ...\n`)
   const service = await injectIntoSandbox(name, PORT).catch((error: Error) => error)
   if (service instanceof Error) return fail(`The sandbox could not inject ${name}: ${service.message}`)
   if (service === null)
@@ -31,10 +32,10 @@ function injected({ name, description, expect, kept, error, shows }: Scenario, s
     `${name}: ${description}.`,
     '',
     kept
-      ? `Within two cycles the report shows the error ${error}. After a minute, when the observations are stale:`
-      : 'After the next cycle, within two seconds:',
+      ? `The report now shows the error ${error}. After a minute, when the observations are stale:`
+      : 'The report now shows:',
     ...checks,
-    ...(shows === null ? [] : [`  the report contains "${shows}"`]),
+    ...(shows === null ? [] : [`  "${shows}"`]),
     '',
     `curl '${service}/drift?format=text'`,
   ].join('\n')

@@ -5,6 +5,7 @@ import { bytesOf, toAny } from './message.ts'
 import { assertName } from './names.ts'
 import { refusal } from './refusal.ts'
 import type { Message, Store } from './store.ts'
+import { type Migrate, startTask } from './tasks.ts'
 import { usual, type WriteBehaviour } from './write-behaviour.ts'
 
 /** The methods that change resources, with the validation of Cloud Run; each returns a long-running operation. */
@@ -20,6 +21,7 @@ interface WriteContext {
   readonly store: Store
   readonly behaviour: WriteBehaviour
   readonly registry: RegistryStore
+  readonly migrate: Migrate
   /** The resource of each operation, which determines whether the operation is done. */
   readonly operations: Map<string, { readonly kind: Kind; readonly name: string }>
 }
@@ -31,9 +33,10 @@ const collectionOf = { Service: 'services', Job: 'jobs', Execution: 'executions'
 /** The `lastModifier` of the resources. */
 const writer = 'operator@openagentsgemini.iam.gserviceaccount.com'
 
-export function createWriteMethods(world: World, store: Store): WriteMethods {
+export function createWriteMethods(world: World, store: Store, migrate: Migrate): WriteMethods {
   const registry = createRegistryStore(world.registry.repositories)
-  const context: WriteContext = { store, behaviour: { ...usual, ...world.writes }, registry, operations: new Map() }
+  const behaviour = { ...usual, ...world.writes }
+  const context: WriteContext = { store, behaviour, registry, migrate, operations: new Map() }
   return {
     updateJob: job => updateJob(context, job),
     runJob: (name, etag) => runJob(context, name, etag),
@@ -110,11 +113,21 @@ function runJob(context: WriteContext, jobName: string, etag: string): Message {
     latestCreatedExecution: { name: shortName, createTime, completionStatus: 'EXECUTION_RUNNING' },
     etag: newEtag(),
   })
-  if (behaviour.execution !== 'never-ends')
-    store.later(behaviour.executionMs, () =>
-      completeExecution(context, jobName, name, behaviour.execution === 'succeeds'),
-    )
+  if (behaviour.execution !== 'never-ends') executeLater(context, jobName, name)
   return startOperation(context, 'Execution', name)
+}
+
+/** The execution ends after its time, and not before its task. */
+function executeLater(context: WriteContext, jobName: string, name: string): void {
+  const { store, behaviour, migrate } = context
+  const template = store.get('executions', name).template as Message
+  const task =
+    behaviour.execution === 'fails' ? { exitCode: 1 } : startTask(template, image => digestOf(context, image), migrate)
+  const complete = () => {
+    if (task.exitCode === null) store.later(10, complete)
+    else completeExecution(context, jobName, name, task.exitCode === 0)
+  }
+  store.later(behaviour.executionMs, complete)
 }
 
 function assertRunnable({ store, behaviour }: WriteContext, jobName: string, job: Message): void {

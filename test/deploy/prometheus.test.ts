@@ -271,7 +271,7 @@ t.test('drift notifies through Alertmanager; failed probes do not resolve the al
     })
   let prometheus = await start()
   t.teardown(() => prometheus.close())
-  const drifted = ['DriftwatchDrifted runtime job-image', 'DriftwatchDrifted runtime migration-execution']
+  const drifted = ['job-image', 'migration-execution', 'schema'].map(check => `DriftwatchDrifted runtime ${check}`)
   const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
   const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
 

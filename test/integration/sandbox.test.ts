@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { runSql } from '../../sandbox/postgres/sql.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
@@ -40,7 +39,18 @@ t.test('npm run sandbox prints commands to try, accepts scenarios, and Ctrl-C re
   })
   t.strictSame(await once(scenario, 'close'), [0, null])
   await printed('Scenario job-left-behind')
-  while (((await (await fetch(`${url}/drift`)).json()) as Report).status !== 'drifted') await delay(40)
+  const { status, stacks } = (await (await fetch(`${url}/drift`)).json()) as Report
+  t.equal(status, 'drifted', 'the command returns after the first complete cycle')
+
+  const shell = ['export ', 'driftwatch() '].map(start => words.split('\n').find(line => line.trim().startsWith(start)))
+  const fixes = new Set(stacks.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
+  t.equal(fixes.size, 1)
+  const pasted = spawn('/bin/sh', ['-ec', [...shell, ...[...fixes].map(fix => `${fix} --yes`)].join('\n')])
+  t.strictSame(await once(pasted, 'close'), [0, null], 'the printed fix can be pasted after the printed lines')
+
+  const later = spawn(process.execPath, ['sandbox/scenario.ts', 'just-deployed'], { env: { ...process.env, ...env } })
+  t.strictSame(await once(later, 'close'), [0, null])
+  t.equal(((await (await fetch(`${url}/drift`)).json()) as Report).status, 'pending', 'earlier drift is forgotten')
 
   const second = runSandbox(env)
   t.match(await second.stderr, `Port ${env.PORT} is in use`)

@@ -11,7 +11,6 @@ import { tailOf } from '../../../src/operate/rollout/execution-progress.ts'
 import type { Condition, Execution } from '../../../src/release/cloud-run.ts'
 import {
   bench,
-  built,
   cancelExecution,
   jobsClient,
   lane,
@@ -36,7 +35,7 @@ t.test('migrate fixes the original incident: it locks, executes, follows and che
   t.match({ code, stderr }, { code: 0 })
   t.match(stdout, /^✓ runtime \/ job-image +in sync/m)
   t.match(stdout, /^✓ runtime \/ migration-execution +in sync/m)
-  t.match(stderr, `lock: job runtime-migrate is pinned to ${built} with the command runtime-migrate`)
+  t.match(stderr, `lock: job runtime-migrate is pinned to ${served} with the command runtime-migrate`)
   t.match(stderr, /migrate: execution runtime-migrate-\w+ is running/)
   t.match(stderr, 'Started succeeded: Started deployed execution in 0s.', 'messages of Cloud Run are printed')
   t.match(stderr, /migrate: execution runtime-migrate-\w+ succeeded/)
@@ -56,11 +55,11 @@ t.test('migrate fixes the original incident: it locks, executes, follows and che
     ],
     report: { before: { status: 'drifted' }, after: { status: 'in_sync' } },
   })
-  t.match(kept.stacks[0]?.before, { job: { image: { reference: `${lane}:7f2e91c` } } })
+  t.match(kept.stacks[0]?.before, { job: { image: { reference: `${lane}:41c3d0a` } } })
   t.match(kept.stacks[0]?.after, {
-    service: { serving: [{ revision: 'runtime-00043-jlb', image: { digest: digestOf('image-d') } }] },
-    job: { image: { digest: digestOf('image-d') }, command: ['runtime-migrate'] },
-    execution: { result: 'succeeded', image: { digest: digestOf('image-d') } },
+    service: { serving: [{ revision: 'runtime-00042-kxb', image: { digest: digestOf('image-c') } }] },
+    job: { image: { digest: digestOf('image-c') }, command: ['runtime-migrate'] },
+    execution: { result: 'succeeded', image: { digest: digestOf('image-c') } },
   })
   t.match(await run(['check']), { code: 0 })
 })
