@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Image } from './images.ts'
 import { applyFault, createFaultBox, type RegistryFault, type RegistryFaultKind } from './registry/faults.ts'
 import { createRequestLog, type RegistryCall, type RegistryRequests } from './registry/requests.ts'
-import { answer, errorReply, jsonReply, type Reply, type Request, routeOf } from './registry/routes.ts'
+import { answer, errorReply, jsonReply, type RegistryRequest, type Reply, routeOf } from './registry/routes.ts'
 import { createRegistryStore, type RepositoryContent } from './registry/store.ts'
 import { createTokenDesk, type TokenRules } from './registry/tokens.ts'
 
@@ -134,7 +134,7 @@ async function serve(context: RegistryContext, incoming: IncomingMessage, respon
   send(response, request.method, reply)
 }
 
-async function received(incoming: IncomingMessage): Promise<{ request: Request; call: RegistryCall }> {
+async function received(incoming: IncomingMessage): Promise<{ request: RegistryRequest; call: RegistryCall }> {
   const { pathname, searchParams: query } = new URL(incoming.url ?? '/', 'http://registry')
   const route = routeOf(pathname) ?? { about: 'nothing' as const, repository: '', reference: '' }
   const { authorization = 'none', accept = '', 'content-type': contentType = '' } = incoming.headers
@@ -144,7 +144,7 @@ async function received(incoming: IncomingMessage): Promise<{ request: Request; 
   return { request: { ...route, method, query, accept, contentType, body: await buffer(incoming) }, call }
 }
 
-function rightReply(context: RegistryContext, request: Request, { headers }: IncomingMessage): Reply {
+function rightReply(context: RegistryContext, request: RegistryRequest, { headers }: IncomingMessage): Reply {
   if (request.about === 'nothing') return errorReply(404, 'NOT_FOUND', 'no such path')
   if (request.about === 'token') {
     const given = context.tokens.give(request.query, headers.authorization)

@@ -5,7 +5,7 @@ import { type Clock, formatTime } from './clock.ts'
 export type CloudLog = Logger
 
 /** The severities of Cloud Logging by pino level. */
-const severities: Record<string, string> = {
+const severities: Readonly<Record<string, string>> = {
   trace: 'DEBUG',
   debug: 'DEBUG',
   info: 'INFO',

@@ -108,7 +108,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable
 
-export const errorCodes = Object.keys(errorTable) as ErrorCode[]
+export const errorCodes: readonly ErrorCode[] = Object.keys(errorTable) as ErrorCode[]
 
 /** An error with a code of the table. `message` says what failed, on what, and what to do. */
 export class DriftwatchError extends Error {

@@ -4,7 +4,7 @@ interface Manifest {
   readonly version: string
 }
 
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Manifest
+const manifest: Manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
 /** The version of Driftwatch, from package.json. */
 export const version = manifest.version

@@ -185,33 +185,72 @@ function topLevelStatements(source: string): string[] {
   return code.split(/^(?=[^\s)\]}])/m)
 }
 
-/** The part of a declaration that runs when the module loads: up to its first function, unless that is called at once. */
-function loadedPart(statement: string): string {
-  const runsAtOnce =
-    /^[^=]*=\s*(await\s*)?\(+\s*(async\s*)?(\(|function)/.test(statement) && /\}\)\(.*\)\s*$/s.test(statement)
-  return runsAtOnce ? statement : (statement.split(/=>|\bfunction\b|\)\s*(?::[^={]*)?\{/, 1)[0] ?? '')
+/** Whether a statement calls the function that it declares, such as `const next = (() => { ... })()`. */
+function runsAtOnce(statement: string): boolean {
+  return (
+    /^[^=]*=\s*(await\s*)?\(+\s*(async\s*)?(\(|function|\w+ =>)/.test(statement) && /\}\)\(.*\)\s*$/s.test(statement)
+  )
 }
 
-const collections = /\bnew (?:Map|Set|WeakMap|WeakSet|LRUCache|Array)\b/
-const readonlyType = /^[^=]*:\s*(?:readonly |Readonly(?:Map|Set|Array)<)/
-const staticVariable = /^\s+.*\bstatic (?!readonly\b)#?\w+\s*[:=]/m
+/** The part of a declaration that runs when the module loads, up to its first function and without strings. */
+function loadedPart(statement: string): string {
+  const code = statement.replaceAll(/'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`[^`]*`/g, "''")
+  return code.split(/=>\s*(?!\s*[^={]*=)|\bfunction\b|\)\s*(?::[^={]*)?\{/, 1)[0] ?? ''
+}
 
-/** The names of a module that hold state: variables, mutable collections, and constants whose objects are changed. */
-function moduleState(source: string): string[] {
+/** Classes whose objects do not change (a URL is only an argument), functions of src/ that return constants, and functions that return new objects. */
+const immutable = /(?<=\()new URL\b|\bnew (?:RegExp|TextEncoder|TextDecoder|Intl\.\w+)\b/g
+const pure = ['rightOf', 'rightsOf', 'withOptions', 'list']
+const fresh = /^(?:Object\.(?:keys|values|entries)|JSON\.parse|\w+\.map)$/
+const readonlyType = /^[^=]*:\s*(?:readonly |Readonly(?:Map|Set|Array)?<|Partial<Readonly<)/
+const staticVariable = /^\s+.*\bstatic (?:(?!readonly\b)#?\w+\s*[:=]|[^=(\n]*=\s*(?:new\b|create|\[|\{))/m
+
+/** The interfaces of a source text with a property that may be assigned. */
+function mutableInterfaces(source: string): string[] {
+  const interfaces = source.matchAll(/^(?:export )?interface (\w+)[^{\n]*\{\n(.*?)^\}/gms)
+  return [...interfaces]
+    .filter(([, , body = '']) => /^ {2}(?!readonly )\w+\??:/m.test(body))
+    .map(([, name = '']) => name)
+}
+
+/** Whether the type of a constant forbids to change its value. */
+function isReadonly(statement: string, mutable: readonly string[]): boolean {
+  const isConstant = /\bas const(?: satisfies .*)?$/s.test(statement.trimEnd())
+  const [, type = ''] = /^[^=]*?:\s*([A-Z]\w*)\b(?:<[^=]*>)?\s*=/.exec(statement) ?? []
+  const isGeneric = ['Record', 'Partial', 'Pick', 'Omit', 'Array', 'Map', 'Set', 'WeakMap', 'WeakSet'].includes(type)
+  return isConstant || readonlyType.test(statement) || (type !== '' && !isGeneric && !mutable.includes(type))
+}
+
+/** Whether a constant holds an object that can change. */
+function holdsState(statement: string, mutable: readonly string[]): boolean {
+  if (runsAtOnce(statement)) return true
+  const loaded = loadedPart(statement).replaceAll(immutable, '')
+  const value = loaded.slice(loaded.search(/=(?!>)/) + 1).trimStart()
+  if (/\bnew\b/.test(value) && !(readonlyType.test(statement) && /^new (?:Set|Map)\b/.test(value))) return true
+  if (/(?<![\w.])(?:\w+\.)*(?:create|make|start|open|build)(?:[A-Z]\w*)?(?:<[^()]*>)?\(/.test(value)) return true
+  const [, called] = /^(?:await )?([\w$.]+)(?:<[^()]*>)?\(/.exec(value) ?? []
+  if (called !== undefined && !pure.includes(called) && !fresh.test(called)) return true
+  if (/^[\w.]+\(.*\.join\([^()]*\)$/s.test(statement.slice(statement.indexOf('=') + 1).trim())) return false
+  return (/^[[{]/.test(value) || fresh.test(called ?? '')) && !isReadonly(statement, mutable)
+}
+
+/** The names of a module that hold state: variables, and constants with objects that can change. */
+function moduleState(source: string, mutable: readonly string[] = mutableInterfaces(source)): string[] {
   return topLevelStatements(source).flatMap(statement => {
-    const [, kind = '', name = ''] = /^(?:export )?(let|var|const|class)\s+([\w$]+|[{[].*?[}\]])/s.exec(statement) ?? []
+    const [, kind = '', name = ''] =
+      /^(?:export )?(?:async )?(let|var|const|class|function)\*?\s+([\w$]+|[{[].*?[}\]])/s.exec(statement) ?? []
     const isState = {
       let: () => true,
       var: () => true,
       class: () => staticVariable.test(statement),
-      const: () =>
-        isChanged(name, source) || (collections.test(loadedPart(statement)) && !readonlyType.test(statement)),
+      function: () => isChanged(name, source),
+      const: () => isChanged(name, source) || holdsState(statement, mutable),
     }[kind]
     return isState?.() ? [name] : []
   })
 }
 
-/** Whether a module changes the object that a constant holds: by a method, or by assigning to a part of it. */
+/** Whether a module changes the object that a constant holds: by a method, by assigning to a part of it, or by a cast. */
 function isChanged(name: string, source: string): boolean {
   const part = String.raw`(?:\.\w+|\[[^\]]*\])`
   const object = String.raw`(?<![\w.])${name}${part}*`
@@ -220,14 +259,16 @@ function isChanged(name: string, source: string): boolean {
     String.raw`${object}${part}\s*(?:[-+*/|&?]{0,2}=(?![=>])|\+\+|--)`,
     `delete ${object}${part}`,
     String.raw`Object\.assign\(${object}\b`,
+    String.raw`${object} as (?!const\b|readonly |Readonly)`,
   ]
   return /^\w+$/.test(name) && changes.some(change => new RegExp(change).test(source))
 }
 
 t.test('no module of src/ has mutable state at its top level', async t => {
-  const found = globSync('src/**/*.ts', { cwd: top }).flatMap(file =>
-    moduleState(read(file)).map(name => `${file}: ${name}`),
-  )
+  const programs = ['src/main.ts', 'src/config/file/compile-validator.ts']
+  const files = globSync('src/**/*.ts', { cwd: top, exclude: programs })
+  const mutable = mutableInterfaces(files.map(read).join('\n'))
+  const found = files.flatMap(file => moduleState(read(file), mutable).map(name => `${file}: ${name}`))
   t.strictSame(found, [])
 })
 
@@ -246,6 +287,21 @@ t.test('mutable state at the top level of a module is found', async t => {
     'const last: Record<string, number> = {}\nfunction put(key: string) {\n  last[key] = 1\n}',
     'const last = []\nfunction put() {\n  last[0]++\n}',
     'class last {\n  static count = 0\n}',
+    'class last {\n  static readonly names = new Set()\n}',
+    'const last = createBoundedCache(10)\nfunction put() {\n  last.put(1)\n}',
+    'const last = createFairQueue(32)',
+    'const last = queues.create(32)',
+    'const last = new AbortController()',
+    'const last = { value: null }\nfunction put() {\n  const alias = last\n  alias.value = 1\n}',
+    'export const last = { last: 0 }',
+    'interface Last {\n  value: number\n}\nconst last: Last = { value: 0 }',
+    'const last: Record<string, number> = {}',
+    "const last = ['a']",
+    "const last = JSON.parse('{}')",
+    "const last: ReadonlyMap<string, string> = new Map()\n;(last as Map<string, string>).set('a', 'b')",
+    'const last = (function* () {\n  let count = 0\n  while (true) yield count++\n})()',
+    'function* count() {\n  yield 1\n}\nconst last = count()',
+    'function last() {\n  last.count += 1\n}',
   ]
   for (const source of states) t.strictSame(moduleState(`import x from 'x'\n${source}\n`), ['last'], source)
   const constants = [
@@ -255,21 +311,41 @@ t.test('mutable state at the top level of a module is found', async t => {
     'const create = () => new Map<string, number>()',
     'const create = (name: string): Map<string, string> => {\n  const all = new Map()\n  all.set(name, name)\n  return all\n}',
     'function create() {\n  let last = 0\n  const all = new Set()\n  return () => all.add(last++)\n}',
-    'export const makers = {\n  a: () => new Map(),\n}',
+    'export const makers = {\n  a: () => new Map(),\n} as const',
     'class Store {\n  static readonly limit = 3\n  static of() {\n    return new Store()\n  }\n}',
     "// let last = 0\n/** new Map() */\nconst words = '*/*'",
   ]
   for (const source of constants) t.strictSame(moduleState(source), [], source)
 })
 
-t.test('no two files of src/ export the same name', async t => {
+t.test('no two files of src/ export the same name, nor two of sandbox/', async t => {
   const declared = /^export (?:async )?(?:function\*?|const|interface|type|class) (\w+)/gm
-  const names = globSync('src/**/*.ts', { cwd: top }).flatMap(file =>
-    [...read(file).matchAll(declared)].map(([, name = '']) => name),
-  )
-  t.ok(names.length > 500, 'the exports are found')
+  for (const [folder, least] of [
+    ['src', 500],
+    ['sandbox', 50],
+  ] as const) {
+    const names = globSync(`${folder}/**/*.ts`, { cwd: top }).flatMap(file =>
+      [...read(file).matchAll(declared)].map(([, name = '']) => name),
+    )
+    t.ok(names.length > least, 'the exports are found')
+    t.strictSame(
+      names.filter((name, at) => names.indexOf(name) !== at),
+      [],
+    )
+  }
+})
+
+/** A command that a person would paste. */
+const command = /\b(?:gcloud [a-z]+ |curl -|driftwatch (?:migrate|deploy|grants|check)\b)/
+
+t.test('only remedies/ writes fixes: no check contains a command', async t => {
+  t.match("fix: 'gcloud run jobs update'", command)
+  const hasCommand = (code: string) => command.test(code) || /\bfix: (?:\(|'|`)/.test(code)
+  t.ok(hasCommand("fix: 'help'"))
   t.strictSame(
-    names.filter((name, at) => names.indexOf(name) !== at),
+    globSync('src/{checks,probes,drift,report,release}/**/*.ts', { cwd: top }).filter(file =>
+      hasCommand(read(file).replaceAll(/\/\*.*?\*\/|\/\/[^\n]*/gs, '')),
+    ),
     [],
   )
 })

@@ -14,7 +14,7 @@ export interface Route {
   readonly reference: string
 }
 
-export interface Request extends Route {
+export interface RegistryRequest extends Route {
   readonly method: string
   readonly query: URLSearchParams
   readonly accept: string
@@ -32,7 +32,7 @@ export function routeOf(path: string): Route | null {
 }
 
 /** The response of a registry without faults and tokens, according to the OCI distribution specification. */
-export function answer(store: RegistryStore, request: Request): Reply {
+export function answer(store: RegistryStore, request: RegistryRequest): Reply {
   if (request.about === 'manifests') return answerManifest(store, request)
   if (request.about === 'blobs') return answerBlob(store, request)
   if (request.about === 'tags') return answerTags(store, request)
@@ -40,7 +40,7 @@ export function answer(store: RegistryStore, request: Request): Reply {
 }
 
 /** With the details of each digest that Google's registries add. */
-function answerTags(store: RegistryStore, { repository: name }: Request): Reply {
+function answerTags(store: RegistryStore, { repository: name }: RegistryRequest): Reply {
   const tags = store.tags(name)
   if (tags === null) return errorReply(404, 'NAME_UNKNOWN', 'repository name not known to registry')
   const uploads = [...store.uploads(name)].map(([digest, timeUploadedMs]) => [digest, { timeUploadedMs }] as const)
@@ -48,7 +48,7 @@ function answerTags(store: RegistryStore, { repository: name }: Request): Reply 
   return jsonReply({ name, tags, ...(uploads.length > 0 && { manifest }) })
 }
 
-function answerManifest(store: RegistryStore, request: Request): Reply {
+function answerManifest(store: RegistryStore, request: RegistryRequest): Reply {
   const { method, repository, reference, body, contentType, accept } = request
   if (method === 'PUT') {
     const digest = store.putManifest(repository, reference, { mediaType: contentType, bytes: body })
@@ -69,7 +69,7 @@ function unknownManifest(): Reply {
 }
 
 /** Monolithic uploads (POST, then PUT with the digest), and HEAD and GET by digest. */
-function answerBlob(store: RegistryStore, { method, repository, reference, query, body }: Request): Reply {
+function answerBlob(store: RegistryStore, { method, repository, reference, query, body }: RegistryRequest): Reply {
   if (method === 'POST') return { status: 202, headers: { location: `/v2/${repository}/blobs/upload` } }
   if (method === 'PUT') {
     const digest = store.putBlob(body)

@@ -34,9 +34,14 @@ export function channelMethods({ alerts }: Config): string[] {
   ]
 }
 
-const publishMethods = ['CreateTimeSeries', 'CreateMetricDescriptor', 'GetMetricDescriptor', 'ListTimeSeries']
-const inspectMethods = ['ListAlertPolicies', 'GetNotificationChannel', 'ListUptimeCheckConfigs']
-const manageMethods = ['AlertPolicy', 'UptimeCheckConfig'].flatMap(noun =>
+const publishMethods: readonly string[] = [
+  'CreateTimeSeries',
+  'CreateMetricDescriptor',
+  'GetMetricDescriptor',
+  'ListTimeSeries',
+]
+const inspectMethods: readonly string[] = ['ListAlertPolicies', 'GetNotificationChannel', 'ListUptimeCheckConfigs']
+const manageMethods: readonly string[] = ['AlertPolicy', 'UptimeCheckConfig'].flatMap(noun =>
   ['Create', 'Update', 'Delete'].map(verb => `${verb}${noun}`),
 )
 

@@ -10,7 +10,7 @@ export const alertMetrics = {
 const labels = [
   { key: 'stack', description: 'The name of the stack in the configuration.' },
   { key: 'check', description: 'The name of the check.' },
-]
+] as const
 
 const gauge = { metricKind: 'GAUGE', valueType: 'INT64', unit: '1' } as const
 

@@ -1,8 +1,8 @@
 import { formatTime } from '../clock.ts'
 import type { LaneConfig } from '../config/sections/lanes.ts'
 import { formatImage, shortImage } from '../release/image.ts'
-import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import type { ImageProvenance } from '../release/registry-answers.ts'
+import type { LaneTag, ReferencedImage } from '../release/release-lanes.ts'
 import type { Check } from './check.ts'
 import { cannotJudge, conclude, differs, inSync, type Part, toSentence } from './finding.ts'
 
@@ -74,7 +74,7 @@ function describeOrigin(origin: ImageProvenance | null): string {
     source !== null && `from ${source}`,
     revision !== null && `at revision ${revision}`,
   ].filter(word => word)
-  return `${[...words, ''].join(', ')}the audit log of the registry shows who moved the tag`
+  return `${words.join(', ')}${words.length > 0 ? '; ' : ''}the audit log of the registry shows who moved the tag`
 }
 
 function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {

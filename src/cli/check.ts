@@ -23,10 +23,11 @@ const pauseMs = 2000
 
 export const check: Command = {
   help: `Usage
-  driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json] [--wait DURATION] [--receipt FILE]
+  driftwatch check [--config FILE] [--stack NAME]... [--only CHECK]... [--format text|json]
+                   [--wait DURATION] [--receipt FILE]
 
 What does it do?
-  It runs every check once, prints the report, and exits with one of these codes:
+  It runs every check once, prints the report, and exits with 0 only if every check is in sync:
     0  in sync
     1  unknown: a probe failed, or the configuration or the command line is invalid
     2  drifted
@@ -34,7 +35,9 @@ What does it do?
 
 How do I run fewer checks?
   --stack NAME      check only this stack; repeatable
-  --only CHECK      run only this check; repeatable. One of ${checkKinds.join(', ')}
+  --only CHECK      run only this check; repeatable. One of
+                    ${checkKinds.slice(0, 4).join(', ')},
+                    ${checkKinds.slice(4).join(', ')}
 
 How do I use it in a pipeline?
   driftwatch check --wait 10m && deploy

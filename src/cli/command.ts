@@ -53,11 +53,11 @@ export interface CommandGroup {
 /** Messages with these codes quote user input, which may contain a URL with a password. */
 const quotingCodes: readonly ErrorCode[] = ['USAGE', 'STACK_NOT_FOUND', 'CHECK_NOT_FOUND', 'CONFIG_UNREADABLE']
 
-/** Prints an error; for a bug of Driftwatch also the stack trace. */
+/** Prints an error after its code; for a bug of Driftwatch also the stack trace. */
 export function printError({ stderr }: Pick<CommandIo, 'stderr'>, error: DriftwatchError): void {
   const lines = error.message.trimEnd().split('\n')
   const masked = quotingCodes.includes(error.code) ? lines.map(maskText) : lines
-  stderr.write(`driftwatch: ${shownLines(masked.join('\n'))}\n`)
+  stderr.write(`driftwatch: ${error.code}: ${shownLines(masked.join('\n'))}\n`)
   if (error.code !== 'BUG') return
   const { stack, cause } = error
   const trace = cause instanceof Error ? cause.stack : stack

@@ -1,6 +1,6 @@
 import { asDriftwatchError } from '../errors.ts'
 import { type Receipt, writeReceipt } from '../operate/rollout/receipt.ts'
-import type { TextStream } from './command.ts'
+import { printError, type TextStream } from './command.ts'
 
 /** Writes the receipt after all other output. Returns the exit code: not 0 if the receipt could not be written. */
 export function saveReceipt(file: string, receipt: Receipt, exitCode: number, stderr: TextStream): number {
@@ -9,7 +9,7 @@ export function saveReceipt(file: string, receipt: Receipt, exitCode: number, st
     stderr.write(`receipt: ${file}\n`)
     return exitCode
   } catch (thrown) {
-    stderr.write(`driftwatch: ${asDriftwatchError(thrown).message}\n`)
+    printError({ stderr }, asDriftwatchError(thrown))
     return exitCode === 0 ? 1 : exitCode
   }
 }

@@ -71,11 +71,10 @@ function brotliParameters(body: Buffer) {
   return { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_SIZE_HINT]: body.length }
 }
 
-/** Deflate, without name and time, unknown system (RFC 1952). */
-const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
-
 /** Compresses two parts to one gzip body. The result for the first part is cached as long as that part exists. */
 export function createGzipParts(): (first: Buffer, rest: Buffer) => Promise<Buffer> {
+  /** Deflate, without name and time, unknown system (RFC 1952). */
+  const header = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
   const cache = new WeakMap<Buffer, Promise<Buffer>>()
 
   function deflateFirst(first: Buffer): Promise<Buffer> {

@@ -87,7 +87,7 @@ function listParameters(request: FastifyRequest): string {
   return Object.keys(schema?.properties ?? {}).join(', ') || 'no parameters'
 }
 
-const connectionErrors: Record<string, readonly [status: string, code: ErrorCode, message: string]> = {
+const connectionErrors: Readonly<Record<string, readonly [status: string, code: ErrorCode, message: string]>> = {
   HPE_HEADER_OVERFLOW: [
     '431 Request Header Fields Too Large',
     'HEADERS_TOO_LARGE',

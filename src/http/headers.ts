@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
 /** The default headers: no framing, sniffing, scripts or caching. */
-const defaults = Object.entries({
+const defaults: readonly (readonly [name: string, value: string])[] = Object.entries({
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',

@@ -23,8 +23,8 @@ export interface KnownSeries {
   readonly apiMethods?: Readonly<Record<string, readonly string[]>>
 }
 
-const probeBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-const cycleBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const probeBuckets: readonly number[] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const cycleBuckets: readonly number[] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
 export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSeries): RuntimeMetrics {
   const probeDuration = registry.histogram(metricDefinitions.probeDuration, probeBuckets)

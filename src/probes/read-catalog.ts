@@ -118,7 +118,7 @@ async function readServer(session: PostgresSession): Promise<Server> {
   return { version, database: { oid, name, owner }, acl, currentRole }
 }
 
-const bare = { args: null, columns: null, ownedBy: null }
+const bare = { args: null, columns: null, ownedBy: null } as const
 
 function databaseObject({ database, acl }: Server, pool: AclPool): CatalogObject {
   return { ...bare, ...database, kind: 'database', schema: '', acl: pool.read(acl, 'database', database.owner) }

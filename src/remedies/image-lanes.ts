@@ -1,6 +1,6 @@
 import { type Image, pinnedImage } from '../release/image.ts'
-import type { LaneTag, ReferencedImage } from '../release/lanes.ts'
 import { readJobImage } from '../release/release.ts'
+import type { LaneTag, ReferencedImage } from '../release/release-lanes.ts'
 import { addTag, listImages, updateService } from './gcloud.ts'
 import { remedyJobImage } from './migration.ts'
 import { decide, quoted, type Remedy, run } from './remedy.ts'

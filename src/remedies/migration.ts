@@ -73,8 +73,9 @@ export function remedySchema(situation: Situation): Remedy {
     return decide(
       'The migration with the image in service succeeded and did not create it, so running it again does not help. Check whether the job connects to this database, whether the image contains the migration, and whether the object was dropped later.',
     )
+  if (situation.observed.job === null) return decide('Create the migration job first: see job-image.')
   const migration = migrationOf(situation)
-  return migration ? migrate(migration) : decide('Create the migration job first: see job-image.')
+  return migration ? migrate(migration) : run(situation.commands.migrate(stack), migrateAdvice)
 }
 
 function migrationOf(situation: Situation): Migration | null {
@@ -111,6 +112,8 @@ function serviceFirst(situation: Situation): Remedy | null {
   return null
 }
 
+const migrateAdvice = 'Pins the job to the image in service, executes it, and checks again.'
+
 /** The remedy of everything that a migration fixes. */
 function migrate(migration: Migration): Remedy {
   const { situation, stack, job } = migration
@@ -121,8 +124,7 @@ function migrate(migration: Migration): Remedy {
   if (blocked) return blocked
   const command = migrateCommand(migration)
   if (command === null) return cannotMigrate(migration)
-  if (verdict?.kind !== 'under-way')
-    return run(command, 'Pins the job to the image in service, executes it, and checks again.')
+  if (verdict?.kind !== 'under-way') return run(command, migrateAdvice)
   const name = reference?.name ?? ''
   if (!differsAt(situation, 'migration-execution', 'execution.completion'))
     return decide(`Wait until execution ${name} has ended: ${quoted(describeExecution(stack, name))}.`)

@@ -142,7 +142,7 @@ function remedyTemplate(situation: Situation, release: Release): Remedy {
   )
 }
 
-/** Nobody but the person who pinned the traffic knows whether the pin may go. */
+/** Only the person who pinned the traffic knows whether the pin may go. */
 function decideOnPin({ stack }: Situation, pinned: readonly string[]): Remedy {
   const names = pinned.length > 0 ? pinned.join(' and ') : 'named revisions'
   return decide(

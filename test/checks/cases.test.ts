@@ -251,10 +251,12 @@ function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): bo
 }
 
 /** What no finding may have. */
-function blemishes({ status, summary, differences, fix }: ReportedCheck): string[] {
+function blemishes({ status, summary, differences, fix, advice }: ReportedCheck): string[] {
   const said: string[] = []
   if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
-  if (status === 'in_sync' && fix !== null) said.push(`in sync, but with a fix: ${fix}`)
+  if (status !== 'drifted' && (fix !== null || advice !== null))
+    said.push(`${status}, but with a remedy: ${fix} ${advice}`)
+  if (status === 'drifted' && fix === null && advice === null) said.push('drifted without a remedy')
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)

@@ -132,7 +132,7 @@ const cases: Record<string, Case> = {
     finding: {
       status: 'drifted',
       differences: [
-        { via: /^uploaded at 2026-11-03T10:00:00.000Z, the audit log of the registry shows who moved the tag$/ },
+        { via: /^uploaded at 2026-11-03T10:00:00.000Z; the audit log of the registry shows who moved the tag$/ },
       ],
     },
   },

@@ -107,33 +107,36 @@ t.test('help lists every command and option', async t => {
   t.strictSame(await run(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-t.test('an invalid command line prints one error on stderr, and exits with 1', async t => {
+t.test('an invalid command line prints one error after its code on stderr, and exits with 1', async t => {
   const cases: [string[], RegExp][] = [
-    [['chekc'], /^driftwatch: unknown command "chekc": expected one of serve, check, migrate, deploy, grants, config/],
-    [['toString'], /^driftwatch: unknown command "toString"/],
+    [
+      ['chekc'],
+      /^driftwatch: USAGE: unknown command "chekc": expected one of serve, check, migrate, deploy, grants, config/,
+    ],
+    [['toString'], /^driftwatch: USAGE: unknown command "toString"/],
     [
       ['check', '--stak', 'x'],
-      /^driftwatch: check: Unknown option '--stak'.*Run "driftwatch check --help" for the options\./,
+      /^driftwatch: USAGE: check: Unknown option '--stak'.*Run "driftwatch check --help" for the options\./,
     ],
-    [['check', '--stack'], /^driftwatch: check: /],
-    [['check', 'runtime'], /^driftwatch: check: /],
+    [['check', '--stack'], /^driftwatch: USAGE: check: /],
+    [['check', 'runtime'], /^driftwatch: USAGE: check: /],
     [
       ['check', '--stack', 'missing'],
-      /^driftwatch: stack "missing" not found: the configured stacks are "runtime", "web"/,
+      /^driftwatch: STACK_NOT_FOUND: stack "missing" not found: the configured stacks are "runtime", "web"/,
     ],
     [
       ['check', '--only', 'job'],
-      /^driftwatch: unknown check "job": expected one of service-image, job-image, migration-execution/,
+      /^driftwatch: CHECK_NOT_FOUND: unknown check "job": expected one of service-image, job-image, migration-execution/,
     ],
     [
       ['check', '--stack', 'web', '--only', 'job-image'],
-      /^driftwatch: no stack in the configuration defines job-image/,
+      /^driftwatch: CHECK_NOT_FOUND: no stack in the configuration defines job-image/,
     ],
-    [['check', '--format', 'xml'], /^driftwatch: invalid --format "xml": expected text or json/],
-    [['check', '--wait', 'long'], /^driftwatch: invalid --wait "long": expected a duration such as 90s or 10m/],
+    [['check', '--format', 'xml'], /^driftwatch: USAGE: invalid --format "xml": expected text or json/],
+    [['check', '--wait', 'long'], /^driftwatch: USAGE: invalid --wait "long": expected a duration such as 90s or 10m/],
     [
       ['check', '--config', '/nowhere/d.yaml'],
-      /^driftwatch: cannot read the configuration file \/nowhere\/d.yaml: no such file/,
+      /^driftwatch: CONFIG_UNREADABLE: cannot read the configuration file \/nowhere\/d.yaml: no such file/,
     ],
   ]
   for (const [argv, message] of cases) {
@@ -182,7 +185,7 @@ t.test('check prints the report and exits with the code of its status', async t 
   cloudRun.setWorld(loadWorld(behind))
   const drifted = await run(['check', '--stack', 'runtime'], { variables })
   t.equal(drifted.code, 2)
-  t.match(drifted.stdout, /driftwatch migrate --stack runtime/)
+  t.match(drifted.stdout, /Fix: gcloud run jobs update runtime-migrate /)
   const only = await run(['check', '--stack', 'runtime', '--only', 'service-image', '--format', 'json'], { variables })
   t.equal(only.code, 0, 'other checks do not count')
   t.strictSame(

@@ -137,7 +137,9 @@ t.test('the built image runs serve and check as an unprivileged user', async t =
     const broken = join(directory, 'broken.yaml')
     writeFileSync(broken, faulty)
     const { code, stderr } = await start(image, ['config'], { ...env, DRIFTWATCH_CONFIG: broken }).ended
-    t.throws(() => parseConfig(faulty, broken, {}), { message: stderr.replace('driftwatch: ', '').trimEnd() })
+    t.throws(() => parseConfig(faulty, broken, {}), {
+      message: stderr.replace('driftwatch: CONFIG_INVALID: ', '').trimEnd(),
+    })
     t.ok(stderr.split('\n').length > 8)
     t.equal(code, 1)
   })

@@ -51,10 +51,11 @@ t.test('the pages of the database checks', async t => {
         out[name] += text
       },
     })
-    const code = await runCli([...argv, '--config', `${top}${shipped}`], {
+    const code = await runCli(argv, {
       stdout: stream('stdout'),
       stderr: stream('stderr'),
       variables: {
+        DRIFTWATCH_CONFIG: `${top}${shipped}`,
         CLOUD_RUN_EMULATOR_HOST: '127.0.0.1:1',
         DB_URL: server.url('driftwatch_monitor', 'runtime'),
         DB_ADMIN_URL: server.url('postgres', 'runtime'),

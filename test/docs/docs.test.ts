@@ -104,7 +104,9 @@ for (const check of checkKinds) {
       reportSchema.properties.stacks.items.properties.checks.items,
     )
     t.ok(valid(example), JSON.stringify(valid.errors))
-    t.match(example, { check, status: 'drifted', differences: [{ path: String }], fix: /^(gcloud|driftwatch|curl) / })
+    const { fix } = example as { fix?: string | null }
+    t.match(example, { check, status: 'drifted', differences: [{ path: String }], advice: /^[A-Z].*\.$/ })
+    t.match(fix ?? 'curl ', /^(gcloud|driftwatch|curl) /)
   })
 }
 

@@ -47,12 +47,16 @@ function shapeOf(command: string): string {
   return [...words.split(' ').slice(0, 5), ...flags].filter(word => /^[a-z-]+=?$/.test(word)).join(' ')
 }
 
+/** What gcloud misses once it has parsed a command. */
+const afterParsing = /not currently have an active account|Unable to read file/
+
 function parse(command: string, home: string): Promise<string[]> {
   const closed = 'http://127.0.0.1:9'
   const env = {
     PATH: process.env.PATH,
     HOME: home,
     CLOUDSDK_CONFIG: home,
+    CLOUDSDK_CORE_PROJECT: 'acme',
     CLOUDSDK_CORE_DISABLE_PROMPTS: '1',
     CLOUDSDK_CORE_DISABLE_USAGE_REPORTING: 'true',
     CLOUDSDK_CORE_CHECK_GCE_METADATA: 'false',
@@ -63,8 +67,8 @@ function parse(command: string, home: string): Promise<string[]> {
     PASSWORD_2: 'secret',
   }
   return new Promise(resolve => {
-    execFile('sh', ['-c', command], { env, timeout: 60_000 }, (_, __, stderr) => {
-      resolve(/not currently have an active account/.test(stderr) ? [] : [`${command}\n${stderr}`])
+    execFile('sh', ['-c', `${command} < /dev/null`], { env, timeout: 60_000 }, (_, __, stderr) => {
+      resolve(afterParsing.test(stderr) ? [] : [`${command}\n${stderr}`])
     })
   })
 }

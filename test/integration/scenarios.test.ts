@@ -12,6 +12,7 @@ import {
   scenarioNames,
 } from '../../sandbox/scenarios.ts'
 import type { Report, ReportedCheck } from '../../src/report/report.ts'
+import { complaintsOfGcloud, gcloudCommands, noGcloud } from '../helpers/gcloud.ts'
 
 /** The real service over real sockets, with a cycle every second; observations are stale after five seconds. */
 const timeSlices = { schedule: '* * * * * *', timeout: '3s', staleAfter: '5s' }
@@ -103,6 +104,7 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
   t.teardown(() => sandbox.close())
   const healthy = readScenario('healthy')
   const checkedFor = new Set<ScenarioStatus>()
+  const remedies: (string | null)[] = []
   for (const name of names) {
     await t.test(name, async t => {
       const scenario = readScenario(name)
@@ -120,6 +122,10 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
         const young = check === 'after-rollout' && status === 'pending' ? 'TOO_SOON' : null
         t.equal(error?.code ?? null, status === 'unknown' ? scenario.error : young, `${check} has an error`)
       }
+      for (const { status, fix, advice } of checksOf(seen)) {
+        remedies.push(fix, advice)
+        t.equal(fix !== null || advice !== null, status === 'drifted', 'what drifted has a remedy, and nothing else')
+      }
       if (scenario.shows !== null) t.match(JSON.stringify(seen), scenario.shows)
       t.strictSame(await metricStatuses(sandbox), scenario.expect, 'in /metrics')
       t.equal(await gateCode(sandbox), gateCodes[worst], 'in the gate')
@@ -131,6 +137,9 @@ async function testScenarios(t: Test, names: readonly ScenarioName[]): Promise<v
       t.strictSame(statusesOf(await injectAndLook(t, sandbox, healthy)), healthy.expect, 'the drift disappears again')
     })
   }
+  await t.test('gcloud accepts every command', { skip: noGcloud }, async t => {
+    t.strictSame(await complaintsOfGcloud(gcloudCommands(remedies)), [])
+  })
 }
 
 /** The checks whose probes fail, which become unknown. */

@@ -51,7 +51,7 @@ export interface CloudRunOptions extends GoogleOptions {
 }
 
 /** The requests of this client, as metrics name them. */
-export const cloudRunMethods = ['Service', 'Revision', 'Job', 'Execution'].flatMap(noun => [
+export const cloudRunMethods: readonly string[] = ['Service', 'Revision', 'Job', 'Execution'].flatMap(noun => [
   `Get${noun}`,
   `List${noun}s`,
 ])
@@ -78,7 +78,7 @@ interface VendorReads<Client> {
 }
 
 /** Cache size for each kind of resource: about 10,000 current ones. Revisions and executions are rarely read twice. */
-const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 }
+const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 } as const
 
 export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
   const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })

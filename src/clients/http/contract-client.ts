@@ -5,6 +5,7 @@ import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
+import { formatDuration } from '../../duration.ts'
 import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { readBounded } from './bounded-body.ts'
 import { createAddressRules } from './http-addresses.ts'
@@ -65,7 +66,7 @@ class NoResponse extends DriftwatchError {
   readonly timedOutAfterMs: number
 
   constructor(host: string, timedOutAfterMs: number) {
-    super('DEADLINE_EXCEEDED', `no response from ${host} in time`)
+    super('DEADLINE_EXCEEDED', `no response from ${host} within ${formatDuration(timedOutAfterMs)}`)
     this.timedOutAfterMs = timedOutAfterMs
   }
 }

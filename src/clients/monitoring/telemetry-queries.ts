@@ -38,7 +38,7 @@ export interface TelemetryClient {
 /** The requests of this client, as metrics name them. */
 export const telemetryMethods = ['ListTimeSeries'] as const
 
-const severities = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
+const severities: readonly string[] = ['ERROR', 'CRITICAL', 'ALERT', 'EMERGENCY']
 
 /** Loads Google's library only at the first request: most stacks never need it. */
 export function createTelemetryClient(options: GoogleOptions): TelemetryClient {

@@ -57,7 +57,9 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
       const result = previous.then(() => transact(begin, deadline, work))
       previous = result.catch(() => undefined)
       return Promise.race([result, deadline.over]).catch(thrown => {
-        throw deadline.signal.aborted ? timeoutError(target) : translatePostgresError(thrown, target)
+        throw deadline.signal.aborted
+          ? timeoutError(target, asDriftwatchError(deadline.signal.reason).message)
+          : translatePostgresError(thrown, target)
       })
     },
     async close() {
@@ -68,8 +70,8 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
   }
 }
 
-function timeoutError(target: PostgresTarget): DriftwatchError {
-  return new DriftwatchError('DEADLINE_EXCEEDED', `PostgreSQL did not respond in time: ${describeTarget(target)}`)
+function timeoutError(target: PostgresTarget, reason: string): DriftwatchError {
+  return new DriftwatchError('DEADLINE_EXCEEDED', `no response from PostgreSQL: ${reason}: ${describeTarget(target)}`)
 }
 
 function malformed(target: PostgresTarget): DriftwatchError {

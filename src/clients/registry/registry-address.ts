@@ -12,7 +12,7 @@ export interface RepositoryAddress {
 
 const hostText = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/i
 const pathText = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/i
-const dockerHosts = ['docker.io', 'index.docker.io', 'registry-1.docker.io']
+const dockerHosts: readonly string[] = ['docker.io', 'index.docker.io', 'registry-1.docker.io']
 
 /**
  * The address of `host/path`. As in container runtimes, a name without a host belongs to Docker Hub, and a single name there

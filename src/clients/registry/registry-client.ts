@@ -241,7 +241,7 @@ function refusal(status: number, { host }: Repository): DriftwatchError {
   return new DriftwatchError(code, `${host} returned HTTP ${status}${remedy ? `. ${remedy}` : ''}`)
 }
 
-const googleRemedies: Partial<Record<ErrorCode, string>> = {
+const googleRemedies: Readonly<Partial<Record<ErrorCode, string>>> = {
   UNAUTHENTICATED: "Check Driftwatch's credentials.",
   PERMISSION_DENIED: "Grant roles/artifactregistry.reader to Driftwatch's service account.",
 }

@@ -30,14 +30,14 @@ export interface PredefinedRole {
   readonly rights: Readonly<Record<ObjectClass, Rights>>
 }
 
-const reads = { tables: rightOf('SELECT'), sequences: rightOf('SELECT'), schema: rightOf('USAGE') }
+const reads = { tables: rightOf('SELECT'), sequences: rightOf('SELECT'), schema: rightOf('USAGE') } as const
 const writes = {
   tables: rightsOf(['INSERT', 'UPDATE', 'DELETE']),
   sequences: rightOf('UPDATE'),
   schema: rightOf('USAGE'),
-}
+} as const
 
-const nothing = { database: 0, schema: 0, tables: 0, sequences: 0, functions: 0 }
+const nothing = { database: 0, schema: 0, tables: 0, sequences: 0, functions: 0 } as const
 /** Reading files of the server gives access to its tables. Writing them, or running programs, gives access to everything. */
 const powers: Readonly<Record<string, (serverVersion: number) => Partial<Record<ObjectClass, Rights>>>> = {
   pg_read_all_data: () => reads,

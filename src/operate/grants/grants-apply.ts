@@ -29,7 +29,7 @@ export interface ApplyRequest extends GrantsJob {
 }
 
 /** A plan may take long, but must not wait long for a lock. */
-const applyLimits = { statementTimeoutMs: 5 * 60_000, lockTimeoutMs: 10_000 }
+const applyLimits = { statementTimeoutMs: 5 * 60_000, lockTimeoutMs: 10_000 } as const
 const applyMs = 10 * 60_000
 
 /** The bytes of `drift` as a number. Every Driftwatch uses the same lock. */

@@ -116,7 +116,10 @@ export function refuseBeside(stack: Stack, { name, execution, stage }: Unfinishe
       const reason = execution
         ? 'this version of Driftwatch does not know its state'
         : 'it is the latest execution of the job, but Cloud Run did not list it'
-      return refused(`cannot determine whether execution ${name} has ended: ${reason}`, inspect)
+      return refused(
+        `cannot determine whether execution ${name} has ended: ${reason}. Inspect it, and repeat the command after it has ended.`,
+        inspect,
+      )
     }
   }
 }

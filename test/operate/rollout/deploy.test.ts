@@ -2,11 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { digestOf } from '../../sandbox/images.ts'
-import { startMonitoring } from '../../sandbox/monitoring.ts'
-import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
-import { judgeDatabase, judgeGate } from '../../src/operate/rollout/gate.ts'
-import type { ReportedCheck } from '../../src/report/report.ts'
+import { digestOf } from '../../../sandbox/images.ts'
+import { startMonitoring } from '../../../sandbox/monitoring.ts'
+import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
+import { judgeDatabase, judgeGate } from '../../../src/operate/rollout/gate.ts'
+import type { ReportedCheck } from '../../../src/report/report.ts'
 import {
   bench,
   built,
@@ -21,7 +21,7 @@ import {
   served,
   type TrafficOfVendor,
   writes,
-} from '../helpers/operate-bench.ts'
+} from '../../helpers/operate-bench.ts'
 
 // Longer than in .taprc: every command takes a cycle or two.
 t.setTimeout(300_000)

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Fault } from '../../sandbox/cloud-run/faults.ts'
-import { digestOf } from '../../sandbox/images.ts'
-import { startRegistry } from '../../sandbox/registry.ts'
-import { loadWorld, type WorldPatch } from '../../sandbox/world.ts'
+import type { Fault } from '../../../sandbox/cloud-run/faults.ts'
+import { digestOf } from '../../../sandbox/images.ts'
+import { startRegistry } from '../../../sandbox/registry.ts'
+import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
 import {
   bench,
   built,
@@ -20,8 +20,8 @@ import {
   scenario,
   served,
   writes,
-} from '../helpers/operate-bench.ts'
-import { until } from '../helpers/until.ts'
+} from '../../helpers/operate-bench.ts'
+import { until } from '../../helpers/until.ts'
 
 // Longer than in .taprc: every command takes a cycle or two.
 t.setTimeout(300_000)
@@ -256,7 +256,10 @@ t.test('a followed execution that is being cancelled has not ended yet', async t
       void cancelExecution(host, name)
     },
   })
-  t.match(followed, { code: 2, stderr: /CANCELLING.*[\s\S]*driftwatch: execution runtime-migrate-\w+ was cancelled/ })
+  t.match(followed, {
+    code: 2,
+    stderr: /CANCELLING.*[\s\S]*driftwatch: STEP_FAILED: execution runtime-migrate-\w+ was cancelled/,
+  })
 })
 
 t.test('a failed execution is reported with its last message, and exit code 2', async t => {
@@ -264,7 +267,7 @@ t.test('a failed execution is reported with its last message, and exit code 2', 
   const receipt = join(t.testdir(), 'receipt.json')
   const { code, stderr } = await run(['migrate', '--yes', '--receipt', receipt])
   t.equal(code, 2)
-  t.match(stderr, /driftwatch: execution runtime-migrate-\w+ failed\n/)
+  t.match(stderr, /driftwatch: STEP_FAILED: execution runtime-migrate-\w+ failed\n/)
   t.match(
     stderr,
     /Completed failed: NON_ZERO_EXIT_CODE: Task runtime-migrate-\w+-task0 failed with message: The container exited with an error\.\n/,
@@ -499,7 +502,7 @@ t.test('the emulator rejects an old etag as Google does', async t => {
 t.test('Ctrl-C ends the process in the middle of migrate, and reports what still runs', async t => {
   const { cloudRun, file } = await bench(t, { writes: { ...writes, execution: 'never-ends' } })
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -516,7 +519,7 @@ t.test('Ctrl-C ends the process in the middle of migrate, and reports what still
   t.strictSame({ code, signal }, { code: 1, signal: null }, stderr)
   t.match(
     stderr,
-    /driftwatch: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
+    /driftwatch: INTERRUPTED: interrupted: execution runtime-migrate-\w+ is still running in Cloud Run\n {2}to inspect: {3}gcloud run jobs executions describe/,
   )
 })
 
@@ -524,7 +527,7 @@ t.test('a second Ctrl-C ends the process at once, with a report of possible chan
   const { cloudRun, file } = await bench(t, { faults: [{ method: 'RunJob', hang: true }] })
   const receipt = join(t.testdir({}), 'receipt.json')
   const child = spawn(process.execPath, ['src/main.ts', 'migrate', '--yes', '--config', file, '--receipt', receipt], {
-    cwd: new URL('../..', import.meta.url),
+    cwd: new URL('../../..', import.meta.url),
     env: { ...process.env, CLOUD_RUN_EMULATOR_HOST: cloudRun.host },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -543,7 +546,7 @@ t.test('a second Ctrl-C ends the process at once, with a report of possible chan
   t.strictSame(await exit, [null, 'SIGINT'], stderr)
   t.match(
     stderr,
-    /press Ctrl-C again to exit immediately\ndriftwatch: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
+    /press Ctrl-C again to exit immediately\ndriftwatch: INTERRUPTED: interrupted: an execution of job runtime-migrate may have been started with .*\n {2}to inspect: {3}gcloud run jobs executions list/,
   )
   t.match(readReceipt(t, receipt), { outcome: 'interrupted', standing: { said: /may have been started/ } })
 })

@@ -7,13 +7,13 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { startCloudRun } from '../../sandbox/cloud-run.ts'
-import { loadWorld } from '../../sandbox/world.ts'
-import { wantedAlerts } from '../../src/alerts/policies/policies.ts'
-import { makeCertificate, noOpenssl } from '../helpers/certificate.ts'
-import { buildAlertsConfig } from '../helpers/paging.ts'
+import { startCloudRun } from '../../../sandbox/cloud-run.ts'
+import { loadWorld } from '../../../sandbox/world.ts'
+import { wantedAlerts } from '../../../src/alerts/policies/policies.ts'
+import { makeCertificate, noOpenssl } from '../../helpers/certificate.ts'
+import { buildAlertsConfig } from '../../helpers/paging.ts'
 
-const root = new URL('../..', import.meta.url).pathname
+const root = new URL('../../..', import.meta.url).pathname
 
 /** The commands of an alert, with the variables of Cloud Monitoring replaced. */
 function commandsOf(baseUrl: string, kind: string): string[] {
