@@ -7,11 +7,13 @@ import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionStage, executionVerdict } from '../../release/execution-verdict.ts'
+import { parseImage } from '../../release/image.ts'
 import { cancelExecution, describeExecution, describeJob, listExecutions, updateJob } from '../../remedies/gcloud.ts'
 import { interrupted } from '../interrupted.ts'
 import { createResultWait } from '../result-wait.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
+import { assertImageExists, withNote } from './image-presence.ts'
 import {
   describeMigration,
   isJobStack,
@@ -36,7 +38,13 @@ export async function runMigrate(operation: Operation, request: { readonly image
   const snapshot = await recordInitialState(operation)
   const plan = planMigration(stack, snapshot, null)
   if (request.image !== null) await assertInService(operation, request.image, snapshot, plan)
-  await confirm([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
+  const starts = plan.needsLock || plan.follow === null
+  const image = starts ? parseImage(plan.image) : null
+  const note = image && (await assertImageExists(operation, image))
+  await confirm([
+    ...withNote(describeMigration(stack, plan), note),
+    { name: 'check', text: `check stack ${stack.name} again` },
+  ])
   if (dryRun) return 0
   await runMigration(operation, stack, plan, {
     resume: operation.commands.migrate(stack),

@@ -16,8 +16,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { DriftwatchError } from '../../errors.ts'
-import type { Receipt } from './receipt.ts'
+import { DriftwatchError } from '../errors.ts'
+import type { Receipt } from './rollout/receipt.ts'
 
 /**
  * Creates the folder of a receipt, and throws USAGE if the receipt cannot be written. Called before anything is changed;

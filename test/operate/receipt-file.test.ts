@@ -14,8 +14,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Receipt } from '../../../src/operate/rollout/receipt.ts'
-import { assertWritable, writeReceipt } from '../../../src/operate/rollout/receipt-file.ts'
+import { assertWritable, writeReceipt } from '../../src/operate/receipt-file.ts'
+import type { Receipt } from '../../src/operate/rollout/receipt.ts'
 
 const receipt = { kind: 'Receipt' } as Receipt
 
