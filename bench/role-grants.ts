@@ -180,9 +180,14 @@ function read(reader: PostgresReader): Promise<Catalog> {
   return reader.read(startDeadline(systemClock, 60_000), session => readCatalog(session, scope))
 }
 
+const anyServer = {
+  identity: { oid: 1, name: 'bench', systemIdentifier: null, timeline: null, startedAt: null, isReplica: false },
+  asOf: 0,
+}
+
 /** Judges as a cycle does, and measures the longest delay of the event loop. */
 async function judge(stack: Stack, config: Config, catalog: Catalog): Promise<{ finding: Finding; blocked: number }> {
-  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
+  const observed = { 'postgres-catalog': { server: anyServer, catalog, rightsUnknown: null, ledger: null } }
   const steps = roleGrants.judgeInSteps?.({ stack, config, observed, observedAt: 0 }) as SlicedWork<Finding>
   const delays = monitorEventLoopDelay({ resolution: 1 })
   await nextTurn()

@@ -53,7 +53,7 @@ export const errorTable = {
 
   // The probe succeeded, but the check has no result.
   IMAGE_UNRESOLVED: noVerdict(
-    'Two images could not be compared: one is a tag, the other a digest, and no registry resolved the tag.',
+    'Two images could not be compared: no registry resolved a tag, or showed whether one of two digests is the index of the other.',
   ),
   CONTAINER_AMBIGUOUS: noVerdict('There are several containers, and the configuration does not select one.'),
   CONTAINER_ABSENT: noVerdict('The response contains no container.'),

@@ -61,12 +61,12 @@ export function createWatch(options: WatchOptions): Watch {
   const selectChecks = (stack: Stack): Check[] =>
     checksOf(stack).filter(check => only === null || only.includes(check.kind))
   const budget = createCallBudget(clock, ratesOf(config))
-  const clients = createProbeClients({ environment, clock, budget, timeoutMs: config.timeoutMs, ...listeners })
+  const clients = createProbeClients({ environment, clock, budget, limits: config, ...listeners })
   const store = createStore(config, selectChecks, clock.now())
   const discovery = createDiscovery({ clock, log })
   const controller = new AbortController()
   const ending = controller.signal
-  const probes = createProbes(clients, clock, ending)
+  const probes = createProbes(clients, { clock, log, ending })
   const judge = createJudge()
   const remedy = createRemedyPlanner(driftwatchCommands(environment.configOption))
   const shared = {
@@ -91,14 +91,14 @@ export function createWatch(options: WatchOptions): Watch {
     stacks = watched.stacks
     store.watch(watched, clock.now())
     const urls = new Set(stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
-    clients.databases.keepOnly(urls, watched.config.timeoutMs)
+    clients.databases.keepOnly(urls, watched.config)
   }
 
   return {
     store,
     clock,
     async runCycle() {
-      followWallClock(clock, log, [store, discovery])
+      followWallClock(clock, log, [store, discovery, probes])
       cycles += 1
       const id = cycles
       if (stacks.some(({ afterRollout }) => afterRollout)) await clients.telemetry?.load()
@@ -115,7 +115,7 @@ export function createWatch(options: WatchOptions): Watch {
     isCatchingUp: () => skippedCalls > 0,
     stacks: () => stacks,
     age() {
-      followWallClock(clock, log, [store, discovery])
+      followWallClock(clock, log, [store, discovery, probes])
       const transitions = store.age(clock.now())
       listeners.onChange(store.snapshot(clock.now()), transitions)
     },

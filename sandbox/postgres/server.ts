@@ -23,6 +23,8 @@ export interface ServerOptions extends PrepareOptions {
   readonly socket?: boolean
   /** Additional command line options of `postgres`. */
   readonly options?: readonly string[]
+  /** A data directory to copy instead of that of an empty cluster. */
+  readonly data?: string
 }
 
 /** A PostgreSQL server on 127.0.0.1, in a temporary directory. */
@@ -65,7 +67,7 @@ async function startOn(template: ClusterTemplate, options: ServerOptions): Promi
   }
   try {
     const port = await freePort()
-    const data = layOut(directory, template, hba)
+    const data = layOut(directory, options.data ?? template.data, hba)
     const process = createProcess(
       join(template.bin, 'postgres'),
       settings(data, socket ? directory : '', port, options.options),
@@ -90,9 +92,9 @@ async function startOn(template: ClusterTemplate, options: ServerOptions): Promi
   }
 }
 
-function layOut(directory: string, template: ClusterTemplate, hba: string | undefined): string {
+function layOut(directory: string, from: string, hba: string | undefined): string {
   const data = join(directory, 'data')
-  copyOwned(template.data, data)
+  copyOwned(from, data)
   if (hba !== undefined) writeFileSync(join(data, 'pg_hba.conf'), hba)
   if (identity.uid !== undefined && identity.gid !== undefined) {
     chmodSync(directory, 0o755)

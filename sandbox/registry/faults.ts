@@ -5,6 +5,8 @@ import { errorReply, type Reply } from './routes.ts'
 export const registryFaultKinds = [
   /** 403 */
   'denied',
+  /** 404 without a body, as for a repository that may not be read */
+  'hidden',
   /** 401 with any token */
   'unauthenticated',
   /** 429 */
@@ -37,7 +39,7 @@ export type RegistryFaultKind = (typeof registryFaultKinds)[number]
 export interface RegistryFault {
   readonly kind: RegistryFaultKind
   /** The affected requests; default `manifests`. */
-  readonly on?: 'manifests' | 'token'
+  readonly on?: 'manifests' | 'token' | 'tags' | 'repository'
   /** The number of requests to affect; default: all. */
   readonly times?: number
   readonly latencyMs?: number
@@ -71,6 +73,8 @@ export function applyFault(fault: RegistryFault, method: string, right: Reply): 
   switch (fault.kind) {
     case 'denied':
       return errorReply(403, 'DENIED', 'requested access to the resource is denied')
+    case 'hidden':
+      return { status: 404 }
     case 'unauthenticated':
       return errorReply(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': 'Basic realm="sandbox"' })
     case 'quota':

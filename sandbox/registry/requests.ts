@@ -15,7 +15,7 @@ export interface RegistryCall {
 }
 
 /** `nothing`: an unknown path. */
-export type RegistryCallAbout = 'manifests' | 'token' | 'blobs' | 'tags' | 'ping' | 'nothing'
+export type RegistryCallAbout = 'manifests' | 'token' | 'blobs' | 'tags' | 'repository' | 'ping' | 'nothing'
 
 /** All requests since the start or the last `clear`, oldest first. */
 export interface RegistryRequests {

@@ -26,6 +26,8 @@ export interface RegistryRequest extends Route {
 export function routeOf(path: string): Route | null {
   if (path === '/v2/') return { about: 'ping', repository: '', reference: '' }
   if (path === '/v2/token') return { about: 'token', repository: '', reference: '' }
+  const [, project = '', name = ''] = /^\/v1\/projects\/(.+)\/locations\/[^/]+\/repositories\/([^/]+)$/.exec(path) ?? []
+  if (name) return { about: 'repository', repository: `${project.replace(':', '/')}/${name}`, reference: '' }
   const [, repository, about, reference] = /^\/v2\/(.+)\/(manifests|blobs|tags)\/(.+)$/.exec(path) ?? []
   if (repository === undefined || reference === undefined) return null
   return { about: about as RegistryCallAbout, repository, reference }
@@ -36,16 +38,24 @@ export function answer(store: RegistryStore, request: RegistryRequest): Reply {
   if (request.about === 'manifests') return answerManifest(store, request)
   if (request.about === 'blobs') return answerBlob(store, request)
   if (request.about === 'tags') return answerTags(store, request)
+  if (request.about === 'repository') return answerRepository(store, request)
   return jsonReply({})
 }
 
 /** With the details of each digest that Google's registries add. */
 function answerTags(store: RegistryStore, { repository: name }: RegistryRequest): Reply {
   const tags = store.tags(name)
-  if (tags === null) return errorReply(404, 'NAME_UNKNOWN', 'repository name not known to registry')
+  if (tags === null) return unknownName()
   const uploads = [...store.uploads(name)].map(([digest, timeUploadedMs]) => [digest, { timeUploadedMs }] as const)
   const manifest = Object.fromEntries(uploads)
   return jsonReply({ name, tags, ...(uploads.length > 0 && { manifest }) })
+}
+
+/** The Artifact Registry API: a repository there contains the images below its path. */
+function answerRepository(store: RegistryStore, { repository }: RegistryRequest): Reply {
+  const mode = store.mode(repository)
+  if (mode === null) return { ...jsonReply({ error: { code: 404, status: 'NOT_FOUND' } }), status: 404 }
+  return jsonReply({ format: 'DOCKER', mode })
 }
 
 function answerManifest(store: RegistryStore, request: RegistryRequest): Reply {
@@ -56,12 +66,17 @@ function answerManifest(store: RegistryStore, request: RegistryRequest): Reply {
   }
   if (method === 'DELETE') return store.remove(repository, reference) ? { status: 202 } : unknownManifest()
   const found = store.manifest(repository, reference)
+  if (found === null && store.tags(repository) === null) return unknownName()
   if (found === null || !accept.includes(found.manifest.mediaType)) return unknownManifest()
   return manifestReply(found.digest, found.manifest)
 }
 
 function manifestReply(digest: string, { mediaType, bytes }: StoredManifest): Reply {
   return { status: 200, headers: { 'content-type': mediaType, 'docker-content-digest': digest }, body: bytes }
+}
+
+function unknownName(): Reply {
+  return errorReply(404, 'NAME_UNKNOWN', 'repository name not known to registry')
 }
 
 function unknownManifest(): Reply {

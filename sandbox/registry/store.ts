@@ -18,6 +18,8 @@ export interface RegistryStore {
   tags(repository: string): readonly string[] | null
   /** Upload time by digest, in epoch ms; empty if the registry does not report it. */
   uploads(repository: string): ReadonlyMap<string, number>
+  /** The mode of the Artifact Registry repository with this path; null if it contains no images. */
+  mode(path: string): 'STANDARD_REPOSITORY' | 'REMOTE_REPOSITORY' | null
   putBlob(bytes: Buffer): string
   blob(digest: string): Buffer | null
 }
@@ -25,6 +27,8 @@ export interface RegistryStore {
 /** The content of one repository, in expressions of images.ts: `image-a`, `index(image-a,image-b)`. */
 export interface RepositoryContent {
   readonly tags: Readonly<Record<string, string>>
+  /** Whether it fetches images from another registry. */
+  readonly pullThrough?: boolean
   /** Images without a tag. */
   readonly untagged?: readonly string[]
   /** Upload time by image, as Google's registries report it. */
@@ -32,6 +36,7 @@ export interface RepositoryContent {
 }
 
 interface Repository {
+  pullThrough: boolean
   readonly manifests: Map<string, StoredManifest>
   readonly tags: Map<string, string>
   readonly uploads: Map<string, number>
@@ -43,7 +48,12 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
 
   function repositoryAt(name: string): Repository {
     const path = repositoryPath(name)
-    const repository = repositories.get(path) ?? { manifests: new Map(), tags: new Map(), uploads: new Map() }
+    const repository = repositories.get(path) ?? {
+      pullThrough: false,
+      manifests: new Map(),
+      tags: new Map(),
+      uploads: new Map(),
+    }
     repositories.set(path, repository)
     return repository
   }
@@ -80,6 +90,11 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
       return repository ? [...repository.tags.keys()].sort() : null
     },
     uploads: name => repositories.get(repositoryPath(name))?.uploads ?? new Map(),
+    mode(path) {
+      const found = [...repositories].filter(([name]) => name.startsWith(`${path}/`)).map(([, each]) => each)
+      if (found.length === 0) return null
+      return found.some(({ pullThrough }) => pullThrough) ? 'REMOTE_REPOSITORY' : 'STANDARD_REPOSITORY'
+    },
     putBlob(bytes) {
       blobs.set(sha256(bytes), bytes)
       return sha256(bytes)
@@ -87,8 +102,8 @@ export function createRegistryStore(content: Readonly<Record<string, RepositoryC
     blob: digest => blobs.get(digest) ?? null,
   }
 
-  for (const [repository, { tags, untagged = [], uploads = {} }] of Object.entries(content)) {
-    repositoryAt(repository)
+  for (const [repository, { tags, pullThrough = false, untagged = [], uploads = {} }] of Object.entries(content)) {
+    repositoryAt(repository).pullThrough = pullThrough
     for (const [tag, expression] of Object.entries(tags)) store.put(repository, tag, imageOf(expression))
     for (const expression of untagged) store.put(repository, null, imageOf(expression))
     for (const [expression, { uploadTime }] of Object.entries(uploads)) {

@@ -88,7 +88,8 @@ function judgeNamed({ path, subject, image, answer }: ReferencedImage): Part {
 
 const consequences: Readonly<Record<ReferencedImage['path'], string>> = {
   'service.image': 'its next revision will fail',
-  'revision.image': 'a cold start may fail, and a rollback to it will',
+  'revision.image':
+    'it still serves from the copy that Cloud Run keeps, but the next deployment or job execution with it will fail',
   'job.image': 'its next execution will fail',
 }
 

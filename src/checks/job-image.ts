@@ -1,6 +1,10 @@
 import type { JobStack } from '../config/config.ts'
 import type { Job } from '../release/cloud-run.ts'
-import { shortImage } from '../release/image.ts'
+
+import { type ImageSide, knownImage, tagQuestion } from '../release/compare-images.ts'
+import { formatImage, shortImage } from '../release/image.ts'
+import { isProvenAbsent, type RegistryAnswers } from '../release/registry-answers.ts'
+
 import { laterOf, type Release, readJobImage, serviceChangedAt } from '../release/release.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, type Part } from './finding.ts'
@@ -12,7 +16,8 @@ import {
   judgeLastChange,
   judgeWords,
 } from './parts/cloud-run-parts.ts'
-import { findServingImage } from './parts/serving-image.ts'
+
+import { findServingImage, type ServingImage } from './parts/serving-image.ts'
 
 type Input = CheckInput<'service' | 'job' | 'registry'>
 
@@ -45,7 +50,9 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
     judgeContainer(image, stack.job.container, 'job.container', `job ${job.name}`),
     serving.kind === 'unknown' ? cannotJudge(serving.reason) : inSync,
   ]
-  if (image.kind === 'found' && serving.kind === 'known' && release) {
+  const lost = image.kind === 'found' ? lostTag(image.side, job, serving, input.observed.registry) : null
+  if (lost) parts.push(lost)
+  else if (image.kind === 'found' && serving.kind === 'known' && release) {
     const changedAt = laterOf(serviceChangedAt(release, serving.revision), job.updateTime)
     const summary = (expected: string, actual: string) =>
       `The migration job would run ${actual}, but the service runs ${expected}.`
@@ -61,6 +68,15 @@ function judgeJob(input: Input, stack: JobStack, job: Job, release: Release | nu
       ? `The migration job would run ${shortImage(serving.side.image)}, the image in service.`
       : '',
   )
+}
+
+/** Null unless the registry certainly does not have the tag of the job. No rollout explains that: the next run fails. */
+function lostTag(side: ImageSide, job: Job, serving: ServingImage, answers: RegistryAnswers): Part | null {
+  const tag = tagQuestion(side)
+  if (!tag || !isProvenAbsent(tag, answers)) return null
+  const summary = `The registry does not have ${shortImage(side.image)}, which job ${job.name} uses: its next execution will fail.`
+  const expected = formatImage(serving.kind === 'known' ? knownImage(serving.side, answers) : side.image)
+  return differs('drifted', summary, { path: 'job.image', expected, via: describeLastChange(job) })
 }
 
 /** A difference from the configuration, which no rollout explains. */

@@ -18,6 +18,7 @@ import { cannotJudge, conclude, concludePart, differs, type Finding, inSync, typ
 import {
   applyGrace,
   describeFailure,
+  describeReason,
   type Grace,
   judgeContainer,
   judgeImages,
@@ -54,14 +55,14 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
         cannotJudge({ code: 'DEPENDS_ON', message: `job ${stack.job.name} does not exist; see job-image` }),
       )
     const release = service?.release ?? null
+    const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
     const reference = job.latestCreatedExecution
     if (!reference)
       return job.executionCount === 0
-        ? neverRan(stack, job, release)
+        ? neverRan(stack, job, grace)
         : concludePart(
             cannotJudge({ code: 'DETAIL_EXPIRED', message: `job ${job.name} does not report its latest execution` }),
           )
-    const grace = { observedAt: input.observedAt, rolloutGraceMs: input.config.rolloutGraceMs }
     const observed = execution?.execution ?? null
     // The execution that was read may no longer be the latest.
     const latest = observed?.name === reference.name ? observed : null
@@ -69,21 +70,20 @@ export const migrationExecution: Check<'service' | 'job' | 'execution' | 'regist
   },
 }
 
-function neverRan(stack: JobStack, _job: Job, _release: Release | null): Finding {
+/** Pending at first: a new job is executed for the first time after it was created. */
+function neverRan(stack: JobStack, job: Job, grace: Grace): Finding {
   const summary = `Job ${stack.job.name} has never been executed: no migration has run.`
-  const part = differs('drifted', summary, { path: 'execution', expected: 'an execution' })
-  return concludePart(part)
+  const difference = { path: 'execution', expected: 'an execution' }
+  return concludePart(differs(applyGrace(job.createTime, grace), summary, difference))
 }
 
 function judgeLatest(latest: Latest): Finding {
   const { stack, execution, reference, release, input } = latest
   const serving = findServingImage(stack, release)
+  const containers = { job: stack.job.container, service: stack.service.container }
   const image =
     execution &&
-    readExecutionImage(execution, release, input.observed.execution?.revisionThen ?? null, {
-      job: stack.job.container,
-      service: stack.service.container,
-    })
+    readExecutionImage(execution, release, input.observed.execution?.revisionThen ?? null, containers, latest.job)
   const parts: Part[] = [judgeVerdict(latest), ...(image ? judgeWhatRan(latest, image) : [expired(latest)])]
   const served = serving.kind === 'known' ? `${shortImage(serving.side.image)}, ` : ''
   return conclude(parts, `Migration ${reference.name} succeeded with ${served}the image in service.`)
@@ -102,10 +102,13 @@ function judgeVerdict(latest: Latest): Part {
       return inSync
     case 'failed':
     case 'cancelled': {
-      const [tasks, reason] = [execution && describeTasks(execution), verdict.reason && describeFailure(verdict.reason)]
-      const actual = [verdict.kind, tasks, reason].filter(text => text).join(': ')
+      const tasks = execution && describeTasks(execution)
+      const result = [verdict.kind, tasks].filter(text => text).join(': ')
+      const actual = [result, verdict.reason && describeFailure(verdict.reason)].filter(text => text).join(': ')
       const verb = verdict.kind === 'failed' ? '' : 'was '
-      const summary = toSentence(`the latest migration ${reference.name} ${verb}${actual}`)
+      const summary = toSentence(
+        `the latest migration ${reference.name} ${verb}${result}${describeReason(verdict.reason)}`,
+      )
       const via = describeStart(latest)
       return differs('drifted', summary, { path: 'execution.result', expected: 'succeeded', actual, via })
     }

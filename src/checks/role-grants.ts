@@ -6,6 +6,7 @@ import { showIdentifier } from '../grants/model/identifiers.ts'
 import { sortObjects } from '../grants/model/sort-catalog.ts'
 import type { Check, CheckInput } from './check.ts'
 import { cannotJudge, concludePart, type Difference, type Finding, maxDifferences } from './finding.ts'
+import { serverNotes } from './parts/server-notes.ts'
 
 /** At most this many objects are listed. */
 export const maxObjects = { perDifference: 1000, perFinding: 5000 } as const
@@ -24,9 +25,11 @@ function* judgeInSteps({ stack, observed }: CheckInput<'postgres-catalog'>): Sli
   const database = stack.database as DatabaseConfig
   const seen = observed['postgres-catalog']
   if (!seen) throw new Error('no catalog was observed for a stack with a database')
-  if (seen.rightsUnknown) return concludePart(cannotJudge(seen.rightsUnknown))
+  const notes = serverNotes(seen.server)
+  if (seen.rightsUnknown) return { ...concludePart(cannotJudge(seen.rightsUnknown)), notes }
   const comparison = yield* compareGrantsInSteps(database, seen.catalog)
-  return yield* conclude(comparison)
+  const finding = yield* conclude(comparison)
+  return { ...finding, notes: [...notes, ...finding.notes] }
 }
 
 function* conclude(comparison: GrantsComparison): SlicedWork<Finding> {

@@ -7,6 +7,7 @@ import type { LedgerAnswer } from '../probes/probe.ts'
 import type { Check, CheckInput, Observations } from './check.ts'
 import { cannotJudge, conclude, differs, inSync, type Part } from './finding.ts'
 import { migrationExecution } from './migration-execution.ts'
+import { serverNotes } from './parts/server-notes.ts'
 
 /** The probes that show whether a migration is in progress. */
 const migrationProbes = ['service', 'job', 'execution', 'registry'] as const
@@ -31,7 +32,8 @@ export const schema: Check<'postgres-catalog', MigrationProbe> = {
       ),
       ...(database.ledger ? judgeLedger(database.ledger, seen.ledger, status) : []),
     ]
-    return conclude(parts, describeInSync(database))
+    const finding = conclude(parts, describeInSync(database))
+    return { ...finding, notes: [...serverNotes(seen.server), ...finding.notes] }
   },
 }
 

@@ -11,7 +11,7 @@ import {
   judgeImages,
   judgeLastChange,
 } from './parts/cloud-run-parts.ts'
-import { judgeReadiness, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
+import { judgeReadiness, judgeScaling, judgeSplit, judgeTraffic } from './parts/traffic-parts.ts'
 
 type Input = CheckInput<'service' | 'registry'>
 
@@ -44,6 +44,7 @@ function judgeRelease(input: Input, release: Release): Finding {
   const parts = [
     judgeLastChange('service', 'rollout', release.service, grace),
     judgeTraffic(release, grace),
+    judgeScaling(release),
     ...serving.map(judgeReadiness),
     ...judgeContainers(input, release),
     judgeTemplate(release, observed.registry, grace),

@@ -15,6 +15,8 @@ export interface Config {
   readonly timeoutMs: number
   readonly rolloutGraceMs: number
   readonly staleAfterMs: number
+  /** Nothing that is kept from earlier cycles is used for longer, connections included. */
+  readonly verifyEveryMs: number
   readonly host: string
   readonly server: ServerConfig
   readonly alerts: AlertsConfig

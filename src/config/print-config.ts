@@ -15,12 +15,13 @@ export function printConfig(config: Config): string {
 }
 
 /** The config with the keys of the file. */
-function toFile({ timeoutMs, rolloutGraceMs, staleAfterMs, alerts, quota, discover, stacks, ...rest }: Config): object {
+function toFile({ timeoutMs, rolloutGraceMs, alerts, quota, discover, stacks, ...rest }: Config): object {
   return {
     schedule: rest.schedule,
     timeout: exactDuration(timeoutMs),
     rolloutGrace: exactDuration(rolloutGraceMs),
-    staleAfter: exactDuration(staleAfterMs),
+    staleAfter: exactDuration(rest.staleAfterMs),
+    verifyEvery: exactDuration(rest.verifyEveryMs),
     host: rest.host,
     server: { auth: authToFile(rest.server.auth) },
     alerts: alertsToFile(alerts),

@@ -4,7 +4,7 @@ import { discoverSchema } from './sections/discover.ts'
 import { quotaSchema } from './sections/quota.ts'
 import { serverSchema } from './sections/server.ts'
 import { stackSchema } from './sections/stack.ts'
-import { closed, duration, list } from './sections/values.ts'
+import { closed, duration, list, optionalDuration } from './sections/values.ts'
 
 /**
  * The shape of the config file after `defaults` are merged into its stacks: the source of its types, defaults and docs.
@@ -28,6 +28,11 @@ export const configSchema = {
       '5m',
       'positive-duration',
       'How long an observation is valid. Must be longer than the longest gap of `schedule` plus `timeout`.',
+    ),
+    verifyEvery: optionalDuration(
+      '10m',
+      'positive-duration',
+      'The maximum age of a database connection: after it, Driftwatch resolves the host name and logs in again. Must not be shorter than the usual gap of `schedule`. Default: 10m, or that gap if it is longer.',
     ),
     host: {
       type: 'string',

@@ -52,6 +52,8 @@ export interface TrackedState extends State {
   readonly proven: readonly string[]
   /** When the current pending period began, not counting time without a valid observation; null outside of one. */
   readonly pendingSince: EpochMs | null
+  /** The identity of what was observed last, if known. What is tracked of another subject does not apply to it. */
+  readonly subject: string | null
 }
 
 /** A change of status. */
@@ -97,15 +99,42 @@ export function initialState(check: CheckKind, at: EpochMs): TrackedState {
     decidedBy: null,
     proven: [],
     pendingSince: null,
+    subject: null,
   }
   return withContent(state, null)
 }
 
-/** The state after a finding from observations made at `observedAt`. */
-export function recordFinding(
+/** A finding from observations made at `observedAt`, judged at `at`. */
+interface Judgement {
+  readonly finding: Finding
+  readonly observedAt: EpochMs
+  /** Default: `observedAt`. */
+  readonly at?: EpochMs
+  /** The identity of what was observed; absent or null if unknown. */
+  readonly subject?: string | null
+}
+
+/** The state after a finding. If the finding is stale already, the state is unknown. */
+export function recordFinding(last: TrackedState, judgement: Judgement, limits: StateLimits): TrackedState {
+  const { at = judgement.observedAt, subject = null } = judgement
+  const before = forSubject(last, subject)
+  const after = applyFinding(before, judgement, limits)
+  const aged = ageState(after, at)
+  if (aged === after) return after
+  const since = before.status === 'unknown' ? before.since : at
+  return withContent({ ...aged, since }, before)
+}
+
+/** The state for an observed subject: nothing that was proven about another one. */
+function forSubject(state: TrackedState, subject: string | null): TrackedState {
+  if (subject === null || subject === state.subject) return state
+  if (state.subject === null) return { ...state, subject }
+  return { ...state, subject, proven: [], pendingSince: null, decidedBy: null }
+}
+
+function applyFinding(
   before: TrackedState,
-  judged: Finding,
-  observedAt: EpochMs,
+  { finding: judged, observedAt }: Judgement,
   limits: StateLimits,
 ): TrackedState {
   const staleAt = observedAt + limits.staleAfterMs
@@ -157,7 +186,7 @@ export function ageState(state: TrackedState, now: EpochMs): TrackedState {
     status: 'unknown' as const,
     since: staleAt,
     summary: `The last observation is stale. It was made at ${formatTime(observedAt ?? staleAt)}.`,
-    notes: [`Previous status: ${state.status}. ${state.summary}`],
+    notes: [`Previous status: ${state.status}. ${state.summary}`, ...state.notes],
     error: state.error ?? { code: 'STALE' as const, message: 'the last observation is stale', at: staleAt },
   }
   return withContent(aged, state)

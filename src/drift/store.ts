@@ -67,7 +67,16 @@ export interface Snapshot {
 
 /** The result of one check in one cycle. */
 export type Outcome =
-  | { readonly kind: 'finding'; readonly finding: Finding; readonly observedAt: EpochMs }
+  | {
+      readonly kind: 'finding'
+      readonly finding: Finding
+      /** How old the data is. */
+      readonly observedAt: EpochMs
+      /** When it was judged. Default: `observedAt`. */
+      readonly at?: EpochMs
+      /** The identity of what was observed; absent or null if unknown. */
+      readonly subject?: string | null
+    }
   | { readonly kind: 'failure'; readonly error: CheckError }
 
 /** The monitored stacks, and their config. */
@@ -207,7 +216,7 @@ function subjectOf({ project, region, service, job, database, httpContract }: St
 
 function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: Config): TrackedState {
   if (outcome.kind === 'failure') return recordFailure(before, outcome.error)
-  return recordFinding(before, outcome.finding, outcome.observedAt, {
+  return recordFinding(before, outcome, {
     staleAfterMs: config.staleAfterMs,
     longestPendingMs: config.rolloutGraceMs + (stack.job?.maxDurationMs ?? 0),
   })

@@ -7,12 +7,6 @@ const notOfExtension = (object: string, catalog: string) => `NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend e
     WHERE e.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND e.objid = ${object} AND e.deptype = 'e')`
 
-export const serverQuery = `
-  SELECT pg_catalog.current_setting('server_version_num')::int, d.oid, d.datname, d.datdba, d.datacl::text, r.oid
-  FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
-  WHERE d.datname = pg_catalog.current_database() AND r.rolname = CURRENT_USER`
-export type ServerRow = [number, number, string, number, string | null, number]
-
 export const rolesQuery = `
   SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolinherit
   FROM pg_catalog.pg_roles ORDER BY oid`
@@ -159,13 +153,3 @@ export const ledgerColumnsQuery = `
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname::text = $1 AND c.relname::text = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`
 export type LedgerColumnsRow = [string[]]
-
-/** By default every role may execute `pg_control_system`. An administrator can revoke that. */
-export const identityQuery = `
-  SELECT d.oid, d.datname, extract(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.text,
-    pg_catalog.pg_is_in_recovery(), pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-  FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
-export type IdentityRow = [number, string, string, boolean, boolean]
-
-export const systemIdentifierQuery = `SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()`
-export type SystemIdentifierRow = [string]

@@ -15,7 +15,13 @@ export type ProbeResult<K extends ProbeKind> = {
   readonly at: EpochMs
   readonly durationMs: number
 } & (
-  | { readonly outcome: 'answered'; readonly value: Observed[K] }
+  | {
+      readonly outcome: 'answered'
+      readonly value: Observed[K]
+      /** How old the data is: `at`, or earlier. */
+      readonly asOf: EpochMs
+      readonly subject: string | null
+    }
   | { readonly outcome: 'failed'; readonly error: DriftwatchError }
 )
 
@@ -94,7 +100,9 @@ async function observeNow<K extends ProbeKind>(
   try {
     const value = await Promise.race([probe.observe(stack, deadline), deadline.over])
     const durationMs = clock.monotonic() - begin
-    return stallFailure() ?? { kind, stack: stack.name, at, durationMs, outcome: 'answered', value }
+    const { asOf, subject } = probe.originOf?.(value) ?? { asOf: null, subject: null }
+    const answer = { outcome: 'answered', value, asOf: Math.min(at, asOf ?? at), subject } as const
+    return stallFailure() ?? { kind, stack: stack.name, at, durationMs, ...answer }
   } catch (thrown) {
     return stallFailure() ?? failed(asDriftwatchError(thrown))
   }

@@ -8,7 +8,7 @@ import {
   type TelemetryClient,
   telemetryMethods,
 } from '../clients/monitoring/telemetry-queries.ts'
-import { createPostgresReaders, type PostgresReaders } from '../clients/postgres/postgres-readers.ts'
+import { createPostgresReaders, type PostgresReaders, type ReaderLimits } from '../clients/postgres/postgres-readers.ts'
 import { createRegistryClient, type RegistryClient } from '../clients/registry/registry-client.ts'
 import { registryMethods } from '../clients/registry/registry-http.ts'
 import type { Clock } from '../clock.ts'
@@ -36,8 +36,8 @@ export interface ProbeClientsOptions {
   readonly environment: Environment
   readonly clock: Clock
   readonly budget: CallBudget
-  /** Limits one probe of a database. */
-  readonly timeoutMs: number
+  /** Limits for the probes of databases. */
+  readonly limits: ReaderLimits
   readonly onApiRequest: OnApiRequest
 }
 
@@ -50,7 +50,7 @@ export const apiMethods = {
 } as const
 
 export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
-  const { environment, clock, budget, timeoutMs, onApiRequest } = options
+  const { environment, clock, budget, limits, onApiRequest } = options
   const { cloudRunEmulatorHost } = environment
   const cloudRun = createCloudRunClient({
     clock,
@@ -59,7 +59,7 @@ export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
     onRequest: (method, code) => onApiRequest('run', method, code),
   })
   const telemetry = openTelemetryClient(environment, clock, onApiRequest)
-  const databases = createPostgresReaders(timeoutMs)
+  const databases = createPostgresReaders(clock, limits)
   return {
     cloudRun,
     registry: openRegistryClient(environment, clock, onApiRequest),

@@ -6,6 +6,8 @@ import { type Deadline, startDeadline } from '../concurrency/deadline.ts'
 import type { EventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
 import { createFairQueue } from '../concurrency/fair-queue.ts'
 import { answerWithinMs } from '../config/sections/http-contract.ts'
+import type { Log } from '../log.ts'
+import { createDatabaseAnswers } from './database-answers.ts'
 import { createExecutionProbe } from './execution.ts'
 import { createHttpProbe } from './http.ts'
 import { createJobProbe } from './job.ts'
@@ -21,6 +23,8 @@ import { createTelemetryProbe } from './telemetry.ts'
 /** Opens the probes of each cycle, and holds what they reuse between cycles. */
 export interface Probes {
   open(cycle: ProbeCycle): CycleProbes
+  /** Moves all times by `ms`, after the wall clock was set by as much. */
+  clockSet(ms: number): void
 }
 
 export interface ProbeCycle {
@@ -40,13 +44,21 @@ export interface CycleProbes {
 /** Registry requests end before the probe does, so that a silent registry is an answer and not a failed probe. */
 const registryShare = 0.7
 
-/** `ending` aborts all requests to registries. */
-export function createProbes(clients: ProbeClients, clock: Clock, ending: AbortSignal): Probes {
+interface ProbesOptions {
+  readonly clock: Clock
+  readonly log: Log
+  /** Aborts all requests to registries. */
+  readonly ending: AbortSignal
+}
+
+export function createProbes(clients: ProbeClients, { clock, log, ending }: ProbesOptions): Probes {
   const cloudRunReaders = createCloudRunReaders(clients.cloudRun, clock)
   const telemetryReaders = clients.telemetry && createTelemetryReaders(clients.telemetry, clock)
   const stackReaders = createStackReaders()
   const queues = { databases: createFairQueue(clock), contracts: createFairQueue(clock) }
+  const answers = createDatabaseAnswers(log)
   return {
+    clockSet: answers.clockSet,
     open({ deadline, eventLoop, timeoutMs }) {
       const reader = cloudRunReaders.open(deadline)
       const stacks = stackReaders.open(reader)
@@ -56,8 +68,8 @@ export function createProbes(clients: ProbeClients, clock: Clock, ending: AbortS
         createServiceProbe(stacks),
         createJobProbe(stacks),
         createExecutionProbe(stacks),
-        createRegistryProbe(stacks, registry),
-        createPostgresCatalogProbe(clients.databases, timeoutMs, queues.databases),
+        createRegistryProbe(stacks, registry, registryDeadline.signal),
+        createPostgresCatalogProbe({ readers: clients.databases, answers, clock, timeoutMs, queue: queues.databases }),
         createLanesProbe(stacks, registry),
         createTelemetryProbe(stacks, telemetryReaders?.open(deadline) ?? null, clock),
         createHttpProbe({

@@ -1,5 +1,4 @@
 import type { PostgresSession } from '../clients/postgres/postgres-connection.ts'
-import { DriftwatchError } from '../errors.ts'
 import { classOf } from '../grants/judge/expectation.ts'
 import { type Acl, type AclPool, createAclPool, type OnUnknown } from '../grants/model/acl.ts'
 import {
@@ -32,13 +31,12 @@ import {
   routinesQuery,
   type SchemaNameRow,
   type SchemaRow,
-  type ServerRow,
   schemaNamesQuery,
   schemasQuery,
-  serverQuery,
   type ViewDoorRow,
   viewDoorsQuery,
 } from './catalog-queries.ts'
+import { readServer, type SessionServer } from './read-server.ts'
 
 /** The part of a catalog to read, by name. */
 export interface CatalogScope {
@@ -53,19 +51,18 @@ export function scopeOf({ schemas = {}, roles = {} }: GrantsPolicy): CatalogScop
   return { schemas: Object.keys(schemas), roles: [...new Set([...Object.keys(roles), ...members])] }
 }
 
-/** The oldest supported server. */
-const oldestServer = 140000
-
 /**
  * Reads the scope in the transaction of the session. Rejects with UNRECOGNIZED_VALUE if the catalog has a privilege that
  * this version does not know. With `onUnknown` it does not reject, and only the privileges in the catalog are unusable.
+ * Reads the server too, unless it is `known`.
  */
 export async function readCatalog(
   session: PostgresSession,
   scope: CatalogScope,
   onUnknown?: OnUnknown,
+  known?: SessionServer,
 ): Promise<Catalog> {
-  const server = await readServer(session)
+  const server = known ?? (await readServer(session))
   const roles = (await session.rows<RoleRow>(rolesQuery)).map(readRole)
   const oids = new Map(roles.map(({ name, oid }) => [name, oid]))
   const pool = createAclPool(server.version, name => oids.get(name), onUnknown)
@@ -99,28 +96,9 @@ export async function readSchemaNames(session: PostgresSession): Promise<string[
   return (await session.rows<SchemaNameRow>(schemaNamesQuery)).map(([name]) => name)
 }
 
-interface Server {
-  readonly version: number
-  readonly database: Pick<CatalogObject, 'oid' | 'name' | 'owner'>
-  readonly acl: string | null
-  readonly currentRole: Oid
-}
-
-async function readServer(session: PostgresSession): Promise<Server> {
-  const [row] = await session.rows<ServerRow>(serverQuery)
-  if (!row) throw new DriftwatchError('MALFORMED_RESPONSE', 'PostgreSQL did not return the current database and role')
-  const [version, oid, name, owner, acl, currentRole] = row
-  if (version < oldestServer)
-    throw new DriftwatchError(
-      'UNIMPLEMENTED',
-      `server version ${version} is not supported: Driftwatch requires PostgreSQL 14 or later`,
-    )
-  return { version, database: { oid, name, owner }, acl, currentRole }
-}
-
 const bare = { args: null, columns: null, ownedBy: null } as const
 
-function databaseObject({ database, acl }: Server, pool: AclPool): CatalogObject {
+function databaseObject({ database, acl }: SessionServer, pool: AclPool): CatalogObject {
   return { ...bare, ...database, kind: 'database', schema: '', acl: pool.read(acl, 'database', database.owner) }
 }
 

@@ -1,29 +1,54 @@
 import type { RegistryReader } from '../clients/registry/registry-reader.ts'
 import type { Stack } from '../config/config.ts'
-import { openQuestionsOf } from '../release/compared-images.ts'
+import { type ComparedImages, openQuestionsOf, undecidedDigestsOf } from '../release/compared-images.ts'
 import {
   questionKey,
   type RegistryAnswer,
   type RegistryAnswers,
   type RegistryQuestion,
 } from '../release/registry-answers.ts'
-import { expectedSide, readExecutionImage, readJobImage } from '../release/release.ts'
+import { digestOf, expectedSide, readExecutionImage, readJobImage } from '../release/release.ts'
 import type { Probe } from './probe.ts'
 import type { StackReader } from './stack-reader.ts'
 
-/** Tags lead to digests, and digests to indexes. No questions follow. */
+/** Tags lead to digests, digests to indexes, and what is absent to its proof. No questions follow. */
 const maxRounds = 3
 
-/** Asks registries the questions that the digests of a stack leave open. A failed request is an answer. */
-export function createRegistryProbe(reader: StackReader, registry: RegistryReader | null): Probe<'registry'> {
+/**
+ * Asks registries the questions that the digests of a stack leave open. A failed request is an answer. Where no registry
+ * answers, older revisions may: Cloud Run resolved their digests. `signal` aborts before the deadline of the probe.
+ */
+export function createRegistryProbe(
+  reader: StackReader,
+  registry: RegistryReader | null,
+  signal: AbortSignal,
+): Probe<'registry'> {
   return {
     kind: 'registry',
     async observe(stack) {
-      if (!registry) return new Map()
-      const images = await readImages(reader, stack, registry.signal)
-      return images ? askOpen(registry, answers => openQuestionsOf(images.release, images, answers)) : new Map()
+      const images = await readImages(reader, stack, signal)
+      if (!images) return new Map()
+      const answers = registry ? await askOpen(registry, known => openQuestionsOf(images, known)) : new Map()
+      return new Map([...answers, ...(await askRevisions(reader, stack, images, answers, signal))])
     },
   }
+}
+
+async function askRevisions(
+  reader: StackReader,
+  stack: Stack,
+  images: ComparedImages,
+  answers: RegistryAnswers,
+  signal: AbortSignal,
+): Promise<RegistryAnswers> {
+  const undecided = undecidedDigestsOf(images, answers)
+  if (undecided.length === 0) return new Map()
+  const { release } = images
+  const read = [release?.madeFromTemplate, ...(release?.serving ?? []).map(({ revision }) => revision)]
+  const revisions = (await orNull(reader.revisions(stack), signal)) ?? read.filter(revision => revision != null)
+  const digests = revisions.map(({ containers }) => digestOf(containers, stack.service.container))
+  const resolved = undecided.filter(each => each.about === 'digest' && digests.includes(each.digest))
+  return new Map(resolved.map(each => [questionKey(each), { kind: 'holds', digests: [], amd64: [] }]))
 }
 
 /** Asks the open questions, given the answers so far, until there are none. */
@@ -41,21 +66,24 @@ export async function askOpen(
 }
 
 /** A resource that cannot be read in time raises no questions: its own probe reports the failure. */
-async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal) {
+async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal): Promise<ComparedImages | null> {
   const [observed, job, execution] = await Promise.all([
-    orNull(reader.service(stack), signal),
+    orNull(
+      reader.service(stack).then(service => ({ service })),
+      signal,
+    ),
     orNull(reader.job(stack), signal),
     orNull(reader.execution(stack), signal),
   ])
   if (!observed) return null
-  const { release } = observed
+  const release = observed.service?.release ?? null
   const containers = { service: stack.service.container, job: stack.job?.container ?? null }
   return {
     release,
-    expected: expectedSide(stack.service.expectedImage, release),
+    expected: release && expectedSide(stack.service.expectedImage, release),
     job: job && readJobImage(job, release, containers.job),
     execution: execution?.execution
-      ? readExecutionImage(execution.execution, release, execution.revisionThen, containers)
+      ? readExecutionImage(execution.execution, release, execution.revisionThen, containers, job)
       : null,
   }
 }

@@ -11,6 +11,8 @@ export interface StackReader {
   service(stack: Stack): Promise<ObservedService | null>
   job(stack: Stack): Promise<Job | null>
   execution(stack: Stack): Promise<ObservedExecution | null>
+  /** All revisions of the service; empty if the service does not exist. */
+  revisions(stack: Stack): Promise<readonly Revision[]>
 }
 
 /** Opens the stack reader of each cycle. The observation of an unchanged service is the same object in every cycle. */
@@ -25,7 +27,11 @@ export function createStackReaders(): StackReaders {
       const service = oncePerStack(stack => readService(reader, stack, observed))
       const job = oncePerStack(async stack => stack.job && reader.job(stack, stack.job.name))
       const execution = oncePerStack(stack => readExecution(reader, stack, { service, job }))
-      return { service, job, execution }
+      const revisions = oncePerStack(async stack => {
+        const observed = await service(stack)
+        return observed ? reader.revisions(stack, observed.service) : []
+      })
+      return { service, job, execution, revisions }
     },
   }
 }
@@ -108,6 +114,6 @@ async function readRevisionThen(
 
 function hasTagOnly(execution: Execution, { job, service }: Stack): boolean {
   const containers = { job: job?.container ?? null, service: service.container }
-  const image = readExecutionImage(execution, null, null, containers)
+  const image = readExecutionImage(execution, null, null, containers, null)
   return image.kind === 'found' && image.side.image.digest === null
 }

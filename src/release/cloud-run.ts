@@ -63,6 +63,9 @@ export interface Service extends CloudRunResource {
   readonly containers: readonly Container[]
   /** The revision name that the template sets, or null if Cloud Run generates it. */
   readonly templateRevision: string | null
+  readonly scalingMode: 'automatic' | 'manual' | 'unspecified' | Unrecognized
+  /** The number of instances with manual scaling, or null. */
+  readonly manualInstanceCount: number | null
   readonly traffic: readonly TrafficTarget[]
   readonly trafficStatuses: readonly TrafficTarget[]
   readonly latestReadyRevision: string | null
@@ -86,6 +89,7 @@ export interface ExecutionReference {
 }
 
 export interface Job extends CloudRunResource {
+  readonly createTime: EpochMs | null
   readonly containers: readonly Container[]
   readonly executionCount: number
   readonly latestCreatedExecution: ExecutionReference | null

@@ -1,5 +1,14 @@
+import { errorTable } from '../errors.ts'
 import { formatImage, type Image } from './image.ts'
-import { questionKey, type RegistryAnswer, type RegistryAnswers, type RegistryQuestion } from './registry-answers.ts'
+import {
+  absenceOf,
+  isProvenAbsent,
+  questionKey,
+  type ReferenceQuestion,
+  type RegistryAnswer,
+  type RegistryAnswers,
+  type RegistryQuestion,
+} from './registry-answers.ts'
 
 /**
  * An image to compare. A tag can move, so the time at which it was resolved to a digest matters:
@@ -12,28 +21,41 @@ import { questionKey, type RegistryAnswer, type RegistryAnswers, type RegistryQu
 export interface ImageSide {
   readonly image: Image
   readonly resolvedAt: 'now' | 'deployment' | 'execution' | 'old-execution'
-  /** The digest to which the reference was resolved, if Cloud Run reports it. */
+  /** The digest to which Cloud Run resolved the reference, if known: that of the image for linux/amd64. */
   readonly resolvedDigest: string | null
+  /** The digest that somebody wrote into the reference, or null. It may be that of an index. */
+  readonly writtenDigest: string | null
 }
 
-export interface ImageComparison {
-  readonly result: 'equal' | 'different' | 'unresolved'
-  /** What limits the result, as a sentence, or null. */
-  readonly note: string | null
+export type ImageComparison =
+  | {
+      readonly result: 'equal' | 'different'
+      /** What limits the result, as a sentence, or null. */
+      readonly note: string | null
+    }
+  | {
+      readonly result: 'unresolved'
+      readonly note: null
+      /** Why, as a clause, and what to do next, as a sentence. */
+      readonly reason: string
+    }
+
+/** An image that is given by its reference alone. */
+export function writtenSide(image: Image, resolvedAt: ImageSide['resolvedAt']): ImageSide {
+  return { image, resolvedAt, resolvedDigest: null, writtenDigest: image.digest }
 }
 
 /**
- * Compares two images: by digest if both digests are known, where an index equals each image in it; otherwise by tag if
- * both tags are known; otherwise the result is `unresolved`.
+ * Compares two images: by digest if both digests are known, where an index is its image for linux/amd64; otherwise by tag
+ * if both tags are known; otherwise the result is `unresolved`.
  */
 export function compareImages(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
-  const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
-  if (ofA.length > 0 && ofB.length > 0) return compareDigests(a, b, answers)
+  if (mainDigest(a, answers) && mainDigest(b, answers)) return compareDigests(a, b, answers)
   if (a.image.repository !== b.image.repository) return { result: 'different', note: null }
-  if (!a.image.tag || !b.image.tag) return { result: 'unresolved', note: null }
+  if (!a.image.tag || !b.image.tag) return unresolved(tagReason([a, b], answers))
   const tagsProve = a.resolvedAt !== 'old-execution' && b.resolvedAt !== 'old-execution'
   const isSameTag = a.image.tag === b.image.tag
-  if (isSameTag && !tagsProve) return { result: 'unresolved', note: null }
+  if (isSameTag && !tagsProve) return unresolved(tagReason([a, b], answers))
   return { result: isSameTag ? 'equal' : 'different', note: tagOnlyNote([a, b], answers) }
 }
 
@@ -42,53 +64,72 @@ export function openQuestions(a: ImageSide, b: ImageSide, answers: RegistryAnswe
   return wantedAnswers(a, b, answers).filter(question => !answers.has(questionKey(question)))
 }
 
+/**
+ * The digests of an unresolved comparison that may be an index, as questions that the registry did not answer. A revision
+ * of the service with such a digest answers too: Cloud Run resolved it, so it is a single image.
+ */
+export function undecidedDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ReferenceQuestion[] {
+  const isUndecided = compareImages(a, b, answers).result === 'unresolved' && [a, b].every(x => mainDigest(x, answers))
+  return isUndecided ? [a, b].flatMap(side => (mayBeIndex(side, answers) ? digestQuestion(side, answers) : [])) : []
+}
+
+/** Which digest the tag has now; null if the reference has a digest or no tag. */
+export function tagQuestion({ image }: ImageSide): ReferenceQuestion | null {
+  return image.tag && !image.digest ? { about: 'tag', repository: image.repository, tag: image.tag } : null
+}
+
 /** The image with its digest, if that is known. */
 export function knownImage(side: ImageSide, answers: RegistryAnswers): Image {
-  return { ...side.image, digest: side.image.digest ?? digestsOf(side, answers)[0] ?? null }
+  return { ...side.image, digest: side.image.digest ?? mainDigest(side, answers) }
 }
 
 function wantedAnswers(a: ImageSide, b: ImageSide, answers: RegistryAnswers): RegistryQuestion[] {
   const tags = tagQuestions(a, b)
   if (tags.some(question => !answers.has(questionKey(question)))) return tags
-  const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
-  if (ofA.length === 0 || ofB.length === 0 || ofA.some(digest => ofB.includes(digest))) return tags
-  return [...tags, ...digestQuestions(a, ofA), ...digestQuestions(b, ofB)]
+  if (!mainDigest(a, answers) || !mainDigest(b, answers) || shareDigest(a, b, answers)) return tags
+  const digests = [a, b].flatMap(side => digestQuestion(side, answers))
+  const absent = digests.filter(question => answers.get(questionKey(question))?.kind === 'absent')
+  return [...tags, ...digests, ...absent.map(absenceOf)]
 }
 
 function tagQuestions(a: ImageSide, b: ImageSide): RegistryQuestion[] {
   const sameReference = formatImage(a.image) === formatImage(b.image)
-  if (sameReference && !a.resolvedDigest && !b.resolvedDigest) return []
-  return [a, b].flatMap(side =>
-    side.image.tag && asksForTag(side)
-      ? [{ about: 'tag', repository: side.image.repository, tag: side.image.tag } as const]
-      : [],
-  )
+  if (sameReference && !hasDigest(a) && !hasDigest(b)) return []
+  return [a, b].flatMap(side => (asksForTag(side) ? (tagQuestion(side) ?? []) : []))
 }
 
-function digestQuestions(side: ImageSide, digests: readonly string[]): RegistryQuestion[] {
-  return digests.map(digest => ({ about: 'digest', repository: side.image.repository, digest }))
+function digestQuestion(side: ImageSide, answers: RegistryAnswers): ReferenceQuestion[] {
+  const digest = mainDigest(side, answers)
+  return digest ? [{ about: 'digest', repository: side.image.repository, digest }] : []
+}
+
+function hasDigest({ resolvedDigest, writtenDigest }: ImageSide): boolean {
+  return resolvedDigest !== null || writtenDigest !== null
 }
 
 /** Whether the current digest of the tag says anything about this image. */
 function asksForTag(side: ImageSide): boolean {
   if (side.image.digest || side.resolvedAt === 'old-execution') return false
-  return side.resolvedAt === 'now' || side.resolvedDigest === null
+  return side.resolvedAt === 'now' || !hasDigest(side)
 }
 
-function currentDigestNote(sides: readonly ImageSide[], answers: RegistryAnswers): string | null {
-  const side = sides.find(
-    each => each.resolvedAt === 'execution' && asksForTag(each) && tagAnswer(each, answers)?.kind === 'digest',
-  )
-  return side
-    ? `Compared by the current digest of tag ${side.image.tag}. The execution may have used an earlier one.`
-    : null
-}
-
-/** All digests that identify the image: of its reference, of Cloud Run, or of the registry. */
-function digestsOf(side: ImageSide, answers: RegistryAnswers): string[] {
+/** The digest that the registry currently has for the tag, if that counts. */
+function currentDigest(side: ImageSide, answers: RegistryAnswers): string | null {
   const answer = asksForTag(side) ? tagAnswer(side, answers) : undefined
-  if (answer?.kind === 'digest') return [answer.digest]
-  return [side.image.digest, side.resolvedDigest].filter(digest => digest !== null)
+  return answer?.kind === 'digest' ? answer.digest : null
+}
+
+/** The digest that says most about what runs. */
+function mainDigest(side: ImageSide, answers: RegistryAnswers): string | null {
+  return currentDigest(side, answers) ?? side.resolvedDigest ?? side.writtenDigest
+}
+
+/** Whether no answer shows what the digest of a side is: Cloud Run did not resolve it, and the registry did not show it. */
+function mayBeIndex(side: ImageSide, answers: RegistryAnswers): boolean {
+  if (currentDigest(side, answers) === null && side.resolvedDigest !== null) return false
+  return digestQuestion(side, answers).some(
+    question => answers.get(questionKey(question))?.kind !== 'holds' && !isProvenAbsent(question, answers),
+  )
 }
 
 function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnswer | undefined {
@@ -97,18 +138,68 @@ function tagAnswer({ image }: ImageSide, answers: RegistryAnswers): RegistryAnsw
     : answers.get(questionKey({ about: 'tag', repository: image.repository, tag: image.tag }))
 }
 
-function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
-  const [ofA, ofB] = [digestsOf(a, answers), digestsOf(b, answers)]
-  const note = currentDigestNote([a, b], answers)
-  if (ofA.some(digest => ofB.includes(digest))) return { result: 'equal', note: note ?? equalNote(a, b, answers) }
-  const contains = (index: ImageSide, outer: string, inner: string) => {
-    const answer = answers.get(questionKey({ about: 'digest', repository: index.image.repository, digest: outer }))
-    return answer?.kind === 'holds' && answer.digests.includes(inner)
+function shareDigest(a: ImageSide, b: ImageSide, answers: RegistryAnswers): boolean {
+  const digestsOf = (side: ImageSide) => {
+    const current = currentDigest(side, answers)
+    return current ? [current] : [side.resolvedDigest, side.writtenDigest].filter(digest => digest !== null)
   }
-  const related = ofA.some(x => ofB.some(y => contains(a, x, y) || contains(b, y, x)))
-  if (related) return { result: 'equal', note }
-  const questions = [...digestQuestions(a, ofA), ...digestQuestions(b, ofB)]
-  return { result: 'different', note: note ?? indexNote(questions, answers) }
+  return digestsOf(a).some(digest => digestsOf(b).includes(digest))
+}
+
+/** The digests of what Cloud Run runs, as far as known: an index, and its images for linux/amd64. */
+function runDigests(side: ImageSide, answers: RegistryAnswers): readonly string[] {
+  return digestQuestion(side, answers).flatMap(question => {
+    const answer = answers.get(questionKey(question))
+    return [mainDigest(side, answers) ?? [], answer?.kind === 'holds' ? answer.amd64 : []].flat()
+  })
+}
+
+function compareDigests(a: ImageSide, b: ImageSide, answers: RegistryAnswers): ImageComparison {
+  const note = currentDigestNote([a, b], answers)
+  if (shareDigest(a, b, answers)) return { result: 'equal', note: note ?? equalNote(a, b, answers) }
+  const ofB = runDigests(b, answers)
+  if (runDigests(a, answers).some(digest => ofB.includes(digest))) return { result: 'equal', note }
+  const current = [a, b].some(side => currentDigest(side, answers))
+  if (!current && a.writtenDigest && b.writtenDigest) {
+    const questions = [...digestQuestion(a, answers), ...digestQuestion(b, answers)]
+    return { result: 'different', note: note ?? indexNote(questions, answers) }
+  }
+  const open = [a, b].filter(side => mayBeIndex(side, answers))
+  if (open.length === 0) return { result: 'different', note }
+  const [failure] = open.flatMap(side => digestQuestion(side, answers)).map(each => failureAndRemedy(each, answers))
+  return unresolved(`one may be an index that contains the other, and ${failure}`)
+}
+
+function unresolved(reason: string): ImageComparison {
+  return { result: 'unresolved', note: null, reason }
+}
+
+function tagReason(sides: readonly ImageSide[], answers: RegistryAnswers): string {
+  const old = sides.find(side => side.resolvedAt === 'old-execution' && !mainDigest(side, answers))
+  if (old)
+    return `the execution is older than the revision, and nothing shows what tag ${old.image.tag} was then. A new execution of the job can be compared.`
+  const asked = sides.flatMap(side => (mainDigest(side, answers) ? [] : (tagQuestion(side) ?? [])))
+  const [failure = 'one has neither a tag nor a digest'] = asked.map(question => failureAndRemedy(question, answers))
+  return failure
+}
+
+function failureAndRemedy(question: ReferenceQuestion, answers: RegistryAnswers): string {
+  const remedy = 'deploy both by the same digest.'
+  const answer = answers.get(questionKey(absenceOf(question))) ?? answers.get(questionKey(question))
+  if (answer?.kind === 'absent') return `the registry has no such ${question.about}. To compare them, ${remedy}`
+  if (answer?.kind !== 'failed') return `no registry was asked. To compare them, ${remedy}`
+  const [problem] = answer.message.replace(/^.*?: /, '').split('. ')
+  const next = errorTable[answer.code].retryable
+    ? 'Driftwatch asks again in the next cycle.'
+    : `Check whether Driftwatch may read the registry, or ${remedy}`
+  return `the registry did not answer (${answer.code}: ${problem}). ${next}`
+}
+
+function currentDigestNote(sides: readonly ImageSide[], answers: RegistryAnswers): string | null {
+  const side = sides.find(each => each.resolvedAt === 'execution' && currentDigest(each, answers))
+  return side
+    ? `Compared by the current digest of tag ${side.image.tag}. The execution may have used an earlier one.`
+    : null
 }
 
 /** Equal digests prove equality, unless the registry did not confirm the current digest of a tag. */

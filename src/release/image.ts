@@ -33,22 +33,27 @@ export function formatImage(image: Image): string {
 }
 
 /** A short name for messages: the last part of the repository, and the tag or a short digest. */
-export function shortImage(image: Image): string {
-  return image.tag ? `${shortRepository(image)}:${image.tag}` : shortDigest(image)
+export function shortImage(image: Image, parts = 1): string {
+  return image.tag ? `${shortRepository(image, parts)}:${image.tag}` : shortDigest(image, parts)
 }
 
-/** The shortest names that tell two images apart in a message. */
+/** The shortest names that tell two images apart in a message: as few parts of the repository as possible. */
 export function distinctImages(a: Image, b: Image): readonly [string, string] {
-  const formats = [shortImage, shortDigest, formatImage]
-  const format = formats.find(each => each(a) !== each(b)) ?? formatImage
-  return [format(a), format(b)]
+  const longest = Math.max(...[a, b].map(({ repository }) => repository.split('/').length))
+  for (let parts = 1; parts <= longest; parts += 1) {
+    for (const format of [shortImage, shortDigest]) {
+      const [ofA, ofB] = [format(a, parts), format(b, parts)]
+      if (ofA !== ofB) return [ofA, ofB]
+    }
+  }
+  return [shortImage(a), shortImage(b)]
 }
 
-function shortDigest(image: Image): string {
+function shortDigest(image: Image, parts = 1): string {
   const digest = image.digest?.slice(image.digest.indexOf(':') + 1).slice(0, 12)
-  return digest ? `${shortRepository(image)}@${digest}` : formatImage(image)
+  return `${shortRepository(image, parts)}${digest ? `@${digest}` : `:${image.tag}`}`
 }
 
-function shortRepository({ repository }: Image): string {
-  return repository.slice(repository.lastIndexOf('/') + 1)
+function shortRepository({ repository }: Image, parts: number): string {
+  return repository.split('/').slice(-parts).join('/')
 }

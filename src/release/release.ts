@@ -53,6 +53,7 @@ export function readRelease(service: Service, revisions: Revisions, container: s
       image,
       resolvedAt: 'deployment',
       resolvedDigest: templated?.digest ?? null,
+      writtenDigest: image.digest,
     })),
     serving: names
       .map(name => readServing(name, revisions.get(name) ?? null, madeFromTemplate, templated, container))
@@ -68,11 +69,12 @@ export function readJobImage(job: Job, release: Release | null, container: strin
     image,
     resolvedAt: 'now',
     resolvedDigest: release && templateDigestOf(image, release),
+    writtenDigest: image.digest,
   }))
 }
 
 /**
- * The image of an execution. If the execution is older than the serving revision, it ran the digest of `revisionThen`,
+ * The image of an execution. A digest on it was resolved by Cloud Run if its job names none. If the execution is older than the serving revision, it ran the digest of `revisionThen`,
  * the newest revision at that time. Otherwise, if it is not older than the revision made from the template and has the
  * same reference as the template, it ran the same digest.
  */
@@ -81,24 +83,40 @@ export function readExecutionImage(
   release: Release | null,
   revisionThen: Revision | null,
   containers: { readonly job: string | null; readonly service: string | null },
+  job: Job | null,
 ): ContainerImage {
+  const isResolved = job !== null && namesTag(job, containers.job)
   const older = release !== null && isOlderThanServing(execution.createTime, release)
   const afterTemplate = release !== null && !isOlderThan(execution.createTime, release.madeFromTemplate)
   return readImage(execution.containers, containers.job, `execution ${execution.name}`, image => ({
     image,
     resolvedAt: older ? 'old-execution' : 'execution',
-    resolvedDigest: older
-      ? revisionThen && digestOfRevision(revisionThen, containers.service)
-      : afterTemplate
-        ? templateDigestOf(image, release)
-        : null,
+    resolvedDigest: (isResolved ? image.digest : null) ?? digestThen(image),
+    writtenDigest: isResolved ? null : image.digest,
   }))
+
+  function digestThen(image: Image): string | null {
+    if (older) return revisionThen && digestOf(revisionThen.containers, containers.service)
+    return afterTemplate ? templateDigestOf(image, release) : null
+  }
+}
+
+function namesTag(job: Job, container: string | null): boolean {
+  const image = readJobImage(job, null, container)
+  return image.kind === 'found' && image.side.image.digest === null
 }
 
 /** The image that the configuration expects, at its current digest. Null if none is configured or it cannot be parsed. */
 export function expectedSide(expected: string | null, release: Release): ImageSide | null {
   const image = expected === null ? null : parseImage(expected)
-  return image && { image, resolvedAt: 'now', resolvedDigest: templateDigestOf(image, release) }
+  return (
+    image && {
+      image,
+      resolvedAt: 'now',
+      resolvedDigest: templateDigestOf(image, release),
+      writtenDigest: image.digest,
+    }
+  )
 }
 
 /** Of several serving revisions, one without a creation time. It may be the newest. */
@@ -154,7 +172,7 @@ function revisionOfTemplate(service: Service, revisions: Revisions): Revision | 
 function templateImage(service: Service, made: Revision | null, container: string | null): TemplateImage | null {
   const pick = pickContainer(service.containers, container)
   const image = pick.kind === 'picked' ? parseImage(pick.container.image) : null
-  return made && image && { image, digest: digestOfRevision(made, container) }
+  return made && image && { image, digest: digestOf(made.containers, container) }
 }
 
 function readServing(
@@ -173,7 +191,8 @@ function readServing(
     return {
       image: tagged,
       resolvedAt: 'deployment',
-      resolvedDigest: revision === madeFromTemplate ? (templated?.image.digest ?? null) : null,
+      resolvedDigest: image.digest,
+      writtenDigest: revision === madeFromTemplate ? (templated?.image.digest ?? null) : null,
     }
   })
   return { name, revision, image }
@@ -192,8 +211,9 @@ function templateDigestOf(image: Image, release: Release): string | null {
   return formatImage(image) === formatImage(template.side.image) ? template.side.resolvedDigest : null
 }
 
-function digestOfRevision(revision: Revision, container: string | null): string | null {
-  const pick = pickContainer(revision.containers, container)
+/** The digest of the container to check, or null. */
+export function digestOf(containers: readonly Container[], container: string | null): string | null {
+  const pick = pickContainer(containers, container)
   return pick.kind === 'picked' ? (parseImage(pick.container.image)?.digest ?? null) : null
 }
 

@@ -133,12 +133,15 @@ async function judgeResults(
 ): Promise<Outcome> {
   const now = clock.now()
   const observed: Partial<Record<ProbeKind, unknown>> = {}
+  const subjects: string[] = []
   let observedAt = Number.POSITIVE_INFINITY
   for (const result of results) {
     if (!dependsOn(check, result.kind)) continue
     if (result.outcome === 'answered') {
       observed[result.kind] = result.value
-      observedAt = Math.min(observedAt, result.at)
+      observedAt = Math.min(observedAt, result.asOf)
+      if (result.subject !== null && check.needs.includes(result.kind))
+        subjects.push(`${result.kind} ${result.subject}`)
     } else if (check.needs.includes(result.kind)) {
       const { code, message } = result.error
       return { kind: 'failure', error: { code, message, at: result.at } }
@@ -146,7 +149,7 @@ async function judgeResults(
   }
   try {
     const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
-    return { kind: 'finding', finding, observedAt }
+    return { kind: 'finding', finding, observedAt, at: now, subject: subjects.join() || null }
   } catch (thrown) {
     const error = asDriftwatchError(thrown)
     log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')

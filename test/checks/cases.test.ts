@@ -239,6 +239,7 @@ function complaints(expected: ExpectedCheck, found: ReportedCheck): string[] {
   for (const part of expected.notes ?? []) {
     if (!found.notes.some(note => note.includes(part))) wrong('notes', part, found.notes)
   }
+  if (expected.fix?.length === 0 && found.fix !== null) wrong('fix', null, found.fix)
   if (expected.notes?.length === 0 && found.notes.length > 0) wrong('notes', [], found.notes)
   if (!codeFits(expected, found)) wrong('error', expected.code ?? null, found.error)
   if (!(found.error?.message ?? '').includes(expected.message ?? '')) wrong('error', expected.message, found.error)
@@ -251,13 +252,21 @@ function codeFits({ code, status }: ExpectedCheck, { error }: ReportedCheck): bo
 }
 
 /** What no finding may have. */
-function blemishes({ status, summary, differences, fix, advice }: ReportedCheck): string[] {
+function blemishes({ status, summary, differences, fix, advice, error }: ReportedCheck): string[] {
   const said: string[] = []
   if (!/^\S[^\n]*\S$/.test(summary)) said.push(`the summary is not one line: ${JSON.stringify(summary)}`)
   if (status !== 'drifted' && (fix !== null || advice !== null))
     said.push(`${status}, but with a remedy: ${fix} ${advice}`)
   if (status === 'drifted' && fix === null && advice === null) said.push('drifted without a remedy')
   if (status === 'drifted' && differences.length === 0) said.push('drifted without a difference')
+  for (const text of [summary, error?.message ?? '']) {
+    if (text.includes('@sha256:') || text.length > 600) said.push(`a message is long: ${text}`)
+  }
+  if (error?.code === 'IMAGE_UNRESOLVED' && !/\. [A-Z].*\.$/.test(error.message)) said.push('no next step')
+  for (const { actual } of differences) {
+    if (actual && actual.length > 100 && summary.includes(actual)) said.push(`said twice: ${actual}`)
+    if (actual && actual.length > 500) said.push(`an actual value is long: ${actual}`)
+  }
   for (const { path, expected, actual } of differences) {
     if (expected === actual) said.push(`${path}: expected and actual are both ${expected}`)
   }

@@ -20,7 +20,7 @@ import { readRelease } from '../../src/release/release.ts'
 import { servingRevisions } from '../../src/release/serving.ts'
 import { createJudge } from '../../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from '../helpers/fuzz.ts'
-import { grantedByOne, interned, policy, whyNotAsThePolicySays } from '../helpers/governed-database.ts'
+import { grantedByOne, interned, policy, primary, whyNotAsThePolicySays } from '../helpers/governed-database.ts'
 import { brokenOnce, catalog } from '../helpers/random-catalog.ts'
 import {
   job,
@@ -190,6 +190,7 @@ const ledger: fc.Arbitrary<NonNullable<Observed['postgres-catalog']>['ledger']> 
 const unreadable = { code: 'UNRECOGNIZED_VALUE', message: 'a future privilege' } as const
 
 const database: fc.Arbitrary<Observed['postgres-catalog']> = fc.record({
+  server: fc.constant(primary),
   catalog,
   rightsUnknown: fc.oneof({ arbitrary: fc.constant(null), weight: 12 }, fc.constant(unreadable)),
   ledger,
@@ -229,7 +230,7 @@ function judge(check: Check, which: string, seen: Seen): Finding {
 
 function judgeRights(which: string, catalog: Catalog): Finding {
   const config = configs[Number(which)] as Config
-  const observed = { 'postgres-catalog': { catalog, rightsUnknown: null, ledger: null } }
+  const observed = { 'postgres-catalog': { server: primary, catalog, rightsUnknown: null, ledger: null } }
   return roleGrants.judge({ stack: stackOf(which), config, observed, observedAt })
 }
 

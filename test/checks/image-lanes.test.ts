@@ -371,17 +371,16 @@ t.test('an index that contains itself is followed once, and an endless one to a 
   const digest = (number: number) => `sha256:${String(number).padStart(64, '0')}`
   const observe = (holds: (digest: string) => readonly string[]) => {
     const registry: RegistryReader = {
-      signal: new AbortController().signal,
       async ask(question: RegistryQuestion): Promise<RegistryAnswer> {
         if (question.about === 'tag') return { kind: 'digest', digest: digest(1) }
         if (question.about === 'presence') return { kind: 'absent' }
-        if (question.about === 'repository') return { kind: 'there' }
+        if (question.about === 'repository' || question.about === 'absence') return { kind: 'there' }
         asked.push(question.digest)
-        return { kind: 'holds', digests: holds(question.digest) }
+        return { kind: 'holds', digests: holds(question.digest), amd64: [] }
       },
     }
     const absent = async () => null
-    const reader = { service: absent, job: absent, execution: absent }
+    const reader = { service: absent, job: absent, execution: absent, revisions: async () => [] }
     return createLanesProbe(reader, registry).observe(stack, startDeadline(systemClock, 60_000))
   }
   const itself = await observe(held => [held, digest(2)])

@@ -161,12 +161,24 @@ t.test('the config of the runbook uses the variables of its scripts', async t =>
   )
 })
 
+t.test('the default of verifyEvery is never shorter than the usual gap of the schedule', async t => {
+  const stacks = [{ name: 'runtime', project: 'acme', region: 'us-central1', service: { name: 'runtime' } }]
+  const load = (settings: object) =>
+    parseConfig(JSON.stringify({ ...settings, staleAfter: '7d', stacks }), 'driftwatch.yaml', {}).verifyEveryMs
+  t.equal(load({}), 10 * m)
+  t.equal(load({ schedule: '0 * * * *' }), 60 * m)
+  t.equal(load({ schedule: '*/30 * 8-17 * * 1-5' }), 10 * m, 'nights and weekends do not count')
+  t.equal(load({ schedule: '0 * * * *', verifyEvery: '1h' }), 60 * m)
+  t.equal(load({ verifyEvery: '30s' }), 30 * s)
+})
+
 t.test('absent keys have their defaults', async t => {
   const expected: Config = {
     schedule: '*/30 * * * * *',
     timeoutMs: 10 * s,
     rolloutGraceMs: 15 * m,
     staleAfterMs: 5 * m,
+    verifyEveryMs: 10 * m,
     host: '0.0.0.0',
     server: { auth: { kind: 'none' } },
     alerts: {

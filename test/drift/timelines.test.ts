@@ -117,6 +117,40 @@ function shown({ from, to, since }: Transition): Change {
   return [from, to, (since - start) / minute]
 }
 
+t.test('what was proven about one database does not apply to another', async t => {
+  const record = (store: Store, finding: Finding, subject: string | null, minutes: number) => {
+    const at = start + minutes * minute
+    store.record('runtime', kind, { kind: 'finding', finding, observedAt: at, at, subject })
+    return store.snapshot(at).stacks[0]?.states[0]?.status
+  }
+  for (const [subject, expected] of [
+    ['first', 'drifted'],
+    ['second', 'pending'],
+    [null, 'drifted'],
+  ] as const) {
+    const store = buildStore()
+    t.equal(record(store, drifted('job.image'), 'first', 1), 'drifted')
+    t.equal(record(store, pending('job.image'), subject, 2), expected, `${subject}`)
+  }
+})
+
+t.test('a finding that is stale when it is recorded is unknown, without a change back and forth', async t => {
+  const store = buildShortLivedStore()
+  const record = (observed: number, judged: number) => {
+    const [observedAt, at] = [start + observed * minute, start + judged * minute]
+    return store.record('runtime', kind, { kind: 'finding', finding: inSync, observedAt, at })
+  }
+  record(0, 0)
+  t.match(record(-20, 1), { from: 'in_sync', to: 'unknown', since: start + minute })
+  for (const at of [2, 3]) {
+    t.equal(record(-20 + at, at), null)
+    const [state] = store.snapshot(start + at * minute).stacks[0]?.states ?? []
+    t.match(state, { status: 'unknown', since: start + minute, error: { code: 'STALE' } })
+    t.equal(state?.observedAt, start + (at - 20) * minute)
+  }
+  t.match(record(4, 4), { from: 'unknown', to: 'in_sync', since: start + 4 * minute })
+})
+
 t.test('first findings', async t => {
   t.test('without an observation the status is unknown', async t => {
     follow(t, [[0, 'nothing', 'unknown', 0, { error: 'NOT_OBSERVED' }]])

@@ -15,6 +15,7 @@ import { describeRights, everyRight, rightsOf, withOptions, wordsOf } from '../.
 import { renderPlan } from '../../src/grants/plan/plan.ts'
 import { printable } from '../../src/printable.ts'
 import type { LedgerAnswer } from '../../src/probes/probe.ts'
+import { primary } from '../helpers/governed-database.ts'
 
 /** The form of a role in an aclitem, and of an item in an array. */
 const inAcl = (name: string) => (/^\w+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
@@ -228,7 +229,7 @@ const ownerRole = {
 
 function inputOf(stack: Stack, catalog: Catalog, ledger: LedgerAnswer | null = null) {
   const observed = {
-    'postgres-catalog': { catalog, rightsUnknown: null, ledger },
+    'postgres-catalog': { server: primary, catalog, rightsUnknown: null, ledger },
     service: null,
     job: null,
     execution: null,
@@ -430,7 +431,7 @@ t.test('schema compares the ledger with the expected versions', async t => {
 
 t.test('isSameDatabase tells whether two connections lead to the same database', async t => {
   const base: DatabaseIdentity = {
-    ...{ oid: 16384, name: 'app', systemIdentifier: '7', startedAt: '1.000001', isReplica: false },
+    ...{ oid: 16384, name: 'app', systemIdentifier: '7', timeline: 1, startedAt: '1.000001', isReplica: false },
   }
   const cases: [boolean, string, Partial<DatabaseIdentity>, Partial<DatabaseIdentity>?][] = [
     [true, 'one server', {}],
@@ -438,6 +439,7 @@ t.test('isSameDatabase tells whether two connections lead to the same database',
     [false, 'another name', { name: 'App' }],
     [false, 'another server that was started in the same moment', { systemIdentifier: '8' }],
     [false, 'a copy of the server', { startedAt: '2.000000' }],
+    [false, 'servers that do not say when they started', { startedAt: null }, { startedAt: null }],
     [true, 'a replica of the server', { startedAt: '2.000000', isReplica: true }],
     [false, 'a replica of another server', { startedAt: '2.000000', isReplica: true, systemIdentifier: '8' }],
     [true, 'one server, which does not say who it is to everybody', { systemIdentifier: null }],

@@ -15,6 +15,7 @@ import { makeCertificate, noOpenssl } from './certificate.ts'
 import { type AdvancedClock, createAdvancedClock } from './clock.ts'
 import { type GrpcProxy, startGrpcProxy } from './grpc-proxy.ts'
 import { installedMajors, type PostgresServer, startPostgres } from './postgres-server.ts'
+import { replicating } from './postgres-standby.ts'
 import { type ProxyTls, startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
 /** Each has its own database; that of `beta` is on a separate server. */
@@ -48,6 +49,12 @@ export interface GoogleApi {
   readonly grpc: GrpcProxy
 }
 
+/** A database, and its address, which can lead to another server. */
+export interface FaultedDatabase {
+  readonly proxy: TcpProxy
+  server: PostgresServer
+}
+
 /** The real service, monitoring three stacks through proxies that simulate faults. */
 export interface FaultBench {
   readonly service: Server
@@ -57,7 +64,7 @@ export interface FaultBench {
     setDrifted(stacks: readonly StackName[]): void
   }
   readonly monitoring: GoogleApi & { readonly emulator: Monitoring }
-  readonly databases: Readonly<Record<StackName, { readonly proxy: TcpProxy; readonly server: PostgresServer }>>
+  readonly databases: Readonly<Record<StackName, FaultedDatabase>>
   readonly tls: ProxyTls | null
   /** All log output of the service, and its HTTP responses to `get`. */
   output(): string
@@ -74,7 +81,21 @@ export const region = 'us-central1'
 export const timeoutMs = 5000
 export const staleAfterMs = 60_000
 
-export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBench> {
+/** Shorter than `staleAfterMs`, so that an old connection ends before what it said. */
+export const verifyEveryMs = 30_000
+
+const year = 365 * 86_400_000
+
+interface FaultBenchOptions {
+  readonly layout?: Layout | undefined
+  /** Connections are kept otherwise, so that a fault befalls an open one. */
+  readonly verifies?: boolean | undefined
+}
+
+export async function openFaultBench({
+  layout = 'apart',
+  verifies = false,
+}: FaultBenchOptions = {}): Promise<FaultBench> {
   const directory = mkdtempSync(join(tmpdir(), 'driftwatch-faults-'))
   const clock = createAdvancedClock()
   const home = (stack: StackName) => homeOf(stack, layout)
@@ -86,7 +107,10 @@ export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBen
   const monitoringApi = await openApi(monitoring)
   const tls = await makeTls(directory)
   const [shared, own] = await Promise.all([openServer(['alpha', 'gamma']), openServer(['beta'])])
-  const open = async (server: PostgresServer) => ({ server, proxy: await startTcpProxy(server.port, tls) })
+  const open = async (server: PostgresServer): Promise<FaultedDatabase> => ({
+    server,
+    proxy: await startTcpProxy(server.port, tls),
+  })
   const databases = { alpha: await open(shared), beta: await open(own), gamma: await open(shared) }
   const stream = new PassThrough()
   let output = ''
@@ -97,7 +121,7 @@ export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBen
   const config = parseConfig(JSON.stringify(configOf(url, home)), 'faults.yaml', {})
   const service = await startServer({
     // The test triggers the cycles; the schedule is once a year.
-    config: { ...config, staleAfterMs },
+    config: { ...config, staleAfterMs, verifyEveryMs: verifies ? verifyEveryMs : year },
     environment: readEnvironment({
       CLOUD_RUN_EMULATOR_HOST: `127.0.0.1:${cloudRunApi.tcp.port}`,
       MONITORING_EMULATOR_HOST: `127.0.0.1:${monitoringApi.tcp.port}`,
@@ -147,7 +171,8 @@ export async function openFaultBench(layout: Layout = 'apart'): Promise<FaultBen
       await service.close()
       await Promise.all(proxies.map(proxy => proxy.close()))
       await Promise.all([cloudRunApi, monitoringApi].map(({ grpc }) => grpc.close()))
-      await Promise.all([emulator.close(), monitoring.close(), shared.stop(), own.stop()])
+      const servers = new Set(Object.values(databases).map(({ server }) => server))
+      await Promise.all([emulator.close(), monitoring.close(), ...[...servers].map(server => server.stop())])
       rmSync(directory, { recursive: true, force: true })
     },
   }
@@ -200,8 +225,9 @@ function leftBehind(): WorldPatch {
 
 async function openServer(names: readonly StackName[]): Promise<PostgresServer> {
   const hba = names.map(name => `host ${name} monitor_${name} 127.0.0.1/32 scram-sha-256\n`).join('')
-  const trust = 'local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all sandbox 127.0.0.1/32 trust\n'
-  const server = await startPostgres(installedMajors.at(-1) ?? 18, { hba: `${hba}${trust}` })
+  const trust =
+    'local all,replication all trust\nhost all postgres 127.0.0.1/32 trust\nhost all sandbox 127.0.0.1/32 trust\n'
+  const server = await startPostgres(installedMajors.at(-1) ?? 18, { hba: `${hba}${trust}`, options: [...replicating] })
   for (const name of names) {
     await server.sql('postgres', `CREATE ROLE monitor_${name} LOGIN PASSWORD '${canaries.password}'`)
     await server.sql('postgres', `CREATE ROLE owner_${name}; CREATE ROLE reader_${name}`)

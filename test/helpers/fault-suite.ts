@@ -18,7 +18,7 @@ const settleMs = 30_000
 /** Tests every fault of one system in every scope, on its own bench; prints the table, and writes it to its page. */
 export async function testFaults(t: Test, name: FaultedSystem['name']): Promise<void> {
   const system = faultedSystems.find(each => each.name === name) as FaultedSystem
-  const context = await openFaultBench(system.layout)
+  const context = await openFaultBench(system)
   t.teardown(() => context.close())
   await warmUp(context)
   const [idle, idleResources] = [context.connections(), activeResources()]
@@ -112,6 +112,7 @@ async function meet({ bench: context, truth, system, row, affected, fault }: Cel
   const before = await context.report()
   const mend = await fault(context, affected)
   await truth.change(system, affected)
+  await row.settle?.(context, affected)
 
   const { report: during, errors } = await lookAwake(context)
   for (const [stack, check, state] of statesOf(during)) {
@@ -231,7 +232,7 @@ function createTruth({ cloudRun, databases }: FaultBench) {
         for (const stack of stacks) toggle(staleSeries, stack)
         cloudRun.setDrifted([...staleSeries])
       }
-      if (system.name !== 'PostgreSQL') return
+      if (!system.probes.includes('postgres-catalog')) return
       for (const stack of stacks) {
         const change = toggle(opened, stack) ? `GRANT SELECT ON runtime.events TO` : `REVOKE ALL ON runtime.events FROM`
         // A server that is down cannot be changed.

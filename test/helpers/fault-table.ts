@@ -3,8 +3,19 @@ import { superuser } from '../../sandbox/postgres/cluster-template.ts'
 import type { CheckKind } from '../../src/checks/check.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { ProbeKind } from '../../src/probes/probe.ts'
-import { canaries, type FaultBench, homeOf, type Layout, region, type StackName, stackNames } from './fault-bench.ts'
+import {
+  canaries,
+  type FaultBench,
+  homeOf,
+  type Layout,
+  region,
+  type StackName,
+  stackNames,
+  verifyEveryMs,
+} from './fault-bench.ts'
 import type { GrpcFault } from './grpc-proxy.ts'
+import type { PostgresServer } from './postgres-server.ts'
+import { pauseReplay, startStandby, untilReceived } from './postgres-standby.ts'
 import type { TcpFault } from './tcp-proxy.ts'
 
 /** Starts a fault; resolves with a function that ends it. */
@@ -19,15 +30,19 @@ export interface FaultRow {
   readonly arrives?: true
   /** For one stack of three, or the reason why this is impossible. */
   readonly one: Break | string
+  /** Waits until what has changed since can be seen. */
+  readonly settle?: (context: FaultBench, stacks: readonly StackName[]) => Promise<void>
   readonly all: Break | string
 }
 
 export type Outcome = 'holds' | 'does not hold'
 
 export interface FaultedSystem {
-  readonly name: 'Cloud Run' | 'Cloud Run in one place' | 'Monitoring' | 'PostgreSQL'
+  readonly name: 'Cloud Run' | 'Cloud Run in one place' | 'Monitoring' | 'PostgreSQL' | 'PostgreSQL at another address'
   /** Default `apart`. */
   readonly layout?: Layout
+  /** Whether connections end after `verifyEveryMs`. */
+  readonly verifies?: true
   /** The probes that read this system, and the checks that need them. */
   readonly probes: readonly ProbeKind[]
   readonly checks: readonly CheckKind[]
@@ -280,6 +295,93 @@ const postgresRows: FaultRow[] = [
   },
 ]
 
+/** Changes the server, and leaves the connections that are open; they end in time. */
+const changedBehind =
+  (change: (stack: StackName) => string, undo: (stack: StackName) => string): Break =>
+  async (context, stacks) => {
+    const run = async (statements: (stack: StackName) => string) => {
+      for (const stack of stacks) await context.databases[stack].server.sql('postgres', statements(stack), superuser)
+    }
+    await run(change)
+    context.clock.advance(verifyEveryMs)
+    return () => run(undo)
+  }
+
+/** Leads the addresses of stacks to another server, and leaves the connections that are open; they end in time. */
+function lead({ databases, clock }: FaultBench, stacks: readonly StackName[], to: ServerOf): void {
+  for (const stack of stacks) databases[stack].proxy.lead(to(stack).port)
+  clock.advance(verifyEveryMs)
+}
+
+type ServerOf = (stack: StackName) => PostgresServer
+
+/** A standby for the server of each stack. */
+async function startStandbys(context: FaultBench, stacks: readonly StackName[]) {
+  const servers = serversOf(context, stacks)
+  const started = await Promise.all(servers.map(async server => [server, await startStandby(server)] as const))
+  const standbys = new Map(started)
+  return { standbys, of: (stack: StackName) => standbys.get(context.databases[stack].server) as PostgresServer }
+}
+
+const pausedStandby: Break = async (context, stacks) => {
+  const { standbys, of } = await startStandbys(context, stacks)
+  for (const standby of standbys.values()) await pauseReplay(standby)
+  lead(context, stacks, of)
+  return async () => {
+    lead(context, stacks, stack => context.databases[stack].server)
+    await Promise.all([...standbys.values()].map(standby => standby.stop()))
+  }
+}
+
+/** Where the address leads, the truth changes too; the first server goes on, or has failed. */
+const promotedStandby =
+  (isFirstDown: boolean): Break =>
+  async (context, stacks) => {
+    const { standbys, of } = await startStandbys(context, stacks)
+    if (isFirstDown) for (const server of standbys.keys()) await server.kill()
+    for (const standby of standbys.values()) await standby.sql('postgres', 'SELECT pg_promote()')
+    lead(context, stacks, of)
+    const promoted = stacks.map(stack => [stack, of(stack)] as const)
+    for (const [stack, server] of promoted) context.databases[stack].server = server
+    return async () => {
+      await Promise.all([...standbys.keys()].map(server => server.stop()))
+    }
+  }
+
+const addressRows: FaultRow[] = [
+  {
+    fault: 'address leads to a standby whose replay is paused',
+    code: 'STALE',
+    ...both(pausedStandby),
+    async settle({ databases }, stacks) {
+      // The standby has received the change of the truth, and not replayed it.
+      for (const stack of stacks) await untilReceived(databases[stack].server)
+    },
+  },
+  { fault: 'address switched to a promoted standby', code: null, ...both(promotedStandby(true)) },
+  { fault: 'address switched, old primary still responds', code: null, ...both(promotedStandby(false)) },
+  {
+    fault: 'login disabled after connecting',
+    code: 'UNAUTHENTICATED',
+    ...both(
+      changedBehind(
+        stack => `ALTER ROLE monitor_${stack} NOLOGIN`,
+        stack => `ALTER ROLE monitor_${stack} LOGIN`,
+      ),
+    ),
+  },
+  {
+    fault: 'CONNECT revoked after connecting',
+    code: 'PERMISSION_DENIED',
+    ...both(
+      changedBehind(
+        stack => `REVOKE CONNECT ON DATABASE ${stack} FROM monitor_${stack}`,
+        stack => `GRANT CONNECT ON DATABASE ${stack} TO monitor_${stack}`,
+      ),
+    ),
+  },
+]
+
 export const faultedSystems: readonly FaultedSystem[] = [
   {
     name: 'Cloud Run',
@@ -296,6 +398,13 @@ export const faultedSystems: readonly FaultedSystem[] = [
   },
   { name: 'Monitoring', probes: ['telemetry'], checks: ['after-rollout'], rows: googleRows('monitoring') },
   { name: 'PostgreSQL', probes: ['postgres-catalog'], checks: ['role-grants', 'schema'], rows: postgresRows },
+  {
+    name: 'PostgreSQL at another address',
+    verifies: true,
+    probes: ['postgres-catalog'],
+    checks: ['role-grants', 'schema'],
+    rows: addressRows,
+  },
 ]
 
 export type Scope = 'one' | 'all'

@@ -10,8 +10,15 @@ import {
 } from '../../src/grants/model/catalog.ts'
 import { bootstrapSuperuser, type Oid, PUBLIC } from '../../src/grants/model/oid.ts'
 import { everyRight, type Rights, rightsOf } from '../../src/grants/model/privileges.ts'
+import type { ObservedServer } from '../../src/probes/probe.ts'
 
 export const serverVersion = 180000
+
+/** The primary of the governed database. */
+export const primary: ObservedServer = {
+  identity: { oid: 1, name: 'app', systemIdentifier: '7', timeline: 1, startedAt: '1.000001', isReplica: false },
+  asOf: 0,
+}
 
 /** The policy of every config of the fuzz tests; some also govern `other`, or trust `mallory`. */
 export const policy = {

@@ -11,7 +11,7 @@ export interface PostgresServer extends Server {
   sql(database: string, text: string, user?: string): Promise<unknown[][]>
 }
 
-const trustful = 'local all all trust\nhost all all 127.0.0.1/32 trust\n'
+const trustful = 'local all,replication all trust\nhost all all 127.0.0.1/32 trust\n'
 
 /** Starts a server of a major version. */
 export async function startPostgres(

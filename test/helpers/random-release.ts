@@ -125,6 +125,8 @@ export const service: fc.Arbitrary<Service> = fc.record({
   etag: fc.string(),
   containers,
   templateRevision: rarely(fc.constant(null), revisionName),
+  scalingMode: rarely(fc.constant('automatic' as const), fc.constant('manual' as const)),
+  manualInstanceCount: fc.constantFrom(null, 0, 1),
   traffic,
   trafficStatuses: traffic,
   latestReadyRevision: rarely(revisionName, fc.constant(null)),
@@ -170,6 +172,7 @@ export const job: fc.Arbitrary<Job | null> = rarely(
     ...authorship,
     ...lastChange,
     name: fc.constant('migrate'),
+    createTime: time,
     etag: fc.string(),
     containers,
     executionCount: fc.constantFrom(0, 1, 2 ** 31 - 1),
@@ -211,7 +214,7 @@ export const observedExecution = rarely(
 
 const answer: fc.Arbitrary<RegistryAnswer> = fc.oneof(
   digest.map(held => ({ kind: 'digest', digest: held }) as const),
-  fc.subarray(digests).map(held => ({ kind: 'holds', digests: held }) as const),
+  fc.subarray(digests).map(held => ({ kind: 'holds', digests: held, amd64: held }) as const),
   fc.constant({ kind: 'absent' } as const),
   fc.constant({ kind: 'failed', code: 'UNAVAILABLE', message: 'gone' } as const),
 )

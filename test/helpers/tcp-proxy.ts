@@ -34,6 +34,8 @@ export interface TcpProxy {
   total(): number
   /** Starts a fault, or ends it for new connections. */
   set(fault: TcpFault | null): Promise<void>
+  /** Sends new connections to another port. Open connections keep theirs. */
+  lead(port: number): void
   /** Closes every connection. */
   cut(): void
   close(): Promise<void>
@@ -47,8 +49,9 @@ export interface ProxyTls {
 
 const dripMs = 100
 
-export async function startTcpProxy(upstreamPort: number, tls: ProxyTls | null = null): Promise<TcpProxy> {
+export async function startTcpProxy(firstPort: number, tls: ProxyTls | null = null): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
+  let upstreamPort = firstPort
   let fault: TcpFault | null = null
   let total = 0
 
@@ -93,6 +96,9 @@ export async function startTcpProxy(upstreamPort: number, tls: ProxyTls | null =
       if (next === 'refused') await closeListener()
       else listener ??= await listen(accept, port)
       fault = next
+    },
+    lead(to) {
+      upstreamPort = to
     },
     cut,
     close: closeListener,

@@ -30,6 +30,8 @@ const service: Service = {
   name: 'runtime',
   containers: [container('v2')],
   templateRevision: null,
+  scalingMode: 'automatic',
+  manualInstanceCount: null,
   traffic: [],
   trafficStatuses: [],
   latestReadyRevision: 'r2',
@@ -47,6 +49,7 @@ const job: Job = {
   ...authorship,
   ...settled,
   name: 'migrate',
+  createTime: 0,
   containers: [container('v1')],
   executionCount: 1,
   latestCreatedExecution: { name: 'e1', createTime: 1500, completionStatus: 'succeeded' },
@@ -84,6 +87,7 @@ function buildReader(override: Partial<CloudRunReader> = {}) {
     job: () => answer('job', job),
     execution: () => answer('execution', execution),
     newestRevisionAt: () => answer('newestRevisionAt', revision('r1', 1000)),
+    revisions: () => answer('revisions', [serving]),
     ...override,
   }
   return { reader, calls }

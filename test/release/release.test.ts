@@ -5,7 +5,7 @@ import { formatImage, parseImage, pinnedImage, shortImage } from '../../src/rele
 import { questionKey, type RegistryAnswer } from '../../src/release/registry-answers.ts'
 
 const repository = 'europe-docker.pkg.dev/acme/app/runtime'
-const [a, b] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]
+const [a = '', b = '', c = ''] = ['a', 'b', 'c'].map(letter => `sha256:${letter.repeat(64)}`)
 
 t.test('an image reference is parsed into repository, tag and digest', async t => {
   const cases: [string, ReturnType<typeof parseImage>][] = [
@@ -53,6 +53,7 @@ t.test('a parsed reference is formatted unchanged', async t => {
   t.equal(shortImage({ repository, tag: null, digest: a }), 'runtime@aaaaaaaaaaaa')
 })
 
+/** The digest of a deployment was resolved by Cloud Run, others were written. */
 const side = (
   text: string,
   resolvedAt: ImageSide['resolvedAt'] = 'deployment',
@@ -60,10 +61,19 @@ const side = (
 ): ImageSide => {
   const image = parseImage(text)
   if (!image) throw new Error(`${text} is not an image`)
-  return { image, resolvedAt, resolvedDigest }
+  return resolvedAt === 'deployment'
+    ? { image, resolvedAt, resolvedDigest: image.digest ?? resolvedDigest, writtenDigest: null }
+    : { image, resolvedAt, resolvedDigest, writtenDigest: image.digest }
 }
+/** A revision that Cloud Run made from a template with another digest. */
+const madeFrom = (written: string, resolved: string): ImageSide => ({
+  ...side(`${repository}@${resolved}`),
+  writtenDigest: written,
+})
 const answers = (known: Record<string, RegistryAnswer>) => new Map(Object.entries(known))
 const digest = (value: string): RegistryAnswer => ({ kind: 'digest', digest: value })
+const single: RegistryAnswer = { kind: 'holds', digests: [], amd64: [] }
+const failed: RegistryAnswer = { kind: 'failed', code: 'PERMISSION_DENIED', message: 'x: no. Do this.' }
 
 t.test('images are compared by digest, then by tag', async t => {
   const cases: [string, ImageSide, ImageSide, Record<string, RegistryAnswer>, string][] = [
@@ -92,8 +102,15 @@ t.test('images are compared by digest, then by tag', async t => {
       'the current digest takes precedence over the resolved one for the next run',
       side(`${repository}@${a}`),
       side(`${repository}:v1`, 'now', a),
-      { [`${repository}:v1`]: digest(b) },
+      { [`${repository}:v1`]: digest(b), [`${repository}@${b}`]: single },
       'different',
+    ],
+    [
+      'the current digest of a tag may be that of an index',
+      side(`${repository}@${a}`),
+      side(`${repository}:v1`, 'now', a),
+      { [`${repository}:v1`]: digest(b), [`${repository}@${b}`]: failed },
+      'unresolved',
     ],
     [
       'the resolved digest takes precedence over the current one after a deployment',
@@ -109,18 +126,93 @@ t.test('images are compared by digest, then by tag', async t => {
       { [`${repository}:v1`]: digest(a), [`${repository}:v2`]: digest(a) },
       'equal',
     ],
+    ['two digests that Cloud Run resolved', side(`${repository}@${a}`), side(`${repository}@${b}`), {}, 'different'],
+    ['two written digests', side(`${repository}@${a}`, 'now'), side(`${repository}@${b}`, 'now'), {}, 'different'],
     [
-      'an index that contains the other digest',
+      'a resolved and a written digest, and no registry',
       side(`${repository}@${a}`),
-      side(`${repository}@${b}`),
-      { [`${repository}@${b}`]: { kind: 'holds', digests: [a] } },
+      side(`${repository}@${b}`, 'now'),
+      {},
+      'unresolved',
+    ],
+    [
+      'a resolved and a written digest, and a registry that does not answer',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: failed, [`${repository}@${a}`]: single },
+      'unresolved',
+    ],
+    [
+      'a written digest that may be absent',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: { kind: 'absent' }, [`absence of ${repository}@${b}`]: failed },
+      'unresolved',
+    ],
+    [
+      'a written digest that is certainly absent',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: { kind: 'absent' }, [`absence of ${repository}@${b}`]: { kind: 'absent' } },
+      'different',
+    ],
+    [
+      'a written digest that is a single image, while nothing is known of the resolved one',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: single },
+      'different',
+    ],
+    [
+      'the digest that the template wrote, and the same one',
+      madeFrom(b, a),
+      side(`${repository}@${b}`, 'now'),
+      {},
       'equal',
+    ],
+    [
+      'the digest that the template wrote, and another written one',
+      madeFrom(b, a),
+      side(`${repository}@${c}`, 'now'),
+      {},
+      'different',
+    ],
+    [
+      'an index that contains the other digest for linux/amd64',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: { kind: 'holds', digests: [a], amd64: [a] } },
+      'equal',
+    ],
+    [
+      'an index that contains the other digest for another platform',
+      side(`${repository}@${a}`),
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: { kind: 'holds', digests: [a, c], amd64: [c] } },
+      'different',
     ],
     [
       'an index that does not contain the other digest',
       side(`${repository}@${a}`),
-      side(`${repository}@${b}`),
-      { [`${repository}@${b}`]: { kind: 'holds', digests: [] } },
+      side(`${repository}@${b}`, 'now'),
+      { [`${repository}@${b}`]: single },
+      'different',
+    ],
+    [
+      'two indexes with the same image for linux/amd64',
+      side(`${repository}@${a}`, 'now'),
+      side(`${repository}@${b}`, 'now'),
+      {
+        [`${repository}@${a}`]: { kind: 'holds', digests: [c], amd64: [c] },
+        [`${repository}@${b}`]: { kind: 'holds', digests: [c], amd64: [c] },
+      },
+      'equal',
+    ],
+    [
+      'another variant for linux/amd64 than the one that Cloud Run resolved',
+      madeFrom(b, a),
+      side(`${repository}@${c}`, 'now'),
+      { [`${repository}@${b}`]: { kind: 'holds', digests: [a, c], amd64: [a, c] }, [`${repository}@${c}`]: single },
       'different',
     ],
     [

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type EpochMs, formatTime } from '../../clock.ts'
 import { maskWords } from '../../config/mask.ts'
+import { shown } from '../../printable.ts'
 import { type Authorship, type Condition, isUnrecognized, type Job, type Service } from '../../release/cloud-run.ts'
 import { compareImages, type ImageSide, knownImage } from '../../release/compare-images.ts'
 import { distinctImages, formatImage } from '../../release/image.ts'
@@ -14,6 +15,9 @@ export interface Grace {
   readonly observedAt: EpochMs
   readonly rolloutGraceMs: number
 }
+
+/** Of Cloud Run's messages. Its logs have the whole text. */
+const longestMessage = 300
 
 /** Who changed it last and when, as far as Cloud Run reports it. */
 export function describeLastChange({ lastModifier, client, updateTime }: Authorship): string | null {
@@ -47,17 +51,22 @@ export function judgeLastChange(
   }
   if (condition?.state === 'succeeded') return inSync
   if (condition?.state === 'failed') {
+    const summary = toSentence(`the last ${change} of ${subject} failed${describeReason(condition)}`)
     const actual = describeFailure(condition)
-    const summary = toSentence(`the last ${change} of ${subject} failed: ${actual}`)
     return differs('drifted', summary, { path: `${kind}.${change}`, expected: 'succeeded', actual, via })
   }
   const message = `${subject} does not report whether its last ${change} succeeded`
   return cannotJudge({ code: 'CONDITION_ABSENT', message })
 }
 
-/** A failed condition in Cloud Run's own words. */
+/** A failed condition in Cloud Run's own words. They can be long, so a summary has only the reason. */
 export function describeFailure({ reason, message }: Condition): string {
-  return [reason, message].filter(text => text).join(': ') || 'Cloud Run gives no reason'
+  return [reason, shown(message, longestMessage)].filter(text => text).join(': ') || 'Cloud Run gives no reason'
+}
+
+/** The end of a summary. */
+export function describeReason(condition: Condition | null): string {
+  return condition?.reason ? `: ${condition.reason}` : ''
 }
 
 export function reportUnrecognizedState(subject: string, value: string): UnknownReason {
@@ -104,7 +113,8 @@ export function judgeImages(
       return differs(status, words.summary(a, b), difference, notes)
     }
     case 'unresolved': {
-      const message = `cannot compare ${ofActual} with ${ofExpected}: no registry resolved the tag`
+      const [a, b] = distinctImages(wanted, found)
+      const message = `cannot compare ${b} with ${a}: ${comparison.reason}`
       return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status)
     }
   }

@@ -8,6 +8,7 @@ import {
   applyGrace,
   describeFailure,
   describeLastChange,
+  describeReason,
   type Grace,
   reportUnrecognizedState,
 } from './cloud-run-parts.ts'
@@ -32,9 +33,29 @@ export function judgeReadiness({ name, revision }: ServingRevision): Part {
   if (isUnrecognized(ready.state))
     return cannotJudge(reportUnrecognizedState(`revision ${name}`, ready.state.unrecognized))
   if (ready.state === 'succeeded') return inSync
-  const actual = ready.state === 'failed' ? describeFailure(ready) : ready.state
-  const summary = toSentence(`revision ${name} receives traffic but is not ready: ${actual}`)
+  const isFailed = ready.state === 'failed'
+  const actual = isFailed ? describeFailure(ready) : ready.state
+  const why = isFailed ? describeReason(ready) : `: ${ready.state}`
+  const summary = toSentence(`revision ${name} receives traffic but is not ready${why}`)
   return differs('drifted', summary, { path: 'service.revision', expected: `${name} ready`, actual })
+}
+
+/** Drifted if manual scaling stopped the service. Its revisions keep their traffic, but no instance serves it. */
+export function judgeScaling({ service }: Release): Part {
+  const { name, scalingMode, manualInstanceCount } = service
+  if (isUnrecognized(scalingMode)) {
+    const message = `service ${name} has scaling mode ${scalingMode.unrecognized}, which this version of Driftwatch does not recognize`
+    return cannotJudge({ code: 'UNRECOGNIZED_VALUE', message })
+  }
+  if (scalingMode !== 'manual' || manualInstanceCount !== 0) return inSync
+  const summary = `Service ${name} is stopped: manual scaling is set to 0 instances.`
+  const via = describeLastChange(service)
+  return differs('drifted', summary, {
+    path: 'service.scaling',
+    expected: 'at least 1 instance',
+    actual: '0 instances',
+    via,
+  })
 }
 
 interface RevisionImage {
@@ -56,7 +77,8 @@ export function judgeSplit(release: Release, answers: RegistryAnswers, grace: Gr
   }
   if (comparisons.every(({ result }) => result === 'equal')) return { status: 'in_sync', notes }
   const names = [newest, ...others].map(each => each.name).join(', ')
-  const message = `cannot tell whether the revisions that receive traffic (${names}) run the same image`
+  const reason = comparisons.flatMap(each => (each.result === 'unresolved' ? each.reason : []))[0]
+  const message = `cannot tell whether the revisions that receive traffic (${names}) run the same image: ${reason}`
   return cannotJudge({ code: 'IMAGE_UNRESOLVED', message }, status)
 }
 

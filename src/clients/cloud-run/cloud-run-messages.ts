@@ -44,6 +44,12 @@ const targetTypes: Readonly<Record<string, 'latest' | 'revision' | 'unspecified'
   TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION: 'revision',
 }
 
+const scalingModes: Readonly<Record<string, 'automatic' | 'manual' | 'unspecified'>> = {
+  SCALING_MODE_UNSPECIFIED: 'unspecified',
+  AUTOMATIC: 'automatic',
+  MANUAL: 'manual',
+}
+
 const completionStatuses: Readonly<Record<string, CompletionStatus>> = {
   COMPLETION_STATUS_UNSPECIFIED: 'unspecified',
   EXECUTION_SUCCEEDED: 'succeeded',
@@ -58,6 +64,8 @@ export function toService(message: VendorService): Service {
     ...toResource(message),
     containers: (message.template?.containers ?? []).map(toContainer),
     templateRevision: shortName(message.template?.revision),
+    scalingMode: recognize(message.scaling?.scalingMode, scalingModes, 'unspecified'),
+    manualInstanceCount: message.scaling?.manualInstanceCount ?? null,
     traffic: (message.traffic ?? []).map(toTarget),
     trafficStatuses: (message.trafficStatuses ?? []).map(toTarget),
     latestReadyRevision: shortName(message.latestReadyRevision),
@@ -77,6 +85,7 @@ export function toRevision(message: VendorRevision): Revision {
 export function toJob(message: VendorJob): Job {
   return {
     ...toResource(message),
+    createTime: toMoment(message.createTime),
     containers: (message.template?.template?.containers ?? []).map(toContainer),
     executionCount: message.executionCount ?? 0,
     latestCreatedExecution: toReference(message.latestCreatedExecution),
@@ -115,14 +124,19 @@ function toReference(message: VendorReference | null | undefined): ExecutionRefe
 }
 
 function toCondition(message: VendorCondition): Condition {
-  const reason = message.executionReason || message.revisionReason || message.reason
   return {
     type: message.type ?? '',
     state: recognize(message.state, conditionStates, 'unspecified'),
     message: vendorProse(message.message ?? ''),
-    reason: reason ? vendorName(String(reason)) : null,
+    reason: toReason(message.executionReason || message.revisionReason || message.reason),
     since: toMoment(message.lastTransitionTime),
   }
+}
+
+/** Null if there is none, or only `..._UNDEFINED`. */
+function toReason(value: VendorEnum): string | null {
+  if (!value || String(value).endsWith('_REASON_UNDEFINED')) return null
+  return typeof value === 'number' ? `reason ${value} (unknown to this version of Driftwatch)` : vendorName(value)
 }
 
 export function toContainer(message: VendorContainer): Container {

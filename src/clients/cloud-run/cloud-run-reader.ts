@@ -29,6 +29,8 @@ export interface CloudRunReader {
   revision(place: Place, service: Service, name: string): Promise<Revision | null>
   /** The newest revision of a service at a moment; null if Cloud Run has none of that time. */
   newestRevisionAt(place: Place, service: string, moment: EpochMs): Promise<Revision | null>
+  /** All revisions of a service that was read in the same cycle. */
+  revisions(place: Place, service: Service): Promise<readonly Revision[]>
   job(place: Place, name: string): Promise<Job | null>
   execution(place: Place, job: string, name: string): Promise<Execution | null>
 }
@@ -39,7 +41,7 @@ export interface CloudRunReaders {
 }
 
 /** Cache entries. */
-const maxEntries = { revisions: 20_000, executions: 20_000, moments: 5_000 } as const
+const maxEntries = { revisions: 20_000, executions: 20_000, moments: 5_000, histories: 20_000 } as const
 
 /** A cached revision is read again after this time, because its conditions may change while its service does not. */
 const revisionMaxAgeMs = 10 * 60_000
@@ -53,6 +55,12 @@ interface CachedRevision {
   readonly service: Service
   /** On the monotonic clock. */
   readonly readAt: number
+}
+
+interface History {
+  readonly revisions: readonly Revision[]
+  /** The service when its revisions were read. */
+  readonly service: Service
 }
 
 export function createCloudRunReaders(client: CloudRunClient, clock: Clock): CloudRunReaders {
@@ -70,6 +78,8 @@ function createShared(client: CloudRunClient, clock: Clock) {
       executions: createBoundedCache<Execution>(maxEntries.executions),
       /** The newest revision of a service at a moment. */
       moments: createBoundedCache<{ readonly revision: Revision | null }>(maxEntries.moments),
+      /** All revisions of a service. The limit counts revisions. */
+      histories: createBoundedCache<History>(maxEntries.histories, ({ revisions }) => 1 + revisions.length),
     },
     fleets: {
       services: createListOrGet(client.services, clock),
@@ -96,6 +106,7 @@ function openReader(cycle: Cycle): CloudRunReader {
     revision: (place, service, name) => readRevision(cycle, loadRevision, place, service, name),
     execution: (place, job, name) =>
       readExecution(cycle, loadExecution, `${locationOf(place)}/jobs/${job}/executions/${name}`),
+    revisions: (place, service) => readRevisions(cycle, `${locationOf(place)}/services/${service.name}`, service),
     newestRevisionAt: (place, service, moment) =>
       readNewestRevisionAt(cycle, `${locationOf(place)}/services/${service}`, moment),
   }
@@ -196,6 +207,20 @@ async function readExecution({ caches }: Cycle, load: Load<Execution>, key: stri
 function isCompleted({ conditions }: Execution): boolean {
   const state = conditions.find(condition => condition.type === 'Completed')?.state
   return state === 'succeeded' || state === 'failed'
+}
+
+/** Cached while the service is unchanged: a new revision changes it. */
+async function readRevisions(
+  { client, caches, deadline }: Cycle,
+  key: string,
+  service: Service,
+): Promise<readonly Revision[]> {
+  const cached = caches.histories.get(key)
+  if (cached && isUnchanged(service, cached.service)) return cached.revisions
+  const revisions: Revision[] = []
+  for await (const { items } of completePagesOf(client.revisions, key, deadline)) revisions.push(...items.values())
+  caches.histories.set(key, { revisions, service })
+  return revisions
 }
 
 /** Cached permanently: no revision is ever added to the past. */

@@ -3,14 +3,18 @@ import { readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
+import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { describeTarget, type PostgresTarget } from '../../config/postgres-url.ts'
 import { asDriftwatchError, DriftwatchError } from '../../errors.ts'
 import { mayDependOnTls, translatePostgresError } from './postgres-errors.ts'
 import { guardStream } from './postgres-guard.ts'
+import { callableQuery, type ServerFunction } from './server-functions.ts'
 
 /** Runs statements within one transaction. Every method rejects with a coded error. */
 export interface PostgresSession {
+  /** Whether the role may call a function that an administrator can revoke. */
+  mayCall(name: ServerFunction): boolean
   /** The rows of one statement, each as an array in the order of its columns. */
   rows<Row extends readonly unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   /** For many rows: passes each row to `take` as it arrives, and stores none. */
@@ -19,7 +23,22 @@ export interface PostgresSession {
   run(sql: string): Promise<void>
 }
 
-/** One connection to one database: opened at first use, and reopened after it broke. */
+/** How long a connection may be used. */
+export interface ConnectionLifetime {
+  readonly clock: Clock
+  readonly maxMs: number
+}
+
+/** Connections are closed after 80 to 100 % of their time, so that those of many databases do not reopen together. */
+const lifetimeJitter = 0.2
+
+/** How long to wait until the server has closed an old connection and freed its slot. */
+const closingMs = 500
+
+/**
+ * One connection to one database: opened at first use, and reopened after it broke or grew too old. Every opening resolves
+ * the host name and logs in again.
+ */
 export interface PostgresConnection {
   /**
    * Runs work in a transaction that starts with `begin` and commits; transactions run one at a time. When the deadline is
@@ -30,10 +49,23 @@ export interface PostgresConnection {
   close(): Promise<void>
 }
 
-export function createPostgresConnection(target: PostgresTarget): PostgresConnection {
+export function createPostgresConnection(
+  target: PostgresTarget,
+  lifetime: ConnectionLifetime | null = null,
+): PostgresConnection {
   let link: Link | null = null
   let previous: Promise<unknown> = Promise.resolve()
   let closed = false
+  let expiresAt = Number.POSITIVE_INFINITY
+
+  async function openOrReuse(signal: AbortSignal): Promise<Link> {
+    if (link?.isUsable() && lifetime && lifetime.clock.monotonic() >= expiresAt) await retire(link, lifetime, signal)
+    if (link?.isUsable()) return link
+    link = await openLink(target, signal)
+    if (lifetime) expiresAt = lifetime.clock.monotonic() + lifetime.maxMs * (1 - lifetimeJitter * Math.random())
+    return link
+  }
+
   const transact = async <Value>(
     begin: string,
     { signal }: Deadline,
@@ -41,8 +73,7 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
   ) => {
     signal.throwIfAborted()
     if (closed) throw new DriftwatchError('UNAVAILABLE', `the connection to ${describeTarget(target)} is closed`)
-    link = link?.isUsable() ? link : await openLink(target, signal)
-    const current = link
+    const current = await openOrReuse(signal)
     const stop = cutOnAbort(signal, current)
     try {
       return await inTransaction(target, current, begin, work)
@@ -68,6 +99,17 @@ export function createPostgresConnection(target: PostgresTarget): PostgresConnec
       await link?.end()
     },
   }
+}
+
+/** Ends an old connection. A server that does not confirm it delays the next connection only briefly. */
+async function retire(link: Link, { clock }: ConnectionLifetime, signal: AbortSignal): Promise<void> {
+  const stop = cutOnAbort(signal, link)
+  const waiting = Promise.withResolvers<void>()
+  const cancel = clock.after(closingMs, waiting.resolve)
+  await Promise.race([link.ended(), waiting.promise])
+  cancel()
+  stop()
+  link.cut()
 }
 
 function timeoutError(target: PostgresTarget, reason: string): DriftwatchError {
@@ -96,14 +138,21 @@ async function inTransaction<Value>(
 ) {
   const { client } = link
   try {
-    await client.query(begin)
-    const value = await withCode(() => work(sessionOf(client, target)))
+    const callable = await beginTransaction(client, begin)
+    const value = await withCode(() => work(sessionOf(client, target, callable)))
     await client.query('COMMIT')
     return value
   } catch (thrown) {
     await client.query('ROLLBACK').catch(() => link.cut())
     throw thrown
   }
+}
+
+/** Begins, and reads in the same round trip what the role may call. */
+async function beginTransaction(client: Client, begin: string): Promise<ReadonlySet<ServerFunction>> {
+  const results = await client.query({ text: `${begin}; ${callableQuery}`, rowMode: 'array' })
+  const [[names = []] = []] = ([results].flat().at(-1)?.rows ?? []) as [ServerFunction[]?][]
+  return new Set(names)
 }
 
 /** The session has translated the errors of driver and server already; any other error is a bug. */
@@ -115,7 +164,7 @@ async function withCode<Value>(work: () => Promise<Value>): Promise<Value> {
   }
 }
 
-function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
+function sessionOf(client: Client, target: PostgresTarget, callable: ReadonlySet<ServerFunction>): PostgresSession {
   const rethrow = (thrown: unknown): never => {
     throw translatePostgresError(thrown, target)
   }
@@ -125,6 +174,7 @@ function sessionOf(client: Client, target: PostgresTarget): PostgresSession {
     take: (row: Row) => void,
   ): Promise<void> => eachRow<Row>(client, { text, values: [...values], rowMode: 'array' }, take).catch(rethrow)
   return {
+    mayCall: name => callable.has(name),
     each,
     async rows<Row extends readonly unknown[]>(text: string, values: readonly unknown[] = []) {
       const rows: Row[] = []
@@ -170,6 +220,8 @@ interface Link {
   cut(): void
   /** Tells the server first. */
   end(): Promise<void>
+  /** Tells the server, and waits until it has closed the connection. */
+  ended(): Promise<void>
 }
 
 /** Tries the kinds of encryption that the SSL mode allows, in libpq's order. */
@@ -242,6 +294,7 @@ async function connect(target: PostgresTarget, ssl: Encryption, signal: AbortSig
     isMalformed: () => isMalformed,
     cut,
     end: () => sendTermination(client, connection.stream).then(cut),
+    ended: () => client.end().catch(() => undefined),
   }
   const stop = cutOnAbort(signal, link)
   try {

@@ -1,22 +1,29 @@
+import type { Clock } from '../../clock.ts'
 import { createPostgresReader, type PostgresReader } from './postgres.ts'
 
 /** The readers of all monitored databases: one for each URL, created at first use. */
 export interface PostgresReaders {
   /** Throws CONFIG_INVALID for an invalid URL. */
   of(url: string): PostgresReader
-  /** Closes the readers of other databases, and all readers if `timeoutMs` has changed. */
-  keepOnly(urls: ReadonlySet<string>, timeoutMs: number): void
+  /** Closes the readers of other databases, and all readers if the limits have changed. */
+  keepOnly(urls: ReadonlySet<string>, limits: ReaderLimits): void
   close(): Promise<void>
+}
+
+export interface ReaderLimits {
+  /** The timeout of one probe, and of each statement on the server. */
+  readonly timeoutMs: number
+  /** No connection is used for longer. */
+  readonly verifyEveryMs: number
 }
 
 /** The share of the timeout that may be spent on waiting for a lock. */
 const lockShare = 0.5
 
-/** `timeoutMs` is the timeout of one probe, and of each statement on the server. */
-export function createPostgresReaders(timeoutMs: number): PostgresReaders {
+export function createPostgresReaders(clock: Clock, limits: ReaderLimits): PostgresReaders {
   const readers = new Map<string, PostgresReader>()
   const closing = new Set<Promise<void>>()
-  let currentTimeoutMs = timeoutMs
+  let { timeoutMs, verifyEveryMs } = limits
 
   function drop(url: string, reader: PostgresReader): void {
     readers.delete(url)
@@ -30,16 +37,18 @@ export function createPostgresReaders(timeoutMs: number): PostgresReaders {
       if (known) return known
       const reader = createPostgresReader({
         url,
-        statementTimeoutMs: currentTimeoutMs,
-        lockTimeoutMs: currentTimeoutMs * lockShare,
+        statementTimeoutMs: timeoutMs,
+        lockTimeoutMs: timeoutMs * lockShare,
+        lifetime: { clock, maxMs: verifyEveryMs },
       })
       readers.set(url, reader)
       return reader
     },
-    keepOnly(urls, nextTimeoutMs) {
-      for (const [url, reader] of [...readers])
-        if (nextTimeoutMs !== currentTimeoutMs || !urls.has(url)) drop(url, reader)
-      currentTimeoutMs = nextTimeoutMs
+    keepOnly(urls, next) {
+      const isChanged = next.timeoutMs !== timeoutMs || next.verifyEveryMs !== verifyEveryMs
+      for (const [url, reader] of [...readers]) if (isChanged || !urls.has(url)) drop(url, reader)
+      timeoutMs = next.timeoutMs
+      verifyEveryMs = next.verifyEveryMs
     },
     async close() {
       for (const [url, reader] of [...readers]) drop(url, reader)

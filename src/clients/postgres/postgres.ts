@@ -1,6 +1,6 @@
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { parsePostgresUrl } from '../../config/postgres-url.ts'
-import { createPostgresConnection, type PostgresSession } from './postgres-connection.ts'
+import { type ConnectionLifetime, createPostgresConnection, type PostgresSession } from './postgres-connection.ts'
 
 /** Read access to one database. */
 export interface PostgresReader {
@@ -15,11 +15,13 @@ export interface PostgresOptions {
   readonly statementTimeoutMs: number
   /** How long the server may wait for a lock. */
   readonly lockTimeoutMs: number
+  /** How long one connection is used. Default: until the reader is closed. */
+  readonly lifetime?: ConnectionLifetime
 }
 
 /** Connects at the first read. Throws CONFIG_INVALID for an invalid URL. */
 export function createPostgresReader(options: PostgresOptions): PostgresReader {
-  const connection = createPostgresConnection(parsePostgresUrl(options.url))
+  const connection = createPostgresConnection(parsePostgresUrl(options.url), options.lifetime)
   const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${settings(options)}`
   return {
     read: (deadline, work) => connection.transact(begin, deadline, work),
@@ -28,7 +30,10 @@ export function createPostgresReader(options: PostgresOptions): PostgresReader {
 }
 
 /** Settings of one transaction, because a pooler may give the next one another connection. */
-export function settings({ statementTimeoutMs, lockTimeoutMs }: Omit<PostgresOptions, 'url'>): string {
+export function settings({
+  statementTimeoutMs,
+  lockTimeoutMs,
+}: Pick<PostgresOptions, 'statementTimeoutMs' | 'lockTimeoutMs'>): string {
   return [
     `SET LOCAL statement_timeout = ${Math.ceil(statementTimeoutMs)}`,
     `SET LOCAL lock_timeout = ${Math.ceil(lockTimeoutMs)}`,

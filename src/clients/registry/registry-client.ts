@@ -5,13 +5,27 @@ import { createFairQueue, type FairQueue } from '../../concurrency/fair-queue.ts
 import { retry } from '../../concurrency/retry.ts'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { questionKey, type RegistryAnswer, type RegistryQuestion } from '../../release/registry-answers.ts'
+import {
+  questionKey,
+  type ReferenceQuestion,
+  type RegistryAnswer,
+  type RegistryQuestion,
+} from '../../release/registry-answers.ts'
 import type { HttpResponse } from '../http/http-client.ts'
 import { configDigest, describeProvenance, isEmptyRepository, uploadTime } from './image-provenance.ts'
 import { isGoogleRegistry, type RepositoryAddress, repositoryAddress } from './registry-address.ts'
 import { createRegistryHttp, type RegistryHttp, type RegistryRequest, refusalCode } from './registry-http.ts'
-import { digestOfBytes, heldDigests, isDigest, isDigestOf, manifestTypes } from './registry-manifest.ts'
+import {
+  digestOfBytes,
+  type HeldDigests,
+  hasErrorCode,
+  heldDigests,
+  isDigest,
+  isDigestOf,
+  manifestTypes,
+} from './registry-manifest.ts'
 import { createRegistryTokens, type RegistryCredentials, type RegistryTokens } from './registry-tokens.ts'
+import { isPullThrough } from './repository-mode.ts'
 
 export interface RegistryClient {
   /**
@@ -40,6 +54,9 @@ const maxCached = 100_000
 const slotMs = 1000
 
 const expectedForMs = 10 * 60_000
+
+/** More than any image has. */
+const maxNestedIndexes = 8
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const { clock, emulatorHost, credentials, fetch = globalThis.fetch, onRequest = () => {} } = options
@@ -79,7 +96,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   async function attempt(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer> {
     checkQuestion(question)
     const address = repositoryAddress(question.repository, emulatorHost)
-    const answer = await readAnswer(openRepository(address, http, tokens, deadline), question)
+    const repository = openRepository(address, http, tokens, deadline)
+    const answer =
+      question.about === 'absence'
+        ? await proveAbsence(repository, question.of, () => isPullThrough(address, http, credentials, deadline))
+        : await readAnswer(repository, question)
     // After the deadline, the answer may lack parts that were not read.
     deadline.signal.throwIfAborted()
     return answer
@@ -110,10 +131,11 @@ function isImmutable(answer: RegistryAnswer): boolean {
 }
 
 function sizeOf(answer: RegistryAnswer): number {
-  return answer.kind === 'holds' ? 1 + answer.digests.length : 1
+  return answer.kind === 'holds' ? 1 + answer.digests.length + answer.amd64.length : 1
 }
 
-function checkQuestion(question: RegistryQuestion): void {
+function checkQuestion(asked: RegistryQuestion): void {
+  const question = asked.about === 'absence' ? asked.of : asked
   if (question.about === 'repository') return
   if (question.about === 'tag' && !/^\w[\w.-]{0,127}$/.test(question.tag)) {
     throw new DriftwatchError('INVALID_ARGUMENT', 'invalid tag: expected 1 to 128 letters, digits, ".", "_" or "-"')
@@ -157,7 +179,10 @@ function openRepository(
   }
 }
 
-function readAnswer(repository: Repository, question: RegistryQuestion): Promise<RegistryAnswer> {
+function readAnswer(
+  repository: Repository,
+  question: Exclude<RegistryQuestion, { about: 'absence' }>,
+): Promise<RegistryAnswer> {
   if (question.about === 'tag') return resolveTag(repository, question.tag)
   if (question.about === 'digest') return readIndex(repository, question.digest)
   if (question.about === 'presence') return checkPresence(repository, question.digest)
@@ -182,11 +207,55 @@ async function resolveTag(repository: Repository, tag: string): Promise<Registry
 }
 
 async function readIndex(repository: Repository, digest: string): Promise<RegistryAnswer> {
+  const held = await readHeld(repository, digest)
+  if (!held) return { kind: 'absent' }
+  return { kind: 'holds', digests: held.digests, amd64: await imagesForAmd64(repository, held) }
+}
+
+/** Null if the registry does not have the digest. */
+async function readHeld(repository: Repository, digest: string): Promise<HeldDigests | null> {
   const got = await repository.read('GetManifest', digest)
-  if (got.status === 404) return { kind: 'absent' }
+  if (got.status === 404) return null
   const bytes = manifestBytes(got, repository)
-  if (isDigestOf(digest, bytes)) return { kind: 'holds', digests: heldDigests(bytes) }
+  if (isDigestOf(digest, bytes)) return heldDigests(bytes)
   throw malformed(repository, 'a manifest that does not match its digest')
+}
+
+/** Of an index and the indexes in it. */
+async function imagesForAmd64(repository: Repository, { amd64, indexes }: HeldDigests): Promise<readonly string[]> {
+  const digests = [...amd64]
+  const open = [...indexes]
+  // The iteration includes the indexes that are added during it.
+  for (const index of open) {
+    if (open.length > maxNestedIndexes) throw malformed(repository, `more than ${maxNestedIndexes} nested indexes`)
+    const held = await readHeld(repository, index)
+    if (!held) throw malformed(repository, 'an index that contains an index which it does not have')
+    digests.push(...held.amd64)
+    open.push(...held.indexes)
+  }
+  return [...new Set(digests)]
+}
+
+/**
+ * A 404 may also mean that the repository may not be read, or that the image is only fetched when it is pulled. Proof is
+ * the error code `MANIFEST_UNKNOWN` in a repository that can be listed and does not fetch images.
+ */
+async function proveAbsence(
+  repository: Repository,
+  of: ReferenceQuestion,
+  pullsThrough: () => Promise<boolean>,
+): Promise<RegistryAnswer> {
+  const got = await repository.read('GetManifest', of.about === 'tag' ? of.tag : of.digest)
+  if (got.status === 200) return { kind: 'there' }
+  if (got.status !== 404) throw refusal(got.status, repository)
+  const doubt = async () => {
+    if (!hasErrorCode(got.body, 'MANIFEST_UNKNOWN')) return 'without the code MANIFEST_UNKNOWN'
+    if ((await checkRepository(repository)).kind !== 'there') return 'for an unknown or empty repository'
+    return (await pullsThrough()) ? 'for a repository that fetches images from another registry' : null
+  }
+  const why = await doubt()
+  if (why === null) return { kind: 'absent' }
+  throw new DriftwatchError('NOT_FOUND', `${repository.host} returned HTTP 404 ${why}, which proves nothing`)
 }
 
 async function checkPresence(repository: Repository, digest: string): Promise<RegistryAnswer> {

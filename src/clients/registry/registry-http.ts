@@ -3,7 +3,14 @@ import { DriftwatchError, type ErrorCode } from '../../errors.ts'
 import { createHttpClient, fetchExchange, type HttpResponse, isRedirect } from '../http/http-client.ts'
 
 /** The values of the metric label `method`. */
-export const registryMethods = ['HeadManifest', 'GetManifest', 'GetBlob', 'ListTags', 'GetToken'] as const
+export const registryMethods = [
+  'HeadManifest',
+  'GetManifest',
+  'GetBlob',
+  'ListTags',
+  'GetRepository',
+  'GetToken',
+] as const
 
 /** One request that was sent, with the labels of `driftwatch_api_requests_total`. */
 export interface RegistryRequest {

@@ -24,13 +24,29 @@ export function isDigestOf(digest: string, bytes: Uint8Array): boolean {
   return digest === digestOfBytes(bytes, digest.startsWith('sha512:') ? 'sha512' : 'sha256')
 }
 
-/** The digests that an index lists, one level deep; empty for a single image. Throws `MALFORMED_RESPONSE`. */
-export function heldDigests(bytes: Buffer): readonly string[] {
+/** What an index lists, one level deep. All are empty for a single image. */
+export interface HeldDigests {
+  readonly digests: readonly string[]
+  /** Of the images for linux/amd64: of several variants, all. */
+  readonly amd64: readonly string[]
+  /** Of the indexes that may contain an image for linux/amd64. */
+  readonly indexes: readonly string[]
+}
+
+interface Entry {
+  readonly digest: string
+  readonly isIndex: boolean
+  /** `linux/amd64`, or null if the index does not say. */
+  readonly platform: string | null
+}
+
+/** Throws `MALFORMED_RESPONSE`. */
+export function heldDigests(bytes: Buffer): HeldDigests {
   const manifest = parseManifest(bytes)
   const isIndex = 'manifests' in manifest
   const isSingle = 'config' in manifest || 'layers' in manifest
   if (manifest.schemaVersion !== 2 || isIndex === isSingle) throw malformed('neither an image nor an index')
-  return isIndex ? listed(manifest.manifests) : []
+  return sortEntries(isIndex ? listed(manifest.manifests) : [])
 }
 
 function parseManifest(bytes: Buffer): Readonly<Record<string, unknown>> {
@@ -48,16 +64,39 @@ export function parseJson(bytes: Buffer): unknown {
   }
 }
 
-function listed(entries: unknown): readonly string[] {
-  if (!Array.isArray(entries)) throw malformed('the list of manifests is not an array')
-  if (entries.length > maxDigests) throw malformed(`more than ${maxDigests} images`)
-  return [...new Set(entries.map(digestOfEntry))]
+/** Entries without a platform count only if no other is for linux/amd64. */
+function sortEntries(entries: readonly Entry[]): HeldDigests {
+  const named = entries.filter(({ platform }) => platform === 'linux/amd64')
+  const candidates = named.length > 0 ? named : entries.filter(({ platform }) => platform === null)
+  const digestsOf = (some: readonly Entry[]) => [...new Set(some.map(({ digest }) => digest))]
+  return {
+    digests: digestsOf(entries),
+    amd64: digestsOf(candidates.filter(({ isIndex }) => !isIndex)),
+    indexes: digestsOf(candidates.filter(({ isIndex }) => isIndex)),
+  }
 }
 
-function digestOfEntry(entry: unknown): string {
-  const digest = typeof entry === 'object' && entry !== null && 'digest' in entry ? entry.digest : null
+function listed(entries: unknown): readonly Entry[] {
+  if (!Array.isArray(entries)) throw malformed('the list of manifests is not an array')
+  if (entries.length > maxDigests) throw malformed(`more than ${maxDigests} images`)
+  return entries.map(readEntry)
+}
+
+function readEntry(value: unknown): Entry {
+  const { digest, mediaType, platform } = (value ?? {}) as { digest?: unknown; mediaType?: unknown; platform?: unknown }
   if (typeof digest !== 'string' || !isDigest(digest)) throw malformed('it lists an image without a valid digest')
-  return digest
+  const { os, architecture } = (platform ?? {}) as { os?: unknown; architecture?: unknown }
+  return {
+    digest,
+    isIndex: mediaType === manifestTypes[0] || mediaType === manifestTypes[1],
+    platform: platform ? `${os}/${architecture}` : null,
+  }
+}
+
+/** Whether the body of a response names an error code of the OCI distribution specification. */
+export function hasErrorCode(body: Buffer | null, code: string): boolean {
+  const { errors } = ((body && parseJson(body)) ?? {}) as { errors?: unknown }
+  return Array.isArray(errors) && errors.some(error => error?.code === code)
 }
 
 function malformed(why: string): DriftwatchError {

@@ -6,8 +6,6 @@ import type { RegistryClient } from './registry-client.ts'
 /** The registries during one cycle: equal questions of all stacks are asked once. */
 export interface RegistryReader {
   ask(question: RegistryQuestion): Promise<RegistryAnswer>
-  /** Aborts at the deadline of the reader. */
-  readonly signal: AbortSignal
 }
 
 /** `deadline` must be earlier than that of the probes, so that a slow registry is an answer and not a failed probe. */
@@ -16,5 +14,5 @@ export function openRegistryReader(client: RegistryClient, deadline: Deadline): 
     async ([question]) => (question ? [await client.ask(question, deadline)] : []),
     { maxBatchSize: 1, cacheKeyFn: questionKey },
   )
-  return { ask: question => loader.load(question), signal: deadline.signal }
+  return { ask: question => loader.load(question) }
 }

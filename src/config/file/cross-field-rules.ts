@@ -4,7 +4,7 @@ import { findPolicyProblems, isPublic, type PolicyProblem } from '../../grants/m
 import { maskText } from '../mask.ts'
 import { parsePostgresUrl } from '../postgres-url.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from '../problem.ts'
-import { longestGapMs } from '../schedule-gap.ts'
+import { longestGapMs, usualGapMs } from '../schedule-gap.ts'
 import type { ConfigFile } from '../schema.ts'
 import type { AlertsFile } from '../sections/alerts.ts'
 import type { DatabaseFile } from '../sections/database.ts'
@@ -29,6 +29,7 @@ export function findCrossFieldProblems(file: ConfigFile, known: readonly Problem
   const governed = judged.filter(({ path }) => isSound([...path, 'database']))
   return [
     ...(['schedule', 'timeout', 'staleAfter'].every(key => isSound([key])) ? findStalenessProblems(file) : []),
+    ...(['schedule', 'verifyEvery'].every(key => isSound([key])) ? findVerifyProblems(file) : []),
     ...(isSound(['server']) ? findServerProblems(file.server) : []),
     ...(isThere(['stacks']) && isThere(['discover']) ? findEmptinessProblems(file, listed) : []),
     ...(isSound(['discover']) ? findDiscoverProblems(file.discover) : []),
@@ -71,6 +72,15 @@ function findStalenessProblems({ schedule, timeout, staleAfter }: ConfigFile): P
   const gap = `the longest gap of the schedule (${exactDuration(gapMs)}) plus timeout (${timeout})`
   const remedy = `Use more than ${exactDuration(leastMs)}, or a schedule with shorter gaps.`
   return [{ path: ['staleAfter'], at: 'value', message: `${staleAfter} is not longer than ${gap}. ${remedy}` }]
+}
+
+/** Nothing can be verified more often than it is observed. */
+function findVerifyProblems({ schedule, verifyEvery }: ConfigFile): Problem[] {
+  const gapMs = usualGapMs(schedule)
+  if (verifyEvery === undefined || (parseDuration(verifyEvery) ?? 0) >= gapMs || !Number.isFinite(gapMs)) return []
+  const gap = exactDuration(gapMs)
+  const message = `${verifyEvery} is shorter than the usual gap of the schedule (${gap}). Use at least ${gap}.`
+  return [{ path: ['verifyEvery'], at: 'value', message }]
 }
 
 function findAlertProblems({ routes, uptimeCheck, baseUrl, policies, channels }: AlertsFile): Problem[] {

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../duration.ts'
 import type { Config, DatabaseConfig, DiscoverConfig, JobConfig, Stack } from '../config.ts'
 import { maskUrl } from '../mask.ts'
+import { usualGapMs } from '../schedule-gap.ts'
 import type { ConfigFile } from '../schema.ts'
 import { createSecret } from '../secret.ts'
 import { resolveAfterRollout } from '../sections/after-rollout.ts'
@@ -21,6 +22,7 @@ export function resolve(file: ConfigFile, listed: number): Config {
     timeoutMs,
     rolloutGraceMs: milliseconds(file.rolloutGrace),
     staleAfterMs: milliseconds(file.staleAfter),
+    verifyEveryMs: resolveVerifyEvery(file),
     host: file.host,
     server: resolveServer(file.server),
     alerts: resolveAlerts(file.alerts),
@@ -28,6 +30,12 @@ export function resolve(file: ConfigFile, listed: number): Config {
     discover: resolveDiscover(file.discover, file.stacks[listed], timeoutMs),
     stacks: file.stacks.slice(0, listed).map(stack => resolveStack(stack, timeoutMs)),
   }
+}
+
+const defaultVerifyEveryMs = 10 * 60_000
+
+function resolveVerifyEvery({ verifyEvery, schedule }: ConfigFile): number {
+  return verifyEvery === undefined ? Math.max(defaultVerifyEveryMs, usualGapMs(schedule)) : milliseconds(verifyEvery)
 }
 
 /** A function hides the values of `defaults`, because they contain secrets. */

@@ -19,6 +19,12 @@ export const duration = (text: string, format: keyof typeof durationTitles, desc
     description,
   }) as const
 
+/** The schema of a duration whose default depends on other values. */
+export const optionalDuration = (text: string, format: keyof typeof durationTitles, description: string) => {
+  const { default: _, ...schema } = duration(text, format, description)
+  return schema
+}
+
 const durationTitles = {
   duration: 'a duration',
   'positive-duration': 'a duration longer than 0s',

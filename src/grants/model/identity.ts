@@ -6,10 +6,20 @@ export interface DatabaseIdentity {
   readonly name: string
   /** Created by `initdb`; copies and replicas of the server share it. Null without permission to read it. */
   readonly systemIdentifier: string | null
-  /** The start time of the server in seconds, with six digits: unique in practice. */
-  readonly startedAt: string
+  /** Grows by one when a standby is promoted. Null without permission to read it. */
+  readonly timeline: number | null
+  /** The start time of the server in seconds, with six digits: unique in practice. Null without permission to read it. */
+  readonly startedAt: string | null
   /** Whether it is a replica. */
   readonly isReplica: boolean
+}
+
+/**
+ * The database of a server and its replicas, whichever of them answers. Null if the system identifier could not be read,
+ * because names and OIDs can be equal on different servers.
+ */
+export function databaseKey({ systemIdentifier, oid }: DatabaseIdentity): string | null {
+  return systemIdentifier === null ? null : `${systemIdentifier}/${oid}`
 }
 
 /**
@@ -20,6 +30,6 @@ export function isSameDatabase(one: DatabaseIdentity, other: DatabaseIdentity): 
   if (one.oid !== other.oid || one.name !== other.name) return false
   const isKnown = one.systemIdentifier !== null && other.systemIdentifier !== null
   if (isKnown && one.systemIdentifier !== other.systemIdentifier) return false
-  if (one.startedAt === other.startedAt) return true
+  if (one.startedAt !== null && one.startedAt === other.startedAt) return true
   return isKnown && one.isReplica !== other.isReplica
 }

@@ -10,7 +10,7 @@ import { type DatabaseIdentity, isSameDatabase } from '../../grants/model/identi
 import { type GrantsPlan, planGrants, renderPlan } from '../../grants/plan/plan.ts'
 import { printable } from '../../printable.ts'
 import { readCatalog, scopeOf } from '../../probes/read-catalog.ts'
-import { readIdentity } from '../../probes/read-identity.ts'
+import { readServer } from '../../probes/read-server.ts'
 import { interrupted } from '../interrupted.ts'
 import type { PlannedStep } from '../rollout/planned-step.ts'
 import { type DatabaseStack, describeUrl, type GrantsJob, readGovernedCatalog, withSession } from './grants-database.ts'
@@ -43,13 +43,16 @@ const advisoryLock = '431416239732'
 export async function applyGrants(request: ApplyRequest): Promise<string[]> {
   const { stack, adminUrl, show, confirm, dryRun, print } = request
   const [watched, { identity, catalog }] = await Promise.all([
-    withSession(stack.database.url, request, readIdentity),
-    withSession(adminUrl, request, async session => ({
-      identity: await readIdentity(session),
-      catalog: await readCatalog(session, scopeOf(stack.database)),
-    })),
+    withSession(stack.database.url, request, readServer),
+    withSession(adminUrl, request, async session => {
+      const server = await readServer(session)
+      return {
+        identity: server.identity,
+        catalog: await readCatalog(session, scopeOf(stack.database), undefined, server),
+      }
+    }),
   ])
-  assertSameDatabase(watched, identity, request)
+  assertSameDatabase(watched.identity, identity, request)
   const plan = planFor(stack, catalog)
   show(plan)
   if (plan.steps.length > 0) {
@@ -101,7 +104,7 @@ async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: Ap
   let executed = false
   const work = async (session: PostgresSession) => {
     // The URL may have resolved to another server since the first session.
-    assertSameDatabase(identity, await readIdentity(session), request)
+    assertSameDatabase(identity, (await readServer(session)).identity, request)
     await converge(session, plan, request)
     executed = true
   }

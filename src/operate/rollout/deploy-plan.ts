@@ -1,6 +1,6 @@
 import type { Stack } from '../../config/config.ts'
 import type { Service } from '../../release/cloud-run.ts'
-import { compareImages, type ImageSide } from '../../release/compare-images.ts'
+import { compareImages, writtenSide } from '../../release/compare-images.ts'
 import { pickContainer } from '../../release/container.ts'
 import { type Image, parseImage } from '../../release/image.ts'
 import { followsLatest, sharesOf } from '../../release/serving.ts'
@@ -93,8 +93,7 @@ function assertLane({ service }: Stack, { repository }: Image): void {
 function assertExpected({ service }: Stack, image: Image): void {
   const expected = service.expectedImage === null ? null : parseImage(service.expectedImage)
   if (!expected) return
-  const side = (each: Image): ImageSide => ({ image: each, resolvedAt: 'now', resolvedDigest: null })
-  if (compareImages(side(expected), side(image), new Map()).result !== 'different') return
+  if (compareImages(writtenSide(expected, 'now'), writtenSide(image, 'now'), new Map()).result !== 'different') return
   throw refused(
     `the configuration expects ${service.expectedImage}. Change service.expectedImage, or deploy that image.`,
   )

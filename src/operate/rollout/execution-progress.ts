@@ -42,7 +42,7 @@ function conditionLines({ conditions }: Execution): string[] {
     ...withMessage.filter(({ type }) => type === 'Completed'),
   ]
   return ordered.map(({ type, state, reason, message }) => {
-    const shown = isUnrecognized(state) ? state.unrecognized : state
+    const shown = isUnrecognized(state) ? `state ${state.unrecognized} (unknown to this version of Driftwatch)` : state
     return `${type} ${shown}: ${[reason, message].filter(text => text).join(': ')}`
   })
 }

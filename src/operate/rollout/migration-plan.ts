@@ -4,7 +4,7 @@ import type { JobStack, Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import type { DriftwatchError } from '../../errors.ts'
 import type { Container, Execution, Job, Revision } from '../../release/cloud-run.ts'
-import { compareImages, type ImageSide } from '../../release/compare-images.ts'
+import { compareImages, type ImageSide, writtenSide } from '../../release/compare-images.ts'
 import { type ContainerPick, pickContainer } from '../../release/container.ts'
 import { type ExecutionStage, executionStage } from '../../release/execution-verdict.ts'
 import { type Image, parseImage, pinnedImage } from '../../release/image.ts'
@@ -216,9 +216,9 @@ function executionToFollow(stack: JobStack, snapshot: StackSnapshot, target: Ima
 
 function isWanted(stack: JobStack, { release }: StackSnapshot, execution: Execution, target: Image): boolean {
   const containers = { job: stack.job.container, service: stack.service.container }
-  const image = readExecutionImage(execution, release, null, containers)
+  const image = readExecutionImage(execution, release, null, containers, null)
   if (image.kind !== 'found') return false
-  const wanted: ImageSide = { image: target, resolvedAt: 'deployment', resolvedDigest: null }
+  const wanted = writtenSide(target, 'deployment')
   const same = (what: 'command' | 'args') => matchesWords(image.container[what], stack.job[what])
   return compareImages(image.side, wanted, new Map()).result === 'equal' && same('command') && same('args')
 }

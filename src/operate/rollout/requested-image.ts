@@ -35,6 +35,6 @@ export async function assertInService(
   throw refused(
     result === 'different'
       ? `${state}. A migration runs the image in service; deploy the image first.`
-      : `${state}, which may be another image. Pass the image by digest.`,
+      : `${state}, which may be another image. Pass the digest that the revision runs.`,
   )
 }

@@ -13,7 +13,9 @@ import { systemClock } from '../../../src/clock.ts'
 import { startDeadline } from '../../../src/concurrency/deadline.ts'
 import { parsePostgresUrl } from '../../../src/config/postgres-url.ts'
 import { readCatalog } from '../../../src/probes/read-catalog.ts'
+import { createAdvancedClock } from '../../helpers/clock.ts'
 import { installedMajors, startPostgres } from '../../helpers/postgres-server.ts'
+import { startTcpProxy } from '../../helpers/tcp-proxy.ts'
 
 const secret = 's3cret@:/?#'
 
@@ -105,7 +107,8 @@ t.test('a connection to a server', async t => {
   })
 
   t.test('is closed when its database is no longer monitored, and the others stay open', async t => {
-    const readers = createPostgresReaders(4000)
+    const limits = { timeoutMs: 4000, verifyEveryMs: 60_000 }
+    const readers = createPostgresReaders(systemClock, limits)
     t.teardown(() => readers.close())
     const [kept, removed] = ['kept', 'removed'].map(name => {
       const url = new URL(server.url('monitor', 'postgres'))
@@ -115,10 +118,44 @@ t.test('a connection to a server', async t => {
     }) as [string, string]
     const pidOf = async (url: string) => (await readers.of(url).read(soon(), session => session.rows(who)))[0]?.[0]
     const [staying, leaving] = [await pidOf(kept), await pidOf(removed)]
-    readers.keepOnly(new Set([kept]), 4000)
+    readers.keepOnly(new Set([kept]), limits)
     const sessions = () => server.sql('postgres', `SELECT FROM pg_stat_activity WHERE pid = ${leaving}`)
     await until(async () => (await sessions()).length === 0)
     t.equal(await pidOf(kept), staying)
+  })
+
+  t.test('is replaced when it is too old, and frees its slot first', async t => {
+    await server.sql('postgres', 'CREATE ROLE single LOGIN CONNECTION LIMIT 1')
+    const clock = createAdvancedClock()
+    const address = await startTcpProxy(server.port)
+    t.teardown(() => address.close())
+    const url = `postgres://single@127.0.0.1:${address.port}/postgres?sslmode=disable`
+    const lifetime = { clock, maxMs: 60_000 }
+    const reader = createPostgresReader({ url, statementTimeoutMs: 4000, lockTimeoutMs: 200, lifetime })
+    t.teardown(() => reader.close())
+    const pid = async () => (await reader.read(soon(), session => session.rows(who)))[0]?.[0]
+    const first = await pid()
+    clock.advance(45_000)
+    t.equal(await pid(), first, 'it is reused for at least 80 % of its lifetime')
+    const seen = new Set([first])
+    for (let replaced = 0; replaced < 5; replaced++) {
+      clock.advance(60_000)
+      seen.add(await pid())
+    }
+    t.equal(seen.size, 6)
+    await address.set('silence')
+    clock.advance(60_000)
+    await address.set(null)
+    t.notOk(seen.has(await pid()), 'an old server that does not respond does not prevent a new connection')
+  })
+
+  t.test('knows what its role may call', async t => {
+    const reader = open()
+    const mayCall = () => reader.read(soon(), async ({ mayCall }) => mayCall('pg_control_system'))
+    t.equal(await mayCall(), true)
+    await server.sql('postgres', 'REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC')
+    t.equal(await mayCall(), false)
+    await server.sql('postgres', 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO PUBLIC')
   })
 
   t.test('passes rows as they arrive, and survives an error of the caller', async t => {

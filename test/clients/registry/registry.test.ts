@@ -21,7 +21,7 @@ import {
 import { type Clock, systemClock } from '../../../src/clock.ts'
 import { type Deadline, rejectOnAbort } from '../../../src/concurrency/deadline.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
-import type { RegistryAnswer } from '../../../src/release/registry-answers.ts'
+import { absenceOf, type RegistryAnswer } from '../../../src/release/registry-answers.ts'
 import { deleteManifest, noDockerRegistry, pushImage, startDockerRegistry } from '../../helpers/docker-registry.ts'
 
 const host = 'us-central1-docker.pkg.dev'
@@ -69,6 +69,13 @@ function askTag(client: RegistryClient, tag: string, deadline = never): Promise<
 
 function askDigest(client: RegistryClient, digest: string, deadline = never): Promise<RegistryAnswer> {
   return client.ask({ about: 'digest', repository, digest }, deadline)
+}
+
+function askAbsence(client: RegistryClient, reference: string, name = repository): Promise<RegistryAnswer> {
+  const of = reference.startsWith('sha256:')
+    ? ({ about: 'digest', repository: name, digest: reference } as const)
+    : ({ about: 'tag', repository: name, tag: reference } as const)
+  return client.ask(absenceOf(of), never)
 }
 
 /** An emulator with `image-a` as `7f2e` and an index of it as `latest`. */
@@ -136,21 +143,26 @@ for (const { name, skip, start } of realRegistries) {
         const pushed = indexImage(images, format)
         await pushImage(host, path, `index-${format}`, pushed)
         t.same(await askTag(client, `index-${format}`), { kind: 'digest', digest: pushed.digest })
-        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests: images.map(image => image.digest) })
+        const digests = images.map(image => image.digest)
+        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests, amd64: digests.slice(0, 1) })
       })
 
       t.test(`a tag resolves to the digest of its single image, which lists none (${format})`, async t => {
         const pushed = singleImage('alone', format)
         await pushImage(host, path, `alone-${format}`, pushed)
         t.same(await askTag(client, `alone-${format}`), { kind: 'digest', digest: pushed.digest })
-        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests: [] })
+        t.same(await askDigest(client, pushed.digest), { kind: 'holds', digests: [], amd64: [] })
       })
     }
 
-    t.test('a nested index is listed, but not its content', async t => {
+    t.test('a nested index is listed, and its image for linux/amd64 belongs to the outer index', async t => {
       const outer = indexImage([index, imageB])
       await pushImage(host, path, 'nested', outer)
-      t.same(await askDigest(client, outer.digest), { kind: 'holds', digests: [index.digest, imageB.digest] })
+      t.same(await askDigest(client, outer.digest), {
+        kind: 'holds',
+        digests: [index.digest, imageB.digest],
+        amd64: [imageA.digest],
+      })
     })
 
     t.test('a moved tag resolves to its new digest at once', async t => {
@@ -164,13 +176,13 @@ for (const { name, skip, start } of realRegistries) {
       const doomed = singleImage('doomed')
       await pushImage(host, path, 'doomed', doomed)
       t.same(await askTag(client, 'doomed'), { kind: 'digest', digest: doomed.digest })
-      t.same(await askDigest(client, doomed.digest), { kind: 'holds', digests: [] })
+      t.same(await askDigest(client, doomed.digest), { kind: 'holds', digests: [], amd64: [] })
       await deleteManifest(host, path, doomed.digest)
       t.same(await askTag(client, 'doomed'), { kind: 'absent' })
       t.same(await askDigest(buildClient(host), doomed.digest), { kind: 'absent' })
       t.same(
         await askDigest(client, doomed.digest),
-        { kind: 'holds', digests: [] },
+        { kind: 'holds', digests: [], amd64: [] },
         'the content of a digest never changes',
       )
     })
@@ -179,6 +191,13 @@ for (const { name, skip, start } of realRegistries) {
       t.same(await askTag(client, 'never-was'), { kind: 'absent' })
       t.same(await askDigest(client, digestOf('never-was')), { kind: 'absent' })
       t.same(await client.ask({ about: 'tag', repository: `${host}/never/was`, tag: 'x' }, never), { kind: 'absent' })
+    })
+
+    t.test('the absence of a tag or digest is proven, but not that in an unknown repository', async t => {
+      t.same(await askAbsence(client, 'never-was'), { kind: 'absent' })
+      t.same(await askAbsence(client, digestOf('never-was')), { kind: 'absent' })
+      t.same(await askAbsence(client, 'alone-oci'), { kind: 'there' })
+      t.match(await askAbsence(client, 'x', `${host}/never/was`), { kind: 'failed', code: 'NOT_FOUND' })
     })
   })
 }
@@ -295,8 +314,114 @@ t.test('an invalid manifest is rejected', async t => {
 
   t.test('an image that is listed twice is returned once', async t => {
     const twice = putJson({ schemaVersion: 2, manifests: [...listed(1), ...listed(1)] })
-    t.same(await askDigest(client, twice), { kind: 'holds', digests: [digestOf('image-0')] })
+    const once = [digestOf('image-0')]
+    t.same(await askDigest(client, twice), { kind: 'holds', digests: once, amd64: once })
   })
+})
+
+t.test('of an index, only the images for linux/amd64 count', async t => {
+  const registry = await buildRegistry(t)
+  const ask = (entries: readonly object[]) => {
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: entries }))
+    const image: Image = { digest: sha256(bytes), mediaType: index.mediaType, bytes, holds: [], blobs: [] }
+    registry.put(repository, null, image)
+    return askDigest(buildClient(registry.host), image.digest)
+  }
+  const entry = (name: string, platform?: object, mediaType = imageA.mediaType) => ({
+    digest: name.startsWith('sha256:') ? name : digestOf(name),
+    mediaType,
+    ...(platform && { platform }),
+  })
+  const amd64 = { os: 'linux', architecture: 'amd64' }
+  const unknown = { os: 'unknown', architecture: 'unknown' }
+  const digests = (...names: string[]) => ({ kind: 'holds', amd64: names.map(name => digestOf(name)) })
+  t.match(await ask([entry('arm', { os: 'linux', architecture: 'arm64' }), entry('x', amd64)]), digests('x'))
+  t.match(await ask([entry('windows', { os: 'windows', architecture: 'amd64' }), entry('x', amd64)]), digests('x'))
+  t.match(await ask([entry('x', amd64), entry('attestation', unknown)]), digests('x'), 'an attestation manifest')
+  t.match(await ask([entry('v1', amd64), entry('v3', { ...amd64, variant: 'v3' })]), digests('v1', 'v3'), 'variants')
+  t.match(await ask([entry('x'), entry('y')]), digests('x', 'y'), 'entries without a platform')
+  t.match(await ask([entry('signature'), entry('x', amd64)]), digests('x'), 'entries with and without a platform')
+  t.match(await ask([entry('arm', { os: 'linux', architecture: 'arm64' })]), { amd64: [] }, 'no such image')
+  t.match(await ask([entry(index.digest, undefined, index.mediaType)]), { amd64: [imageA.digest] }, 'a nested index')
+  t.match(
+    await ask([entry(index.digest, undefined, index.mediaType), entry('x', amd64)]),
+    digests('x'),
+    'a nested index beside an image for linux/amd64',
+  )
+  t.match(
+    await ask([entry('absent-index', amd64, index.mediaType)]),
+    { code: 'MALFORMED_RESPONSE' },
+    'a nested index that the registry does not have',
+  )
+  const many = Array.from({ length: 9 }, (_, at) => {
+    const held = indexImage([singleImage(`nested-${at}`)])
+    registry.put(repository, null, held)
+    return entry(held.digest, amd64, index.mediaType)
+  })
+  t.match(await ask(many), { code: 'MALFORMED_RESPONSE', message: /more than 8 nested/ }, 'too many nested indexes')
+})
+
+t.test('only a certain absence is an absence', async t => {
+  const registry = await buildRegistry(t)
+  const ask = (name = repository) => askAbsence(buildClient(registry.host), 'never-was', name)
+  t.same(await ask(), { kind: 'absent' })
+  t.same(registry.requests.counts(), { 'GET manifests': 1, 'GET tags': 1, 'GET repository': 1 })
+
+  for (const [kind, code, message] of [
+    ['hidden', 'NOT_FOUND', /without the code MANIFEST_UNKNOWN, which proves nothing/],
+    ['denied', 'PERMISSION_DENIED', /HTTP 403/],
+    ['unavailable', 'UNAVAILABLE', /HTTP 503/],
+  ] as const) {
+    registry.setFault(kind)
+    t.match(await ask(), { kind: 'failed', code, message }, kind)
+  }
+  registry.setFault({ kind: 'denied', on: 'tags' })
+  t.match(await ask(), { kind: 'failed', code: 'PERMISSION_DENIED' }, 'a repository that cannot be listed')
+  registry.setFault({ kind: 'denied', on: 'repository' })
+  t.match(await ask(), { kind: 'failed', code: 'PERMISSION_DENIED' }, 'a repository whose mode is not known')
+  registry.setFault(null)
+
+  t.match(await ask(`${host}/acme/app/no-such`), { kind: 'failed', code: 'NOT_FOUND' }, 'NAME_UNKNOWN')
+  const contents = { tags: { latest: 'image-a' } }
+  registry.setWorld({
+    repositories: {
+      [`${host}/acme/remote/nginx`]: { ...contents, pullThrough: true },
+      'mirror.gcr.io/library/nginx': contents,
+      'registry.example/team/app': contents,
+    },
+  })
+  const pulled = { kind: 'failed', code: 'NOT_FOUND', message: /fetches images from another registry/ }
+  t.match(await ask(`${host}/acme/remote/nginx`), pulled, 'a remote repository')
+  t.match(await ask('mirror.gcr.io/library/nginx'), pulled, "Google's cache of Docker Hub")
+  t.same(await ask('registry.example/team/app'), { kind: 'absent' }, 'another registry')
+})
+
+t.test('the mode of a repository is read from Artifact Registry, with the access token', async t => {
+  const registry = await buildRegistry(t)
+  const { sent, fetch } = buildInternet(registry)
+  const credentials = { accessToken: async () => accessToken }
+  t.same(await askAbsence(buildClient(null, { credentials, fetch }), 'never-was'), { kind: 'absent' })
+  t.match(sent.at(-1), {
+    url: {
+      href: 'https://artifactregistry.googleapis.com/v1/projects/openagentsgemini/locations/us-central1/repositories/openagents-runtime',
+    },
+    authorization: `Bearer ${accessToken}`,
+  })
+
+  const server = await buildServer(t, (request, response) => {
+    const { url = '' } = request
+    const [status, body] = url.includes('/manifests/')
+      ? [404, { errors: [{ code: 'MANIFEST_UNKNOWN' }] }]
+      : [
+          200,
+          url.includes('/tags/') ? { tags: ['x'] } : { mode: url.startsWith(domainPath) ? 'STANDARD_REPOSITORY' : '' },
+        ]
+    response.writeHead(status).end(JSON.stringify(body))
+  })
+  const domainPath = '/v1/projects/example.com:acme/locations/us/repositories/app'
+  const ask = (name: string) => askAbsence(buildClient(server), 'x', `us-docker.pkg.dev/${name}/runtime`)
+  t.same(await ask('example.com/acme/app'), { kind: 'absent' }, 'a project of a domain')
+  t.match(await ask('acme/app'), { code: 'NOT_FOUND' }, 'an unknown mode proves nothing')
 })
 
 t.test('a temporary failure is retried with backoff', async t => {
@@ -777,7 +902,7 @@ t.test('the content of the emulator is data', async t => {
   t.match(await askDigest(client, indexOf(['image-a', 'image-b'])), {
     digests: [digestOf('image-a'), digestOf('image-b')],
   })
-  t.same(await askDigest(client, digestOf('image-c')), { kind: 'holds', digests: [] })
+  t.same(await askDigest(client, digestOf('image-c')), { kind: 'holds', digests: [], amd64: [] })
   registry.setWorld({ repositories: {}, fault: 'denied' })
   t.equal(codeOf(await askTag(client, '7f2e')), 'PERMISSION_DENIED')
   registry.setFault(null)

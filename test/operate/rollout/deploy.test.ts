@@ -287,7 +287,7 @@ t.test(
       stderr,
       `current state: service runtime is set to ${lane}:c5a11fe; traffic still goes to runtime-00042-kxb (100 %); nothing was migrated`,
     )
-    t.match(stderr, /to inspect: {3}gcloud run revisions describe runtime-00043-\w+/)
+    t.match(stderr, /to inspect: {3}gcloud logging read '.*revision_name="runtime-00043-\w+"/)
     t.match(stderr, `to roll back: gcloud run services update runtime --image ${served} ${place}`)
     t.strictSame(made(), { UpdateService: 1 })
   },
@@ -385,7 +385,7 @@ t.test('deploy refuses an image that would drift or could not be migrated, befor
       [`${lane}:c5a11fe`],
       { services: { runtime: null } },
       {},
-      /has no service runtime .*\n.*gcloud run deploy runtime --image/,
+      /has no service runtime .* Create it first, with its own deployment\.\n {2}current state/,
     ],
     ['no job', [`${lane}:c5a11fe`], { jobs: { 'runtime-migrate': null } }, {}, /has no job runtime-migrate/],
     ['a rollout', [`${lane}:c5a11fe`], { services: { runtime: { reconciling: true } } }, {}, /is reconciling/],
@@ -410,7 +410,7 @@ t.test('the fix for an expected image that is not in service is deploy, which al
   cloudRun.setWorld(loadWorld(scenario('traffic-rolled-back')))
   t.match(
     await check(),
-    { code: 2, stdout: `gcloud run services update runtime --image ${built}` },
+    { code: 2, stdout: /To do: Traffic is pinned to runtime-00041-wpz by name\. Decide whether the pin stays/ },
     'traffic is pinned',
   )
 })

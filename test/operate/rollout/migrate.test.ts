@@ -7,6 +7,8 @@ import type { Fault } from '../../../sandbox/cloud-run/faults.ts'
 import { digestOf } from '../../../sandbox/images.ts'
 import { startRegistry } from '../../../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
+import { tailOf } from '../../../src/operate/rollout/execution-progress.ts'
+import type { Condition, Execution } from '../../../src/release/cloud-run.ts'
 import {
   bench,
   built,
@@ -132,7 +134,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'traffic is split',
       scenario('traffic-split'),
-      /traffic is split between .* and .*, which run different images\. .*\n.*update-traffic runtime --to-latest/,
+      /traffic is split between .* and .*, which run different images\. .*\n.*--to-revisions runtime-\S+=100 .*\n.*--to-revisions runtime-\S+=100 /,
     ],
     [
       'the service reconciles',
@@ -148,7 +150,7 @@ t.test('migrate refuses, with the reason, if it would do harm', async t => {
     [
       'the job is missing',
       { jobs: { 'runtime-migrate': null } },
-      /Cloud Run has no job runtime-migrate .*\n.*gcloud run jobs create runtime-migrate --image .*@sha256:/,
+      /Cloud Run has no job runtime-migrate .* Create it first, with its own deployment\.\n {2}current state/,
     ],
     [
       'the revision has no digest',
@@ -278,7 +280,7 @@ t.test('a failed execution is reported with its last message, and exit code 2', 
   )
   t.match(
     stderr,
-    /to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update runtime-migrate/,
+    /to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update runtime-migrate/,
   )
   t.match(readReceipt(t, receipt), {
     outcome: 'failed',
@@ -393,7 +395,7 @@ t.test('Ctrl-C at any moment of migrate reports what was done, what still runs, 
     [
       'lock: job runtime-migrate is pinned',
       [],
-      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime\n {2}to roll back: gcloud run jobs update/,
+      /interrupted: job runtime-migrate is set to .*, but was not executed\n {2}to continue: {2}driftwatch migrate --stack runtime --config \S+\n {2}to roll back: gcloud run jobs update/,
       { UpdateJob: 1 },
     ],
     [
@@ -574,8 +576,8 @@ t.test('IMAGE of migrate is the image in service, by digest or by the deployed t
   const unclear = await run(['migrate', '--yes'], { variables: { IMAGE: `${lane}:41c3d0a` } })
   t.match(
     unclear,
-    { code: 1, stderr: /which may be another image\. Pass the image by digest/ },
-    'no registry is available',
+    { code: 1, stderr: /which may be another image\. Pass the digest that the revision runs/ },
+    'no registry can be asked',
   )
   t.match(await run(['migrate', '--yes'], { variables: { IMAGE: 'Not An Image' } }), {
     code: 1,
@@ -636,4 +638,16 @@ t.test('an image that its registry does not have is refused before anything is c
   await registry.close()
   const unreachable = await run(['migrate', '--yes'], { variables })
   t.match(unreachable, { code: 0, stderr: 'whether the image exists was not verified: ' })
+})
+
+t.test('a state that this version does not know is not printed as a bare number', async t => {
+  const condition: Condition = {
+    type: 'Started',
+    state: { unrecognized: '99' },
+    message: 'No.',
+    reason: null,
+    since: null,
+  }
+  const execution = { conditions: [condition] } as unknown as Execution
+  t.strictSame(tailOf(execution), ['Started state 99 (unknown to this version of Driftwatch): No.'])
 })
