@@ -8,8 +8,11 @@ import { loadConfig } from '../config/load.ts'
 import { absenceReasons } from '../discovery/discovery.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
-import { assertWritable, buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
+import { assertWritable } from '../operate/receipt-file.ts'
+import { createResultWait } from '../operate/result-wait.ts'
+import { buildReceipt, type Receipt } from '../operate/rollout/receipt.ts'
 import { snapshotAll } from '../operate/rollout/stack-snapshot.ts'
+import { shown } from '../printable.ts'
 import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
 import { createWatch, type Watch } from '../watch.ts'
@@ -39,8 +42,9 @@ How do I run fewer checks?
 
 How do I use it in a pipeline?
   driftwatch check --wait 10m && deploy
-  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m). Pending and unknown
-                    are not final
+  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m). It waits while a
+                    check is pending, or unknown because of an error that may pass, and prints on stderr what it waits
+                    for. It ends at once if waiting cannot change the result, for example if a permission is missing
 
 How do other programs read the result?
   --format json     print the report in the format of GET /drift. The default is text, with colors on a terminal
@@ -106,14 +110,14 @@ function receiptOf(
   })
 }
 
-async function checkUntilFinal(watch: Watch, { clock, signal }: CommandIo, waitMs: number): Promise<Report> {
+async function checkUntilFinal(watch: Watch, { clock, signal, stderr }: CommandIo, waitMs: number): Promise<Report> {
   const until = clock.monotonic() + waitMs
+  const isFinal = createResultWait(waitMs > 0 ? line => stderr.write(`${shown(line)}\n`) : () => {})
   for (;;) {
     await watch.runCycle()
     const report = buildReport(watch.store.snapshot(clock.now()))
-    const final = report.status === 'in_sync' || report.status === 'drifted'
     const remainingMs = until - clock.monotonic()
-    if (final || remainingMs <= 0 || signal.aborted) return report
+    if (isFinal(report, remainingMs) || remainingMs <= 0 || signal.aborted) return report
     await clock.sleep(Math.min(pauseMs, remainingMs), signal).catch(() => {})
   }
 }

@@ -22,8 +22,8 @@ Which images can I deploy?
 
 Does it wait for after-rollout?
   No. That check needs data from the minutes after the rollout, so the gate opens without it and prints a note.
-  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m). The exit code is 3 if
-                    a check is still pending then
+  --wait DURATION   keep checking until the result is final, at most DURATION (for example 10m), like
+                    driftwatch check --wait. The exit code is 3 if a check is still pending then
 
 ${writeHelp}`,
   options: {

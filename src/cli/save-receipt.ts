@@ -1,5 +1,6 @@
 import { asDriftwatchError } from '../errors.ts'
-import { type Receipt, writeReceipt } from '../operate/rollout/receipt.ts'
+import { writeReceipt } from '../operate/receipt-file.ts'
+import type { Receipt } from '../operate/rollout/receipt.ts'
 import { printError, type TextStream } from './command.ts'
 
 /** Writes the receipt after all other output. Returns the exit code: not 0 if the receipt could not be written. */

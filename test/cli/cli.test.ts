@@ -57,13 +57,19 @@ interface Ran {
 
 async function run(
   argv: readonly string[],
-  options: { variables?: Record<string, string>; tty?: boolean; signal?: AbortSignal } = {},
+  options: {
+    variables?: Record<string, string>
+    tty?: boolean
+    signal?: AbortSignal
+    onStderr?: (chunk: string) => void
+  } = {},
 ): Promise<Ran> {
   const out = { stdout: '', stderr: '' }
   const stream = (name: keyof typeof out, isTTY: boolean) => ({
     isTTY,
     write(chunk: string) {
       out[name] += chunk
+      if (name === 'stderr') options.onStderr?.(chunk)
     },
   })
   const code = await runCli(argv, {
@@ -217,6 +223,37 @@ t.test('the report has colors only on a terminal, and none if NO_COLOR is set', 
   t.ok((await run(argv, { variables, tty: true })).stdout.includes(ansi))
   t.notOk((await run(argv, { variables })).stdout.includes(ansi))
   t.notOk((await run(argv, { variables: { ...variables, NO_COLOR: '1' }, tty: true })).stdout.includes(ansi))
+})
+
+t.test('--wait ends at once if waiting cannot change the result, and names the reason', async t => {
+  const { variables, cloudRun } = await emulator(t)
+  const argv = ['check', '--stack', 'runtime', '--format', 'json', '--wait', '1d']
+  for (const code of ['PERMISSION_DENIED', 'UNAUTHENTICATED', 'INVALID_ARGUMENT', 'UNIMPLEMENTED'] as const) {
+    cloudRun.setWorld(loadWorld({ faults: [{ method: 'GetJob', code }] }))
+    const { code: exitCode, stdout, stderr } = await run(argv, { variables })
+    t.equal(exitCode, 1, code)
+    t.equal(JSON.parse(stdout).cycle.id, 1, code)
+    t.match(stderr, `wait ended: waiting does not change runtime / job-image (unknown, ${code})`)
+  }
+  // Another check is pending, but the result stays unknown.
+  cloudRun.setWorld(
+    loadWorld({
+      services: { runtime: { reconciling: true, updateTime: '-1m' } },
+      faults: [{ method: 'GetJob', code: 'PERMISSION_DENIED' }],
+    }),
+  )
+  t.match(await run(argv, { variables }), { code: 1, stderr: /^wait ended: [^\n]*PERMISSION_DENIED\)\n$/m })
+  t.notMatch((await run(argv, { variables })).stderr, 'waiting at most')
+})
+
+t.test('--wait continues after an error that may pass, and prints what it waits for when that changes', async t => {
+  const { variables, cloudRun } = await emulator(t, { faults: [{ method: 'GetJob', code: 'UNAVAILABLE' }] })
+  const argv = ['check', '--stack', 'runtime', '--only', 'job-image', '--wait', '10m']
+  const ran = run(argv, { variables, onStderr: chunk => chunk.startsWith('waiting') && cloudRun.setWorld(loadWorld()) })
+  t.match(await ran, {
+    code: 0,
+    stderr: /^waiting at most (10 min|9 min 5\d s) for runtime \/ job-image \(unknown, UNAVAILABLE\)\n$/m,
+  })
 })
 
 t.test('--wait repeats the checks while the result is pending or unknown, but not if it is drifted', async t => {

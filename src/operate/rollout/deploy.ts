@@ -5,6 +5,7 @@ import type { Stack } from '../../config/config.ts'
 import { formatDuration } from '../../duration.ts'
 import { DriftwatchError } from '../../errors.ts'
 import type { Service } from '../../release/cloud-run.ts'
+import { parseImage } from '../../release/image.ts'
 import { sharesOf } from '../../release/serving.ts'
 import {
   describeService,
@@ -17,6 +18,7 @@ import type { Report } from '../../report/report.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { type DeployPlan, describeDeploy, describeShares, planDeploy } from './deploy-plan.ts'
 import { type GateVerdict, judgeDatabase, judgeGate, type Verdict } from './gate.ts'
+import { assertImageExists, withNote } from './image-presence.ts'
 import { recheck, recordInitialState, runMigration } from './migrate.ts'
 import { findJob, isJobStack, planMigration } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
@@ -43,7 +45,9 @@ export async function runDeploy(operation: Operation, request: DeployRequest): P
   const plan = planDeploy(stack, snapshot, request)
   // Refuses before the deploy what would stop the migration after it.
   if (isJobStack(stack)) findJob(stack, snapshot)
-  await confirm(describeSteps(stack, snapshot, plan, request))
+  const image = parseImage(plan.image)
+  const note = image && (await assertImageExists(operation, image))
+  await confirm(withNote(describeSteps(stack, snapshot, plan, request), note))
   if (dryRun) return 0
   const revision = await createRevision(operation, plan)
   await migrateToRevision(operation, plan, revision)

@@ -7,10 +7,13 @@ import { DriftwatchError } from '../../errors.ts'
 import type { Execution, Job } from '../../release/cloud-run.ts'
 import { pickContainer } from '../../release/container.ts'
 import { executionStage, executionVerdict } from '../../release/execution-verdict.ts'
+import { parseImage } from '../../release/image.ts'
 import { cancelExecution, describeExecution, describeJob, listExecutions, updateJob } from '../../remedies/gcloud.ts'
 import { interrupted } from '../interrupted.ts'
+import { createResultWait } from '../result-wait.ts'
 import type { ChangeStatus } from './change-status.ts'
 import { createProgress, tailOf } from './execution-progress.ts'
+import { assertImageExists, withNote } from './image-presence.ts'
 import {
   describeMigration,
   isJobStack,
@@ -35,7 +38,13 @@ export async function runMigrate(operation: Operation, request: { readonly image
   const snapshot = await recordInitialState(operation)
   const plan = planMigration(stack, snapshot, null)
   if (request.image !== null) await assertInService(operation, request.image, snapshot, plan)
-  await confirm([...describeMigration(stack, plan), { name: 'check', text: `check stack ${stack.name} again` }])
+  const starts = plan.needsLock || plan.follow === null
+  const image = starts ? parseImage(plan.image) : null
+  const note = image && (await assertImageExists(operation, image))
+  await confirm([
+    ...withNote(describeMigration(stack, plan), note),
+    { name: 'check', text: `check stack ${stack.name} again` },
+  ])
   if (dryRun) return 0
   await runMigration(operation, stack, plan, {
     resume: operation.commands.migrate(stack),
@@ -234,14 +243,15 @@ export async function recordInitialState(operation: Operation): Promise<StackSna
 /** A cycle of checks costs more than reading one resource. */
 const checkPauseMs = 5000
 
-/** Checks the stack from new observations; repeats that, for at most `waitMs`, while the result is pending or unknown. */
+/** Checks the stack from new observations; repeats that, for at most `waitMs`, while the result may change. */
 export async function recheck(operation: Operation, waitMs = 0): Promise<void> {
-  const { log, stack, print, writesReceipt } = operation
+  const { clock, log, stack, print, writesReceipt } = operation
   await operation.step('check', async () => {
-    if (waitMs > 0) print(`check: waiting at most ${formatDuration(waitMs)} for a final result`)
+    const until = clock.monotonic() + waitMs
+    const isFinal = createResultWait(line => waitMs > 0 && print(`check: ${line}`))
     const { kind, value } = await waitUntil(operation, {
       read: () => operation.runChecks(),
-      isDone: ({ status }) => status === 'in_sync' || status === 'drifted',
+      isDone: report => isFinal(report, until - clock.monotonic()),
       timeoutMs: waitMs,
       pauseMs: checkPauseMs,
     })

@@ -1,9 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { FromSchema } from 'json-schema-to-ts'
 import { type EpochMs, formatTime } from '../../clock.ts'
 import type { Stack } from '../../config/config.ts'
-import { DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
+import { type DriftwatchError, type ErrorCode, errorTable } from '../../errors.ts'
 import { maskUrls } from '../../printable.ts'
 import { type Report, reportSchema } from '../../report/report.ts'
 import { version } from '../../version.ts'
@@ -188,43 +186,4 @@ function outcomeOf({ error, dryRun }: ReceiptContent): Receipt['outcome'] {
   if (error === null) return dryRun ? 'dry_run' : 'done'
   if (error.code === 'INTERRUPTED') return 'interrupted'
   return error.code === 'REFUSED' || error.code === 'NOT_CONFIRMED' ? 'refused' : 'failed'
-}
-
-/**
- * Creates the folder of a receipt, and throws USAGE if the receipt cannot be written. Called before anything is changed;
- * tries it with a temporary file.
- */
-export function assertWritable(file: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(temporaryName(file), '')
-    rmSync(temporaryName(file))
-    if (existsSync(file)) accessSync(file, constants.W_OK)
-  } catch (error) {
-    throw unwritable(file, error)
-  }
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw unwritable(file, new Error('it is a directory'))
-}
-
-/** Writes a receipt atomically; replaces an existing file. */
-export function writeReceipt(file: string, receipt: Receipt): void {
-  try {
-    writeFileSync(temporaryName(file), `${JSON.stringify(receipt, null, 2)}\n`)
-    renameSync(temporaryName(file), file)
-  } catch (error) {
-    throw unwritable(file, error)
-  }
-}
-
-function temporaryName(file: string): string {
-  return `${file}.${process.pid}.tmp`
-}
-
-function unwritable(file: string, cause: unknown): DriftwatchError {
-  const reason = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.message) : String(cause)
-  return new DriftwatchError(
-    'USAGE',
-    `cannot write the receipt ${file}: ${reason}. Pass another file with --receipt.`,
-    { cause },
-  )
 }

@@ -1,10 +1,8 @@
-import { openRegistryReader } from '../../clients/registry/registry-reader.ts'
-import { withDeadline } from '../../concurrency/deadline.ts'
-import { openRegistryClient } from '../../probes/probe-clients.ts'
 import { askOpen } from '../../probes/registry.ts'
 import { compareImages, openQuestions } from '../../release/compare-images.ts'
 import { parseImage } from '../../release/image.ts'
 import { expectedSide } from '../../release/release.ts'
+import { askRegistry } from './image-presence.ts'
 import type { MigrationPlan } from './migration-plan.ts'
 import type { Operation } from './operation.ts'
 import { refused } from './planned-step.ts'
@@ -15,7 +13,7 @@ import type { StackSnapshot } from './stack-snapshot.ts'
  * without a registry it is compared with the tag that the revision was deployed from. Throws REFUSED.
  */
 export async function assertInService(
-  { clock, config, environment }: Operation,
+  operation: Operation,
   requested: string,
   { release }: StackSnapshot,
   { image, revision }: MigrationPlan,
@@ -28,12 +26,9 @@ export async function assertInService(
   const serving = release?.serving.find(({ name }) => name === revision)?.image
   if (!expected || serving?.kind !== 'found')
     throw refused(`cannot compare IMAGE ${requested}: the image of revision ${revision} is unknown`)
-  const registry = openRegistryClient(environment, clock)
-  const answers =
-    registry &&
-    (await withDeadline(clock, config.timeoutMs, undefined, deadline =>
-      askOpen(openRegistryReader(registry, deadline), known => openQuestions(expected, serving.side, known)),
-    ))
+  const answers = await askRegistry(operation, registry =>
+    askOpen(registry, known => openQuestions(expected, serving.side, known)),
+  )
   const { result } = compareImages(expected, serving.side, answers ?? new Map())
   if (result === 'equal') return
   const state = `IMAGE is ${requested}, but revision ${revision} runs ${image}`

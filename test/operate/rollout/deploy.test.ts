@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { digestOf } from '../../../sandbox/images.ts'
 import { startMonitoring } from '../../../sandbox/monitoring.ts'
+import { startRegistry } from '../../../sandbox/registry.ts'
 import { loadWorld, type WorldPatch } from '../../../sandbox/world.ts'
 import { judgeDatabase, judgeGate } from '../../../src/operate/rollout/gate.ts'
 import type { ReportedCheck } from '../../../src/report/report.ts'
@@ -126,7 +127,11 @@ t.test('a pending check does not close the gate, and --wait waits for it', async
     /gate: open: every check that can be judged now is in sync; after-rollout is pending: .*; to check later: driftwatch check --stack runtime --wait 10m/,
   )
   const waited = await run([...argv, '--wait', '1s'], { config: watched, variables })
-  t.match(waited, { code: 3, stderr: /check: waiting at most 1 s for a final result/ }, 'still pending')
+  t.match(
+    waited,
+    { code: 3, stderr: /check: waiting at most .* for runtime \/ after-rollout \(pending, TOO_SOON\)/ },
+    'still pending',
+  )
   t.match(await run([...argv, '--wait', 'soon'], { config: watched, variables }), {
     code: 1,
     stderr: /invalid --wait "soon"/,
@@ -401,7 +406,10 @@ t.test('deploy refuses an image that would drift or could not be migrated, befor
 
 t.test('the fix for an expected image that is not in service is deploy, which also migrates', async t => {
   const { run, cloudRun } = await bench(t)
-  const check = () => run(['check', '--only', 'service-image'], { variables: { EXPECTED_IMAGE: built ?? '' } })
+  const registry = await startRegistry({ world: loadWorld().registry })
+  t.teardown(() => registry.close())
+  const variables = { EXPECTED_IMAGE: built ?? '', ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const check = () => run(['check', '--only', 'service-image'], { variables })
   t.match(await check(), { code: 2, stdout: `driftwatch deploy --stack runtime --image ${built}` })
   cloudRun.setWorld(loadWorld(scenario('traffic-rolled-back')))
   t.match(

@@ -613,6 +613,32 @@ t.test("the emulator's operations end as the vendor's client expects them to", a
   await client.close()
 })
 
+t.test('an image that its registry does not have is refused before anything is changed', async t => {
+  const { run, writes: made } = await bench(t)
+  const { registry: world } = loadWorld({
+    registry: { repositories: { [lane]: { tags: { '7f2e91c': null, 'latest-rust': null } } } },
+  })
+  const registry = await startRegistry({ world })
+  t.teardown(() => registry.close())
+  const variables = { ARTIFACT_REGISTRY_EMULATOR_HOST: registry.host }
+  const migrated = await run(['migrate', '--yes'], { variables })
+  t.match(migrated, { code: 1, stderr: `image ${served} does not exist in its registry` })
+  t.match(migrated.stderr, `gcloud artifacts docker images list ${lane}`)
+  t.match(migrated.stderr, 'current state: nothing was changed')
+  for (const image of [`${lane}:7f2e91c`, `${served}`]) {
+    const deployed = await run(['deploy', '--image', image, '--yes'], { variables })
+    t.match(deployed, { code: 1, stderr: `image ${image} does not exist in its registry` })
+  }
+  t.strictSame(made(), {})
+  t.match(await run(['deploy', '--image', `${lane}:c5a11fe`, '--dry-run'], { variables }), { code: 0 })
+
+  const unasked = await run(['migrate', '--dry-run'])
+  t.match(unasked, { code: 0, stdout: 'whether the image exists was not verified: no registry is configured' })
+  await registry.close()
+  const unreachable = await run(['migrate', '--yes'], { variables })
+  t.match(unreachable, { code: 0, stderr: 'whether the image exists was not verified: ' })
+})
+
 t.test('a state that this version does not know is not printed as a bare number', async t => {
   const condition: Condition = {
     type: 'Started',

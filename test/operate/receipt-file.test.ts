@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { assertWritable, writeReceipt } from '../../src/operate/receipt-file.ts'
+import type { Receipt } from '../../src/operate/rollout/receipt.ts'
+
+const receipt = { kind: 'Receipt' } as Receipt
+
+t.test('a receipt replaces only a regular file', async t => {
+  const folder = t.testdir({ directory: {} })
+  const at = (name: string) => join(folder, name)
+  execFileSync('mkfifo', [at('pipe')])
+  symlinkSync('pipe', at('link-to-pipe'))
+  symlinkSync('missing', at('link-without-target'))
+  symlinkSync('directory', at('link-to-directory'))
+  // The path of a socket is limited to about 100 characters.
+  const short = mkdtempSync(join(tmpdir(), 'receipt-'))
+  t.teardown(() => rmSync(short, { recursive: true }))
+  const socket = join(short, 'socket')
+  const server = createServer().listen(socket)
+  await new Promise(resolve => server.once('listening', resolve))
+  t.teardown(() => server.close())
+  const cases: [string, RegExp][] = [
+    [at('pipe'), /it is a pipe, not a regular file/],
+    [at('link-to-pipe'), /it is a pipe/],
+    [socket, /it is a socket/],
+    [at('directory'), /it is a directory/],
+    [at('link-to-directory'), /it is a directory/],
+    [at('link-without-target'), /it is a symbolic link without a target/],
+    ['/dev/null', /it is a device/],
+  ]
+  const before = readdirSync(folder)
+  for (const [file, message] of cases) {
+    t.throws(() => assertWritable(file), { code: 'USAGE', message }, file)
+    t.throws(() => writeReceipt(file, receipt), { code: 'USAGE', message }, file)
+  }
+  t.strictSame(readdirSync(folder), before)
+  t.ok(lstatSync('/dev/null').isCharacterDevice())
+})
+
+t.test('a receipt keeps the permissions of the file, and the link to it', async t => {
+  const folder = t.testdir({ 'receipt.json': 'old' })
+  const [file, link] = [join(folder, 'receipt.json'), join(folder, 'link.json')]
+  chmodSync(file, 0o640)
+  symlinkSync('receipt.json', link)
+  assertWritable(link)
+  t.equal(readFileSync(file, 'utf8'), 'old')
+  writeReceipt(link, receipt)
+  t.match(JSON.parse(readFileSync(file, 'utf8')), receipt)
+  t.equal(statSync(file).mode & 0o777, 0o640)
+  t.ok(lstatSync(link).isSymbolicLink())
+  t.strictSame(readdirSync(folder).sort(), ['link.json', 'receipt.json'])
+})
+
+t.test('a link at a temporary name is not followed', async t => {
+  const folder = t.testdir({ victim: 'untouched' })
+  const file = join(folder, 'receipt.json')
+  for (const name of [`receipt.json.${process.pid}.tmp`, `.receipt.json.${process.pid}.tmp`])
+    symlinkSync('victim', join(folder, name))
+  assertWritable(file)
+  writeReceipt(file, receipt)
+  t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'untouched')
+  writeFileSync(join(folder, 'fresh'), '')
+  t.equal(statSync(file).mode, statSync(join(folder, 'fresh')).mode, 'a new file has the usual permissions')
+})
