@@ -67,7 +67,7 @@ function describeType(stats: Stats): string {
   return stats.isSocket() ? 'a socket' : 'a device'
 }
 
-/** Nobody can predict its name, and the content is never written through a link. Returns its path. */
+/** Its name cannot be predicted, and the content is never written through a link. Returns its path. */
 function writeTemporary(path: string, mode: number | null, text: string): string {
   const temporary = join(dirname(path), `.driftwatch-${randomUUID()}.tmp`)
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants

@@ -91,7 +91,8 @@ async function findIn(keys: KeySet | Promise<KeySet>, ...token: Parameters<JWTVe
 }
 
 /** Not shorter, so that not every token causes a request, and not longer, so that a revoked key is dropped. */
-const [shortestAgeMs, longestAgeMs] = [60_000, 86_400_000]
+const shortestAgeMs = 60_000
+const longestAgeMs = 86_400_000
 
 function maxAgeMs(cacheControl: string): number {
   const [, seconds = 0] = /(?:^|[\s,])max-age="?(\d+)/i.exec(cacheControl) ?? []

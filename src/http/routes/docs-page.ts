@@ -23,7 +23,13 @@ interface Asset {
 }
 
 /** The layout without the top bar, which has the logo of Swagger. */
-const options = { url: 'json', dom_id: '#swagger-ui', deepLinking: true, layout: 'BaseLayout', validatorUrl: null }
+const options = {
+  url: 'json',
+  dom_id: '#swagger-ui',
+  deepLinking: true,
+  layout: 'BaseLayout',
+  validatorUrl: null,
+} as const
 
 /** A green square. */
 const icon =
