@@ -3,7 +3,17 @@ import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
-import { age, countRows, includesMessage, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
+import {
+  age,
+  countRows,
+  includesMessage,
+  inWords,
+  lasting,
+  type Row,
+  rowsOf,
+  whenObserved,
+  whereDriftwatchIs,
+} from './rows.ts'
 
 /** Follows the light or dark setting of the browser. */
 const style = `
@@ -59,6 +69,7 @@ ${rows.length > mostRows ? html`<p>${rows.length - mostRows} more checks: see /d
 <footer>
 Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">as text</a>
 <a href="/drift/gate">gate</a> <a href="/metrics">metrics</a> <a href="/docs/">all paths</a>
+<br>${whereDriftwatchIs}
 </footer>
 </body>
 </html>

@@ -69,3 +69,7 @@ export function includesMessage({ summary, error }: ReportedCheck): boolean {
 function elapsedMs(from: string, to: string): number {
   return Math.max(0, (parseTime(to) ?? 0) - (parseTime(from) ?? 0))
 }
+
+/** For commands that begin with `driftwatch`. */
+export const whereDriftwatchIs =
+  'Run driftwatch commands in a checkout of Driftwatch (node src/main.ts), or with its container image, where its configuration is.'

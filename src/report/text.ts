@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
 import type { AnyReport, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
-import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved, whereDriftwatchIs } from './rows.ts'
 import { shortenImages } from './short-images.ts'
 
 /** Prose wraps at this column. Values and commands never wrap, so that they can be copied. */
@@ -41,7 +41,9 @@ export function renderText(report: AnyReport, { color }: { readonly color: boole
   ]
   const places = 'discovery' in report ? (report.discovery ?? []) : []
   const incomplete = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
-  const sections = [head, ...incomplete.map(place => placeLines(place, now, paint)), ...blocks]
+  const usesDriftwatch = rows.some(({ check }) => /^driftwatch |&& driftwatch /m.test(check.fix ?? ''))
+  const foot = usesDriftwatch ? [proseLines('', whereDriftwatchIs)] : []
+  const sections = [head, ...incomplete.map(place => placeLines(place, now, paint)), ...blocks, ...foot]
   return `${sections.map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 
