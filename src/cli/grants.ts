@@ -13,6 +13,7 @@ import { countStatements, formatCount, operatorOf, planStackGrants } from '../op
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants/grants-snapshot.ts'
 import { readDryRun } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
+import { driftwatchCommands } from '../remedies/driftwatch-commands.ts'
 import {
   type Command,
   type CommandGroup,
@@ -163,16 +164,18 @@ async function readJob(command: string, values: OptionValues, io: CommandIo) {
   const { config } = await discoverOnce(loaded, { environment, clock: io.clock })
   const stacks = config.stacks.filter((stack): stack is DatabaseStack => stack.database !== null)
   const stack = selectStack(command, stacks, single(values, 'stack'))
-  const job: GrantsJob = { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }
+  const commands = driftwatchCommands(environment.configOption)
+  const job: GrantsJob = { stack, commands, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }
   return { job, environment }
 }
 
 /** Judged by an empty policy, every superuser would be a difference. */
-function assertPolicy({ stack: { name, database } }: GrantsJob): void {
+function assertPolicy({ stack, commands }: GrantsJob): void {
+  const { name, database } = stack
   if (Object.keys(database.roles).length + Object.keys(database.schemas).length > 0) return
   throw new DriftwatchError(
     'USAGE',
-    `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "driftwatch grants snapshot" prints the current ones.`,
+    `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "${commands.grants('snapshot', stack)}" prints the current ones.`,
   )
 }
 

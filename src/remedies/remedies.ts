@@ -52,7 +52,7 @@ function pasteable(remedy: Remedy): Remedy {
 
 function remedyRoleGrants({ stack, commands }: Situation): Remedy {
   return run(
-    commands.grantsApply(stack),
+    commands.grants('apply', stack),
     'Shows the SQL that makes the privileges match the policy, and runs it after confirmation. It connects with DB_ADMIN_URL, the URL of an operator.',
   )
 }
