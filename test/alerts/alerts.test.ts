@@ -725,6 +725,7 @@ t.test('manage updates the policies, reverts manual changes, and only one instan
   await paging.publish(freshSnapshot())
   t.match(await manage(context(paging, 'instance-b')), { problem: null, again: true }, 'instance-a is alive')
   t.strictSame(paging.monitoring.policies(), [])
+  t.strictSame(await manage(context(paging)), { problem: null, again: true }, 'duplicates may be visible only later')
   t.strictSame(await manage(context(paging)), { problem: null, again: false })
   const [, policy] = paging.monitoring.policies()
   Object.assign(policy ?? {}, { severity: 'WARNING', displayName: 'mine now' })

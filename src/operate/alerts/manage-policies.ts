@@ -11,7 +11,8 @@ const heartbeatTimeoutMs = 30_000
 
 /**
  * `alerts.policies: manage`: makes the alert policies match the configuration. Of several live instances, only the one
- * with the lowest name writes. If two write nevertheless, the next run deletes the duplicates.
+ * with the lowest name writes. If two write nevertheless, each of them deletes the duplicates that it finds, and the same
+ * policies stay. After a creation it runs again soon, because another instance's policies may be visible only later.
  */
 export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
   return async context => {
@@ -30,7 +31,8 @@ export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: s
       const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
       const after = await inspectAlerts(context, context.identity)
       const failures = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
-      return { problem: describePlan(after, failures), again: after.steps.length > 0 }
+      const created = plan.steps.some(({ kind }) => kind.startsWith('create-'))
+      return { problem: describePlan(after, failures), again: created || after.steps.length > 0 }
     } finally {
       await writer.close()
     }
