@@ -206,7 +206,7 @@ t.test('of a malformed request nothing is written, and every series is named', a
   t.strictSame(paging.monitoring.series(project, `metric.type = "${driftedMetric}"`), [])
   t.match(
     nowhere.state().error?.message,
-    /Unrecognized region.*not written: runtime\/service-image check_drifted, .*, runtime\/job-image check_unknown, heartbeat$/,
+    /Unrecognized region.*not written: runtime\/service-image check_drifted, .*, runtime\/job-image check_unknown, heartbeat, installation$/,
   )
 })
 
@@ -882,8 +882,8 @@ t.test('driftwatch alerts prints an error that names the cause', async t => {
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
     stdout:
-      /\n6 of 6 steps failed\n.*\n +Cloud Monitoring Create\w+ for projects\/acme-production.* failed: Permission monitoring\.metricDescriptors\.create denied/,
-    stderr: /^(create .*\n {2}failed\n){6}$/,
+      /\n7 of 7 steps failed\n.*\n +Cloud Monitoring Create\w+ for projects\/acme-production.* failed: Permission monitoring\.metricDescriptors\.create denied/,
+    stderr: /^(create .*\n {2}failed\n){7}$/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

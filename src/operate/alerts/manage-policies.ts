@@ -1,10 +1,12 @@
 import { alertMetrics } from '../../alerts/descriptors.ts'
 import { seriesFilter } from '../../alerts/identity.ts'
+import { describeSharing } from '../../alerts/installations.ts'
 import { inspectAlerts } from '../../alerts/policies/inspect.ts'
 import { describePlan, type PolicyReconciler, type ReconcilerContext } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import { withDeadline } from '../../concurrency/deadline.ts'
+import { DriftwatchError } from '../../errors.ts'
 import { applyAlerts } from './apply-alerts.ts'
 
 const heartbeatTimeoutMs = 30_000
@@ -16,6 +18,7 @@ const heartbeatTimeoutMs = 30_000
  */
 export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
   return async context => {
+    await refuseSharing(context)
     const other = await findEarlierInstance(context)
     if (other !== null) {
       context.log.debug({ instance: other }, 'alert policies are managed by another instance')
@@ -37,6 +40,16 @@ export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: s
       await writer.close()
     }
   }
+}
+
+/** Installations with one name would overwrite each other's policies. If series cannot be read, nothing is refused. */
+async function refuseSharing({ client, config, clock, identity, signal }: ReconcilerContext): Promise<void> {
+  const query = { client, config, now: clock.now(), location: identity.location }
+  const sharing = await withDeadline(clock, heartbeatTimeoutMs, signal, deadline =>
+    describeSharing(identity, query, deadline),
+  ).catch(() => null)
+  signal.throwIfAborted()
+  if (sharing !== null) throw new DriftwatchError('MONITOR_SHARED', `nothing is written: ${sharing}`)
 }
 
 /**
