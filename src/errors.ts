@@ -71,6 +71,9 @@ export const errorTable = {
   POLICIES_DIFFER: noVerdict(
     'The alert policies differ from the configuration. `driftwatch alerts plan` shows the differences.',
   ),
+  MONITOR_SHARED: noVerdict(
+    'Several installations publish under one monitor name. None of them changes alert policies, or closes incidents of the others.',
+  ),
 
   // The caller can fix it.
   CONFIG_INVALID: callerError(500, 'The configuration is invalid.'),
