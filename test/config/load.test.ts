@@ -8,11 +8,11 @@ import { parse, parseDocument } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
 import type { Environment } from '../../src/config/environment.ts'
 import { escapeInterpolation, interpolate } from '../../src/config/file/interpolate.ts'
-import { suggestWord } from '../../src/config/file/suggestion.ts'
 import { loadConfig, parseConfig } from '../../src/config/load.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { exactDuration, parseDuration } from '../../src/duration.ts'
 import { DriftwatchError } from '../../src/errors.ts'
+import { suggestWord } from '../../src/suggestion.ts'
 import { buildConfig, catchMessage, read, ref, top } from '../helpers/config-text.ts'
 
 const [s, m, _h, d] = [1000, 60_000, 3_600_000, 86_400_000]
@@ -446,9 +446,9 @@ t.test('a printed config parses to the same config', async t => {
 
 t.test('a typo gets a suggestion, another word gets the known words', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
-  t.equal(suggestWord('comand', known), '; did you mean "command"?')
-  t.equal(suggestWord('max_duration', known), '; did you mean "maxDuration"?')
-  t.equal(suggestWord('names', known), '; did you mean "name"?')
+  t.equal(suggestWord('comand', known), '. Did you mean "command"?')
+  t.equal(suggestWord('max_duration', known), '. Did you mean "maxDuration"?')
+  t.equal(suggestWord('names', known), '. Did you mean "name"?')
   t.equal(suggestWord('image', known), '; expected one of command, args, maxDuration, name')
   t.equal(suggestWord('image', []), '')
   t.match(
