@@ -444,6 +444,13 @@ t.test('a printed config parses to the same config', async t => {
   t.match(printConfig(withoutDatabase), /^# runtime: The database checks do not run: `database.url` is empty\.\n/)
 })
 
+t.test('`defaults` does not offer a key that it refuses', async t => {
+  const read = (key: string) =>
+    catchMessage(t, 'CONFIG_INVALID', () => parseConfig(`defaults: { ${key}: x }\nstacks: [{}]\n`, 'd.yaml', {}))
+  t.match(read('zzzzz'), 'd.yaml:1:13 defaults.zzzzz: unknown key; expected one of project, region, labels')
+  t.match(read('nmae'), 'd.yaml:1:13 defaults.nmae: unknown key; expected one of project')
+})
+
 t.test('a typo gets a suggestion, another word gets the known words', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
   t.equal(suggestWord('comand', known), '. Did you mean "command"?')
