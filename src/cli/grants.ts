@@ -14,6 +14,7 @@ import { renderSnapshot, snapshotStackGrants } from '../operate/grants/grants-sn
 import { readDryRun } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
 import { driftwatchCommands } from '../remedies/driftwatch-commands.ts'
+import { didYouMean } from '../suggestion.ts'
 import {
   type Command,
   type CommandGroup,
@@ -189,7 +190,17 @@ function selectStack(command: string, stacks: readonly DatabaseStack[], name: st
   const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
   if (stack) return stack
   const wanted = name === null ? 'stack' : `stack ${JSON.stringify(name)}`
-  throw new DriftwatchError('STACK_NOT_FOUND', `no ${wanted} with a \`database.url\`; stacks that have one: ${names}`)
+  const suggestion =
+    name === null
+      ? ''
+      : didYouMean(
+          name,
+          stacks.map(each => each.name),
+        )
+  throw new DriftwatchError(
+    'STACK_NOT_FOUND',
+    `no ${wanted} with a \`database.url\`; stacks that have one: ${names}${suggestion}`,
+  )
 }
 
 /** Throws USAGE if the file cannot be read. Errors about an invalid URL do not quote it. */
