@@ -95,7 +95,7 @@ export function planDuplicates(existing: readonly AlertPolicy[], monitor: string
   return [...ownPolicies(existing, monitor).values()].flatMap(([, ...duplicates]) => duplicates.map(removeDuplicate))
 }
 
-/** Whether a policy of a monitor exists, whoever created it. */
+/** Whether a policy of a monitor exists. */
 export function hasPolicy(existing: readonly AlertPolicy[], wanted: WantedPolicy, monitor: string): boolean {
   return ownPolicies(existing, monitor).has(keyOf(wanted))
 }
@@ -175,7 +175,7 @@ function ownUptimeChecks(wanted: WantedUptimeCheck | null, existing: readonly Up
     .toSorted((one, other) => rank(one) - rank(other) || (one.name < other.name ? -1 : 1))
 }
 
-/** Whether the uptime check of a monitor exists, whoever created it. */
+/** Whether the uptime check of a monitor exists. */
 export function hasUptimeCheck(existing: readonly UptimeCheck[], wanted: WantedUptimeCheck, monitor: string): boolean {
   return ownUptimeChecks(wanted, existing, monitor).some(check => isOfHost(check, wanted))
 }

@@ -49,7 +49,7 @@ export async function applyAlerts(plan: AlertsPlan, options: ApplyOptions): Prom
 
 /**
  * What exists of the created resources. Cloud Monitoring has no name for a new policy that the client chooses, so nothing
- * prevents a second one. Whoever creates the last one finds all of them here, and every instance keeps the same ones.
+ * prevents a second one. The instance that creates the last one finds all of them here, and every instance keeps the same ones.
  */
 async function findCreated({ project, monitor, steps }: AlertsPlan, { client, clock, signal }: ApplyOptions) {
   const wanted = steps.find(({ kind }) => kind === 'create-uptime-check')
