@@ -35,7 +35,7 @@ export function renderText(report: AnyReport, { color }: { readonly color: boole
   })
   const problems = 'problems' in report ? (report.problems ?? []) : []
   const head = [
-    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
+    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows, now)} ${paint('dim', `· ${whenObserved(report)}`)}`,
     ...('config' in report && report.config ? configLines(report.config, now) : []),
     ...problems.flatMap(message => proseLines('Problem: ', message)),
   ]

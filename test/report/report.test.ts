@@ -60,6 +60,7 @@ t.test('the report has the fields of the contract, in that order', async t => {
               ],
               notes: ['compared by tag only'],
               fix: 'gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e',
+              advice: null,
               error: null,
             },
           ],
