@@ -15,6 +15,8 @@ export interface WatchedStacks {
   readonly stacks: readonly Stack[]
   /** Null without discovery. */
   readonly places: readonly PlaceState[] | null
+  /** Which places have fewer stacks than the configuration requires; null if none. */
+  readonly tooFewStacks: string | null
 }
 
 /** Finds stacks by their labels. Remembers the stacks of places that cannot be listed. */
@@ -24,6 +26,8 @@ export interface Discovery {
   /** The wall clock was set by `ms` (negative: back). Observations keep their age. */
   clockSet(ms: number): void
 }
+
+type Place = Pick<DiscoveredPlace, 'project' | 'region'>
 
 interface KnownPlace {
   readonly place: DiscoveredPlace
@@ -72,7 +76,8 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
       logChanges(log, found, merged.found)
       found = merged.found
       const states = listed.map(each => stateOf(each, merged, config.staleAfterMs))
-      return { stacks: merged.stacks, places: config.discover && states }
+      const tooFewStacks = explainShortage(config, states, merged)
+      return { stacks: merged.stacks, places: config.discover && states, tooFewStacks }
     },
     clockSet(ms) {
       known = new Map([...known].map(([key, place]) => [key, { ...place, observedAt: moved(place.observedAt, ms) }]))
@@ -80,17 +85,17 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
   }
 }
 
-/** Selects stacks by name (null: all). If all of them exist, the places are reduced to what concerns them. */
+/** Selects stacks by name (null: all). If all of them exist, only what concerns them remains. */
 export function selectStacks(all: WatchedStacks, names: readonly string[] | null): WatchedStacks {
   if (names === null) return all
   const stacks = all.stacks.filter(({ name }) => names.includes(name))
-  if (names.some(name => stacks.every(stack => stack.name !== name))) return { stacks, places: all.places }
+  if (names.some(name => stacks.every(stack => stack.name !== name))) return { ...all, stacks }
   const places = all.places?.flatMap(place => {
     const problems = place.problems.filter(({ stack }) => names.includes(stack))
     const concerned = problems.length > 0 || stacks.some(stack => keyOf(stack) === keyOf(place))
     return concerned ? [{ ...place, problems }] : []
   })
-  return { stacks, places: places ?? null }
+  return { stacks, places: places ?? null, tooFewStacks: null }
 }
 
 /** Why a stack may be missing: places that could not be listed, and problems with its labels. */
@@ -101,11 +106,28 @@ export function absenceReasons(places: readonly PlaceState[] | null, name: strin
   ])
 }
 
+/** An entry is counted only if each of its places was listed once: otherwise the place itself is unknown. */
+function explainShortage(
+  { discover }: Config,
+  places: readonly PlaceState[],
+  { found, labelled }: ReturnType<typeof mergeStacks>,
+): string | null {
+  const named = [...found.values(), ...labelled]
+  const short = (discover?.minimums ?? []).flatMap(({ places: own, atLeast }) => {
+    const isOwn = (place: Place) => own.some(each => keyOf(each) === keyOf(place))
+    const count = named.filter(isOwn).length
+    if (count >= atLeast || places.some(place => isOwn(place) && place.observedAt === null)) return []
+    const where = own.map(({ project, region }) => `${project}, ${region}`).join(' and ')
+    return [`${count} of at least ${atLeast} stacks found in ${where}`]
+  })
+  return short.join('; ') || null
+}
+
 function moved(moment: EpochMs | null, ms: number): EpochMs | null {
   return moment === null ? null : moment + ms
 }
 
-function keyOf({ project, region }: Pick<DiscoveredPlace, 'project' | 'region'>): string {
+function keyOf({ project, region }: Place): string {
   return `${project}/${region}`
 }
 

@@ -62,6 +62,9 @@ export interface Snapshot {
   readonly discovery: readonly PlaceState[] | null
   /** Null if the config file is not watched for changes. */
   readonly config: ConfigState | null
+  /** Which places have fewer stacks than the configuration requires; null if none. */
+  readonly tooFewStacks: string | null
+  /** Stacks with at least one check. */
   readonly stacks: readonly StackStates[]
 }
 
@@ -75,6 +78,7 @@ export interface Watched {
   readonly config: Config
   readonly stacks: readonly Stack[]
   readonly places: readonly PlaceState[] | null
+  readonly tooFewStacks: string | null
 }
 
 type Remedies = ReadonlyMap<CheckKind, Pick<State, 'fix' | 'advice'>>
@@ -105,6 +109,7 @@ export interface Store {
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
   let limits = config
   let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
+  let tooFewStacks: string | null = null
   let stacks = track(config.stacks, new Map(), startedAt)
   let cycle: CycleSummary | null = null
   let configState: ConfigState | null = null
@@ -117,6 +122,7 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     watch(watched, now) {
       limits = watched.config
       places = watched.places
+      tooFewStacks = watched.tooFewStacks
       stacks = track(watched.stacks, stacks, now)
     },
     observedAt(stack) {
@@ -157,8 +163,10 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     },
     snapshot(now) {
       const problems = Map.groupBy(places?.flatMap(place => place.problems) ?? [], ({ stack }) => stack)
-      const shown = [...stacks.values()].map(tracked => stackStates(tracked, problems, now))
-      return { takenAt: now, cycle, discovery: places, config: configState, stacks: shown }
+      const shown = [...stacks.values()]
+        .filter(({ states }) => states.size > 0)
+        .map(tracked => stackStates(tracked, problems, now))
+      return { takenAt: now, cycle, discovery: places, config: configState, tooFewStacks, stacks: shown }
     },
     nextStaleAt(now) {
       let next = Number.POSITIVE_INFINITY

@@ -47,6 +47,7 @@ export function renderHtml(report: Report, version: string, refreshSeconds: numb
 <header>
 <h1>${badge(report.status)} ${countRows(rows, now)}</h1>
 <p class="quiet">${whenObserved(report)}</p>
+${report.error && html`<p>${report.error.code}: ${printable(report.error.message)}</p>`}
 ${report.channels.map(channelLine)}
 ${report.config ? configLines(report.config, now) : null}
 ${(report.discovery ?? []).map(placeLines)}

@@ -251,7 +251,51 @@ t.test('a stack whose service was deleted stays while its job exists', async t =
   t.match(problemsOf(report()), [{ stack: 'one', message: /job one-migrate has this label, but no service has it/ }])
   become([])
   await cycle()
-  t.match(report(), { status: 'in_sync', stacks: [] })
+  t.match(report(), { status: 'unknown', error: { code: 'NOTHING_WATCHED' }, stacks: [] })
+})
+
+t.test('no labels, or too few, are unknown with a code: nothing watched is not healthy', async t => {
+  const atLeast = (count: number) => ({ discover: [{ projects: [project], regions: [region], atLeast: count }] })
+  const one = [{ name: 'one' }]
+  const cases = {
+    'nothing is labelled': { stacks: [], config: buildConfig(), code: 'NOTHING_WATCHED' },
+    'nothing is labelled, and one is required': { stacks: [], config: buildConfig(atLeast(1)), code: 'TOO_FEW_STACKS' },
+    'one of two': { stacks: one, config: buildConfig(atLeast(2)), code: 'TOO_FEW_STACKS' },
+    'one of one': { stacks: one, config: buildConfig(atLeast(1)), code: null },
+    'one listed, none labelled': {
+      stacks: [{ name: 'one', serviceLabels: null, jobLabels: null }],
+      config: buildConfig({ ...atLeast(1), stacks: [{ name: 'mine', project, region, service: { name: 'one' } }] }),
+      code: 'TOO_FEW_STACKS',
+    },
+    'one listed and labelled': {
+      stacks: one,
+      config: buildConfig({ ...atLeast(1), stacks: [{ name: 'mine', project, region, service: { name: 'one' } }] }),
+      code: null,
+    },
+  }
+  for (const [title, { stacks, config, code }] of Object.entries(cases)) {
+    const { cycle, report } = await build(t, stacks, { config })
+    await cycle()
+    const { status, error } = report()
+    t.strictSame([status, error?.code ?? null], [code === null ? 'in_sync' : 'unknown', code], title)
+    const text = renderText(report(), { color: false })
+    if (code !== null) t.match(text, `Error: ${code}: `, title)
+  }
+})
+
+t.test('without a labelled stack the gate returns 503 and check exits with 1', async t => {
+  const { emulator, clock } = await build(t, [])
+  const config = { ...buildConfig(), host: '127.0.0.1' }
+  const environment = readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: '0' })
+  const log = createLog({ level: 'silent', clock })
+  const server = await startServer({ config, environment, clock, log, nodeVersion: process.version })
+  t.teardown(() => server.close())
+  const get = (path: string) => fetch(`http://127.0.0.1:${server.port}${path}`)
+  await until(async () => (await get('/health/ready')).ok)
+  const gate = await get('/drift/gate')
+  t.equal(gate.status, 503)
+  t.match(await gate.json(), { status: 'unknown', error: { code: 'NOTHING_WATCHED' } })
+  t.match(await (await get('/drift?check=schema')).json(), { status: 'unknown' })
 })
 
 t.test('ambiguous labels are reported, nothing is guessed, and known stacks stay', async t => {
@@ -418,6 +462,10 @@ t.test('the commands find a stack by its labels', async t => {
     return { code, stdout: stdout.join(''), stderr: stderr.join('') }
   }
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
+  t.match(await run('check', '--stack', 'one', '--only', 'schema'), {
+    code: 1,
+    stdout: /^UNKNOWN[\s\S]*NOTHING_WATCHED/,
+  })
   t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two has this label, but no job has it/ })
   t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one \/ service-image/ })
   t.match(await run('check', '--stack', 'three'), {

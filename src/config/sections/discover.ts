@@ -25,6 +25,15 @@ export const discoverSchema = list(
         description:
           'Whether a discovered service must have a migration job. With `required`, a stack without a job is `unknown`. Use `optional` if some stacks have no job.',
       },
+      atLeast: {
+        type: 'integer',
+        title: 'a whole number, 0 or greater',
+        minimum: 0,
+        default: 0,
+        examples: ['12'],
+        description:
+          'The minimum number of stacks that labels must name in all places of this entry together. With fewer, the report is `unknown`.',
+      },
     },
   } as const satisfies JSONSchema,
 )
