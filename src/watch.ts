@@ -5,6 +5,7 @@ import { type Clock, createSteadyClock, type SteadyClock } from './clock.ts'
 import type { Config, Stack } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
 import { createDiscovery } from './discovery/discovery.ts'
+import type { Transition } from './drift/state.ts'
 import { type CycleSummary, createStore, type Store, type Watched } from './drift/store.ts'
 import type { Log } from './log.ts'
 import { createProbeClients, type OnApiRequest } from './probes/probe-clients.ts'
@@ -87,11 +88,12 @@ export function createWatch(options: WatchOptions): Watch {
   let skippedCalls = 0
   let usedConfig: Config | null = null
 
-  function watchStacks(watched: Watched): void {
+  function watchStacks(watched: Watched): Transition[] {
     stacks = watched.stacks
-    store.watch(watched, clock.now())
+    const transitions = store.watch(watched, clock.now())
     const urls = new Set(stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
     clients.databases.keepOnly(urls, watched.config.timeoutMs)
+    return transitions
   }
 
   return {

@@ -7,14 +7,17 @@ import type { PlaceState } from '../drift/places.ts'
 import type { CheckError } from '../drift/state.ts'
 import { asDriftwatchError, errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type Labelled, type LabelReading, readLabels } from './labelled-stacks.ts'
+import { type Labelled, type LabelledStack, type LabelReading, readLabels } from './labelled-stacks.ts'
 import { mergeStacks } from './stacks.ts'
+import { listUnlabelled, moveUnlabelled, resolveUnlabelled, type UnlabelledStack } from './unlabelled-stacks.ts'
 
 /** The stacks to watch, and the state of the places where they are discovered. */
 export interface WatchedStacks {
   readonly stacks: readonly Stack[]
   /** Null without discovery. */
   readonly places: readonly PlaceState[] | null
+  /** Discovered stacks whose labels were removed within the last day while their service exists. */
+  readonly unlabelled: readonly { readonly stack: Stack; readonly since: EpochMs }[]
   /** Which places have fewer stacks than the configuration requires; null if none. */
   readonly tooFewStacks: string | null
 }
@@ -42,12 +45,15 @@ const maxNamesInLog = 20
 export function createDiscovery({ clock, log }: { readonly clock: Clock; readonly log: Log }): Discovery {
   let known: ReadonlyMap<string, KnownPlace> = new Map()
   let found: ReadonlyMap<string, FoundStack> = new Map()
+  let unlabelled: readonly UnlabelledStack[] = []
 
   async function listPlace(place: DiscoveredPlace, reader: CloudRunReader, deadline: Deadline): Promise<KnownPlace> {
     const at = clock.now()
-    const here = [...found.values()].filter(({ project, region }) => keyOf({ project, region }) === keyOf(place))
+    const isHere = (stack: FoundStack) => keyOf(stack) === keyOf(place)
+    const here = [...found.values()].filter(isHere)
+    const lost = unlabelled.map(({ stack }) => stack).filter(isHere)
     try {
-      const reading = await Promise.race([readPlace(place, here, reader), deadline.over])
+      const reading = await Promise.race([readPlace(place, here, lost, reader), deadline.over])
       return { place, reading, observedAt: at, error: null }
     } catch (thrown) {
       const { code, message } = asDriftwatchError(thrown)
@@ -68,18 +74,28 @@ export function createDiscovery({ clock, log }: { readonly clock: Clock; readonl
       const places = config.discover?.places ?? []
       const listed = await Promise.all(places.map(place => listPlace(place, reader, deadline)))
       known = new Map(listed.map(each => [keyOf(each.place), each]))
-      const merged = mergeStacks(
-        config,
-        listed.flatMap(({ reading }) => reading?.stacks ?? []),
-        found,
-      )
+      const before = found
+      const labelled = listed.flatMap(({ reading }) => (reading ? withoutOff(reading, before, unlabelled) : []))
+      const merged = mergeStacks(config, labelled, before)
       logChanges(log, found, merged.found)
       found = merged.found
+      unlabelled = listUnlabelled(unlabelled, {
+        before: withoutEntries(before, found),
+        watched: merged.stacks,
+        readingOf: stack => known.get(keyOf(stack))?.reading ?? null,
+        now: clock.now(),
+      })
       const states = listed.map(each => stateOf(each, merged, config.staleAfterMs))
       const tooFewStacks = explainShortage(config, states, merged)
-      return { stacks: merged.stacks, places: config.discover && states, tooFewStacks }
+      return {
+        stacks: merged.stacks,
+        places: config.discover && states,
+        unlabelled: resolveUnlabelled(config, unlabelled),
+        tooFewStacks,
+      }
     },
     clockSet(ms) {
+      unlabelled = moveUnlabelled(unlabelled, ms)
       known = new Map([...known].map(([key, place]) => [key, { ...place, observedAt: moved(place.observedAt, ms) }]))
     },
   }
@@ -90,12 +106,13 @@ export function selectStacks(all: WatchedStacks, names: readonly string[] | null
   if (names === null) return all
   const stacks = all.stacks.filter(({ name }) => names.includes(name))
   if (names.some(name => stacks.every(stack => stack.name !== name))) return { ...all, stacks }
+  const unlabelled = all.unlabelled.filter(({ stack }) => names.includes(stack.name))
   const places = all.places?.flatMap(place => {
     const problems = place.problems.filter(({ stack }) => names.includes(stack))
     const concerned = problems.length > 0 || stacks.some(stack => keyOf(stack) === keyOf(place))
     return concerned ? [{ ...place, problems }] : []
   })
-  return { stacks, places: places ?? null, tooFewStacks: null }
+  return { stacks, places: places ?? null, unlabelled, tooFewStacks: null }
 }
 
 /** Why a stack may be missing: places that could not be listed, and problems with its labels. */
@@ -123,6 +140,23 @@ function explainShortage(
   return short.join('; ') || null
 }
 
+/** A job does not keep the stack of a service whose role is `off`. */
+function withoutOff(
+  { stacks, off, offStacks }: LabelReading,
+  found: ReadonlyMap<string, FoundStack>,
+  unlabelled: readonly UnlabelledStack[],
+): LabelledStack[] {
+  const known = [...found.values(), ...unlabelled.map(({ stack }) => stack)]
+  const isOff = ({ name, place }: LabelledStack) =>
+    offStacks.has(name) ||
+    known.some(stack => stack.name === name && keyOf(stack) === keyOf(place) && off.has(stack.service))
+  return stacks.filter(stack => stack.services.length > 0 || !isOff(stack))
+}
+
+function withoutEntries<Value>(before: ReadonlyMap<string, Value>, after: ReadonlyMap<string, Value>) {
+  return new Map([...before].filter(([key]) => !after.has(key)))
+}
+
 function moved(moment: EpochMs | null, ms: number): EpochMs | null {
   return moment === null ? null : moment + ms
 }
@@ -135,6 +169,7 @@ function keyOf({ project, region }: Place): string {
 async function readPlace(
   place: DiscoveredPlace,
   before: readonly FoundStack[],
+  lost: readonly FoundStack[],
   reader: CloudRunReader,
 ): Promise<LabelReading> {
   const [services, jobs] = await Promise.all([reader.services(place), reader.jobs(place)])
@@ -146,9 +181,19 @@ async function readPlace(
         : confirm(stack, 'job', () => reader.job(place, stack.job as string)),
     ]),
   )
+  // A service without labels is known to exist unless a `get` proves otherwise.
+  const unread = lost.filter(({ service }) => !services.has(service))
+  const unlabelled = await Promise.all(
+    unread.map(({ service: name }) => reader.service(place, name).catch(() => ({ name, labels: {} }))),
+  )
+  const others = unlabelled.filter(service => service !== null)
   const remaining = (kind: keyof typeof discoveryRoles) =>
     unlisted.flatMap(each => (each?.kind === kind && each.resource ? [each.resource] : []))
-  return readLabels(place, [...services.values(), ...remaining('service')], [...jobs.values(), ...remaining('job')])
+  return readLabels(
+    place,
+    [...services.values(), ...remaining('service'), ...others],
+    [...jobs.values(), ...remaining('job')],
+  )
 }
 
 async function confirm(stack: FoundStack, kind: keyof typeof discoveryRoles, get: () => Promise<Labelled | null>) {

@@ -27,7 +27,7 @@ export async function discoverOnce(
     return {
       config,
       unlisted: null,
-      select: selector(config, { stacks: config.stacks, places: null, tooFewStacks: null }),
+      select: selector(config, { stacks: config.stacks, places: null, unlabelled: [], tooFewStacks: null }),
     }
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
   const discovery = createDiscovery({ clock, log: silentLog })

@@ -48,6 +48,7 @@ export function renderHtml(report: Report, version: string, refreshSeconds: numb
 <h1>${badge(report.status)} ${countRows(rows, now)}</h1>
 <p class="quiet">${whenObserved(report)}</p>
 ${report.error && html`<p>${report.error.code}: ${printable(report.error.message)}</p>`}
+${report.notes.map(note => html`<p>Note: ${printable(note)}</p>`)}
 ${report.channels.map(channelLine)}
 ${report.config ? configLines(report.config, now) : null}
 ${(report.discovery ?? []).map(placeLines)}

@@ -84,7 +84,7 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
     const content = [
       channelErrors,
       places,
-      [error?.code, error?.message],
+      [error?.code, error?.message, snapshot.notes],
       config,
       selection.stacks.map(selected => digestOf(selected, fragments)),
     ]

@@ -193,7 +193,7 @@ export const reportSchema = {
   ...closed,
   title: 'Report',
   description: 'Every state of every stack.',
-  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'error', 'stacks'],
+  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'error', 'notes', 'stacks'],
   properties: {
     apiVersion,
     status: {
@@ -207,6 +207,7 @@ export const reportSchema = {
       ...nullableError,
       description: 'Why the report proves nothing as a whole: `NOTHING_WATCHED` or `TOO_FEW_STACKS`.',
     },
+    notes: { ...texts, description: 'What affects no status, such as stacks that left in the last day.' },
     config: configStateSchema,
     discovery: { type: 'array', items: placeSchema, description: 'Absent without `discover` in the config.' },
     stacks: { type: 'array', items: stackSchema, description: 'The stacks that match the filter.' },
@@ -276,6 +277,7 @@ export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelSt
     channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
     error: error && reportError(error),
+    notes: [...snapshot.notes],
     ...(snapshot.config && { config: reportConfig(snapshot.config) }),
     ...(snapshot.discovery && { discovery: snapshot.discovery.map(place => reportPlace(place, snapshot.takenAt)) }),
   }

@@ -41,6 +41,7 @@ export function renderText(report: AnyReport, { color }: { readonly color: boole
     ...('stacks' in report && report.error
       ? proseLines('Error: ', `${report.error.code}: ${report.error.message}`)
       : []),
+    ...('stacks' in report ? report.notes.flatMap(note => proseLines('Note: ', note)) : []),
   ]
   const places = 'discovery' in report ? (report.discovery ?? []) : []
   const incomplete = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)

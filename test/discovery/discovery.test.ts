@@ -557,3 +557,75 @@ t.test('over HTTP each problem is reported and closes only the gates that it con
   t.match(metrics, `driftwatch_discovered_stacks${at(here)} 2\n`)
   t.match(metrics, 'driftwatch_config_reload_failed 0\n')
 })
+
+t.test('a stack that loses its labels while its service exists', async t => {
+  const hour = 3_600_000
+  const unlabelled = [{ name: 'other' }, { name: 'one', serviceLabels: null, jobLabels: null }]
+  const labelled = [{ name: 'other' }, { name: 'one' }]
+  const off = { 'driftwatch-role': 'off' }
+  const failing = buildConfig({ defaults: { service: { repositories: ['us-docker.pkg.dev/acme/apps/another'] } } })
+  const start = async (t: Test, config = failing) => {
+    const bench = await build(t, labelled, { config })
+    await bench.cycle()
+    bench.become(unlabelled)
+    await bench.cycle()
+    const one = () => bench.report().stacks.find(({ name }) => name === 'one')
+    return { ...bench, one }
+  }
+
+  t.test('and was drifted stays unknown for a day', async t => {
+    const { one, clock, cycle, become } = await start(t)
+    t.match(one(), { status: 'unknown', checks: [{ status: 'unknown', error: { code: 'LABEL_REMOVED' } }, {}, {}] })
+    t.strictSame([...new Set(one()?.checks.map(({ error }) => error?.code))], ['LABEL_REMOVED'])
+    clock.advance(23 * hour)
+    await cycle()
+    t.match(one(), { status: 'unknown', checks: [{ error: { code: 'LABEL_REMOVED' } }, {}, {}] })
+    become(unlabelled, { faults: [{ method: 'List*', code: 'UNAVAILABLE' }] as unknown as WorldPatch })
+    await cycle()
+    t.match(one(), { status: 'unknown' }, 'a failed list changes nothing')
+    become(unlabelled)
+    clock.advance(2 * hour)
+    await cycle()
+    t.equal(one(), undefined)
+  })
+
+  t.test('and was in sync leaves with a note of a day', async t => {
+    const { one, clock, cycle, report } = await start(t, buildConfig())
+    t.equal(one(), undefined)
+    t.match(report(), { status: 'in_sync', notes: [/^Stack one is no longer watched/] })
+    t.match(renderText(report(), { color: false }), 'Note: Stack one is no longer watched')
+    clock.advance(25 * hour)
+    await cycle()
+    t.strictSame(report().notes, [])
+  })
+
+  t.test('and gets them back is judged again', async t => {
+    const { one, cycle, become } = await start(t)
+    become(labelled)
+    await cycle()
+    t.match(one(), { status: 'drifted', checks: [{ status: 'drifted', error: null }, {}, {}] })
+  })
+
+  const ends: Record<string, readonly FleetStack[]> = {
+    'the role off on the service': [{ name: 'other' }, { name: 'one', serviceLabels: off, jobLabels: null }],
+    'the role off on the service, with a labelled job': [{ name: 'other' }, { name: 'one', serviceLabels: off }],
+    'a deleted service': [{ name: 'other' }],
+  }
+  for (const [title, stacks] of Object.entries(ends)) {
+    t.test(`and leaves at once with ${title}`, async t => {
+      const { one, cycle, become, report } = await start(t)
+      become(stacks)
+      await cycle()
+      t.equal(one(), undefined)
+      t.strictSame(report().notes, [])
+      t.strictSame(problemsOf(report()), [])
+    })
+  }
+
+  t.test('and leaves at once with its place', async t => {
+    const { one, cycle, watch } = await start(t)
+    watch.use(buildConfig({ discover: [{ projects: [project], regions: ['europe-west1'] }] }))
+    await cycle()
+    t.equal(one(), undefined)
+  })
+})

@@ -85,6 +85,7 @@ export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
     discovery: null,
     config: null,
     tooFewStacks: null,
+    notes: [],
     stacks: [buildStackStates()],
     ...override,
   }

@@ -36,6 +36,7 @@ t.test('the report has the fields of the contract, in that order', async t => {
       channels: [],
       cycle: { id: 42, startedAt: '2026-11-03T11:59:59.000Z', durationMs: 812 },
       error: null,
+      notes: [],
       stacks: [
         {
           name: 'runtime',

@@ -8,6 +8,9 @@ export const discoveryLabels = { stack: 'driftwatch-stack', role: 'driftwatch-ro
 /** The value of the role label for each kind of resource. */
 export const discoveryRoles = { service: 'service', job: 'migrate' } as const
 
+/** The role of a service whose stack must not be monitored. */
+export const offRole = 'off'
+
 /** The `discover` key of the file. */
 export const discoverSchema = list(
   'Where to discover stacks by the labels of Cloud Run services and jobs. If empty, only the listed stacks are watched.',
