@@ -43,7 +43,7 @@ export interface Watch {
   isCurrent(): boolean
   /** Whether the last cycle skipped probes because its share of the API quota was used up. */
   isCatchingUp(): boolean
-  /** The listed stacks; after the first cycle also the discovered ones. */
+  /** The listed stacks; after the first cycle also the discovered ones, for a day after they lose their labels. */
   stacks(): readonly Stack[]
   /** Turns states whose observations are stale by now to unknown, and reports the changes. */
   age(): void
@@ -89,9 +89,10 @@ export function createWatch(options: WatchOptions): Watch {
   let usedConfig: Config | null = null
 
   function watchStacks(watched: Watched): Transition[] {
-    stacks = watched.stacks
+    // Routes of alert policies must not lose a stack whose incidents are still open.
+    stacks = [...watched.stacks, ...watched.unlabelled.map(({ stack }) => stack)]
     const transitions = store.watch(watched, clock.now())
-    const urls = new Set(stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
+    const urls = new Set(watched.stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
     clients.databases.keepOnly(urls, watched.config.timeoutMs)
     return transitions
   }

@@ -253,7 +253,7 @@ function isNotInSync({ states }: TrackedStack): boolean {
 }
 
 function noteThatLeft({ name }: Stack, since: EpochMs): string {
-  return `Stack ${name} is no longer watched: its labels were removed before ${formatTime(since)}, when it was in sync.`
+  return `Stack ${name} is no longer watched: it was in sync, and at ${formatTime(since)} its labels were gone.`
 }
 
 /** Ends the checks of a stack without labels, once. */

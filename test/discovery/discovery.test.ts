@@ -574,7 +574,9 @@ t.test('a stack that loses its labels while its service exists', async t => {
   }
 
   t.test('and was drifted stays unknown for a day', async t => {
-    const { one, clock, cycle, become } = await start(t)
+    const { one, clock, cycle, become, watch } = await start(t)
+    const routed = () => watch.stacks().some(({ name }) => name === 'one')
+    t.ok(routed(), 'alert routes keep it')
     t.match(one(), { status: 'unknown', checks: [{ status: 'unknown', error: { code: 'LABEL_REMOVED' } }, {}, {}] })
     t.strictSame([...new Set(one()?.checks.map(({ error }) => error?.code))], ['LABEL_REMOVED'])
     clock.advance(23 * hour)
@@ -587,6 +589,7 @@ t.test('a stack that loses its labels while its service exists', async t => {
     clock.advance(2 * hour)
     await cycle()
     t.equal(one(), undefined)
+    t.notOk(routed())
   })
 
   t.test('and was in sync leaves with a note of a day', async t => {
