@@ -65,6 +65,9 @@ export const errorTable = {
   NO_TRAFFIC: noVerdict('There were too few requests for a result.'),
   NOT_OBSERVED: noVerdict('The first probe has not completed.'),
   STALE: noVerdict('The last observation is too old.'),
+  LABEL_REMOVED: noVerdict('The labels of a discovered stack were removed while its service exists.'),
+  NOTHING_WATCHED: noVerdict('No check is watched, so the report proves nothing.'),
+  TOO_FEW_STACKS: noVerdict('Fewer stacks were found by their labels than `discover` requires.'),
 
   // The alerts are not set up correctly.
   EMULATOR_ABSENT: noVerdict('Cloud Run is emulated but this system is not, so Driftwatch does not use it.'),

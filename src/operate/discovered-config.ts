@@ -25,7 +25,11 @@ export async function discoverOnce(
   { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
 ): Promise<DiscoveredConfig> {
   if (!config.discover)
-    return { config, unlisted: null, select: selector(config, { stacks: config.stacks, places: null }) }
+    return {
+      config,
+      unlisted: null,
+      select: selector(config, { stacks: config.stacks, places: null, unlabelled: [], tooFewStacks: null }),
+    }
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
   const discovery = createDiscovery({ clock, log: silentLog })
   try {

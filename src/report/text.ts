@@ -35,9 +35,13 @@ export function renderText(report: AnyReport, { color }: { readonly color: boole
   })
   const problems = 'problems' in report ? (report.problems ?? []) : []
   const head = [
-    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
+    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows, now)} ${paint('dim', `· ${whenObserved(report)}`)}`,
     ...('config' in report && report.config ? configLines(report.config, now) : []),
     ...problems.flatMap(message => proseLines('Problem: ', message)),
+    ...('stacks' in report && report.error
+      ? proseLines('Error: ', `${report.error.code}: ${report.error.message}`)
+      : []),
+    ...('stacks' in report ? report.notes.flatMap(note => proseLines('Note: ', note)) : []),
   ]
   const places = 'discovery' in report ? (report.discovery ?? []) : []
   const incomplete = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
