@@ -4,7 +4,7 @@ import { formatImage, shortImage } from '../release/image.ts'
 import type { ImageProvenance } from '../release/registry-answers.ts'
 import type { LaneTag, ReferencedImage } from '../release/release-lanes.ts'
 import type { Check } from './check.ts'
-import { cannotJudge, conclude, differs, inSync, type Part, toSentence } from './finding.ts'
+import { cannotJudge, conclude, concludePart, differs, inSync, type Part, toSentence } from './finding.ts'
 
 /**
  * A release lane is a repository with tags of its own. Required tags exist, no tag points to an image of a lane that its
@@ -18,9 +18,15 @@ export const imageLanes: Check<'service' | 'job' | 'lanes'> = {
     const { tags, named } = input.observed.lanes
     const lanes = input.stack.lanes ?? []
     const parts = [...tags.flatMap(tag => judgeTag(tag, lanes)), ...notObserved(lanes, tags), ...named.map(judgeNamed)]
-    return conclude(parts, describeInSync(tags, named))
+    return parts.length > 0 ? conclude(parts, describeInSync(tags, named)) : concludePart(cannotJudge(noImage))
   },
 }
+
+/** Without lanes, only the images of the service and the job are judged. */
+const noImage = {
+  code: 'DEPENDS_ON',
+  message: 'no image of the service or the job is known; see service-image and job-image',
+} as const
 
 function describeInSync(tags: readonly LaneTag[], named: readonly ReferencedImage[]): string {
   const existing = tags.filter(({ answer }) => answer.kind === 'digest').map(shortImageOf)

@@ -27,7 +27,8 @@ export function createResultWait(print: (line: string) => void) {
     const open = openResults(report)
     const lasting = open.filter(({ mayChange }) => !mayChange)
     const isFinal = open.length === 0 || lasting.length > 0
-    if (isFinal) print(`wait ended: waiting does not change ${listed(lasting)}`)
+    if (isFinal)
+      print(`wait ended: waiting does not change ${listed(lasting) || (report.error?.code ?? report.status)}`)
     if (isFinal || remainingMs <= 0) return isFinal
     const names = listed(open)
     if (names !== printed) print(`waiting at most ${formatDuration(remainingMs)} for ${names}`)

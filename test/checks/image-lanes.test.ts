@@ -238,6 +238,15 @@ const cases: Record<string, Case> = {
     patch: holding({ [rust]: { tags: { '7f2e91c': null } } }),
     finding: { status: 'drifted', differences: [{ path: 'service.image' }, { path: 'job.image' }] },
   },
+  'is unknown without lanes and without an image': {
+    lanes: [],
+    patch: { services: { runtime: null as never }, jobs: { 'runtime-migrate': null as never } },
+    finding: {
+      status: 'unknown',
+      summary: /^No image of the service or the job is known/,
+      error: { code: 'DEPENDS_ON' },
+    },
+  },
   'judges the lanes of a missing service': {
     patch: { services: { runtime: null as never } },
     finding: { status: 'in_sync' },
