@@ -33,8 +33,9 @@ export function maskUrls(text: string): string {
     .replace(urlQuery, (_, address: string, query: string) => address + maskQueryValues(query))
 }
 
-/** Parameters of a database URL that contain no secret. */
-const shownParameters = /^(host|port|user|sslmode|sslrootcert|application_name)$/
+/** The names of the parameters of a database URL that contain no secret, as alternatives of a pattern. */
+export const shownNames = 'host|port|user|sslmode|sslrootcert|application_name'
+export const shownParameters = new RegExp(`^(${shownNames})$`)
 
 /** Masks the values of a query, and parameters without a value. */
 function maskQueryValues(query: string): string {

@@ -1,3 +1,5 @@
+import { shownNames, shownParameters } from '../printable.ts'
+
 /** Shown in place of a secret. */
 const masked = '***'
 
@@ -8,7 +10,6 @@ const quoted = `"(?:\\\\.|[^"\\\\])*"?|'(?:\\\\.|[^'\\\\])*'?`
 const sign = `(?:\\\\*["']?\\s*=\\s*|\\\\*["']\\s*:\\s*|\\s*:\\s+)`
 const named = new RegExp(`(${called}${sign})(${quoted}|(?:\\\\.|[^\\s\\\\])+)`, 'i')
 /** A parameter in the query of a URL, except those of a database URL that contain no secret. */
-const shownNames = 'host|port|user|sslmode|sslrootcert|application_name'
 const urlParameter = new RegExp(`([?&](?!(?:${shownNames})=)[^=&\\s#"'?]+=)([^&\\s#"']+)`)
 
 /** In one word of a command, the rest of the word is the secret, including spaces. */
@@ -69,9 +70,6 @@ export function maskWords(words: readonly string[]): string[] {
 function joinMasked(pieces: readonly string[]): string {
   return pieces.map((piece, index) => (index % 2 === 1 ? masked : piece)).join('')
 }
-
-/** URL parameters without secrets. */
-const shownParameters = new RegExp(`^(${shownNames})$`)
 
 /** Masks the password of a database URL, and all parameters that may contain a secret. */
 export function maskUrl(url: string): string {
