@@ -47,7 +47,7 @@ export interface CloudRunClient {
 
 export interface CloudRunOptions extends GoogleOptions {
   /** Limits the rate of requests; if absent, there is no limit. */
-  readonly budget?: CallBudget
+  readonly budget?: Pick<CallBudget, 'take'>
 }
 
 /** The requests of this client, as metrics name them. */
