@@ -19,21 +19,31 @@ const verifyEvery = 2 * minute
 const cyclesPerWindow = verifyEvery / (30 * second)
 const project = 'openagentsgemini'
 const execution = 'runtime-migrate-h8k4p'
+/** The cycles of a test follow each other without a pause. */
+const quota = { readsPerMinute: 100_000 }
 const job = 'runtime-migrate'
 const revision = 'runtime-00042-kxb'
 const repository = 'us-central1-docker.pkg.dev/openagentsgemini/openagents-runtime/runtime-rust'
 const imageB = `${repository}@digest(image-b)`
 
-async function watch(t: Test, more: object = {}) {
+async function watch(t: Test) {
   const clock = createAdvancedClock()
   const since = clock.now()
   const emulator = await startCloudRun({ world: loadWorld({}, since) })
   t.teardown(() => emulator.close())
   const address = await startSwitchboard(t, emulator.host)
-  const stack = { name: 'runtime', project, region: 'us-central1', service: { name: 'runtime' }, job: { name: job } }
-  const settings = { schedule: '*/30 * * * * *', verifyEvery: '2m', timeout: '5s', host: '127.0.0.1', ...more, stacks: [stack] }
+  const service = { name: 'runtime', repositories: [repository] }
+  const stack = { name: 'runtime', project, region: 'us-central1', service, job: { name: job } }
+  const settings = {
+    schedule: '*/30 * * * * *',
+    verifyEvery: '2m',
+    timeout: '5s',
+    host: '127.0.0.1',
+    quota,
+    stacks: [stack],
+  }
   const { stream, lines } = captureLog()
-  const service = await startServer({
+  const server = await startServer({
     config: parseConfig(JSON.stringify(settings), 'test.yaml', {}),
     environment: readEnvironment({ CLOUD_RUN_EMULATOR_HOST: address.host, PORT: '0' }),
     clock,
@@ -42,8 +52,8 @@ async function watch(t: Test, more: object = {}) {
     // The test runs the cycles.
     schedule: options => createScheduler({ ...options, schedule: '0 0 1 1 *' }),
   })
-  t.teardown(() => service.close())
-  const get = (path: string) => fetch(`http://127.0.0.1:${service.port}${path}`)
+  t.teardown(() => server.close())
+  const get = (path: string) => fetch(`http://127.0.0.1:${server.port}${path}`)
   await until(async () => (await get('/health/ready')).ok)
   async function statuses(): Promise<Readonly<Record<string, string>>> {
     const { stacks } = (await (await get('/drift')).json()) as Report
@@ -52,7 +62,7 @@ async function watch(t: Test, more: object = {}) {
   /** Thirty seconds later. */
   async function cycle() {
     clock.advance(30 * second)
-    await service.refresh()
+    await server.refresh()
     return statuses()
   }
   return {
@@ -82,6 +92,10 @@ async function watch(t: Test, more: object = {}) {
   }
 }
 
+function jobWith(image: string): WorldPatch {
+  return { jobs: { [job]: { template: { template: { containers: { 'runtime-migrate-1': { image } } } } } } }
+}
+
 const wrong = 'cached responses were wrong; using the fresh ones'
 
 /** Changes that nothing refers to: an ordinary observation cannot notice them. */
@@ -103,8 +117,8 @@ const silentChanges: Record<string, { check: string; patch: WorldPatch }> = {
     patch: { executions: { [execution]: { template: { containers: { 'runtime-migrate-1': { image: imageB } } } } } },
   },
   'the image of a revision': {
-    check: 'job-image',
-    patch: { revisions: { [revision]: { containers: { 'runtime-1': { image: imageB } } } } },
+    check: 'service-image',
+    patch: { revisions: { [revision]: { containers: { 'runtime-1': { image: imageB.replace('rust', 'other') } } } } },
   },
 }
 
@@ -128,26 +142,16 @@ for (const [what, { check, patch }] of Object.entries(silentChanges)) {
 }
 
 t.test('a real change in the cycle of a verification is no mismatch', async t => {
-  const { become, cycle, emulator, metric, logged } = await watch(t)
-  let verified = await metric('driftwatch_verified_timestamp_seconds')
-  let changes = 0
+  const { become, cycle, metric, logged } = await watch(t)
+  // Every cycle sees a change, the verifying ones too.
   for (let cycles = 0; cycles < 2 * cyclesPerWindow; cycles += 1) {
-    become(changes % 2 === 0 ? { services: { runtime: { etag: `"${cycles}"` } }, ...silentJob } : {})
-    changes += 1
-    emulator.calls.clear()
-    const found = await cycle()
-    t.equal(found['job-image'], changes % 2 === 1 ? 'drifted' : 'in_sync')
-    const now = await metric('driftwatch_verified_timestamp_seconds')
-    if (now > verified) verified = now
+    const isChanged = cycles % 2 === 0
+    become(isChanged ? jobWith(imageB) : {})
+    t.match(await cycle(), { 'job-image': isChanged ? 'drifted' : 'in_sync' })
   }
   t.equal(await metric('driftwatch_cache_mismatches_total'), 0)
   t.strictSame(logged(wrong), [])
 })
-
-/** The job names another image. */
-const silentJob: WorldPatch = {
-  jobs: { [job]: { template: { template: { containers: { 'runtime-migrate-1': { image: imageB } } } } } },
-}
 
 t.test('the metric shows the oldest verification; between verifications a cycle costs as much as before', async t => {
   const { clock, cycle, emulator, metric } = await watch(t)
@@ -164,13 +168,16 @@ t.test('the metric shows the oldest verification; between verifications a cycle 
     t.ok(clock.now() / 1000 - (times.at(-1) ?? 0) <= verifyEvery / 1000 + 1, 'never older than verifyEvery')
   }
   const steady = costs.filter((_, at) => times[at] === (times[at - 1] ?? first))
-  t.same(steady, steady.map(() => ({ GetService: 1, GetJob: 1 })))
+  t.same(
+    steady,
+    steady.map(() => ({ GetService: 1, GetJob: 1 })),
+  )
   t.ok(costs.length - steady.length <= 3, `${costs.length - steady.length} of ${costs.length} cycles verify`)
 })
 
 t.test('an address that moved without closing connections is followed within verifyEvery', async t => {
   const { address, cycle, cyclesUntil, metric } = await watch(t)
-  const other = await startCloudRun({ world: loadWorld(silentJob, Date.now()) })
+  const other = await startCloudRun({ world: loadWorld(jobWith(imageB), Date.now()) })
   t.teardown(() => other.close())
   t.match(await cycle(), { 'job-image': 'in_sync' })
   address.lead(other.host)
@@ -178,4 +185,26 @@ t.test('an address that moved without closing connections is followed within ver
   const cycles = await cyclesUntil(found => found['job-image'] === 'drifted')
   t.ok(cycles <= cyclesPerWindow, `found after ${cycles} cycles`)
   t.equal(await metric('driftwatch_api_requests_total{api="run",method="GetJob",code="UNAVAILABLE"}'), 0)
+})
+
+t.test('a verification that fails changes no status, and replaces the connections', async t => {
+  const { address, emulator, cycle, window, metric, logged } = await watch(t)
+  t.match(await cycle(), { 'job-image': 'in_sync' })
+  const verified = await metric('driftwatch_verified_timestamp_seconds')
+  const failed = () => logged('verification failed; replacing connections')
+  // Only new connections fail.
+  address.lead('127.0.0.1:1')
+  let cycles = 0
+  for (; failed().length === 0 && cycles < 2 * cyclesPerWindow; cycles += 1)
+    t.match(await cycle(), { 'job-image': 'in_sync' }, 'the ordinary observation decides')
+  t.ok(cycles <= cyclesPerWindow, `failed after ${cycles} cycles`)
+  t.match(failed(), [{ severity: 'INFO', stacks: 1 }])
+  t.equal(await metric('driftwatch_verified_timestamp_seconds'), verified, 'a failed verification does not count')
+  const connections = address.total()
+  address.lead(emulator.host)
+  await cycle()
+  t.ok(address.total() > connections, 'ordinary observations open new connections')
+  t.match(await window(), { 'job-image': 'in_sync' })
+  t.ok((await metric('driftwatch_verified_timestamp_seconds')) > verified)
+  t.equal(await metric('driftwatch_cache_mismatches_total'), 0)
 })
