@@ -88,7 +88,7 @@ async function watch(t: Test) {
       const text = await (await get('/metrics')).text()
       return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])
     },
-    logged: (message: string) => lines().filter(line => line['message'] === message),
+    logged: (message: string) => lines().filter(line => line.message === message),
   }
 }
 
@@ -132,7 +132,7 @@ for (const [what, { check, patch }] of Object.entries(silentChanges)) {
     t.ok(cycles <= cyclesPerWindow, `found after ${cycles} cycles`)
     const count = await metric('driftwatch_cache_mismatches_total')
     t.ok(count >= 1, 'counted')
-    const lines = logged(wrong).filter(line => line['check'] === check)
+    const lines = logged(wrong).filter(line => line.check === check)
     t.match(lines, [{ severity: 'ERROR', stack: 'runtime', check, cached: /./, fresh: /./ }])
     t.match(await cycle(), { [check]: 'drifted' }, 'ordinary observations agree from then on')
     await window()
