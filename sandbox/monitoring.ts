@@ -36,6 +36,8 @@ export interface MonitoringOptions {
   readonly telemetry?: TelemetryWorld
   /** How long a new metric is unknown to policies; default 0 (Google: minutes). */
   readonly metricKnownAfterMs?: number
+  /** How long a new policy is missing from lists; default 0. Google promises nothing. */
+  readonly policyListedAfterMs?: number
   /** Called when an incident opens or closes. */
   readonly onIncident?: (incident: Incident) => void
 }
@@ -87,7 +89,7 @@ export async function startMonitoring(options: MonitoringOptions = {}): Promise<
   const channels = new Set(options.notificationChannels ?? [])
   const telemetry = createTelemetry(now, options.telemetry)
   const series = createSeriesStore(now, () => metricKnownAfterMs)
-  const policies = createPolicyStore(now, series, channels)
+  const policies = createPolicyStore(now, series, channels, options.policyListedAfterMs)
   const incidents = createIncidents(now, series, policies, onIncident)
   const uptimeChecks = new Map<string, Message>()
   const calls = createCallLog()

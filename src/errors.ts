@@ -65,11 +65,17 @@ export const errorTable = {
   NO_TRAFFIC: noVerdict('There were too few requests for a result.'),
   NOT_OBSERVED: noVerdict('The first probe has not completed.'),
   STALE: noVerdict('The last observation is too old.'),
+  LABEL_REMOVED: noVerdict('The labels of a discovered stack were removed while its service exists.'),
+  NOTHING_WATCHED: noVerdict('No check is watched, so the report proves nothing.'),
+  TOO_FEW_STACKS: noVerdict('Fewer stacks were found by their labels than `discover` requires.'),
 
   // The alerts are not set up correctly.
   EMULATOR_ABSENT: noVerdict('Cloud Run is emulated but this system is not, so Driftwatch does not use it.'),
   POLICIES_DIFFER: noVerdict(
     'The alert policies differ from the configuration. `driftwatch alerts plan` shows the differences.',
+  ),
+  MONITOR_SHARED: noVerdict(
+    'Several installations publish under one monitor name. None of them changes alert policies, or closes incidents of the others.',
   ),
 
   // The caller can fix it.

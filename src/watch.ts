@@ -5,6 +5,7 @@ import { type Clock, createSteadyClock, type EpochMs, type SteadyClock } from '.
 import type { Config, Stack } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
 import { createDiscovery } from './discovery/discovery.ts'
+import type { Transition } from './drift/state.ts'
 import { type CycleSummary, createStore, type Store, type Watched } from './drift/store.ts'
 import type { Log } from './log.ts'
 import { createProbeClients, type OnApiRequest } from './probes/probe-clients.ts'
@@ -44,7 +45,7 @@ export interface Watch {
   isCatchingUp(): boolean
   /** The oldest of the latest verifications of all stacks; null without stacks. */
   oldestVerification(): EpochMs | null
-  /** The listed stacks; after the first cycle also the discovered ones. */
+  /** The listed stacks; after the first cycle also the discovered ones, for a day after they lose their labels. */
   stacks(): readonly Stack[]
   /** Turns states whose observations are stale by now to unknown, and reports the changes. */
   age(): void
@@ -93,11 +94,13 @@ export function createWatch(options: WatchOptions): Watch {
   let skippedCalls = 0
   let usedConfig: Config | null = null
 
-  function watchStacks(watched: Watched): void {
-    stacks = watched.stacks
-    store.watch(watched, clock.now())
-    const urls = new Set(stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
+  function watchStacks(watched: Watched): Transition[] {
+    // Routes of alert policies must not lose a stack whose incidents are still open.
+    stacks = [...watched.stacks, ...watched.unlabelled.map(({ stack }) => stack)]
+    const transitions = store.watch(watched, clock.now())
+    const urls = new Set(watched.stacks.flatMap(({ database }) => database?.url.reveal() ?? []))
     clients.databases.keepOnly(urls, watched.config)
+    return transitions
   }
 
   return {

@@ -64,7 +64,9 @@ export function createPolicyStore(
   now: () => number,
   series: SeriesStore,
   notificationChannels: ReadonlySet<string>,
+  listedAfterMs = 0,
 ): PolicyStore {
+  const created = new Map<string, number>()
   const all = new Map<string, Policy>()
   const changed = new Map<string, number>()
   let lastId = 1000
@@ -91,6 +93,7 @@ export function createPolicyStore(
       const project = projectOf(name)
       const policy = { ...(alertPolicy as Policy), name: `projects/${project}/alertPolicies/${++lastId}` }
       assertPolicy(policy, project, series, notificationChannels)
+      created.set(policy.name, now())
       return store(policy, undefined) as unknown as Message
     },
     update({ alertPolicy, updateMask }) {
@@ -109,7 +112,10 @@ export function createPolicyStore(
     },
     get: name => found(name) as unknown as Message,
     list({ name, pageToken, pageSize }, most) {
-      const policies = [...all.values()].filter(policy => policy.name.startsWith(`projects/${projectOf(name)}/`))
+      const listed = (policy: Policy) => now() - (created.get(policy.name) ?? 0) >= listedAfterMs
+      const policies = [...all.values()].filter(
+        policy => policy.name.startsWith(`projects/${projectOf(name)}/`) && listed(policy),
+      )
       const start = Number(pageToken || 0)
       const end = start + Math.min(Number(pageSize) || most, most)
       return { alertPolicies: policies.slice(start, end), nextPageToken: end < policies.length ? String(end) : '' }

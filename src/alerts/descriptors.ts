@@ -5,6 +5,7 @@ export const alertMetrics = {
   drifted: 'custom.googleapis.com/driftwatch/check_drifted',
   unknown: 'custom.googleapis.com/driftwatch/check_unknown',
   heartbeat: 'custom.googleapis.com/driftwatch/heartbeat',
+  installation: 'custom.googleapis.com/driftwatch/installation',
 } as const
 
 const labels = [
@@ -36,6 +37,13 @@ export const wantedDescriptors: readonly MetricDescriptor[] = [
     description: '1 while a check is unknown, otherwise 0.',
     ...gauge,
     labels,
+  },
+  {
+    type: alertMetrics.installation,
+    displayName: 'Driftwatch: installation',
+    description: '1 after each completed cycle.',
+    ...gauge,
+    labels: [{ key: 'configuration', description: 'A hash of what is watched and of the alert settings.' }],
   },
 ]
 

@@ -9,6 +9,7 @@ import { asDriftwatchError, DriftwatchError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { descriptorConflict, wantedDescriptors } from './descriptors.ts'
 import { type Identity, seriesResource } from './identity.ts'
+import { installationPoint } from './installations.ts'
 import { clearingPoints, labelsOfChecks, pointsOf, seriesName } from './points.ts'
 import { rejectedPoints } from './rejected-points.ts'
 import { createStaleSeries } from './stale-series.ts'
@@ -36,8 +37,8 @@ export interface PublisherOptions {
 }
 
 /**
- * Returns a function that writes the result of a cycle. It rejects if a point was not written, and resolves with a
- * problem that affects only the closing of incidents, or null.
+ * Returns a function that writes the result of a cycle. It rejects if a point was not written, or if another
+ * installation uses the same monitor name, and resolves with a problem that affects only the closing of incidents, or null.
  */
 export function createPublisher(options: PublisherOptions) {
   const { identify, clock } = options
@@ -48,16 +49,22 @@ export function createPublisher(options: PublisherOptions) {
   return async (snapshot: Snapshot, ending: AbortSignal): Promise<CheckError | null> => {
     identity ??= await identify(ending)
     const writer = identity
-    const points = [...clearingPoints(staleSeries.seriesToClear(labelsOfChecks(snapshot))), ...pointsOf(snapshot)]
+    const points = [
+      ...clearingPoints(staleSeries.seriesToClear(labelsOfChecks(snapshot))),
+      ...pointsOf(snapshot),
+      installationPoint(snapshot, options.config.alerts),
+    ]
     const conflict = await describe(writer, ending)
     const write = (deadline: Deadline) => writePoints(points, writer, deadline, options)
     await withDeadline(clock, writeTimeoutMs, ending, write).catch(thrown => {
       throw conflict ?? thrown
     })
     if (conflict) throw conflict
-    return withDeadline(clock, extraTimeoutMs, ending, deadline =>
+    const notice = await withDeadline(clock, extraTimeoutMs, ending, deadline =>
       staleSeries.refresh(writer, snapshot.discovery, deadline),
     )
+    if (notice?.code === 'MONITOR_SHARED') throw new DriftwatchError(notice.code, notice.message)
+    return notice
   }
 }
 

@@ -8,6 +8,7 @@ import type { CheckError } from '../drift/state.ts'
 import { asDriftwatchError, type DriftwatchError } from '../errors.ts'
 import { alertMetrics } from './descriptors.ts'
 import { type Identity, seriesFilter } from './identity.ts'
+import { describeSharing } from './installations.ts'
 import { type CheckLabels, checkKey } from './points.ts'
 
 /** The intervals for reading the series of other instances: normally, after a retryable failure, and after a denial. */
@@ -45,15 +46,21 @@ export interface StaleSeries {
  */
 export function createStaleSeries({ client, config, clock }: StaleSeriesOptions): StaleSeries {
   const clearForMs = 3 * Math.max(refreshEveryMs, longestGapMs(config.schedule))
-  const pending = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs }>()
+  const pending = new Map<string, { readonly labels: CheckLabels; readonly until: EpochMs; readonly isOwn: boolean }>()
   let watching: ReadonlyMap<string, CheckLabels> = new Map()
   // Incidents of series without data since then are already closed.
   let readUpTo = clock.now() - config.alerts.autoCloseMs
   let nextRefreshAt = Number.NEGATIVE_INFINITY
   let notice: CheckError | null = null
 
-  function scheduleClear(labels: CheckLabels): void {
-    pending.set(checkKey(labels), { labels, until: clock.now() + clearForMs })
+  function scheduleClear(labels: CheckLabels, isOwn: boolean): void {
+    pending.set(checkKey(labels), { labels, until: clock.now() + clearForMs, isOwn })
+  }
+
+  /** The series of another installation must not get a 0: its incidents would close while it cannot observe them. */
+  function keepOthers(message: string): CheckError {
+    for (const [key, { isOwn }] of pending) if (!isOwn) pending.delete(key)
+    return { code: 'MONITOR_SHARED', message, at: clock.now() }
   }
 
   /** The checks that other instances published as drifted or unknown. */
@@ -73,9 +80,15 @@ export function createStaleSeries({ client, config, clock }: StaleSeriesOptions)
   async function refreshNow(identity: Identity, places: Places, deadline: Deadline): Promise<number> {
     const at = clock.now()
     try {
+      const query = { client, config, now: at, location: identity.location }
+      const sharing = await describeSharing(identity, query, deadline)
+      if (sharing !== null) {
+        notice = keepOthers(sharing)
+        return retryAfterMs
+      }
       const unwatched = (await readOthers(identity, deadline)).filter(labels => !watching.has(checkKey(labels)))
       const gone = unwatched.filter(({ stack }) => isKnownGone(places, stack))
-      for (const labels of gone) scheduleClear(labels)
+      for (const labels of gone) scheduleClear(labels, false)
       // Stacks that may still exist are read again.
       if (gone.length === unwatched.length) readUpTo = at - visibleAfterMs
       notice = null
@@ -89,7 +102,7 @@ export function createStaleSeries({ client, config, clock }: StaleSeriesOptions)
 
   return {
     seriesToClear(watched) {
-      for (const [key, labels] of watching) if (!watched.has(key)) scheduleClear(labels)
+      for (const [key, labels] of watching) if (!watched.has(key)) scheduleClear(labels, true)
       for (const key of watched.keys()) pending.delete(key)
       watching = watched
       return [...pending.values()].map(({ labels }) => labels)

@@ -12,11 +12,8 @@ export type Status = (typeof statuses)[number]
 /** The exit codes of commands that end with a status. 1 is also the code of usage and configuration errors. */
 export const exitCodes: Readonly<Record<Status, number>> = { in_sync: 0, unknown: 1, drifted: 2, pending: 3 }
 
-/** The worst status; `in_sync` if there is none. */
+/** The worst status; `unknown` if there is none, because an empty set proves nothing. */
 export function worstStatus(all: Iterable<Status>): Status {
-  let worst: Status = 'in_sync'
-  for (const status of all) {
-    if (statuses.indexOf(status) < statuses.indexOf(worst)) worst = status
-  }
-  return worst
+  const present = new Set(all)
+  return statuses.find(status => present.has(status)) ?? 'unknown'
 }

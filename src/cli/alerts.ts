@@ -91,10 +91,6 @@ async function applyPlan(operation: AlertsOperation, plan: AlertsPlan, values: O
     if (values.yes !== true) await assertConfirmed(io, unconfirmed)
     const print = (line: string) => void io.stderr.write(`${shown(line)}\n`)
     const failed = await operation.apply(plan, print)
-    // A concurrent apply may have created the same resources: delete the duplicates.
-    const after = await operation.plan()
-    const duplicates = after.steps.filter(({ kind }) => kind === 'delete-policy' || kind === 'delete-uptime-check')
-    failed.push(...(await operation.apply({ ...after, steps: duplicates }, print)))
     const reasons = failed.flatMap(({ step, error }) => [step.title, `    ${error.message}`])
     const result = section(`${failed.length} of ${plan.steps.length} steps failed`, reasons)
     io.stdout.write(failed.length > 0 ? `${result.join('\n')}\n` : 'done\n')

@@ -15,6 +15,7 @@ import { snapshotAll } from '../operate/rollout/stack-snapshot.ts'
 import { shown } from '../printable.ts'
 import { buildReport, type Report } from '../report/report.ts'
 import { renderText } from '../report/text.ts'
+import { didYouMean } from '../suggestion.ts'
 import { createWatch, type Watch } from '../watch.ts'
 import { type Command, type CommandIo, type OptionValues, readWait, repeated, single } from './command.ts'
 import { saveReceipt } from './save-receipt.ts'
@@ -125,7 +126,10 @@ async function checkUntilFinal(watch: Watch, { clock, signal, stderr }: CommandI
 function readFormat(values: OptionValues): 'text' | 'json' {
   const format = single(values, 'format') ?? 'text'
   if (format === 'text' || format === 'json') return format
-  throw new DriftwatchError('USAGE', `invalid --format ${JSON.stringify(format)}: expected text or json`)
+  throw new DriftwatchError(
+    'USAGE',
+    `invalid --format ${JSON.stringify(format)}: expected text or json${didYouMean(format, ['text', 'json'])}`,
+  )
 }
 
 /** With discovery, unknown names are detected by `assertFound` after the first cycle. */
@@ -134,7 +138,10 @@ function selectStacks(config: Config, names: readonly string[]): Config {
   const known = config.stacks.map(stack => stack.name)
   const missing = names.find(name => !known.includes(name))
   if (missing !== undefined)
-    throw stackNotFound(missing, `the configured stacks are ${known.map(name => JSON.stringify(name)).join(', ')}`)
+    throw stackNotFound(
+      missing,
+      `the configured stacks are ${known.map(name => JSON.stringify(name)).join(', ')}${didYouMean(missing, known)}`,
+    )
   return { ...config, stacks: config.stacks.filter(stack => names.includes(stack.name)) }
 }
 
@@ -142,7 +149,8 @@ function assertFound(names: readonly string[], watch: Watch, clock: Clock): void
   const missing = names.find(name => watch.stacks().every(stack => stack.name !== name))
   if (missing === undefined) return
   const reasons = absenceReasons(watch.store.snapshot(clock.now()).discovery, missing)
-  throw stackNotFound(missing, reasons.join('; ') || 'no labels match this name')
+  const known = watch.stacks().map(stack => stack.name)
+  throw stackNotFound(missing, `${reasons.join('; ') || 'no labels match this name'}${didYouMean(missing, known)}`)
 }
 
 function stackNotFound(name: string, reason: string): DriftwatchError {
@@ -152,7 +160,9 @@ function stackNotFound(name: string, reason: string): DriftwatchError {
 function readOnlyOption(config: Config, names: readonly string[]): CheckKind[] | null {
   const unknown = names.find(name => !checkKinds.some(kind => kind === name))
   if (unknown !== undefined)
-    throw checkNotFound(`unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}`)
+    throw checkNotFound(
+      `unknown check ${JSON.stringify(unknown)}: expected one of ${checkKinds.join(', ')}${didYouMean(unknown, checkKinds)}`,
+    )
   if (names.length === 0) return null
   const only = checkKinds.filter(kind => names.includes(kind))
   if (config.discover || config.stacks.flatMap(checksOf).some(({ kind }) => only.includes(kind))) return only

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { asDriftwatchError, DriftwatchError } from '../errors.ts'
+import { didYouMean } from '../suggestion.ts'
 import { version } from '../version.ts'
 import { type Command, type CommandGroup, type CommandIo, printError } from './command.ts'
 
@@ -45,9 +46,7 @@ export async function runCli(argv: readonly string[], io: CommandIo): Promise<nu
     if (name === undefined) throw new DriftwatchError('USAGE', `missing command\n\n${help}`)
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (load) return await run(name, await load(), rest, io)
-    const known = Object.keys(commands).join(', ')
-    const message = `unknown command ${JSON.stringify(name)}: expected one of ${known}`
-    throw new DriftwatchError('USAGE', `${message}. Run "driftwatch --help" for more.`)
+    throw unknownCommand(name, Object.keys(commands), 'driftwatch --help')
   } catch (thrown) {
     printError(io, asDriftwatchError(thrown))
     return 1
@@ -58,13 +57,23 @@ async function run(name: string, command: Command | CommandGroup, argv: readonly
   if (!('commands' in command)) return runCommand(name, command, argv, io)
   const [inner, ...rest] = argv
   if (inner === '--help' || inner === '-h') return print(io, command.help)
-  const known = Object.keys(command.commands).join(', ')
+  const known = Object.keys(command.commands)
   if (inner === undefined || inner.startsWith('-'))
-    throw new DriftwatchError('USAGE', `${name}: missing subcommand: expected one of ${known}\n\n${command.help}`)
+    throw new DriftwatchError(
+      'USAGE',
+      `${name}: missing subcommand: expected one of ${known.join(', ')}\n\n${command.help}`,
+    )
   const chosen = Object.hasOwn(command.commands, inner) ? command.commands[inner] : undefined
   const full = `${name} ${inner}`
   if (chosen) return runCommand(full, chosen, rest, io)
-  throw new DriftwatchError('USAGE', `unknown command ${JSON.stringify(full)}: expected one of ${known}`)
+  throw unknownCommand(full, known, `driftwatch ${name} --help`)
+}
+
+/** The last word of `name` is the unknown one. */
+function unknownCommand(name: string, known: readonly string[], more: string): DriftwatchError {
+  const suggestion = didYouMean(name.split(' ').at(-1) ?? '', known) || '.'
+  const message = `unknown command ${JSON.stringify(name)}: expected one of ${known.join(', ')}`
+  return new DriftwatchError('USAGE', `${message}${suggestion} Run "${more}" for more.`)
 }
 
 async function runCommand(name: string, command: Command, argv: readonly string[], io: CommandIo): Promise<number> {
@@ -73,13 +82,22 @@ async function runCommand(name: string, command: Command, argv: readonly string[
 }
 
 function parseOptions(name: string, { options }: Command, argv: readonly string[]) {
+  const known = { ...options, config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
   try {
-    const known = { ...options, config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
     return parseArgs({ args: [...argv], options: known, strict: true }).values
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw new DriftwatchError('USAGE', `${name}: ${message}. Run "driftwatch ${name} --help" for the options.`)
+    const reason = unknownOption(message, Object.keys(known)) ?? `${message}.`
+    throw new DriftwatchError('USAGE', `${name}: ${reason} Run "driftwatch ${name} --help" for the options.`)
   }
+}
+
+/** Node.js explains an unknown option by positional arguments, which no command takes. Null: another error. */
+function unknownOption(message: string, known: readonly string[]): string | null {
+  const option = /^Unknown option '(?<option>-[^']*)'/.exec(message)?.groups?.option
+  if (option === undefined) return null
+  const names = known.map(each => `--${each}`)
+  return `unknown option ${JSON.stringify(option)}${didYouMean(option, names) || '.'}`
 }
 
 function print({ stdout }: CommandIo, text: string): number {

@@ -13,6 +13,8 @@ import { countStatements, formatCount, operatorOf, planStackGrants } from '../op
 import { renderSnapshot, snapshotStackGrants } from '../operate/grants/grants-snapshot.ts'
 import { readDryRun } from '../operate/rollout/runbook-variables.ts'
 import { shown } from '../printable.ts'
+import { driftwatchCommands } from '../remedies/driftwatch-commands.ts'
+import { didYouMean } from '../suggestion.ts'
 import {
   type Command,
   type CommandGroup,
@@ -163,16 +165,18 @@ async function readJob(command: string, values: OptionValues, io: CommandIo) {
   const { config } = await discoverOnce(loaded, { environment, clock: io.clock })
   const stacks = config.stacks.filter((stack): stack is DatabaseStack => stack.database !== null)
   const stack = selectStack(command, stacks, single(values, 'stack'))
-  const job: GrantsJob = { stack, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }
+  const commands = driftwatchCommands(environment.configOption)
+  const job: GrantsJob = { stack, commands, timeoutMs: config.timeoutMs, clock: io.clock, signal: io.signal }
   return { job, environment }
 }
 
 /** Judged by an empty policy, every superuser would be a difference. */
-function assertPolicy({ stack: { name, database } }: GrantsJob): void {
+function assertPolicy({ stack, commands }: GrantsJob): void {
+  const { name, database } = stack
   if (Object.keys(database.roles).length + Object.keys(database.schemas).length > 0) return
   throw new DriftwatchError(
     'USAGE',
-    `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "driftwatch grants snapshot" prints the current ones.`,
+    `stack ${name} has no policy. Add \`database.roles\` and \`database.schemas\`; "${commands.grants('snapshot', stack)}" prints the current ones.`,
   )
 }
 
@@ -186,7 +190,17 @@ function selectStack(command: string, stacks: readonly DatabaseStack[], name: st
   const stack = name === null ? stacks[0] : stacks.find(each => each.name === name)
   if (stack) return stack
   const wanted = name === null ? 'stack' : `stack ${JSON.stringify(name)}`
-  throw new DriftwatchError('STACK_NOT_FOUND', `no ${wanted} with a \`database.url\`; stacks that have one: ${names}`)
+  const suggestion =
+    name === null
+      ? ''
+      : didYouMean(
+          name,
+          stacks.map(each => each.name),
+        )
+  throw new DriftwatchError(
+    'STACK_NOT_FOUND',
+    `no ${wanted} with a \`database.url\`; stacks that have one: ${names}${suggestion}`,
+  )
 }
 
 /** Throws USAGE if the file cannot be read. Errors about an invalid URL do not quote it. */

@@ -68,10 +68,17 @@ export interface DatabaseConfig extends Readonly<Omit<DatabaseFile, 'url'>> {
   readonly url: Secret
 }
 
+export interface DiscoveryMinimum {
+  readonly places: readonly DiscoveredPlace[]
+  readonly atLeast: number
+}
+
 /** Where stacks are discovered, and how a discovered stack is configured. */
 export interface DiscoverConfig {
   /** Each project and region occurs once. */
   readonly places: readonly DiscoveredPlace[]
+  /** For each entry, its places and how many stacks they must have together. */
+  readonly minimums: readonly DiscoveryMinimum[]
   /** The stack with the values of `defaults`. */
   stackOf(found: FoundStack): Stack
 }

@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { DriftwatchError } from '../errors.ts'
 import { logLevels } from '../log.ts'
+import { didYouMean } from '../suggestion.ts'
 import type { Variables } from './file/interpolate.ts'
 import { maskUrl } from './mask.ts'
 import { createSecret, type Secret } from './secret.ts'
@@ -65,9 +66,17 @@ export interface Environment {
 export function readEnvironment(env: Variables = process.env, configOption: string | null = null): Environment {
   const problems: string[] = []
   const read = (name: VariableName) => env[name] || environmentVariables[name].fallback
-  function take<T>(name: VariableName, parse: (text: string) => T | null, expected: string): T {
+  function take<T>(
+    name: VariableName,
+    parse: (text: string) => T | null,
+    expected: string,
+    known: readonly string[] = [],
+  ): T {
     const value = parse(read(name))
-    if (value === null) problems.push(`invalid ${name} ${JSON.stringify(read(name))}: expected ${expected}`)
+    if (value === null)
+      problems.push(
+        `invalid ${name} ${JSON.stringify(read(name))}: expected ${expected}${didYouMean(read(name), known)}`,
+      )
     return value as T
   }
   const emulatorHost = (name: VariableName) =>
@@ -80,6 +89,7 @@ export function readEnvironment(env: Variables = process.env, configOption: stri
       'LOG_LEVEL',
       text => logLevels.find(level => level === text) ?? null,
       `one of ${logLevels.join(', ')}`,
+      logLevels,
     ),
     cloudRunEmulatorHost: emulatorHost('CLOUD_RUN_EMULATOR_HOST'),
     monitoringEmulatorHost: emulatorHost('MONITORING_EMULATOR_HOST'),

@@ -1,4 +1,4 @@
-import { type DiscoveredPlace, discoveryLabels, discoveryRoles } from '../config/sections/discover.ts'
+import { type DiscoveredPlace, discoveryLabels, discoveryRoles, offRole } from '../config/sections/discover.ts'
 import type { LabelProblem } from '../drift/places.ts'
 
 /** The part of a Cloud Run service or job that discovery reads. */
@@ -23,6 +23,12 @@ export interface LabelReading {
   readonly stacks: readonly LabelledStack[]
   /** Resources with invalid labels. */
   readonly problems: readonly LabelProblem[]
+  /** The services that exist, whatever their labels. */
+  readonly services: ReadonlySet<string>
+  /** The services whose role is `off`. */
+  readonly off: ReadonlySet<string>
+  /** The stacks that their labels name. */
+  readonly offStacks: ReadonlySet<string>
 }
 
 /** Reads the labels of the services and jobs of a place. Pure. */
@@ -31,14 +37,26 @@ export function readLabels(
   services: Iterable<Labelled>,
   jobs: Iterable<Labelled>,
 ): LabelReading {
-  const labelled = [...ofKind('service', services), ...ofKind('job', jobs)]
+  const all = [...services]
+  const off = new Set(all.filter(isOff).map(({ name }) => name))
+  const labelled = [...ofKind('service', all), ...ofKind('job', jobs)].filter(each => !isOff(each))
   const problems = labelled.flatMap(resource => {
     const message = problemOf(resource)
     return message === null ? [] : [{ stack: resource.stack, message }]
   })
   const valid = labelled.filter(resource => problemOf(resource) === null)
   const byName = Map.groupBy(valid, ({ stack }) => stack)
-  return { stacks: [...byName].map(([name, resources]) => stackOf(name, place, resources)), problems }
+  return {
+    stacks: [...byName].map(([name, resources]) => stackOf(name, place, resources)),
+    problems,
+    services: new Set(all.map(({ name }) => name)),
+    off,
+    offStacks: new Set(all.filter(isOff).flatMap(({ labels }) => labels[discoveryLabels.stack] ?? [])),
+  }
+}
+
+function isOff({ labels }: Labelled): boolean {
+  return labels[discoveryLabels.role] === offRole
 }
 
 interface LabelledResource extends Labelled {

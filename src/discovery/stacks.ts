@@ -8,6 +8,8 @@ export interface MergedStacks {
   readonly stacks: readonly Stack[]
   /** The discovered stacks, to pass as `before` to the next merge. */
   readonly found: ReadonlyMap<string, FoundStack>
+  /** The listed stacks that labels name too. */
+  readonly labelled: readonly Stack[]
   readonly problems: readonly StackProblem[]
 }
 
@@ -24,7 +26,7 @@ export function mergeStacks(
   labelled: readonly LabelledStack[],
   before: ReadonlyMap<string, FoundStack>,
 ): MergedStacks {
-  if (!discover) return { stacks: listed, found: new Map(), problems: [] }
+  if (!discover) return { stacks: listed, found: new Map(), labelled: [], problems: [] }
   const owners = new Map(labelled.map(each => [each, listedOwner(each, listed)]))
   const free = labelled.filter(each => owners.get(each) === null)
   const resolved = [...Map.groupBy(free, ({ name }) => name)].map(([name, namesakes]) =>
@@ -38,6 +40,7 @@ export function mergeStacks(
   return {
     stacks: [...filled.map(({ stack }) => stack), ...[...found.values()].map(discover.stackOf)],
     found,
+    labelled: listed.filter(stack => [...owners.values()].includes(stack)),
     problems: [...resolved, ...filled].flatMap(({ problems }) => problems),
   }
 }

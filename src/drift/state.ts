@@ -179,6 +179,24 @@ function endSentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`
 }
 
+/** The state after the labels of its stack were removed: unknown, because nothing is observed any more. */
+export function recordLabelRemoved(before: TrackedState, service: string, at: EpochMs): TrackedState {
+  const message = `service ${service} exists, but its labels no longer name this stack`
+  const state = {
+    ...before,
+    status: 'unknown' as const,
+    since: before.status === 'unknown' ? before.since : at,
+    summary: `The check ended because labels were removed: ${message}.`,
+    differences: [],
+    notes: [`Previous status: ${before.status}. ${before.summary}`],
+    fix: null,
+    advice: 'Restore the labels, or set driftwatch-role=off on the service to stop monitoring it.',
+    error: { code: 'LABEL_REMOVED' as const, message, at },
+    decidedBy: null,
+  }
+  return withContent(state, before)
+}
+
 /** The state at `now`: unknown if its observation is stale. */
 export function ageState(state: TrackedState, now: EpochMs): TrackedState {
   if (state.staleAt === null || now < state.staleAt || !canGoStale(state)) return state

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Check, CheckKind } from '../checks/check.ts'
 import type { Finding } from '../checks/finding.ts'
-import type { EpochMs } from '../clock.ts'
+import { type EpochMs, formatTime } from '../clock.ts'
 import type { Config, Stack } from '../config/config.ts'
 import type { ConfigState } from '../config/config-source.ts'
 import type { ProbeKind } from '../probes/probe.ts'
@@ -15,6 +15,7 @@ import {
   moveState,
   recordFailure,
   recordFinding,
+  recordLabelRemoved,
   recordRemedy,
   type State,
   type StateContent,
@@ -63,6 +64,11 @@ export interface Snapshot {
   readonly discovery: readonly PlaceState[] | null
   /** Null if the config file is not watched for changes. */
   readonly config: ConfigState | null
+  /** Which places have fewer stacks than the configuration requires; null if none. */
+  readonly tooFewStacks: string | null
+  /** What a reader should know although it affects no status. */
+  readonly notes: readonly string[]
+  /** Stacks with at least one check. */
   readonly stacks: readonly StackStates[]
 }
 
@@ -85,14 +91,20 @@ export interface Watched {
   readonly config: Config
   readonly stacks: readonly Stack[]
   readonly places: readonly PlaceState[] | null
+  /** Discovered stacks whose labels were removed within the last day while their service exists. */
+  readonly unlabelled: readonly { readonly stack: Stack; readonly since: EpochMs }[]
+  readonly tooFewStacks: string | null
 }
 
 type Remedies = ReadonlyMap<CheckKind, Pick<State, 'fix' | 'advice'>>
 
 /** The states of all checks, in memory. */
 export interface Store {
-  /** Replaces the monitored stacks. A check whose subjects are unchanged keeps its state. */
-  watch(watched: Watched, now: EpochMs): void
+  /**
+   * Replaces the monitored stacks. A check whose subjects are unchanged keeps its state. A
+   * stack that lost its labels stays as unknown if it was not in sync. Returns these changes of status.
+   */
+  watch(watched: Watched, now: EpochMs): Transition[]
   /** The oldest observation of a stack's checks; 0 if one of them has none. */
   observedAt(stack: string): EpochMs
   /** Records the result of a check; returns the change of status, or null. */
@@ -115,6 +127,8 @@ export interface Store {
 export function createStore(config: Config, checksOf: (stack: Stack) => readonly Check[], startedAt: EpochMs): Store {
   let limits = config
   let places: readonly PlaceState[] | null = config.discover?.places.map(unlistedPlace) ?? null
+  let tooFewStacks: string | null = null
+  let notes: readonly string[] = []
   let stacks = track(config.stacks, new Map(), startedAt)
   let cycle: CycleSummary | null = null
   let configState: ConfigState | null = null
@@ -127,7 +141,21 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     watch(watched, now) {
       limits = watched.config
       places = watched.places
-      stacks = track(watched.stacks, stacks, now)
+      tooFewStacks = watched.tooFewStacks
+      const before = stacks
+      const kept = watched.unlabelled.flatMap(({ stack, since }) => {
+        const tracked = before.get(stack.name)
+        return tracked && isNotInSync(tracked) ? [{ tracked, since }] : []
+      })
+      const left = watched.unlabelled.filter(({ stack }) =>
+        kept.every(({ tracked }) => tracked.stack.name !== stack.name),
+      )
+      notes = left.map(({ stack, since }) => noteThatLeft(stack, since))
+      stacks = new Map([
+        ...track(watched.stacks, before, now),
+        ...kept.map(({ tracked }) => [tracked.stack.name, tracked] as const),
+      ])
+      return kept.flatMap(({ tracked, since }) => endByLabel(tracked, since))
     },
     observedAt(stack) {
       const states = [...(stacks.get(stack)?.states.values() ?? [])]
@@ -167,8 +195,10 @@ export function createStore(config: Config, checksOf: (stack: Stack) => readonly
     },
     snapshot(now) {
       const problems = Map.groupBy(places?.flatMap(place => place.problems) ?? [], ({ stack }) => stack)
-      const shown = [...stacks.values()].map(tracked => stackStates(tracked, problems, now))
-      return { takenAt: now, cycle, discovery: places, config: configState, stacks: shown }
+      const shown = [...stacks.values()]
+        .filter(({ states }) => states.size > 0)
+        .map(tracked => stackStates(tracked, problems, now))
+      return { takenAt: now, cycle, discovery: places, config: configState, tooFewStacks, notes, stacks: shown }
     },
     nextStaleAt(now) {
       let next = Number.POSITIVE_INFINITY
@@ -226,6 +256,24 @@ function advance(before: TrackedState, outcome: Outcome, stack: Stack, config: C
 /** Whether a state has differences to fix, or a remedy of earlier ones. */
 function needsRemedy({ status, fix, advice }: State): boolean {
   return status === 'drifted' || fix !== null || advice !== null
+}
+
+function isNotInSync({ states }: TrackedStack): boolean {
+  return [...states.values()].some(({ status }) => status !== 'in_sync')
+}
+
+function noteThatLeft({ name }: Stack, since: EpochMs): string {
+  return `Stack ${name} is no longer watched: it was in sync, and at ${formatTime(since)} its labels were gone.`
+}
+
+/** Ends the checks of a stack without labels, once. */
+function endByLabel({ stack, states }: TrackedStack, since: EpochMs): Transition[] {
+  return [...states.values()].flatMap(before => {
+    if (before.error?.code === 'LABEL_REMOVED') return []
+    const after = recordLabelRemoved(before, stack.service.name, since)
+    states.set(after.check, after)
+    return transitionOf(stack.name, before, after) ?? []
+  })
 }
 
 function ageStack({ stack, states }: TrackedStack, now: EpochMs): Transition[] {

@@ -8,6 +8,7 @@ import { absenceReasons, createDiscovery, type WatchedStacks } from '../discover
 import type { CheckError } from '../drift/state.ts'
 import { DriftwatchError } from '../errors.ts'
 import { silentLog } from '../log.ts'
+import { didYouMean } from '../suggestion.ts'
 
 /** A configuration in which the discovered stacks are listed. */
 export interface DiscoveredConfig {
@@ -24,7 +25,11 @@ export async function discoverOnce(
   { environment, clock }: { readonly environment: Environment; readonly clock: Clock },
 ): Promise<DiscoveredConfig> {
   if (!config.discover)
-    return { config, unlisted: null, select: selector(config, { stacks: config.stacks, places: null }) }
+    return {
+      config,
+      unlisted: null,
+      select: selector(config, { stacks: config.stacks, places: null, unlabelled: [], tooFewStacks: null }),
+    }
   const client = createCloudRunClient({ clock, emulatorHost: environment.cloudRunEmulatorHost })
   const discovery = createDiscovery({ clock, log: silentLog })
   try {
@@ -49,6 +54,7 @@ function selector({ discover }: Config, { stacks, places }: WatchedStacks): Disc
     if (stack) return stack
     const reasons = name === null ? [] : absenceReasons(places, name)
     const message = [`stack ${JSON.stringify(name)} not found: the known stacks are ${names}`, ...reasons].join('; ')
-    throw new DriftwatchError('STACK_NOT_FOUND', message)
+    const known = stacks.map(each => each.name)
+    throw new DriftwatchError('STACK_NOT_FOUND', `${message}${didYouMean(name ?? '', known)}`)
   }
 }

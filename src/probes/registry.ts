@@ -23,13 +23,15 @@ export function createRegistryProbe(
   registry: RegistryReader | null,
   signal: AbortSignal,
 ): Probe<'registry'> {
+  // One listener for all stacks of the cycle.
+  const late = new Promise<null>(resolve => signal.addEventListener('abort', () => resolve(null), { once: true }))
   return {
     kind: 'registry',
     async observe(stack) {
-      const images = await readImages(reader, stack, signal)
+      const images = await readImages(reader, stack, late)
       if (!images) return new Map()
       const answers = registry ? await askOpen(registry, known => openQuestionsOf(images, known)) : new Map()
-      return new Map([...answers, ...(await askRevisions(reader, stack, images, answers, signal))])
+      return new Map([...answers, ...(await askRevisions(reader, stack, images, answers, late))])
     },
   }
 }
@@ -39,13 +41,13 @@ async function askRevisions(
   stack: Stack,
   images: ComparedImages,
   answers: RegistryAnswers,
-  signal: AbortSignal,
+  late: Promise<null>,
 ): Promise<RegistryAnswers> {
   const undecided = undecidedDigestsOf(images, answers)
   if (undecided.length === 0) return new Map()
   const { release } = images
   const read = [release?.madeFromTemplate, ...(release?.serving ?? []).map(({ revision }) => revision)]
-  const revisions = (await orNull(reader.revisions(stack), signal)) ?? read.filter(revision => revision != null)
+  const revisions = (await orNull(reader.revisions(stack), late)) ?? read.filter(revision => revision != null)
   const digests = revisions.map(({ containers }) => digestOf(containers, stack.service.container))
   const resolved = undecided.filter(each => each.about === 'digest' && digests.includes(each.digest))
   return new Map(resolved.map(each => [questionKey(each), { kind: 'holds', digests: [], amd64: [] }]))
@@ -66,14 +68,14 @@ export async function askOpen(
 }
 
 /** A resource that cannot be read in time raises no questions: its own probe reports the failure. */
-async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal): Promise<ComparedImages | null> {
+async function readImages(reader: StackReader, stack: Stack, late: Promise<null>): Promise<ComparedImages | null> {
   const [observed, job, execution] = await Promise.all([
     orNull(
       reader.service(stack).then(service => ({ service })),
-      signal,
+      late,
     ),
-    orNull(reader.job(stack), signal),
-    orNull(reader.execution(stack), signal),
+    orNull(reader.job(stack), late),
+    orNull(reader.execution(stack), late),
   ])
   if (!observed) return null
   const release = observed.service?.release ?? null
@@ -88,7 +90,6 @@ async function readImages(reader: StackReader, stack: Stack, signal: AbortSignal
   }
 }
 
-function orNull<T>(reading: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  const late = new Promise<null>(resolve => signal.addEventListener('abort', () => resolve(null), { once: true }))
+function orNull<T>(reading: Promise<T>, late: Promise<null>): Promise<T | null> {
   return Promise.race([reading.catch(() => null), late])
 }

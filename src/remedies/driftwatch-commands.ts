@@ -10,8 +10,8 @@ export interface DriftwatchCommands {
   deploy(stack: Stack, image: string, options?: { readonly noTraffic: boolean }): string
   /** Checks again, and waits at most `waitMs` for a final result. */
   check(stack: Stack, waitMs?: number): string
-  /** Runs the SQL that makes the privileges match the policy. */
-  grantsApply(stack: Stack): string
+  /** Shows or runs the SQL that makes the privileges match the policy, or prints the policy that they match. */
+  grants(action: 'plan' | 'apply' | 'snapshot', stack: Stack): string
 }
 
 /** `configFile`: the value of `--config` with which Driftwatch runs, or null; the commands carry it. */
@@ -31,6 +31,6 @@ export function driftwatchCommands(configFile: string | null): DriftwatchCommand
       write(['deploy'], stack, '--image', image, ...(options?.noTraffic ? ['--no-traffic'] : [])),
     check: (stack, waitMs) =>
       write(['check'], stack, ...(waitMs === undefined ? [] : ['--wait', exactDuration(waitMs)])),
-    grantsApply: stack => write(['grants', 'apply'], stack),
+    grants: (action, stack) => write(['grants', action], stack),
   }
 }

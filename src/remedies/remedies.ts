@@ -52,8 +52,8 @@ function pasteable(remedy: Remedy): Remedy {
 
 function remedyRoleGrants({ stack, commands }: Situation): Remedy {
   return run(
-    commands.grantsApply(stack),
-    'Shows the SQL that makes the privileges match the policy, and runs it after confirmation.',
+    commands.grants('apply', stack),
+    'Shows the SQL that makes the privileges match the policy, and runs it after confirmation. It connects with DB_ADMIN_URL, the URL of an operator.',
   )
 }
 
@@ -66,13 +66,21 @@ function remedyAfterRollout(situation: Situation): Remedy {
   return worst && window ? run(readFailures(stack, worst.service, window), advice) : decide(advice)
 }
 
+/** A fix repeats at most this many requests. */
+const mostRequests = 5
+
 function remedyHttpContract(situation: Situation): Remedy {
   const { httpContract } = situation.stack
-  const [first] = provenDifferences(situation, 'http-contract')
-  const broken = httpContract?.requests.find(({ name }) => first && requestOf(first) === name)
+  const names = new Set(provenDifferences(situation, 'http-contract').map(requestOf))
+  const broken = httpContract?.requests.filter(({ name }) => names.has(name)) ?? []
   const advice =
-    'Repeats the request to show the complete response. Fix the service, or the contract if it is outdated.'
-  return httpContract && broken ? run(sendRequest(httpContract, broken), advice) : decide(advice)
+    'Repeats the failing requests to show the complete responses. Fix the service, or the contract if it is outdated.'
+  return httpContract
+    ? run(
+        broken.slice(0, mostRequests).map(each => sendRequest(httpContract, each)),
+        advice,
+      )
+    : decide(advice)
 }
 
 /** The request of the contract that a difference is about. */

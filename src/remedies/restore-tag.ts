@@ -8,5 +8,7 @@ export function restoreTag(situation: Situation, { repository, tag }: Image, dig
   const target = { repository, tag: null, digest }
   if (tag === null || digest === null || isAbsent(situation, target)) return null
   const command = addTag(target, tag)
-  return command === null ? null : run(command, `Points tag ${tag} to the digest that it had. The image itself exists.`)
+  return command === null
+    ? null
+    : run(command, `Points tag ${tag} to the digest that it had. If that was deleted too, push the image again.`)
 }

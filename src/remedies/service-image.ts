@@ -105,7 +105,7 @@ function deployExpected(situation: Situation, release: Release): Remedy {
   if (isAbsent(situation, image))
     return decide(`The registry does not have ${pinnedImage(image)}. Push it again, or change service.expectedImage.`)
   const pinned = pinnedRevisions(release)
-  if (pinned.length > 0) return decideOnPin(situation, pinned)
+  if (pinned.length > 0) return decideOnPin(situation, release, pinned)
   if (release.service.reconciling) return decide('Wait until Cloud Run has finished the rollout in progress.')
   return run(
     commands.deploy(stack, pinnedImage(image)),
@@ -134,7 +134,7 @@ function remedyTemplate(situation: Situation, release: Release): Remedy {
   const { stack } = situation
   const { service } = release
   const pinned = pinnedRevisions(release)
-  if (pinned.length > 0 || !followsLatest(service)) return decideOnPin(situation, pinned)
+  if (pinned.length > 0 || !followsLatest(service)) return decideOnPin(situation, release, pinned)
   const created = service.latestCreatedRevision
   return run(
     created === null ? describeService(stack) : readRevisionLog(stack, created),
@@ -143,10 +143,15 @@ function remedyTemplate(situation: Situation, release: Release): Remedy {
 }
 
 /** Only the person who pinned the traffic knows whether the pin may go. */
-function decideOnPin({ stack }: Situation, pinned: readonly string[]): Remedy {
+function decideOnPin(situation: Situation, { service }: Release, pinned: readonly string[]): Remedy {
+  const { stack } = situation
+  const image = usableServingImage(situation)
+  const restore = image && updateService(stack, service.containers, pinnedImage(image))
+  const keep =
+    restore === null ? '' : ` If it stays, ${quoted(restore)} gives the service template the image in service.`
   const names = pinned.length > 0 ? pinned.join(' and ') : 'named revisions'
   return decide(
-    `Traffic is pinned to ${names} by name. Decide whether the pin stays. If it does not, ${quoted(sendTrafficToLatest(stack))} sends all traffic to the latest revision; then migrate. If it stays, deploy the image in service again, so that the template matches it.`,
+    `Traffic is pinned to ${names} by name. Decide whether the pin stays. If it does not, ${quoted(sendTrafficToLatest(stack))} sends all traffic to the latest revision; then migrate.${keep}`,
   )
 }
 

@@ -3,7 +3,17 @@ import type { Status } from '../checks/status.ts'
 import { printable } from '../printable.ts'
 import { html, literal, type Markup } from './markup.ts'
 import type { Report, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
-import { age, countRows, includesMessage, inWords, lasting, type Row, rowsOf, whenObserved } from './rows.ts'
+import {
+  age,
+  countRows,
+  includesMessage,
+  inWords,
+  lasting,
+  type Row,
+  rowsOf,
+  whenObserved,
+  whereDriftwatchIs,
+} from './rows.ts'
 
 /** Follows the light or dark setting of the browser. */
 const style = `
@@ -27,7 +37,7 @@ export const styleSource = `'sha256-${createHash('sha256').update(style).digest(
 /** The page shows at most so many checks, and counts the rest. */
 const mostRows = 500
 
-/** The report as a page that reloads every `refreshSeconds`. A check that is in sync takes one line. */
+/** The report as a page that reloads every `refreshSeconds`. A check that is in sync takes one row. */
 export function renderHtml(report: Report, version: string, refreshSeconds: number): string {
   const rows = rowsOf(report)
   const shown = rows.slice(0, mostRows)
@@ -45,8 +55,10 @@ export function renderHtml(report: Report, version: string, refreshSeconds: numb
 </head>
 <body>
 <header>
-<h1>${badge(report.status)} ${countRows(rows)}</h1>
+<h1>${badge(report.status)} ${countRows(rows, now)}</h1>
 <p class="quiet">${whenObserved(report)}</p>
+${report.error && html`<p>${report.error.code}: ${printable(report.error.message)}</p>`}
+${report.notes.map(note => html`<p>Note: ${printable(note)}</p>`)}
 ${report.channels.map(channelLine)}
 ${report.config ? configLines(report.config, now) : null}
 ${(report.discovery ?? []).map(placeLines)}
@@ -59,6 +71,7 @@ ${rows.length > mostRows ? html`<p>${rows.length - mostRows} more checks: see /d
 <footer>
 Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">as text</a>
 <a href="/drift/gate">gate</a> <a href="/metrics">metrics</a> <a href="/docs/">all paths</a>
+<br>${whereDriftwatchIs}
 </footer>
 </body>
 </html>
@@ -95,7 +108,7 @@ function article({ stack, check }: Row, now: string): Markup {
 <h2>${badge(check.status)} ${link(stack, check)} ${duration(check, now)}</h2>
 <p>${printable(check.summary)}</p>
 ${check.differences.map(differenceList)}
-${check.notes.map(note => html`<p class="quiet">Note: ${printable(note)}</p>`)}
+${noteLines(check)}
 ${errorLine(check, now)}
 ${check.fix === null ? null : html`<pre>${check.fix.split('\n').map(printable).join('\n')}</pre>`}
 ${check.advice === null ? null : html`<p class="quiet">${check.fix === null ? 'To do' : 'Why'}: ${printable(check.advice)}</p>`}
@@ -105,7 +118,8 @@ ${check.advice === null ? null : html`<p class="quiet">${check.fix === null ? 'T
 
 function tableRow({ stack, check }: Row, now: string): Markup {
   return html`<tr>
-<td>${badge(check.status)}</td><td>${link(stack, check)}</td><td>${printable(check.summary)} ${duration(check, now)}</td>
+<td>${badge(check.status)}</td><td>${link(stack, check)}</td><td>${printable(check.summary)} ${duration(check, now)}
+${noteLines(check)}${errorLine(check, now)}</td>
 </tr>
 `
 }
@@ -132,6 +146,10 @@ ${row('actual', actual ?? '(none)')}
 ${via === null ? null : row('via', via)}
 </dl>
 `
+}
+
+function noteLines({ notes }: ReportedCheck): Markup[] {
+  return notes.map(note => html`<p class="quiet">Note: ${printable(note)}</p>`)
 }
 
 function errorLine(check: ReportedCheck, now: string): Markup | null {

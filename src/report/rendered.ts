@@ -16,6 +16,7 @@ import {
 } from './report.ts'
 import { type ReportFilter, type SelectedStack, type Selection, selectStates } from './selection.ts'
 import { renderText } from './text.ts'
+import { watchError } from './watch-error.ts'
 
 export const reportFormats = ['json', 'text'] as const
 export type ReportFormat = (typeof reportFormats)[number]
@@ -80,7 +81,14 @@ function renderSnapshot(snapshot: Snapshot, channels: readonly ChannelState[], f
       error?.message,
     ])
     const config = snapshot.config && [snapshot.config.error?.message, snapshot.config.needRestart]
-    const content = [channelErrors, places, config, selection.stacks.map(selected => digestOf(selected, fragments))]
+    const error = watchError(snapshot)
+    const content = [
+      channelErrors,
+      places,
+      [error?.code, error?.message, snapshot.notes],
+      config,
+      selection.stacks.map(selected => digestOf(selected, fragments)),
+    ]
     return createPage({ status: head.status, format, body, content, last: selection.last })
   }
 

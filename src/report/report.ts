@@ -10,6 +10,7 @@ import type { CheckError, State } from '../drift/state.ts'
 import type { Snapshot, StackStates } from '../drift/store.ts'
 import { errorCodes } from '../errors.ts'
 import { type ReportFilter, selectStates } from './selection.ts'
+import { statusOfAll, watchError } from './watch-error.ts'
 
 const texts = { type: 'array', items: { type: 'string' } } as const
 
@@ -192,7 +193,7 @@ export const reportSchema = {
   ...closed,
   title: 'Report',
   description: 'Every state of every stack.',
-  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'stacks'],
+  required: ['apiVersion', 'status', 'generatedAt', 'channels', 'cycle', 'error', 'notes', 'stacks'],
   properties: {
     apiVersion,
     status: {
@@ -202,6 +203,11 @@ export const reportSchema = {
     generatedAt,
     channels: { type: 'array', items: channelSchema },
     cycle: cycleSchema,
+    error: {
+      ...nullableError,
+      description: 'Why the report proves nothing as a whole: `NOTHING_WATCHED` or `TOO_FEW_STACKS`.',
+    },
+    notes: { ...texts, description: 'What affects no status, such as stacks that left in the last day.' },
     config: configStateSchema,
     discovery: { type: 'array', items: placeSchema, description: 'Absent without `discover` in the config.' },
     stacks: { type: 'array', items: stackSchema, description: 'The stacks that match the filter.' },
@@ -263,12 +269,15 @@ export function buildReport(snapshot: Snapshot, filter?: ReportFilter, channels:
 
 /** The report without its stacks, which come last. */
 export function buildReportHead(snapshot: Snapshot, channels: readonly ChannelState[]): Omit<Report, 'stacks'> {
+  const error = watchError(snapshot)
   return {
     apiVersion: 'driftwatch/v1',
     status: statusOfAll(snapshot),
     generatedAt: formatTime(snapshot.takenAt),
     channels: channels.map(reportChannel),
     cycle: reportCycle(snapshot),
+    error: error && reportError(error),
+    notes: [...snapshot.notes],
     ...(snapshot.config && { config: reportConfig(snapshot.config) }),
     ...(snapshot.discovery && { discovery: snapshot.discovery.map(place => reportPlace(place, snapshot.takenAt)) }),
   }
@@ -299,14 +308,6 @@ export function buildCheckReport(snapshot: Snapshot, stackName: string, checkNam
 
 function findStack(snapshot: Snapshot, stackName: string): StackStates | undefined {
   return snapshot.stacks.find(({ name }) => name === stackName)
-}
-
-/** A report without any stack is in sync only after a completed cycle, and if every place was listed. */
-function statusOfAll(snapshot: Snapshot): Status {
-  const states = snapshot.stacks.flatMap(({ states }) => states.map(({ status }) => status))
-  const places = (snapshot.discovery ?? []).map(place => placeStatus(place, snapshot.takenAt))
-  const all = [...states, ...places]
-  return all.length === 0 && snapshot.cycle === null ? 'unknown' : worstStatus(all)
 }
 
 function partHead(snapshot: Snapshot, status: Status) {

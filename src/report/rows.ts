@@ -9,11 +9,10 @@ export interface Row {
   readonly check: ReportedCheck
 }
 
-/** Every check of a report, or of a part of one, worst first. */
+/** Every check of a report, or of a part of one, worst first. Among equal ones, those with an error come first. */
 export function rowsOf(report: AnyReport): Row[] {
-  return listRows(report).toSorted(
-    (one, other) => statuses.indexOf(one.check.status) - statuses.indexOf(other.check.status),
-  )
+  const rank = ({ check }: Row) => statuses.indexOf(check.status) * 2 + (check.error === null ? 1 : 0)
+  return listRows(report).toSorted((one, other) => rank(one) - rank(other))
 }
 
 function listRows(report: AnyReport): Row[] {
@@ -23,8 +22,8 @@ function listRows(report: AnyReport): Row[] {
   return [{ stack: report.stack, check: report }]
 }
 
-/** `2 of 6 checks drifted, 4 in sync`; `6 checks in sync`; `no checks`. */
-export function countRows(rows: readonly Row[]): string {
+/** `2 of 6 checks drifted, 4 in sync`; `6 checks in sync, 5 not observed for 40 s`; `no checks`. */
+export function countRows(rows: readonly Row[], now: string): string {
   const counts = statuses
     .map(status => ({ status, count: rows.filter(({ check }) => check.status === status).length }))
     .filter(({ count }) => count > 0)
@@ -35,7 +34,24 @@ export function countRows(rows: readonly Row[]): string {
   return [
     `${share} ${checks} ${inWords(worst.status)}`,
     ...others.map(({ status, count }) => `${count} ${inWords(status)}`),
+    ...countUnobserved(rows, now),
   ].join(', ')
+}
+
+/** How many checks keep an earlier finding because their probe failed, with the age of the oldest. */
+function countUnobserved(rows: readonly Row[], now: string): string[] {
+  const times = rows.flatMap(({ check }) => keptSince(check) ?? [])
+  const [oldest] = times.toSorted()
+  return oldest === undefined ? [] : [`${times.length} not observed for ${elapsed(oldest, now)}`]
+}
+
+/**
+ * When the finding of a check was observed, if a later probe failed; else null. An unknown check keeps none. Times of a
+ * report sort as texts.
+ */
+function keptSince({ status, observedAt, error }: ReportedCheck): string | null {
+  const isKept = status !== 'unknown' && observedAt !== null && error !== null && error.at > observedAt
+  return isKept ? observedAt : null
 }
 
 /** `in sync`. */
@@ -43,10 +59,15 @@ export function inWords(status: Status): string {
   return status.replace('_', ' ')
 }
 
-/** `for 12 min`: how long a status has lasted. */
-export function lasting({ since }: ReportedCheck, now: string): string {
-  const ms = elapsedMs(since, now)
-  return `for ${ms < 1000 ? 'less than 1 s' : formatDuration(ms)}`
+/** `for 12 min`, or `for 12 min, not observed for 40 s` if the last probe failed: how long a status has lasted. */
+export function lasting(check: ReportedCheck, now: string): string {
+  const kept = keptSince(check)
+  return `for ${elapsed(check.since, now)}${kept === null ? '' : `, not observed for ${elapsed(kept, now)}`}`
+}
+
+function elapsed(from: string, to: string): string {
+  const ms = elapsedMs(from, to)
+  return ms < 1000 ? 'less than 1 s' : formatDuration(ms)
 }
 
 /** `observed 2 s ago (cycle 311) · 2026-11-03T12:00:00Z`. The last part is the time that all durations refer to. */
@@ -69,3 +90,7 @@ export function includesMessage({ summary, error }: ReportedCheck): boolean {
 function elapsedMs(from: string, to: string): number {
   return Math.max(0, (parseTime(to) ?? 0) - (parseTime(from) ?? 0))
 }
+
+/** For commands that begin with `driftwatch`. */
+export const whereDriftwatchIs =
+  'Run driftwatch commands in a checkout of Driftwatch (node src/main.ts), or with its container image, where its configuration is.'

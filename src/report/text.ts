@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { Status } from '../checks/status.ts'
 import { printable, prose } from '../printable.ts'
 import type { AnyReport, ReportedCheck, ReportedConfig, ReportedDifference, ReportedPlace } from './report.ts'
-import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved } from './rows.ts'
+import { age, countRows, includesMessage, inWords, lasting, rowsOf, whenObserved, whereDriftwatchIs } from './rows.ts'
 import { shortenImages } from './short-images.ts'
 
 /** Prose wraps at this column. Values and commands never wrap, so that they can be copied. */
@@ -35,13 +35,19 @@ export function renderText(report: AnyReport, { color }: { readonly color: boole
   })
   const problems = 'problems' in report ? (report.problems ?? []) : []
   const head = [
-    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows)} ${paint('dim', `· ${whenObserved(report)}`)}`,
+    `${paint(styles[report.status], inWords(report.status).toUpperCase())}  ${countRows(rows, now)} ${paint('dim', `· ${whenObserved(report)}`)}`,
     ...('config' in report && report.config ? configLines(report.config, now) : []),
     ...problems.flatMap(message => proseLines('Problem: ', message)),
+    ...('stacks' in report && report.error
+      ? proseLines('Error: ', `${report.error.code}: ${report.error.message}`)
+      : []),
+    ...('stacks' in report ? report.notes.flatMap(note => proseLines('Note: ', note)) : []),
   ]
   const places = 'discovery' in report ? (report.discovery ?? []) : []
   const incomplete = places.filter(({ status, error }) => status !== 'in_sync' || error !== null)
-  const sections = [head, ...incomplete.map(place => placeLines(place, now, paint)), ...blocks]
+  const usesDriftwatch = rows.some(({ check }) => /^driftwatch |&& driftwatch /m.test(check.fix ?? ''))
+  const foot = usesDriftwatch ? [proseLines('', whereDriftwatchIs)] : []
+  const sections = [head, ...incomplete.map(place => placeLines(place, now, paint)), ...blocks, ...foot]
   return `${sections.map(lines => lines.join('\n')).join('\n\n')}\n`
 }
 

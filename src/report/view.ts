@@ -1,8 +1,9 @@
-import { type Status, worstStatus } from '../checks/status.ts'
+import type { Status } from '../checks/status.ts'
 import type { Clock } from '../clock.ts'
 import type { Snapshot, Store } from '../drift/store.ts'
 import { createRenderer, type Rendered } from './rendered.ts'
 import type { ChannelState } from './report.ts'
+import { statusOfAll } from './watch-error.ts'
 
 /** The current snapshot in rendered form. */
 export interface View {
@@ -64,12 +65,13 @@ export function createView({ store, clock, channelStates, onShow, onStale }: Vie
   }
 }
 
-/** How many checks have each status, and the worst status of all. */
-function countStatuses({ stacks }: Snapshot) {
+/** How many checks have each status, and the status of the report. */
+function countStatuses(snapshot: Snapshot) {
+  const { stacks } = snapshot
   const all = stacks.flatMap(({ states }) => states.map(({ status }) => status))
   const count = (counted: Status) => all.filter(status => status === counted).length
   return {
-    status: worstStatus(all),
+    status: statusOfAll(snapshot),
     stacks: stacks.length,
     drifted: count('drifted'),
     unknown: count('unknown'),

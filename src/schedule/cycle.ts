@@ -35,8 +35,8 @@ export interface CycleDependencies {
   readonly discovery: Discovery
   /** Watch only stacks with these names; null for all. */
   readonly names: readonly string[] | null
-  /** Replaces the stacks that are watched. */
-  watchStacks(watched: Watched): void
+  /** Replaces the stacks that are watched; returns the changes of status of those that left. */
+  watchStacks(watched: Watched): Transition[]
   selectChecks(stack: Stack): readonly Check[]
   /** Shared by all cycles of a watch. */
   readonly judge: Judge
@@ -62,7 +62,7 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   try {
     const aged = store.age(startedAt)
     const found = await findStacks(reader, dependencies)
-    if (!ending.aborted) watchStacks({ config, ...found })
+    const left = ending.aborted ? [] : watchStacks({ config, ...found })
     const overAt = begin + longestCycleMs(timeoutMs)
     const ordinary = {
       ...dependencies,
@@ -80,7 +80,11 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
-    listeners.onChange(store.snapshot(clock.now()), [...aged, ...watched.flatMap(({ transitions }) => transitions)])
+    listeners.onChange(store.snapshot(clock.now()), [
+      ...aged,
+      ...left,
+      ...watched.flatMap(({ transitions }) => transitions),
+    ])
     logFailures(
       log,
       watched.flatMap(({ results }) => results),

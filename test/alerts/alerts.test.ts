@@ -206,7 +206,7 @@ t.test('of a malformed request nothing is written, and every series is named', a
   t.strictSame(paging.monitoring.series(project, `metric.type = "${driftedMetric}"`), [])
   t.match(
     nowhere.state().error?.message,
-    /Unrecognized region.*not written: runtime\/service-image check_drifted, .*, runtime\/job-image check_unknown, heartbeat$/,
+    /Unrecognized region.*not written: runtime\/service-image check_drifted, .*, runtime\/job-image check_unknown, heartbeat, installation$/,
   )
 })
 
@@ -725,6 +725,7 @@ t.test('manage updates the policies, reverts manual changes, and only one instan
   await paging.publish(freshSnapshot())
   t.match(await manage(context(paging, 'instance-b')), { problem: null, again: true }, 'instance-a is alive')
   t.strictSame(paging.monitoring.policies(), [])
+  t.strictSame(await manage(context(paging)), { problem: null, again: true }, 'duplicates may be visible only later')
   t.strictSame(await manage(context(paging)), { problem: null, again: false })
   const [, policy] = paging.monitoring.policies()
   Object.assign(policy ?? {}, { severity: 'WARNING', displayName: 'mine now' })
@@ -881,8 +882,8 @@ t.test('driftwatch alerts prints an error that names the cause', async t => {
   t.match(await alerts(t, monitoring, 'apply --yes'), {
     code: 1,
     stdout:
-      /\n6 of 6 steps failed\n.*\n +Cloud Monitoring Create\w+ for projects\/acme-production.* failed: Permission monitoring\.metricDescriptors\.create denied/,
-    stderr: /^(create .*\n {2}failed\n){6}$/,
+      /\n7 of 7 steps failed\n.*\n +Cloud Monitoring Create\w+ for projects\/acme-production.* failed: Permission monitoring\.metricDescriptors\.create denied/,
+    stderr: /^(create .*\n {2}failed\n){7}$/,
   })
   monitoring.setRoles([])
   t.match(await alerts(t, monitoring, 'plan'), { code: 1, stderr: /monitoring\.metricDescriptors\.get denied/ })

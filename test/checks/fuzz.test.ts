@@ -18,6 +18,8 @@ import { pickContainer } from '../../src/release/container.ts'
 import { parseImage } from '../../src/release/image.ts'
 import { readRelease } from '../../src/release/release.ts'
 import { servingRevisions } from '../../src/release/serving.ts'
+import { driftwatchCommands } from '../../src/remedies/driftwatch-commands.ts'
+import { remedyStack } from '../../src/remedies/remedies.ts'
 import { createJudge } from '../../src/schedule/judge.ts'
 import { holds, holdsAsync, must } from '../helpers/fuzz.ts'
 import { grantedByOne, interned, policy, primary, whyNotAsThePolicySays } from '../helpers/governed-database.ts'
@@ -495,4 +497,39 @@ t.test('any single deviation of a database from the policy is drift', async t =>
     must(status === 'drifted' && proven.length > 0 && differences.length > 0, 'it is not reported', status, differences)
   })
   holds(t, 'role-grants', property, 300)
+})
+
+/** The remedies of every check but those of databases, which have one command. */
+function remediesOf(which: string, seen: Seen) {
+  const stack = stackOf(which)
+  const observed = withRelease(seen, stack)
+  const judged = checks.filter(({ needs, appliesTo }) => !needs.includes('postgres-catalog') && appliesTo(stack))
+  const findings = new Map(
+    judged.map(check => [check.kind, { check: check.kind, ...judge(check, which, seen), fix: null, advice: null }]),
+  )
+  const situation = { stack, commands: driftwatchCommands('a config.yaml'), findings, observed }
+  return { findings, remedies: remedyStack(situation, new Set(findings.keys())) }
+}
+
+t.test('the remedies of a stack agree, whatever was observed', async t => {
+  let fixes = 0
+  const property = fc.property(config, withoutDatabase, (config, seen) => {
+    const { findings, remedies } = remediesOf(config, seen)
+    const service = findings.get('service-image')?.differences.filter(({ path }) => path !== 'service.revision') ?? []
+    const isSplit = service.every(({ path, kind }) => path === 'service.traffic' && kind === 'changed')
+    for (const [check, { fix, advice }] of remedies) {
+      const { status } = findings.get(check) ?? {}
+      fixes += fix === null ? 0 : 1
+      must(status === 'drifted' || (fix === null && advice === null), 'a remedy without proven drift', check, fix)
+      must(status !== 'drifted' || advice !== null, 'drift without a remedy or a reason', check)
+      must(!/update-traffic|jobs create|run deploy/.test(fix ?? ''), 'a fix moves traffic or creates a resource', fix)
+      must(service.length === 0 || !/driftwatch migrate|jobs execute/.test(fix ?? ''), 'it migrates too early', fix)
+      must(service.length === 0 || isSplit || !/jobs update/.test(fix ?? ''), 'it updates the job too early', fix)
+      must(!/ --container \S+ .*--(?:region|project)/.test(fix ?? ''), 'flags after --container', fix)
+      for (const line of fix?.split('\n') ?? [])
+        must(!/^driftwatch /.test(line) || line.endsWith("--config 'a config.yaml'"), 'no configuration', line)
+    }
+  })
+  holds(t, 'the remedies of a stack', property, 300)
+  t.ok(fixes > 20, `${fixes} fixes`)
 })

@@ -111,13 +111,23 @@ t.test('an invalid command line prints one error after its code on stderr, and e
   const cases: [string[], RegExp][] = [
     [
       ['chekc'],
-      /^driftwatch: USAGE: unknown command "chekc": expected one of serve, check, migrate, deploy, grants, config/,
+      /^driftwatch: USAGE: unknown command "chekc": expected one of serve, .*, alerts\. Did you mean "check"\? Run/,
     ],
+    [
+      ['grants', 'paln'],
+      /unknown command "grants paln": expected one of plan, apply, snapshot\. Did you mean "plan"\?/,
+    ],
+    [['quux'], /unknown command "quux": expected one of .*, alerts\. Run "driftwatch --help" for more\.\n$/],
     [['toString'], /^driftwatch: USAGE: unknown command "toString"/],
     [
       ['check', '--stak', 'x'],
-      /^driftwatch: USAGE: check: Unknown option '--stak'.*Run "driftwatch check --help" for the options\./,
+      /^driftwatch: USAGE: check: unknown option "--stak"\. Did you mean "--stack"\? Run "driftwatch check --help" for the options\./,
     ],
+    [['check', '--zzz'], /^driftwatch: USAGE: check: unknown option "--zzz"\. Run "driftwatch check --help"/],
+    [['check', '--stack', 'runtme'], /the configured stacks are "runtime", "web"\. Did you mean "runtime"\?\n$/],
+    [['check', '--only', 'job-imgae'], /expected one of service-image, .*\. Did you mean "job-image"\?\n$/],
+    [['check', '--format', 'jsno'], /expected text or json\. Did you mean "json"\?\n$/],
+    [['migrate', '--stack', 'wbe'], /stack "wbe" not found: .*\. Did you mean "web"\?\n$/],
     [['check', '--stack'], /^driftwatch: USAGE: check: /],
     [['check', 'runtime'], /^driftwatch: USAGE: check: /],
     [

@@ -6,6 +6,7 @@ t.test('the environment is read, and an empty variable counts as not set', async
   const nothing = {
     port: 8080,
     configFile: 'driftwatch.yaml',
+    configOption: null,
     logLevel: 'info',
     cloudRunEmulatorHost: null,
     monitoringEmulatorHost: null,

@@ -8,11 +8,11 @@ import { parse, parseDocument } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
 import type { Environment } from '../../src/config/environment.ts'
 import { escapeInterpolation, interpolate } from '../../src/config/file/interpolate.ts'
-import { suggestWord } from '../../src/config/file/suggestion.ts'
 import { loadConfig, parseConfig } from '../../src/config/load.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { exactDuration, parseDuration } from '../../src/duration.ts'
 import { DriftwatchError } from '../../src/errors.ts'
+import { suggestWord } from '../../src/suggestion.ts'
 import { buildConfig, catchMessage, read, ref, top } from '../helpers/config-text.ts'
 
 const [s, m, _h, d] = [1000, 60_000, 3_600_000, 86_400_000]
@@ -456,11 +456,18 @@ t.test('a printed config parses to the same config', async t => {
   t.match(printConfig(withoutDatabase), /^# runtime: The database checks do not run: `database.url` is empty\.\n/)
 })
 
+t.test('`defaults` does not offer a key that it refuses', async t => {
+  const read = (key: string) =>
+    catchMessage(t, 'CONFIG_INVALID', () => parseConfig(`defaults: { ${key}: x }\nstacks: [{}]\n`, 'd.yaml', {}))
+  t.match(read('zzzzz'), 'd.yaml:1:13 defaults.zzzzz: unknown key; expected one of project, region, labels')
+  t.match(read('nmae'), 'd.yaml:1:13 defaults.nmae: unknown key; expected one of project')
+})
+
 t.test('a typo gets a suggestion, another word gets the known words', async t => {
   const known = ['command', 'args', 'maxDuration', 'name']
-  t.equal(suggestWord('comand', known), '; did you mean "command"?')
-  t.equal(suggestWord('max_duration', known), '; did you mean "maxDuration"?')
-  t.equal(suggestWord('names', known), '; did you mean "name"?')
+  t.equal(suggestWord('comand', known), '. Did you mean "command"?')
+  t.equal(suggestWord('max_duration', known), '. Did you mean "maxDuration"?')
+  t.equal(suggestWord('names', known), '. Did you mean "name"?')
   t.equal(suggestWord('image', known), '; expected one of command, args, maxDuration, name')
   t.equal(suggestWord('image', []), '')
   t.match(

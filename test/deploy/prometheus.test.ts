@@ -255,53 +255,57 @@ t.test('panels and tiles do not overlap, and every Grafana panel uses the select
   }
 })
 
-t.test('drift notifies through Alertmanager; failed probes do not resolve the alert, a fix does', options, async t => {
-  const sandbox = await buildSandbox(t)
-  const { pages, url } = await buildPager(t)
-  const directory = await openDirectory()
-  t.teardown(directory.remove)
-  const alertmanager = await startAlertmanager(directory.path, url)
-  t.teardown(alertmanager.close)
-  const start = () =>
-    startPrometheus({
-      directory: directory.path,
-      target: hostOf(sandbox),
-      rules: shortened(read(rulesFile)),
-      alertmanager: alertmanager.host,
+t.test(
+  'drift notifies through Alertmanager; failed probes do not resolve the alert, a fix does',
+  { ...options, timeout: 120_000 },
+  async t => {
+    const sandbox = await buildSandbox(t)
+    const { pages, url } = await buildPager(t)
+    const directory = await openDirectory()
+    t.teardown(directory.remove)
+    const alertmanager = await startAlertmanager(directory.path, url)
+    t.teardown(alertmanager.close)
+    const start = () =>
+      startPrometheus({
+        directory: directory.path,
+        target: hostOf(sandbox),
+        rules: shortened(read(rulesFile)),
+        alertmanager: alertmanager.host,
+      })
+    let prometheus = await start()
+    t.teardown(() => prometheus.close())
+    const drifted = ['job-image', 'migration-execution', 'schema'].map(check => `DriftwatchDrifted runtime ${check}`)
+    const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
+    const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
+
+    await eventually('the status in Prometheus', async () => {
+      const checks = await prometheus.query('driftwatch_check_status{status="in_sync"}')
+      const inSync = await prometheus.query('driftwatch_check_status{status="in_sync"} == 1')
+      return checks.length > 0 && inSync.length === checks.length
     })
-  let prometheus = await start()
-  t.teardown(() => prometheus.close())
-  const drifted = ['job-image', 'migration-execution', 'schema'].map(check => `DriftwatchDrifted runtime ${check}`)
-  const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
-  const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
+    t.strictSame(pages, [], 'no notification while everything is in sync')
 
-  await eventually('the status in Prometheus', async () => {
-    const checks = await prometheus.query('driftwatch_check_status{status="in_sync"}')
-    const inSync = await prometheus.query('driftwatch_check_status{status="in_sync"} == 1')
-    return checks.length > 0 && inSync.length === checks.length
-  })
-  t.strictSame(pages, [], 'no notification while everything is in sync')
+    await sandbox.inject('job-left-behind')
+    await eventually('notifications of the drift', async () => sent('firing').length === drifted.length)
+    t.strictSame(sent('firing').toSorted(), drifted)
+    t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
 
-  await sandbox.inject('job-left-behind')
-  await eventually('notifications of the drift', async () => sent('firing').length === drifted.length)
-  t.strictSame(sent('firing').toSorted(), drifted)
-  t.match(pages[0], { annotations: { command: 'curl -sS "$DRIFTWATCH_URL/drift/runtime?format=text"' } })
+    await sandbox.inject('api-denied')
+    await blindFor(prometheus, 5)
+    t.strictSame(await firing(), drifted, 'failed probes resolve no alert')
+    await prometheus.close()
+    prometheus = await start()
+    await blindFor(prometheus, 12)
+    t.strictSame(await firing(), drifted, 'nor do failed probes with a restart of Prometheus')
+    t.strictSame(sent('resolved'), [], 'no notification that it is resolved')
 
-  await sandbox.inject('api-denied')
-  await blindFor(prometheus, 5)
-  t.strictSame(await firing(), drifted, 'failed probes resolve no alert')
-  await prometheus.close()
-  prometheus = await start()
-  await blindFor(prometheus, 12)
-  t.strictSame(await firing(), drifted, 'nor do failed probes with a restart of Prometheus')
-  t.strictSame(sent('resolved'), [], 'no notification that it is resolved')
-
-  await sandbox.inject('healthy')
-  await eventually('notifications of the resolution', async () =>
-    drifted.every(name => sent('resolved').includes(name)),
-  )
-  t.strictSame(await firing(), [], 'proven in sync, nothing fires')
-})
+    await sandbox.inject('healthy')
+    await eventually('notifications of the resolution', async () =>
+      drifted.every(name => sent('resolved').includes(name)),
+    )
+    t.strictSame(await firing(), [], 'proven in sync, nothing fires')
+  },
+)
 
 /** Waits until the checks of Cloud Run have been unknown for longer than the interval of the rules. */
 async function blindFor(prometheus: Prometheus, seconds: number): Promise<void> {

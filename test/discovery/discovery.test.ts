@@ -251,7 +251,51 @@ t.test('a stack whose service was deleted stays while its job exists', async t =
   t.match(problemsOf(report()), [{ stack: 'one', message: /job one-migrate has this label, but no service has it/ }])
   become([])
   await cycle()
-  t.match(report(), { status: 'in_sync', stacks: [] })
+  t.match(report(), { status: 'unknown', error: { code: 'NOTHING_WATCHED' }, stacks: [] })
+})
+
+t.test('no labels, or too few, are unknown with a code: nothing watched is not healthy', async t => {
+  const atLeast = (count: number) => ({ discover: [{ projects: [project], regions: [region], atLeast: count }] })
+  const one = [{ name: 'one' }]
+  const cases = {
+    'nothing is labelled': { stacks: [], config: buildConfig(), code: 'NOTHING_WATCHED' },
+    'nothing is labelled, and one is required': { stacks: [], config: buildConfig(atLeast(1)), code: 'TOO_FEW_STACKS' },
+    'one of two': { stacks: one, config: buildConfig(atLeast(2)), code: 'TOO_FEW_STACKS' },
+    'one of one': { stacks: one, config: buildConfig(atLeast(1)), code: null },
+    'one listed, none labelled': {
+      stacks: [{ name: 'one', serviceLabels: null, jobLabels: null }],
+      config: buildConfig({ ...atLeast(1), stacks: [{ name: 'mine', project, region, service: { name: 'one' } }] }),
+      code: 'TOO_FEW_STACKS',
+    },
+    'one listed and labelled': {
+      stacks: one,
+      config: buildConfig({ ...atLeast(1), stacks: [{ name: 'mine', project, region, service: { name: 'one' } }] }),
+      code: null,
+    },
+  }
+  for (const [title, { stacks, config, code }] of Object.entries(cases)) {
+    const { cycle, report } = await build(t, stacks, { config })
+    await cycle()
+    const { status, error } = report()
+    t.strictSame([status, error?.code ?? null], [code === null ? 'in_sync' : 'unknown', code], title)
+    const text = renderText(report(), { color: false })
+    if (code !== null) t.match(text, `Error: ${code}: `, title)
+  }
+})
+
+t.test('without a labelled stack the gate returns 503 and check exits with 1', async t => {
+  const { emulator, clock } = await build(t, [])
+  const config = { ...buildConfig(), host: '127.0.0.1' }
+  const environment = readEnvironment({ CLOUD_RUN_EMULATOR_HOST: emulator.host, PORT: '0' })
+  const log = createLog({ level: 'silent', clock })
+  const server = await startServer({ config, environment, clock, log, nodeVersion: process.version })
+  t.teardown(() => server.close())
+  const get = (path: string) => fetch(`http://127.0.0.1:${server.port}${path}`)
+  await until(async () => (await get('/health/ready')).ok)
+  const gate = await get('/drift/gate')
+  t.equal(gate.status, 503)
+  t.match(await gate.json(), { status: 'unknown', error: { code: 'NOTHING_WATCHED' } })
+  t.match(await (await get('/drift?check=schema')).json(), { status: 'unknown' })
 })
 
 t.test('ambiguous labels are reported, nothing is guessed, and known stacks stay', async t => {
@@ -418,6 +462,10 @@ t.test('the commands find a stack by its labels', async t => {
     return { code, stdout: stdout.join(''), stderr: stderr.join('') }
   }
   t.match(await run('check', '--stack', 'one'), { code: 0, stdout: /^IN SYNC/ })
+  t.match(await run('check', '--stack', 'one', '--only', 'schema'), {
+    code: 1,
+    stdout: /^UNKNOWN[\s\S]*NOTHING_WATCHED/,
+  })
   t.match(await run('check', '--stack', 'two'), { code: 1, stdout: /service two has this label, but no job has it/ })
   t.match(await run('check'), { code: 1, stdout: /^UNKNOWN[\s\S]*one \/ service-image/ })
   t.match(await run('check', '--stack', 'three'), {
@@ -508,4 +556,79 @@ t.test('over HTTP each problem is reported and closes only the gates that it con
   t.match(metrics, `driftwatch_discovery_problems${at(here)} 3\n`)
   t.match(metrics, `driftwatch_discovered_stacks${at(here)} 2\n`)
   t.match(metrics, 'driftwatch_config_reload_failed 0\n')
+})
+
+t.test('a stack that loses its labels while its service exists', async t => {
+  const hour = 3_600_000
+  const unlabelled = [{ name: 'other' }, { name: 'one', serviceLabels: null, jobLabels: null }]
+  const labelled = [{ name: 'other' }, { name: 'one' }]
+  const off = { 'driftwatch-role': 'off' }
+  const failing = buildConfig({ defaults: { service: { repositories: ['us-docker.pkg.dev/acme/apps/another'] } } })
+  const start = async (t: Test, config = failing) => {
+    const bench = await build(t, labelled, { config })
+    await bench.cycle()
+    bench.become(unlabelled)
+    await bench.cycle()
+    const one = () => bench.report().stacks.find(({ name }) => name === 'one')
+    return { ...bench, one }
+  }
+
+  t.test('and was drifted stays unknown for a day', async t => {
+    const { one, clock, cycle, become, watch } = await start(t)
+    const routed = () => watch.stacks().some(({ name }) => name === 'one')
+    t.ok(routed(), 'alert routes keep it')
+    t.match(one(), { status: 'unknown', checks: [{ status: 'unknown', error: { code: 'LABEL_REMOVED' } }, {}, {}] })
+    t.strictSame([...new Set(one()?.checks.map(({ error }) => error?.code))], ['LABEL_REMOVED'])
+    clock.advance(23 * hour)
+    await cycle()
+    t.match(one(), { status: 'unknown', checks: [{ error: { code: 'LABEL_REMOVED' } }, {}, {}] })
+    become(unlabelled, { faults: [{ method: 'List*', code: 'UNAVAILABLE' }] as unknown as WorldPatch })
+    await cycle()
+    t.match(one(), { status: 'unknown' }, 'a failed list changes nothing')
+    become(unlabelled)
+    clock.advance(2 * hour)
+    await cycle()
+    t.equal(one(), undefined)
+    t.notOk(routed())
+  })
+
+  t.test('and was in sync leaves with a note of a day', async t => {
+    const { one, clock, cycle, report } = await start(t, buildConfig())
+    t.equal(one(), undefined)
+    t.match(report(), { status: 'in_sync', notes: [/^Stack one is no longer watched/] })
+    t.match(renderText(report(), { color: false }), 'Note: Stack one is no longer watched')
+    clock.advance(25 * hour)
+    await cycle()
+    t.strictSame(report().notes, [])
+  })
+
+  t.test('and gets them back is judged again', async t => {
+    const { one, cycle, become } = await start(t)
+    become(labelled)
+    await cycle()
+    t.match(one(), { status: 'drifted', checks: [{ status: 'drifted', error: null }, {}, {}] })
+  })
+
+  const ends: Record<string, readonly FleetStack[]> = {
+    'the role off on the service': [{ name: 'other' }, { name: 'one', serviceLabels: off, jobLabels: null }],
+    'the role off on the service, with a labelled job': [{ name: 'other' }, { name: 'one', serviceLabels: off }],
+    'a deleted service': [{ name: 'other' }],
+  }
+  for (const [title, stacks] of Object.entries(ends)) {
+    t.test(`and leaves at once with ${title}`, async t => {
+      const { one, cycle, become, report } = await start(t)
+      become(stacks)
+      await cycle()
+      t.equal(one(), undefined)
+      t.strictSame(report().notes, [])
+      t.strictSame(problemsOf(report()), [])
+    })
+  }
+
+  t.test('and leaves at once with its place', async t => {
+    const { one, cycle, watch } = await start(t)
+    watch.use(buildConfig({ discover: [{ projects: [project], regions: ['europe-west1'] }] }))
+    await cycle()
+    t.equal(one(), undefined)
+  })
 })

@@ -84,6 +84,8 @@ export function buildSnapshot(override: Partial<Snapshot> = {}): Snapshot {
     cycle: { id: 42, startedAt: noon - 1000, durationMs: 812 },
     discovery: null,
     config: null,
+    tooFewStacks: null,
+    notes: [],
     stacks: [buildStackStates()],
     ...override,
   }

@@ -9,6 +9,9 @@ import { until } from '../helpers/until.ts'
 const connections = 20
 const allowedBytes = 64 * 2 ** 20
 
+/** As the service is started. */
+const v8Flags = ['--max-semi-space-size=4', '--heap-growing-percent=20']
+
 interface Memory {
   readonly rss: number
   readonly peak: number
@@ -16,7 +19,7 @@ interface Memory {
 
 /** A server with a large report, in a process of its own. */
 async function startChild(t: Test) {
-  const child = fork('test/helpers/serve-child.ts', { env: { ...process.env, NODE_OPTIONS: '' } })
+  const child = fork('test/helpers/serve-child.ts', { env: { ...process.env, NODE_OPTIONS: '' }, execArgv: v8Flags })
   t.teardown(() => child.kill('SIGKILL'))
   const [{ url }] = (await once(child, 'message')) as [{ url: string }]
   const memory = async () => {

@@ -149,13 +149,14 @@ t.test('a revision that is created again under the same name is read again with 
     services: { runtime: resource },
     revisions: { [revision]: { uid, etag: '"kept"', containers: { 'runtime-1': { image } } } },
   })
-  const drifted = { status: 'drifted', differences: [{ path: 'job.image' }] }
+  // Without a registry, the digest on the job may be an index that holds the new one.
+  const unresolved = { status: 'unknown', error: { code: 'IMAGE_UNRESOLVED' } }
   for (const [what, before, after] of [
     ['another service with an equal etag', { etag: '"kept"' }, { etag: '"kept"', uid: 'another' }],
     ['a service without an etag', { etag: '' }, { etag: '' }],
   ] as const) {
     t.match((await become(serving('first', imageC, before)))['job-image'], { status: 'in_sync' }, what)
-    t.match((await become(serving('second', imageB, after)))['job-image'], drifted, what)
+    t.match((await become(serving('second', imageB, after)))['job-image'], unresolved, what)
   }
 })
 

@@ -109,8 +109,9 @@ t.test('no secret leaves the Driftwatch process, under any fault', async t => {
 
   // The fix of these is a command with the arguments.
   for (const [when, world, placeholder] of [
-    ['under way', { services: { runtime: { reconciling: true } } }, /jobs update .*\$\{PASSWORD:\?\}/],
-    ['without a job', { jobs: { 'runtime-migrate': null } }, /jobs create .*\$\{PASSWORD:\?\}/],
+    ['settled', {}, /jobs update .*\$\{PASSWORD:\?\}/],
+    ['under way', { services: { runtime: { reconciling: true } } }, /Fix service-image first/],
+    ['without a job', { jobs: { 'runtime-migrate': null } }, /with its own deployment/],
   ] as const) {
     sandbox.cloudRun.setWorld(plant(loadWorld(world), drifted))
     await nextCycle()

@@ -35,6 +35,8 @@ t.test('the report has the fields of the contract, in that order', async t => {
       generatedAt: '2026-11-03T12:00:00.000Z',
       channels: [],
       cycle: { id: 42, startedAt: '2026-11-03T11:59:59.000Z', durationMs: 812 },
+      error: null,
+      notes: [],
       stacks: [
         {
           name: 'runtime',
@@ -60,6 +62,7 @@ t.test('the report has the fields of the contract, in that order', async t => {
               ],
               notes: ['compared by tag only'],
               fix: 'gcloud run jobs update runtime-migrate --image us-central1-docker.pkg.dev/acme/runtime-rust@sha256:7f2e',
+              advice: null,
               error: null,
             },
           ],
@@ -74,7 +77,8 @@ t.test('before the first cycle the report has no cycle and is unknown, with or w
   const report = buildReport(buildSnapshot({ cycle: null, stacks: [buildStackStates({ states: [unseen] })] }))
   t.match(report, { status: 'unknown', cycle: null, stacks: [{ checks: [{ observedAt: null, staleAt: null }] }] })
   t.equal(buildReport(buildSnapshot({ cycle: null, stacks: [] })).status, 'unknown')
-  t.equal(buildReport(buildSnapshot({ stacks: [] })).status, 'in_sync')
+  t.match(buildReport(buildSnapshot({ stacks: [] })), { status: 'unknown', error: { code: 'NOTHING_WATCHED' } })
+  t.equal(worstStatus([]), 'unknown', 'an empty set proves nothing')
 })
 
 t.test('a failed probe is shown with its code and time', async t => {

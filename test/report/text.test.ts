@@ -1,5 +1,6 @@
 import t from 'tap'
 import { printable } from '../../src/printable.ts'
+import { renderHtml } from '../../src/report/html.ts'
 import { buildCheckReport, buildReport, buildStackReport } from '../../src/report/report.ts'
 import { renderText } from '../../src/report/text.ts'
 import {
@@ -149,4 +150,32 @@ t.test('the text shortens images so that a person can compare them, and fixes st
   const near = `${repository}@${one?.slice(0, -1)}b`
   t.strictSame(shown(`${repository}@${one}`, near), [`${repository}@${one}`, near], 'values that differ look different')
   t.strictSame(shown('schemas/a', 'schemas/b'), ['schemas/a', 'schemas/b'])
+})
+
+t.test('a failed probe is visible behind every status: in the headline, in the row, and on the page', async t => {
+  const failed = { code: 'UNAVAILABLE' as const, message: 'Cloud Run is unavailable', at: noon - 5000 }
+  const kept = (seconds: number) => ({ observedAt: noon - seconds * 1000, error: failed, notes: ['Compared by tag.'] })
+  const states = [
+    service,
+    buildState({ check: 'job-image', ...kept(40) }),
+    buildState({ check: 'schema', ...kept(20) }),
+    buildState({ check: 'role-grants', status: 'pending', ...kept(10) }),
+    // Partly unknown: its probe succeeded.
+    buildDriftedState({ check: 'image-lanes', error: { ...failed, at: noon - 10_000 } }),
+  ]
+  const report = buildReport(buildSnapshot({ stacks: [buildStackStates({ states })] }))
+  const text = renderText(report, { color: false })
+  const html = renderHtml(report, '1', 30)
+  const headline = '1 of 5 checks drifted, 1 pending, 3 in sync, 3 not observed for 40 s'
+  t.match(text, headline)
+  t.match(html, headline)
+  t.match(text, 'runtime / job-image      in sync for 2 h 10 min, not observed for 40 s')
+  t.match(text, '  Error: UNAVAILABLE 5 s ago: Cloud Run is unavailable')
+  t.ok(text.indexOf('/ schema') < text.indexOf('/ service-image'), 'a failed probe comes before what was observed')
+  const row = html.split('<tr>').find(part => part.includes('job-image')) ?? ''
+  t.match(row, 'not observed for 40 s')
+  t.match(row, 'Note: Compared by tag.')
+  t.match(row, 'Error: UNAVAILABLE 5 s ago: Cloud Run is unavailable')
+  const healthy = renderText(buildReport(buildSnapshot()), { color: false })
+  t.match(healthy, /^IN SYNC {2}2 checks in sync · /)
 })

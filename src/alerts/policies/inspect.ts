@@ -5,6 +5,7 @@ import type { Config } from '../../config/config.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { descriptorConflict, wantedDescriptors } from '../descriptors.ts'
 import type { MonitorIdentity } from '../identity.ts'
+import { describeSharing } from '../installations.ts'
 import { wantedAlerts } from './policies.ts'
 import { type PolicyStep, planPolicies, planUptimeCheck } from './policy-plan.ts'
 
@@ -27,16 +28,19 @@ export interface InspectOptions {
 
 const timeoutMs = 30_000
 
+/** The location is known only to an instance of the monitor. */
+type InspectedMonitor = MonitorIdentity & { readonly location?: string }
+
 /** Read-only. Rejects if the policies cannot be read. */
-export function inspectAlerts(options: InspectOptions, identity: MonitorIdentity): Promise<AlertsPlan> {
+export function inspectAlerts(options: InspectOptions, identity: InspectedMonitor): Promise<AlertsPlan> {
   const { clock, signal } = options
   return withDeadline(clock, timeoutMs, signal, deadline => inspectUntil(deadline, options, identity))
 }
 
 async function inspectUntil(
   deadline: Deadline,
-  { client, config }: InspectOptions,
-  { project, monitor }: MonitorIdentity,
+  { client, config, clock }: InspectOptions,
+  { project, monitor, location }: InspectedMonitor,
 ): Promise<AlertsPlan> {
   const descriptors = await inspectDescriptors(client, project, deadline)
   const missing = await missingChannels(client, config, deadline)
@@ -47,19 +51,29 @@ async function inspectUntil(
     if (wanted.uptimeCheck) throw thrown
     return []
   })
+  const query = { client, config, now: clock.now(), location: location ?? null }
+  const sharing = await describeSharing({ project, monitor }, query, deadline).then(toProblem, toNote)
   return {
     project,
     monitor,
     steps: [...descriptors.steps, ...policies.steps, ...planUptimeCheck(wanted.uptimeCheck, checks, monitor)],
     problems: [
+      ...sharing.problems,
       ...descriptors.problems,
       ...[...missing].map(name => `notification channel ${name} does not exist and is omitted from the policies`),
       ...wanted.problems,
       ...policies.problems,
     ],
-    notes: policies.notes,
+    notes: [...policies.notes, ...sharing.notes],
   }
 }
+
+const toProblem = (sharing: string | null) => ({ problems: sharing === null ? [] : [sharing], notes: [] })
+
+const toNote = (thrown: unknown) => ({
+  problems: [],
+  notes: [`cannot determine whether another installation uses this name: ${asDriftwatchError(thrown).message}`],
+})
 
 async function inspectDescriptors(client: MonitoringClient, project: string, deadline: Deadline) {
   const steps: PolicyStep[] = []

@@ -29,20 +29,20 @@ export function planPolicies(
   monitor: string,
 ): { readonly steps: PolicyStep[]; readonly problems: string[]; readonly notes: string[] } {
   const own = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
-  const groups = Map.groupBy(own, keyOf)
+  const groups = ownPolicies(existing, monitor)
   const wantedKeys = new Set(wanted.map(keyOf))
   return {
     steps: [
-      ...wanted.flatMap(policy => planPolicy(policy, oldestFirst(groups.get(keyOf(policy)) ?? []))),
+      ...wanted.flatMap(policy => planPolicy(policy, groups.get(keyOf(policy)) ?? [])),
       ...own.filter(policy => !wantedKeys.has(keyOf(policy))).map(policy => remove(policy, 'no longer configured')),
     ],
-    problems: wanted.flatMap(policy => disabled(oldestFirst(groups.get(keyOf(policy)) ?? [])[0])),
+    problems: wanted.flatMap(policy => disabled(groups.get(keyOf(policy))?.[0])),
     notes: wanted.flatMap(({ displayName }) => namesakeNotes(displayName, existing, own)),
   }
 }
 
 function planPolicy(wanted: WantedPolicy, [first, ...duplicates]: readonly AlertPolicy[]): PolicyStep[] {
-  const removals = duplicates.map(policy => remove(policy, 'duplicate'))
+  const removals = duplicates.map(removeDuplicate)
   if (first === undefined) {
     const { severity, conditions, notificationChannels } = wanted
     const channels = notificationChannels.join(', ') || '(none): set alerts.notificationChannels'
@@ -78,6 +78,26 @@ function disabled(policy: AlertPolicy | undefined): string[] {
 
 function remove({ name, displayName }: AlertPolicy, why: string): PolicyStep {
   return { kind: 'delete-policy', title: `delete policy "${displayName}" (${name}): ${why}`, details: [], name }
+}
+
+function removeDuplicate(policy: AlertPolicy): PolicyStep {
+  return remove(policy, 'duplicate')
+}
+
+/** The policies of a monitor by their key, the one that stays first. */
+function ownPolicies(existing: readonly AlertPolicy[], monitor: string): Map<string, AlertPolicy[]> {
+  const own = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
+  return new Map([...Map.groupBy(own, keyOf)].map(([key, policies]) => [key, oldestFirst(policies)]))
+}
+
+/** Deletes the policies that exist twice. Concurrent instances keep the same ones. Pure. */
+export function planDuplicates(existing: readonly AlertPolicy[], monitor: string): PolicyStep[] {
+  return [...ownPolicies(existing, monitor).values()].flatMap(([, ...duplicates]) => duplicates.map(removeDuplicate))
+}
+
+/** Whether a policy of a monitor exists. */
+export function hasPolicy(existing: readonly AlertPolicy[], wanted: WantedPolicy, monitor: string): boolean {
+  return ownPolicies(existing, monitor).has(keyOf(wanted))
 }
 
 /** The key of a policy among those of a monitor. */
@@ -117,23 +137,17 @@ export function planUptimeCheck(
   existing: readonly UptimeCheck[],
   monitor: string,
 ): PolicyStep[] {
-  const [first, ...more] = existing.filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
-  const removals = (wanted ? more : [first, ...more].filter(check => check !== undefined)).map(
-    ({ name, displayName }): PolicyStep => ({
-      kind: 'delete-uptime-check',
-      title: `delete uptime check "${displayName}" (${name})`,
-      details: [],
-      name,
-    }),
-  )
-  if (!wanted) return removals
+  const own = ownUptimeChecks(wanted, existing, monitor)
+  if (!wanted) return own.map(removeUptimeCheck)
+  const [first, ...more] = own
+  const removals = more.map(removeUptimeCheck)
   if (!first) {
     const details = [`https://${wanted.host}${wanted.path} with an OIDC token, every ${wanted.periodMs / 1000} s`]
     const title = `create uptime check "${wanted.displayName}"`
     return [{ kind: 'create-uptime-check', title, details, check: wanted }]
   }
   // The host of an uptime check cannot be changed.
-  if (first.host !== wanted.host || first.project !== wanted.project) {
+  if (!isOfHost(first, wanted)) {
     return [...planUptimeCheck(null, existing, monitor), ...planUptimeCheck(wanted, [], monitor)]
   }
   const merged = { ...wanted, userLabels: { ...first.userLabels, ...wanted.userLabels } }
@@ -141,6 +155,38 @@ export function planUptimeCheck(
   const check = { ...merged, name: first.name, changed }
   const title = `update uptime check "${first.displayName}" (${first.name})`
   return [...(details.length > 0 ? [{ kind: 'update-uptime-check', title, details, check } as const] : []), ...removals]
+}
+
+/** Deletes the uptime checks that exist twice. Concurrent instances keep the same one. Pure. */
+export function planDuplicateUptimeChecks(
+  wanted: WantedUptimeCheck,
+  existing: readonly UptimeCheck[],
+  monitor: string,
+): PolicyStep[] {
+  const [, ...duplicates] = ownUptimeChecks(wanted, existing, monitor)
+  return duplicates.map(removeUptimeCheck)
+}
+
+/** The uptime checks of a monitor, the one that stays first: Cloud Monitoring lists them in any order. */
+function ownUptimeChecks(wanted: WantedUptimeCheck | null, existing: readonly UptimeCheck[], monitor: string) {
+  const rank = (check: UptimeCheck) => (wanted && isOfHost(check, wanted) ? 0 : 1)
+  return existing
+    .filter(({ userLabels }) => userLabels[ownerLabel] === monitor)
+    .toSorted((one, other) => rank(one) - rank(other) || (one.name < other.name ? -1 : 1))
+}
+
+/** Whether the uptime check of a monitor exists. */
+export function hasUptimeCheck(existing: readonly UptimeCheck[], wanted: WantedUptimeCheck, monitor: string): boolean {
+  return ownUptimeChecks(wanted, existing, monitor).some(check => isOfHost(check, wanted))
+}
+
+function isOfHost(check: WantedUptimeCheck, { host, project }: WantedUptimeCheck): boolean {
+  return check.host === host && check.project === project
+}
+
+function removeUptimeCheck({ name, displayName }: UptimeCheck): PolicyStep {
+  const title = `delete uptime check "${displayName}" (${name})`
+  return { kind: 'delete-uptime-check', title, details: [], name }
 }
 
 /** The changed fields, described for a person and as names for the request. */

@@ -1,6 +1,7 @@
 import { exactDuration, parseDuration } from '../../duration.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import { findPolicyProblems, isPublic, type PolicyProblem } from '../../grants/model/policy.ts'
+import { suggestWord } from '../../suggestion.ts'
 import { maskText } from '../mask.ts'
 import { parsePostgresUrl } from '../postgres-url.ts'
 import { type ConfigPath, formatPath, indexProblems, type Problem } from '../problem.ts'
@@ -12,7 +13,6 @@ import { findDiscoverProblems } from '../sections/discover.ts'
 import { findHttpContractProblems, findLatencyProblems } from '../sections/http-contract.ts'
 import { findLaneProblems } from '../sections/lanes.ts'
 import { findServerProblems } from '../sections/server.ts'
-import { suggestWord } from './suggestion.ts'
 
 /**
  * Checks the rules that concern more than one value. Skips values with a known problem. The first `listed` stacks are

@@ -2,7 +2,7 @@ import type { ConfigPath, Problem } from '../problem.ts'
 import { stackSchema } from '../sections/stack.ts'
 
 /** The data of a file with its `defaults` merged into every stack. */
-interface MergedDefaults {
+export interface MergedDefaults {
   /** The file's data. If `defaults` are used, `stacks` has one more stack at the end with only their values. */
   readonly data: unknown
   /** How many stacks the file lists. */
@@ -55,6 +55,11 @@ const unsharedName: Problem = {
   path: ['defaults', 'name'],
   at: 'key',
   message: 'not allowed in `defaults`: each stack needs its own name',
+}
+
+/** Whether the key is refused where `path`, a path of the file, lies: directly in `defaults`. */
+export function isUnshared(path: ConfigPath, key: string): boolean {
+  return path.length === 2 && path[0] === 'defaults' && key === 'name'
 }
 
 /** Omits a key that the stack does not set if `defaults` do not set all its required keys. */

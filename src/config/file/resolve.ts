@@ -48,6 +48,7 @@ function resolveDiscover(
   const { job: jobDefaults, ...rest } = defaults
   return {
     places: placesOf(discover),
+    minimums: discover.map(entry => ({ places: placesOf([entry]), atLeast: entry.atLeast })),
     stackOf: ({ name, project, region, labels, service, job }) =>
       resolveStack(
         {

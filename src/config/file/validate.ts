@@ -1,9 +1,10 @@
 import type { ErrorObject } from 'ajv'
+import { didYouMean, suggestWord } from '../../suggestion.ts'
 import { maskText } from '../mask.ts'
 import type { ConfigPath, Problem } from '../problem.ts'
 import type { ConfigFile } from '../schema.ts'
+import { isUnshared, type MergedDefaults } from './defaults.ts'
 import { isInterpolated } from './interpolate.ts'
-import { suggestWord } from './suggestion.ts'
 import { createValidator } from './validator.ts'
 
 /** The annotations of a schema that messages use. */
@@ -24,13 +25,15 @@ type Written = (path: ConfigPath) => string | null
  * `ConfigFile` except at the paths of problems.
  */
 export function validate(
-  { data }: { readonly data: unknown },
+  { data, origin }: Pick<MergedDefaults, 'data' | 'origin'>,
   written: Written,
 ): { readonly file: ConfigFile; readonly problems: readonly Problem[] } {
   const file = structuredClone(data)
   const valid = createValidator()
   valid(file)
-  const problems = (valid.errors ?? []).map(error => toProblem(error, pathOf(error.instancePath, file), written))
+  const problems = (valid.errors ?? []).map(error =>
+    toProblem(error, pathOf(error.instancePath, file), written, origin),
+  )
   return { file: file as ConfigFile, problems }
 }
 
@@ -48,14 +51,15 @@ function pathOf(pointer: string, data: unknown): ConfigPath {
     })
 }
 
-function toProblem(error: ErrorObject, path: ConfigPath, written: Written): Problem {
+function toProblem(error: ErrorObject, path: ConfigPath, written: Written, origin: MergedDefaults['origin']): Problem {
   const { keyword, params } = error
   if (keyword === 'required') {
     return { path: [...path, String(params.missingProperty)], at: 'value', message: 'required key is missing' }
   }
   if (keyword === 'additionalProperties') {
     const key = String(params.additionalProperty)
-    const known = Object.keys((error.parentSchema as Annotated).properties ?? {})
+    const accepted = Object.keys((error.parentSchema as Annotated).properties ?? {})
+    const known = accepted.filter(name => !isUnshared(origin([...path, key]), name))
     return { path: [...path, key], at: 'key', message: `unknown key${suggestWord(key, known)}` }
   }
   return { path, at: 'value', message: describeValue(error, path, written) }
@@ -71,7 +75,8 @@ function describeValue(
   const example = examples?.[0] ? ` (for example ${examples[0]})` : ''
   const expected = keyword === 'enum' ? oneOf(params.allowedValues) : `${title}${example}`
   if (typeof data !== 'object' && !/object|array/.test(params.type)) {
-    return `invalid value${writeOnly ? '' : quote(written(path) ?? '')}: expected ${expected}`
+    const suggestion = keyword === 'enum' ? didYouMean(String(data), params.allowedValues) : ''
+    return `invalid value${writeOnly ? '' : quote(written(path) ?? '')}: expected ${expected}${writeOnly ? '' : suggestion}`
   }
   const remedy = isNothing(data) && !required ? (emptyValues[params.type] ?? '') : ''
   return `expected ${expected}, got ${typeOf(data)}${remedy}`

@@ -77,12 +77,22 @@ export function readYaml(text: string, variables: Variables): YamlSource {
 function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
   return document.errors.map(({ code, message, pos }) => {
     const fallback = `invalid YAML: ${message.replace(/(?<=\S): .*$|(?<=escape sequence) .*$/s, '')}`
-    return { path: [], at: pos[0], message: plainMessages.get(code) ?? fallback }
+    const plain = message.startsWith('Sequence item without') ? missingDash : plainMessages.get(code)
+    return { path: [], at: pos[0], message: plain ?? fallback }
   })
 }
 
+const missingDash =
+  'invalid YAML: this line is inside a list and does not start with `- `. Add it, or correct the indentation.'
+
 const plainMessages: ReadonlyMap<string, string> = new Map([
   ['RESOURCE_EXHAUSTION', 'invalid YAML: nested too deeply'],
+  ['TAB_AS_INDENT', 'invalid YAML: a tab indents this line. Indent with spaces.'],
+  [
+    'BLOCK_AS_IMPLICIT_KEY',
+    'invalid YAML: a second key on one line. Write each key on its own line, or quote the value.',
+  ],
+  ['MULTILINE_IMPLICIT_KEY', 'invalid YAML: a key spans several lines. Write `key: value` on one line.'],
   ['MULTIPLE_DOCS', 'a second YAML document starts here: expected only one'],
 ])
 

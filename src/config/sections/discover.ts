@@ -8,6 +8,9 @@ export const discoveryLabels = { stack: 'driftwatch-stack', role: 'driftwatch-ro
 /** The value of the role label for each kind of resource. */
 export const discoveryRoles = { service: 'service', job: 'migrate' } as const
 
+/** The role of a service whose stack must not be monitored. */
+export const offRole = 'off'
+
 /** The `discover` key of the file. */
 export const discoverSchema = list(
   'Where to discover stacks by the labels of Cloud Run services and jobs. If empty, only the listed stacks are watched.',
@@ -24,6 +27,15 @@ export const discoverSchema = list(
         default: 'required',
         description:
           'Whether a discovered service must have a migration job. With `required`, a stack without a job is `unknown`. Use `optional` if some stacks have no job.',
+      },
+      atLeast: {
+        type: 'integer',
+        title: 'a whole number, 0 or greater',
+        minimum: 0,
+        default: 0,
+        examples: ['12'],
+        description:
+          'The minimum number of stacks that labels must name in all places of this entry together. With fewer, the report is `unknown`.',
       },
     },
   } as const satisfies JSONSchema,

@@ -1,5 +1,11 @@
 import type { AlertsPlan } from '../../alerts/policies/inspect.ts'
-import type { PolicyStep } from '../../alerts/policies/policy-plan.ts'
+import {
+  hasPolicy,
+  hasUptimeCheck,
+  type PolicyStep,
+  planDuplicates,
+  planDuplicateUptimeChecks,
+} from '../../alerts/policies/policy-plan.ts'
 import type { MonitoringClient } from '../../clients/monitoring/monitoring.ts'
 import type { MonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import type { Clock } from '../../clock.ts'
@@ -30,10 +36,43 @@ export interface FailedStep {
 }
 
 /**
- * Applies the steps one at a time, as Cloud Monitoring requires. A failed step does not stop the others. Resolves with
- * the failed steps; rejects if aborted.
+ * Applies the steps one at a time, as Cloud Monitoring requires, and deletes duplicates of what was created: another
+ * instance may have created the same, or an attempt whose response was lost. A failed step does not stop the others.
+ * Resolves with the failed steps; rejects if aborted, or if duplicates cannot be searched for.
  */
-export async function applyAlerts({ project, steps }: AlertsPlan, options: ApplyOptions): Promise<FailedStep[]> {
+export async function applyAlerts(plan: AlertsPlan, options: ApplyOptions): Promise<FailedStep[]> {
+  const failed = await applySteps(plan, options)
+  const created = await findCreated(plan, options)
+  const surplus = await applySteps({ ...plan, steps: created.duplicates }, options)
+  return [...failed.filter(({ step, error }) => !error.retryable || !created.exists(step)), ...surplus]
+}
+
+/**
+ * What exists of the created resources. Cloud Monitoring has no name for a new policy that the client chooses, so nothing
+ * prevents a second one. The instance that creates the last one finds all of them here, and every instance keeps the same ones.
+ */
+async function findCreated({ project, monitor, steps }: AlertsPlan, { client, clock, signal }: ApplyOptions) {
+  const wanted = steps.find(({ kind }) => kind === 'create-uptime-check')
+  const check = wanted?.kind === 'create-uptime-check' ? wanted.check : null
+  const read = <T>(list: (deadline: Deadline) => Promise<T[]>) => withDeadline(clock, stepTimeoutMs, signal, list)
+  const policies = steps.some(({ kind }) => kind === 'create-policy')
+    ? await read(deadline => client.listPolicies(project, deadline))
+    : []
+  const checks = check ? await read(deadline => client.listUptimeChecks(project, deadline)) : []
+  return {
+    duplicates: [
+      ...planDuplicates(policies, monitor),
+      ...(check ? planDuplicateUptimeChecks(check, checks, monitor) : []),
+    ],
+    /** Whether a creation that seemed to fail has succeeded. */
+    exists(step: PolicyStep): boolean {
+      if (step.kind === 'create-policy') return hasPolicy(policies, step.policy, monitor)
+      return step.kind === 'create-uptime-check' && hasUptimeCheck(checks, step.check, monitor)
+    },
+  }
+}
+
+async function applySteps({ project, steps }: AlertsPlan, options: ApplyOptions): Promise<FailedStep[]> {
   const failed: FailedStep[] = []
   const startedAt = options.clock.monotonic()
   for (const step of steps) {

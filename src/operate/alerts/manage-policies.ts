@@ -1,20 +1,24 @@
 import { alertMetrics } from '../../alerts/descriptors.ts'
 import { seriesFilter } from '../../alerts/identity.ts'
+import { describeSharing } from '../../alerts/installations.ts'
 import { inspectAlerts } from '../../alerts/policies/inspect.ts'
 import { describePlan, type PolicyReconciler, type ReconcilerContext } from '../../alerts/policies/policy-reconciler.ts'
 import { silentAfterMs } from '../../alerts/policies/windows.ts'
 import { createMonitoringWriter } from '../../clients/monitoring/monitoring-writer.ts'
 import { withDeadline } from '../../concurrency/deadline.ts'
+import { DriftwatchError } from '../../errors.ts'
 import { applyAlerts } from './apply-alerts.ts'
 
 const heartbeatTimeoutMs = 30_000
 
 /**
  * `alerts.policies: manage`: makes the alert policies match the configuration. Of several live instances, only the one
- * with the lowest name writes. If two write nevertheless, the next run deletes the duplicates.
+ * with the lowest name writes. If two write nevertheless, each of them deletes the duplicates that it finds, and the same
+ * policies stay. After a creation it runs again soon, because another instance's policies may be visible only later.
  */
 export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: string | null }): PolicyReconciler {
   return async context => {
+    await refuseSharing(context)
     const other = await findEarlierInstance(context)
     if (other !== null) {
       context.log.debug({ instance: other }, 'alert policies are managed by another instance')
@@ -30,11 +34,22 @@ export function createPolicyManager({ emulatorHost }: { readonly emulatorHost: s
       const failed = await applyAlerts(plan, { client, writer, clock, signal, onProgress })
       const after = await inspectAlerts(context, context.identity)
       const failures = failed.map(({ step, error }) => `failed to ${step.title}: ${error.message}`)
-      return { problem: describePlan(after, failures), again: after.steps.length > 0 }
+      const created = plan.steps.some(({ kind }) => kind.startsWith('create-'))
+      return { problem: describePlan(after, failures), again: created || after.steps.length > 0 }
     } finally {
       await writer.close()
     }
   }
+}
+
+/** Installations with one name would overwrite each other's policies. If series cannot be read, nothing is refused. */
+async function refuseSharing({ client, config, clock, identity, signal }: ReconcilerContext): Promise<void> {
+  const query = { client, config, now: clock.now(), location: identity.location }
+  const sharing = await withDeadline(clock, heartbeatTimeoutMs, signal, deadline =>
+    describeSharing(identity, query, deadline),
+  ).catch(() => null)
+  signal.throwIfAborted()
+  if (sharing !== null) throw new DriftwatchError('MONITOR_SHARED', `nothing is written: ${sharing}`)
 }
 
 /**

@@ -111,7 +111,8 @@ async function runPlan(plan: GrantsPlan, identity: DatabaseIdentity, request: Ap
   try {
     await withDeadline(clock, applyMs, signal, deadline => writer.write(deadline, work))
   } catch (thrown) {
-    throw failureOf(asDriftwatchError(thrown), { executed, aborted: signal.aborted })
+    const inspect = request.commands.grants('plan', request.stack)
+    throw failureOf(asDriftwatchError(thrown), { executed, aborted: signal.aborted, inspect })
   } finally {
     await writer.close()
   }
@@ -155,12 +156,12 @@ async function runStatement(session: PostgresSession, sql: string): Promise<void
 /** Only a lost response to COMMIT is uncertain. After any earlier failure the server rolls back. */
 function failureOf(
   error: DriftwatchError,
-  { executed, aborted }: { executed: boolean; aborted: boolean },
+  { executed, aborted, inspect }: { executed: boolean; aborted: boolean; inspect: string },
 ): DriftwatchError {
   if (executed)
     return new DriftwatchError(
       'UNCERTAIN',
-      `no response to COMMIT (${error.message}). Run "driftwatch grants plan" to see whether the changes were made.`,
+      `no response to COMMIT (${error.message}). Run "${inspect}" to see whether the changes were made.`,
       { cause: error },
     )
   return aborted ? interrupted('nothing was changed') : error

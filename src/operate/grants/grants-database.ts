@@ -8,6 +8,7 @@ import type { Secret } from '../../config/secret.ts'
 import { asDriftwatchError } from '../../errors.ts'
 import type { Catalog } from '../../grants/model/catalog.ts'
 import { readCatalog, scopeOf } from '../../probes/read-catalog.ts'
+import type { DriftwatchCommands } from '../../remedies/driftwatch-commands.ts'
 import { interrupted } from '../interrupted.ts'
 
 export type DatabaseStack = Stack & { readonly database: DatabaseConfig }
@@ -15,6 +16,8 @@ export type DatabaseStack = Stack & { readonly database: DatabaseConfig }
 /** A command for the grants of one stack's database. */
 export interface GrantsJob {
   readonly stack: DatabaseStack
+  /** The command lines in messages. */
+  readonly commands: DriftwatchCommands
   /** For one database session. */
   readonly timeoutMs: number
   readonly clock: Clock

@@ -232,7 +232,7 @@ function describeGate(
   { noTraffic }: DeployPlan,
 ): string {
   if (kind === 'drifted') throw failed('the gate is closed', ...lines)
-  if (kind === 'unknown') throw undecided(stack.name, 'the gate', lines)
+  if (kind === 'unknown') throw undecided(commands.check(stack), 'the gate', lines)
   if (kind === 'pending') return `pending: ${[...lines, ...tooSoon].join('; ')}`
   if (noTraffic)
     return `open; the job is ahead of the service until you send traffic to the latest revision: ${sendTrafficToLatest(stack)}`
@@ -252,14 +252,14 @@ async function judgeRoleGrants(operation: Operation, verdict: Verdict | null): P
   const { kind, lines } = verdict
   await operation.step('role grants', async () => {
     if (kind === 'drifted') throw failed('the role grants have drifted', ...lines)
-    if (kind !== 'open') throw undecided(operation.stack.name, 'the role grants', lines)
+    if (kind !== 'open') throw undecided(operation.commands.check(operation.stack), 'the role grants', lines)
     return 'the role grants match the policy'
   })
 }
 
-function undecided(stack: string, subject: string, lines: readonly string[]): DriftwatchError {
+function undecided(check: string, subject: string, lines: readonly string[]): DriftwatchError {
   const message = [
-    `could not determine the state of ${subject}. Run "driftwatch check --stack ${stack}" to see the errors, and repeat the command.`,
+    `could not determine the state of ${subject}. Run "${check}" to see the errors, and repeat the command.`,
     ...lines.map(line => `  ${line}`),
   ]
   return new DriftwatchError('UNAVAILABLE', message.join('\n'))

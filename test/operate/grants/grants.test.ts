@@ -324,7 +324,7 @@ t.test('the grants of a database', async t => {
     const DB_ADMIN_URL = `postgres://postgres@127.0.0.1:${proxy.port}/app?sslmode=disable`
     const { code, stderr } = await run(config, ['grants', 'apply', '--yes'], { variables: { DB_ADMIN_URL } })
     t.equal(code, 1)
-    t.match(stderr, /no response to COMMIT .*\. Run "driftwatch grants plan"/)
+    t.match(stderr, /no response to COMMIT .*\. Run "driftwatch grants plan --stack \S+ --config [^"]+"/)
     await heal()
   })
 
