@@ -1,4 +1,10 @@
-import { type CloudRunClient, cloudRunMethods, createCloudRunClient } from '../clients/cloud-run/cloud-run.ts'
+import {
+  type CloudRunClient,
+  cloudRunMethods,
+  createCloudRunClient,
+  createResourceCaches,
+  type ResourceCaches,
+} from '../clients/cloud-run/cloud-run.ts'
 import type { CallBudget } from '../clients/google/call-budget.ts'
 import { createGoogleCredentials } from '../clients/google/google-credentials.ts'
 import { createIdTokenSource, type IdTokenSource } from '../clients/google/id-token-source.ts'
@@ -63,14 +69,15 @@ export const apiMethods = {
 export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
   const { environment, clock, budget, limits, maxAgeMs, onApiRequest } = options
   const connectionAge = createConnectionAge(clock, maxAgeMs)
-  const shared = openCachingClients(options, connectionAge, budget)
+  const caches = createResourceCaches()
+  const shared = openCachingClients(options, caches, connectionAge, budget)
   const databases = createPostgresReaders(clock, limits)
   return {
     ...shared,
     http: createContractClient({ clock, onRequest: (method, code) => onApiRequest('http', method, code) }),
     identityTokens: environment.cloudRunEmulatorHost === null ? createIdTokenSource() : null,
     databases,
-    openFresh: () => openCachingClients(options, createConnectionAge(clock), budget.optional),
+    openFresh: () => openCachingClients(options, caches, createConnectionAge(clock), budget.optional),
     dropConnections: connectionAge.expireAll,
     async close() {
       await Promise.all([shared.close(), databases.close()])
@@ -80,6 +87,7 @@ export function createProbeClients(options: ProbeClientsOptions): ProbeClients {
 
 function openCachingClients(
   options: ProbeClientsOptions,
+  caches: ResourceCaches,
   connectionAge: ConnectionAge,
   budget: Pick<CallBudget, 'take'>,
 ): CachingClients {
@@ -87,6 +95,7 @@ function openCachingClients(
   const cloudRun = createCloudRunClient({
     clock,
     budget,
+    caches,
     connectionAge,
     emulatorHost: environment.cloudRunEmulatorHost,
     onRequest: (method, code) => onApiRequest('run', method, code),
