@@ -17,6 +17,8 @@ export interface Fleet {
   change(count: number): Promise<void>
   /** Starts the service and waits for its first cycle; its work is the next cycles. */
   serve(): Promise<Child>
+  /** Starts a process whose work is a cycle, with this `verifyEvery`; the first one is the first cycle. */
+  verifying(verifyEveryMs: number): Promise<Child>
   /** Starts the bare clients and lists the fleet once; their work is to list it again. */
   list(...args: readonly string[]): Promise<Child>
   close(): Promise<void>
@@ -54,6 +56,7 @@ export async function startFleet(size: number, latencyMs = 0): Promise<Fleet> {
       await emulators.ask({ ask: 'change', count })
     },
     serve: () => start('bench/processes/service.js', [], 'cycle completed'),
+    verifying: verifyEveryMs => start('bench/processes/verify.js', [`${verifyEveryMs}`], 'ready'),
     list: (...args) => start('bench/processes/lister.js', args, 'ready'),
     async close() {
       await Promise.all(children.map(child => child.close()))

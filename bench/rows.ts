@@ -8,7 +8,8 @@ import { grants } from './rows/grants.ts'
 import { memory } from './rows/memory.ts'
 import { metrics } from './rows/metrics.ts'
 import { start } from './rows/start.ts'
+import { verify } from './rows/verify.ts'
 import { wall } from './rows/wall.ts'
 
 /** Every row of the table, in its order. */
-export const rows: readonly Row[] = [calls, cpu, memory, wall, answers, metrics, check, start, grants, delays]
+export const rows: readonly Row[] = [calls, cpu, verify, memory, wall, answers, metrics, check, start, grants, delays]

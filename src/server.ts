@@ -159,6 +159,7 @@ async function openParts(options: ServerOptions, metrics: Metrics) {
     listeners: {
       onProbe: result => countProbe(result, metrics),
       onApiRequest: metrics.apiRequest,
+      onCacheMismatch: metrics.cacheMismatch,
       onChange(snapshot, transitions) {
         for (const channel of channels) channel.publish(snapshot, transitions)
         view.show(snapshot)
@@ -192,6 +193,7 @@ function createCycles(
       cancelCatchUp()
       if (catchingUp) cancelCatchUp = clock.after(catchUpPauseMs, () => void runNow())
       metrics.cycleCompleted(durationMs / 1000, clock.now())
+      metrics.verified(watch.oldestVerification())
       log.info({ cycle: id, durationMs, ...view.counts(), ...(catchingUp && { catchingUp }) }, 'cycle completed')
     },
     /** A cycle that is already running still uses the previous config: in that case it runs a second one. */

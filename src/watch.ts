@@ -1,7 +1,7 @@
 import type { Check, CheckKind } from './checks/check.ts'
 import { checksOf } from './checks/checks.ts'
 import { type CallRates, createCallBudget } from './clients/google/call-budget.ts'
-import { type Clock, createSteadyClock, type SteadyClock } from './clock.ts'
+import { type Clock, createSteadyClock, type EpochMs, type SteadyClock } from './clock.ts'
 import type { Config, Stack } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
 import { createDiscovery } from './discovery/discovery.ts'
@@ -13,6 +13,7 @@ import { createProbes } from './probes/probes.ts'
 import { driftwatchCommands } from './remedies/driftwatch-commands.ts'
 import { type CycleListeners, runCycle } from './schedule/cycle.ts'
 import { createJudge } from './schedule/judge.ts'
+import { createVerification } from './schedule/verification.ts'
 
 export interface WatchListeners extends CycleListeners {
   readonly onApiRequest: OnApiRequest
@@ -42,6 +43,8 @@ export interface Watch {
   isCurrent(): boolean
   /** Whether the last cycle skipped probes because its share of the API quota was used up. */
   isCatchingUp(): boolean
+  /** The oldest of the latest verifications of all stacks; null without stacks. */
+  oldestVerification(): EpochMs | null
   /** The listed stacks; after the first cycle also the discovered ones, for a day after they lose their labels. */
   stacks(): readonly Stack[]
   /** Turns states whose observations are stale by now to unknown, and reports the changes. */
@@ -50,7 +53,7 @@ export interface Watch {
   close(): Promise<void>
 }
 
-const noListeners: WatchListeners = { onProbe() {}, onApiRequest() {}, onChange() {} }
+const noListeners: WatchListeners = { onProbe() {}, onApiRequest() {}, onCacheMismatch() {}, onChange() {} }
 
 export function createWatch(options: WatchOptions): Watch {
   const { environment, log, only = null, names = null } = options
@@ -69,7 +72,9 @@ export function createWatch(options: WatchOptions): Watch {
   const ending = controller.signal
   const probes = createProbes(clients, { clock, log, ending })
   const judge = createJudge()
+  const verification = createVerification(clock, budget.spare)
   const commands = driftwatchCommands(environment.configOption)
+  const records = [store, discovery, probes, verification]
   const shared = {
     clock,
     log,
@@ -78,6 +83,7 @@ export function createWatch(options: WatchOptions): Watch {
     names,
     probes,
     judge,
+    verification,
     commands,
     ending,
     listeners,
@@ -101,7 +107,7 @@ export function createWatch(options: WatchOptions): Watch {
     store,
     clock,
     async runCycle() {
-      followWallClock(clock, log, [store, discovery, probes])
+      followWallClock(clock, log, records)
       cycles += 1
       const id = cycles
       if (stacks.some(({ afterRollout }) => afterRollout)) await clients.telemetry?.load()
@@ -116,9 +122,10 @@ export function createWatch(options: WatchOptions): Watch {
     },
     isCurrent: () => usedConfig === config,
     isCatchingUp: () => skippedCalls > 0,
+    oldestVerification: verification.oldest,
     stacks: () => stacks,
     age() {
-      followWallClock(clock, log, [store, discovery, probes])
+      followWallClock(clock, log, records)
       const transitions = store.age(clock.now())
       listeners.onChange(store.snapshot(clock.now()), transitions)
     },

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { createConnectionAge } from '../clients/http/connection-age.ts'
 import type { Clock } from '../clock.ts'
 import { type Deadline, withDeadline } from '../concurrency/deadline.ts'
 import type { Config, Stack } from '../config/config.ts'
@@ -66,7 +67,8 @@ async function openCloudMonitoring(options: ChannelsOptions): Promise<Channel> {
   const { createCloudMonitoringChannel } = await import('./cloud-monitoring.ts')
   const { createReconcileLoop, verifyPolicies, withWatchedStacks } = await import('./policies/policy-reconciler.ts')
   const onRequest = (method: string, code: 'OK' | ErrorCode) => options.onApiRequest('monitoring', method, code)
-  const client = createMonitoringClient({ clock, emulatorHost, maxAgeMs: () => config.verifyEveryMs, onRequest })
+  const connectionAge = createConnectionAge(clock, () => config.verifyEveryMs)
+  const client = createMonitoringClient({ clock, emulatorHost, connectionAge, onRequest })
   const identify = await createIdentifier(options)
   const reconcile = { off: null, verify: verifyPolicies, manage: options.managePolicies }[config.alerts.policies]
   let places: readonly PlaceState[] | null = null

@@ -62,6 +62,18 @@ export const metricDefinitions = {
     labels: [],
     help: 'When the last cycle completed, in seconds since 1970. No series before the first.',
   },
+  verified: {
+    name: 'driftwatch_verified_timestamp_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'When the stack whose verification is the oldest was last verified, in seconds since 1970.',
+  },
+  cacheMismatches: {
+    name: 'driftwatch_cache_mismatches_total',
+    type: 'counter',
+    labels: [],
+    help: 'Number of findings from cached responses that a verification proved wrong.',
+  },
   alertPublishes: {
     name: 'driftwatch_alert_publishes_total',
     type: 'counter',

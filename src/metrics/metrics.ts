@@ -58,6 +58,8 @@ function dropOnChange(metrics: RuntimeMetrics, drop: () => void): RuntimeMetrics
     apiRequest: dropping(metrics.apiRequest),
     cycleCompleted: dropping(metrics.cycleCompleted),
     alertPublished: dropping(metrics.alertPublished),
+    verified: dropping(metrics.verified),
+    cacheMismatch: dropping(metrics.cacheMismatch),
   }
 }
 

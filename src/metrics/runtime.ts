@@ -14,6 +14,9 @@ export interface RuntimeMetrics {
   apiRequest(api: string, method: string, code: ErrorCode | 'OK'): void
   cycleCompleted(seconds: number, at: EpochMs): void
   alertPublished(channel: string, result: 'ok' | 'failed'): void
+  /** The oldest of the latest verifications of all stacks; null without stacks. */
+  verified(oldest: EpochMs | null): void
+  cacheMismatch(): void
 }
 
 /** Labels that are known at the start: their counters start at 0. */
@@ -33,7 +36,10 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
   const cycleDuration = registry.histogram(metricDefinitions.cycleDuration, cycleBuckets)
   const cycleCompleted = registry.gauge(metricDefinitions.cycleCompleted)
   const alertPublishes = registry.counter(metricDefinitions.alertPublishes)
+  const verified = registry.gauge(metricDefinitions.verified)
+  const cacheMismatches = registry.counter(metricDefinitions.cacheMismatches)
 
+  cacheMismatches({}, 0)
   // The error codes of failed probes are those that are logged as warnings.
   const codes = errorCodes.filter(code => errorTable[code].logLevel === 'warn')
   for (const probe of probeKinds) {
@@ -56,5 +62,9 @@ export function createRuntimeMetrics(registry: MetricRegistry, known: KnownSerie
       cycleCompleted(toSeconds(at))
     },
     alertPublished: (channel, result) => alertPublishes({ channel, result }, 1),
+    verified(oldest) {
+      if (oldest !== null) verified(toSeconds(oldest))
+    },
+    cacheMismatch: () => cacheMismatches({}, 1),
   }
 }

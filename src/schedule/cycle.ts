@@ -1,26 +1,27 @@
-import type { Check, CheckKind } from '../checks/check.ts'
+import type { Check } from '../checks/check.ts'
 import type { CloudRunReader } from '../clients/cloud-run/cloud-run-reader.ts'
 import { type Clock, formatTime } from '../clock.ts'
 import { startDeadline, withDeadline } from '../concurrency/deadline.ts'
 import { startEventLoopMonitor } from '../concurrency/event-loop-monitor.ts'
-import { createTimeSlices, type TimeSlices } from '../concurrency/time-slices.ts'
+import { createTimeSlices } from '../concurrency/time-slices.ts'
 import type { Config, Stack } from '../config/config.ts'
 import { longestCycleMs } from '../config/schedule-gap.ts'
 import { type Discovery, selectStacks, type WatchedStacks } from '../discovery/discovery.ts'
-import { type Subjects, subjectsOf } from '../drift/identity.ts'
 import type { Transition } from '../drift/state.ts'
-import type { CycleSummary, Outcome, Snapshot, Store, Watched } from '../drift/store.ts'
-import { asDriftwatchError, errorTable } from '../errors.ts'
+import type { CycleSummary, Snapshot, Store, Watched } from '../drift/store.ts'
+import { errorTable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { maskUrls } from '../printable.ts'
-import { type ObserveOptions, observe, type ProbeResult } from '../probes/observe.ts'
-import type { Observed, Probe, ProbeKind } from '../probes/probe.ts'
+import type { ProbeResult } from '../probes/observe.ts'
+import type { Observed, ProbeKind } from '../probes/probe.ts'
 import type { Probes } from '../probes/probes.ts'
 import type { DriftwatchCommands } from '../remedies/driftwatch-commands.ts'
 import { remedyStack } from '../remedies/remedies.ts'
 import type { Judge } from './judge.ts'
+import type { Verification } from './verification.ts'
+import { openVerifier, type Verifier, type VerifierListeners } from './verifier.ts'
 
-export interface CycleListeners {
+export interface CycleListeners extends VerifierListeners {
   onProbe(result: ProbeResult<ProbeKind>): void
   /** A cycle completed, or a state became stale between cycles. Must return quickly and never throw. */
   onChange(snapshot: Snapshot, transitions: readonly Transition[]): void
@@ -42,6 +43,8 @@ export interface CycleDependencies {
   /** For the remedies. */
   readonly commands: DriftwatchCommands
   readonly probes: Probes
+  /** Shared by all cycles of a watch. */
+  readonly verification: Verification
   /** Aborts the cycle: it then ends at once and publishes nothing. */
   readonly ending: AbortSignal
   readonly listeners: CycleListeners
@@ -55,21 +58,25 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
   const deadline = startDeadline(clock, timeoutMs, ending)
   const eventLoop = startEventLoopMonitor(clock)
   const { reader, probes, close } = dependencies.probes.open({ deadline, eventLoop, timeoutMs })
+  let verifier: Verifier | null = null
   try {
     const aged = store.age(startedAt)
     const found = await findStacks(reader, dependencies)
     const left = ending.aborted ? [] : watchStacks({ config, ...found })
     const overAt = begin + longestCycleMs(timeoutMs)
-    const shared = {
+    const ordinary = {
+      ...dependencies,
       probes,
       timeSlices: createTimeSlices(clock),
       observeOptions: { clock, timeoutMs, ending, deadline, overAt, eventLoop },
     }
+    const opened = openVerifier(found.stacks, ordinary, dependencies)
+    verifier = opened
     // If time does not suffice for all stacks, those with the oldest observations come first.
     const oldestFirst = found.stacks
       .map(stack => ({ stack, observedAt: store.observedAt(stack.name) }))
       .sort((one, other) => one.observedAt - other.observedAt)
-    const watched = await Promise.all(oldestFirst.map(({ stack }) => watchStack(stack, shared, dependencies)))
+    const watched = await Promise.all(oldestFirst.map(({ stack }) => watchStack(stack, opened, dependencies)))
     const summary = { id, startedAt, durationMs: Math.round(clock.monotonic() - begin) }
     if (ending.aborted) return summary
     store.cycleCompleted(summary)
@@ -86,6 +93,7 @@ export async function runCycle(id: number, dependencies: CycleDependencies): Pro
     if (stalledMs > 0) log.warn({ cycle: id, stalledMs }, 'event loop stalled during a cycle')
     return summary
   } finally {
+    verifier?.close()
     eventLoop.stop()
     close()
     deadline.cancel()
@@ -102,29 +110,12 @@ function findStacks(reader: CloudRunReader, dependencies: CycleDependencies): Pr
   )
 }
 
-/** Shared by the stacks of one cycle. */
-interface SharedByStacks {
-  readonly probes: readonly Probe<ProbeKind>[]
-  readonly timeSlices: TimeSlices
-  readonly observeOptions: ObserveOptions
-}
-
-async function watchStack(
-  stack: Stack,
-  { probes, timeSlices, observeOptions }: SharedByStacks,
-  dependencies: CycleDependencies,
-) {
-  const { store, selectChecks, listeners, commands } = dependencies
+async function watchStack(stack: Stack, verifier: Verifier, dependencies: CycleDependencies) {
+  const { store, selectChecks, listeners, commands, verification } = dependencies
   const checks = selectChecks(stack)
-  const results = await Promise.all(
-    probes
-      .filter(({ kind }) => checks.some(check => dependsOn(check, kind)))
-      .map(probe => observe(probe, stack, observeOptions)),
-  )
+  const { results, outcomes } = await verifier.observe(stack, checks)
   for (const result of results) listeners.onProbe(result)
-  const outcomes: [CheckKind, Outcome][] = []
-  for (const check of checks)
-    outcomes.push([check.kind, await judgeResults(check, stack, results, timeSlices, dependencies)])
+  verification.judged(stack, outcomes)
   const transitions = outcomes.flatMap(([kind, outcome]) => store.record(stack.name, kind, outcome) ?? [])
   const judged = new Set(outcomes.flatMap(([kind, outcome]) => (outcome.kind === 'finding' ? [kind] : [])))
   const observed = observationsOf(results)
@@ -135,55 +126,6 @@ async function watchStack(
 function observationsOf(results: readonly ProbeResult<ProbeKind>[]): Partial<Observed> {
   const answered = results.filter(result => result.outcome === 'answered')
   return Object.fromEntries(answered.map(({ kind, value }) => [kind, value]))
-}
-
-/** Never mixes observations of different cycles: every probe that the check needs must have answered in this one. */
-async function judgeResults(
-  check: Check,
-  stack: Stack,
-  results: readonly ProbeResult<ProbeKind>[],
-  timeSlices: TimeSlices,
-  { config, clock, log, judge }: CycleDependencies,
-): Promise<Outcome> {
-  const now = clock.now()
-  const observed: Partial<Record<ProbeKind, unknown>> = {}
-  let observedAt = Number.POSITIVE_INFINITY
-  for (const result of results) {
-    if (!dependsOn(check, result.kind)) continue
-    if (result.outcome === 'answered') {
-      observed[result.kind] = result.value
-      observedAt = Math.min(observedAt, result.asOf)
-    } else if (check.needs.includes(result.kind)) {
-      const { code, message } = result.error
-      return { kind: 'failure', error: { code, message, at: result.at } }
-    }
-  }
-  try {
-    const finding = await judge(check, { stack, config, observed: observed as Observed, observedAt }, timeSlices)
-    const subjects = subjectsOf(check.needs, observedSubjects(results))
-    return { kind: 'finding', finding, observedAt, at: now, subjects }
-  } catch (thrown) {
-    const error = asDriftwatchError(thrown)
-    log.error({ err: thrown, stack: stack.name, check: check.kind }, 'check failed')
-    return { kind: 'failure', error: { code: error.code, message: error.message, at: now } }
-  }
-}
-
-/** What was observed of a stack, also for checks that depend on it indirectly. */
-function observedSubjects(results: readonly ProbeResult<ProbeKind>[]): Subjects {
-  const answerOf = <K extends ProbeKind>(kind: K) => {
-    const result = results.find(each => each.kind === kind)
-    return result?.outcome === 'answered' ? { ...result, value: result.value as Observed[K] } : null
-  }
-  return {
-    service: answerOf('service')?.value?.service ?? null,
-    job: answerOf('job')?.value ?? null,
-    database: answerOf('postgres-catalog')?.subject ?? null,
-  }
-}
-
-function dependsOn({ needs, uses }: Check, kind: ProbeKind): boolean {
-  return needs.includes(kind) || (uses?.includes(kind) ?? false)
 }
 
 /** Logs one line for all stacks on which a probe failed with the same code. */

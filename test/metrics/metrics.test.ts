@@ -90,6 +90,8 @@ const contract = `
 | driftwatch_api_requests_total | counter | api, method, code |
 | driftwatch_cycle_duration_seconds | histogram | |
 | driftwatch_cycle_completed_timestamp_seconds | gauge | |
+| driftwatch_verified_timestamp_seconds | gauge | |
+| driftwatch_cache_mismatches_total | counter | |
 | driftwatch_alert_publishes_total | counter | channel, result |
 | driftwatch_stack_info | gauge | stack, project, region, service, job |
 | driftwatch_discovered_stacks | gauge | project, region |
@@ -144,6 +146,7 @@ t.test('a scrape contains exactly the documented metrics with their labels, and 
   const metrics = buildMetrics({ channels: ['log'], apiMethods: { run: ['GetService'] } })
   metrics.update(buildSnapshot(parts))
   metrics.cycleCompleted(0.5, noon)
+  metrics.verified(noon)
   const families = await scrape(metrics)
   for (const { name, type, labels, help } of Object.values(metricDefinitions)) {
     const family = families.get(name)
@@ -259,6 +262,11 @@ t.test('events are counted and timed', async t => {
   metrics.apiRequest('run', 'GetJob', 'UNAVAILABLE')
   metrics.alertPublished('log', 'failed')
   metrics.cycleCompleted(1.5, noon)
+  metrics.verified(noon)
+  metrics.verified(null)
+  metrics.cacheMismatch()
+  t.equal(await value('driftwatch_verified_timestamp_seconds', {}), noon / 1000)
+  t.equal(await value('driftwatch_cache_mismatches_total', {}), 1)
   t.equal(await value('driftwatch_probe_duration_seconds_count', { probe: 'job' }), 2)
   t.equal(await value('driftwatch_probe_duration_seconds_sum', { probe: 'job' }), 0.7)
   t.equal(await value('driftwatch_probe_duration_seconds_bucket', { le: '0.25', probe: 'job' }), 0)

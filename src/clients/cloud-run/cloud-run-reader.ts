@@ -43,6 +43,8 @@ export interface CloudRunReader {
  */
 export interface CloudRunReaders {
   open(deadline: Deadline): CloudRunReader
+  /** Drops all cached data. */
+  forget(): void
 }
 
 /** Cache entries. */
@@ -76,7 +78,12 @@ interface CachedExecution {
 
 export function createCloudRunReaders(client: CloudRunClient, clock: Clock): CloudRunReaders {
   const shared = createShared(client, clock)
-  return { open: deadline => openReader({ ...shared, deadline }) }
+  return {
+    open: deadline => openReader({ ...shared, deadline }),
+    forget() {
+      for (const cache of Object.values(shared.caches)) cache.clear()
+    },
+  }
 }
 
 /** What the readers of all cycles share. */

@@ -14,7 +14,7 @@ import {
   nullIfNotFound,
   openGoogleApi,
 } from '../google/google-client.ts'
-import { type CachedResource, createResponseCache } from '../google/response-cache.ts'
+import { type CachedResource, createResponseCache, type ResponseCache } from '../google/response-cache.ts'
 import { toExecution, toJob, toRevision, toService } from './cloud-run-messages.ts'
 
 /** One page of a list. */
@@ -47,8 +47,13 @@ export interface CloudRunClient {
 
 export interface CloudRunOptions extends GoogleOptions {
   /** Limits the rate of requests; if absent, there is no limit. */
-  readonly budget?: CallBudget
+  readonly budget?: Pick<CallBudget, 'take'>
+  /** Default: its own. */
+  readonly caches?: ResourceCaches
 }
+
+/** Decoded resources. Clients can share them, because a cached resource is found by all its bytes. */
+export type ResourceCaches = ReturnType<typeof createResourceCaches>
 
 /** The requests of this client, as metrics name them. */
 export const cloudRunMethods: readonly string[] = ['Service', 'Revision', 'Job', 'Execution'].flatMap(noun => [
@@ -80,26 +85,41 @@ interface VendorReads<Client> {
 /** Cache size for each kind of resource: about 10,000 current ones. Revisions and executions are rarely read twice. */
 const cacheBytes = { current: 48 * 2 ** 20, past: 2 ** 20 } as const
 
+export function createResourceCaches() {
+  const cacheOf = <M extends { name?: string | null }, T extends object>(
+    field: string,
+    translate: (message: M) => T,
+    maxBytes: number,
+  ) => createResponseCache({ field, translate, maxBytes })
+  return {
+    services: cacheOf('services', toService, cacheBytes.current),
+    revisions: cacheOf('revisions', toRevision, cacheBytes.past),
+    jobs: cacheOf('jobs', toJob, cacheBytes.current),
+    executions: cacheOf('executions', toExecution, cacheBytes.past),
+  }
+}
+
 export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
+  const { caches = createResourceCaches() } = options
   const connect = openGoogleApi({ ...options, system: 'Cloud Run', maxResponseBytes })
   const services = connect(options => new ServicesClient(options))
   const revisions = connect(options => new RevisionsClient(options))
   const jobs = connect(options => new JobsClient(options))
   const executions = connect(options => new ExecutionsClient(options))
   return {
-    services: createReader('Service', toService, cacheBytes.current, services, {
+    services: createReader<ServicesClient, Service>('Service', caches.services, services, {
       get: (client, request, options) => client.getService(request, options),
       list: (client, request, options) => client.listServices(request, options),
     }),
-    revisions: createReader('Revision', toRevision, cacheBytes.past, revisions, {
+    revisions: createReader<RevisionsClient, Revision>('Revision', caches.revisions, revisions, {
       get: (client, request, options) => client.getRevision(request, options),
       list: (client, request, options) => client.listRevisions(request, options),
     }),
-    jobs: createReader('Job', toJob, cacheBytes.current, jobs, {
+    jobs: createReader<JobsClient, Job>('Job', caches.jobs, jobs, {
       get: (client, request, options) => client.getJob(request, options),
       list: (client, request, options) => client.listJobs(request, options),
     }),
-    executions: createReader('Execution', toExecution, cacheBytes.past, executions, {
+    executions: createReader<ExecutionsClient, Execution>('Execution', caches.executions, executions, {
       get: (client, request, options) => client.getExecution(request, options),
       list: (client, request, options) => client.listExecutions(request, options),
     }),
@@ -109,14 +129,12 @@ export function createCloudRunClient(options: CloudRunOptions): CloudRunClient {
   }
 }
 
-function createReader<Client, M extends { name?: string | null }, T extends object>(
+function createReader<Client, T extends object>(
   noun: string,
-  translate: (message: M) => T,
-  maxBytes: number,
+  cache: ResponseCache,
   vendor: GoogleClient<Client>,
   reads: VendorReads<Client>,
 ): ResourceReader<T> {
-  const cache = createResponseCache({ field: `${noun.toLowerCase()}s`, translate, maxBytes })
   return {
     get: (name, deadline) =>
       nullIfNotFound(() =>

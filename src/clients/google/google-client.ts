@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts'
 import type { Deadline } from '../../concurrency/deadline.ts'
 import { retry } from '../../concurrency/retry.ts'
 import { asDriftwatchError, DriftwatchError, type ErrorCode } from '../../errors.ts'
-import { createConnectionAge } from '../http/connection-age.ts'
+import { type ConnectionAge, createConnectionAge } from '../http/connection-age.ts'
 import type { CallBudget } from './call-budget.ts'
 import { closingSilentConnections, googleChannel } from './channel-credentials.ts'
 import { createGoogleCredentials, type GoogleCredentials } from './google-credentials.ts'
@@ -39,8 +39,8 @@ export interface GoogleOptions {
   readonly emulatorHost: string | null
   /** How to connect to the emulator, instead of without TLS. */
   readonly channel?: grpc.ChannelCredentials | undefined
-  /** The maximum age of a connection. Default: 10 minutes. */
-  readonly maxAgeMs?: (() => number) | undefined
+  /** Limits the age of connections. Default: 10 minutes. */
+  readonly connectionAge?: ConnectionAge | undefined
   /** Called after every request; `code` is `OK` or an error code. */
   readonly onRequest?: ((method: string, code: 'OK' | ErrorCode) => void) | undefined
 }
@@ -50,16 +50,17 @@ export interface GoogleApiOptions extends GoogleOptions {
   readonly system: string
   readonly maxResponseBytes: number
   /** Limits the rate of requests; if absent, there is no limit. */
-  readonly budget?: CallBudget | undefined
+  readonly budget?: Pick<CallBudget, 'take'> | undefined
 }
 
 export function openGoogleApi(options: GoogleApiOptions): Connect {
-  const { system, clock, emulatorHost, channel, maxResponseBytes, budget, maxAgeMs, onRequest = () => {} } = options
+  const { system, clock, emulatorHost, channel, maxResponseBytes, budget, onRequest = () => {} } = options
+  const { connectionAge = createConnectionAge(clock) } = options
   const credentials = emulatorHost === null ? createGoogleCredentials(clock) : null
 
   return <Client extends { close(): Promise<void> }>(create: (options: ClientOptions) => Client) => {
     const open = () => create(clientOptions(emulatorHost, maxResponseBytes, credentials, channel))
-    const connection = createReconnectingClient(open, createConnectionAge(clock, maxAgeMs))
+    const connection = createReconnectingClient(open, connectionAge)
 
     const callOnce: GoogleClient<Client>['callOnce'] = async (method, resource, timeoutMs, send) => {
       try {

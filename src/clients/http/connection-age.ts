@@ -4,6 +4,8 @@ import type { Clock } from '../../clock.ts'
 export interface ConnectionAge {
   /** Called when a connection is opened. The result tells whether it must be replaced by now. */
   start(): () => boolean
+  /** Every connection that is open now must be replaced. */
+  expireAll(): void
 }
 
 const defaultMaxAgeMs = 10 * 60_000
@@ -16,11 +18,16 @@ export function createConnectionAge(
   clock: Pick<Clock, 'monotonic'>,
   maxAgeMs: () => number = () => defaultMaxAgeMs,
 ): ConnectionAge {
+  let generation = 0
   return {
     start() {
+      const openedIn = generation
       const openedAt = clock.monotonic()
       const share = 1 - Math.random() * jitterShare
-      return () => clock.monotonic() - openedAt >= maxAgeMs() * share
+      return () => generation !== openedIn || clock.monotonic() - openedAt >= maxAgeMs() * share
+    },
+    expireAll() {
+      generation += 1
     },
   }
 }

@@ -24,6 +24,8 @@ export interface TelemetryReader {
 /** Opens the reader of each cycle, and caches final counts between cycles. */
 export interface TelemetryReaders {
   open(deadline: Deadline): TelemetryReader
+  /** Drops all cached counts. */
+  forget(): void
 }
 
 const maxCachedCounts = 10_000
@@ -80,6 +82,7 @@ export function createTelemetryReaders(client: TelemetryClient, clock: Pick<Cloc
       })
       return { counts: async wanted => (wanted.from < wanted.to ? loader.load(wanted) : noCounts) }
     },
+    forget: () => cache.clear(),
   }
 }
 

@@ -46,6 +46,8 @@ export interface PostgresConnection {
    * the work itself is a BUG.
    */
   transact<Value>(begin: string, deadline: Deadline, work: (session: PostgresSession) => Promise<Value>): Promise<Value>
+  /** The next transaction opens a new connection. Only for a connection with a lifetime. */
+  expire(): void
   close(): Promise<void>
 }
 
@@ -92,6 +94,9 @@ export function createPostgresConnection(
           ? timeoutError(target, asDriftwatchError(deadline.signal.reason).message)
           : translatePostgresError(thrown, target)
       })
+    },
+    expire() {
+      expiresAt = Number.NEGATIVE_INFINITY
     },
     async close() {
       closed = true

@@ -5,6 +5,8 @@ import { createPostgresReader, type PostgresReader } from './postgres.ts'
 export interface PostgresReaders {
   /** Throws CONFIG_INVALID for an invalid URL. */
   of(url: string): PostgresReader
+  /** The next read of this database opens a new connection. */
+  expire(url: string): void
   /** Closes the readers of other databases, and all readers if the limits have changed. */
   keepOnly(urls: ReadonlySet<string>, limits: ReaderLimits): void
   close(): Promise<void>
@@ -43,6 +45,9 @@ export function createPostgresReaders(clock: Clock, limits: ReaderLimits): Postg
       })
       readers.set(url, reader)
       return reader
+    },
+    expire(url) {
+      readers.get(url)?.expire()
     },
     keepOnly(urls, next) {
       const isChanged = next.timeoutMs !== timeoutMs || next.verifyEveryMs !== verifyEveryMs

@@ -6,6 +6,8 @@ import { type ConnectionLifetime, createPostgresConnection, type PostgresSession
 export interface PostgresReader {
   /** Runs work in one read-only transaction with one snapshot and an empty search path. Rejects with a coded error. */
   read<Value>(deadline: Deadline, work: (session: PostgresSession) => Promise<Value>): Promise<Value>
+  /** The next read resolves the host name and logs in again. */
+  expire(): void
   close(): Promise<void>
 }
 
@@ -25,6 +27,7 @@ export function createPostgresReader(options: PostgresOptions): PostgresReader {
   const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${settings(options)}`
   return {
     read: (deadline, work) => connection.transact(begin, deadline, work),
+    expire: () => connection.expire(),
     close: () => connection.close(),
   }
 }

@@ -11,7 +11,7 @@ import {
   type RegistryAnswer,
   type RegistryQuestion,
 } from '../../release/registry-answers.ts'
-import { createConnectionAge } from '../http/connection-age.ts'
+import { type ConnectionAge, createConnectionAge } from '../http/connection-age.ts'
 import { fetchExchange, type HttpResponse } from '../http/http-client.ts'
 import { createPooledExchange } from '../http/pooled-exchange.ts'
 import { configDigest, describeProvenance, isEmptyRepository, uploadTime } from './image-provenance.ts'
@@ -37,6 +37,8 @@ export interface RegistryClient {
    * tag is not cached.
    */
   ask(question: RegistryQuestion, deadline: Deadline): Promise<RegistryAnswer>
+  /** Drops all cached answers that a digest does not identify. */
+  forget(): void
 }
 
 export interface RegistryClientOptions {
@@ -45,8 +47,8 @@ export interface RegistryClientOptions {
   /** Sent to Google's registries only. Null for anonymous access. */
   readonly credentials: RegistryCredentials | null
   readonly clock: Clock
-  /** The maximum age of a connection. Default: 10 minutes. */
-  readonly maxAgeMs?: (() => number) | undefined
+  /** Limits the age of connections. Default: 10 minutes. */
+  readonly connectionAge?: ConnectionAge | undefined
   /** Default: pooled connections. */
   readonly fetch?: typeof globalThis.fetch
   /** Called for every HTTP request sent. */
@@ -65,8 +67,9 @@ const expectedForMs = 10 * 60_000
 const maxNestedIndexes = 8
 
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
-  const { clock, emulatorHost, credentials, fetch, maxAgeMs, onRequest = () => {} } = options
-  const exchange = fetch ? fetchExchange(fetch) : createPooledExchange(createConnectionAge(clock, maxAgeMs))
+  const { clock, emulatorHost, credentials, fetch, onRequest = () => {} } = options
+  const { connectionAge = createConnectionAge(clock) } = options
+  const exchange = fetch ? fetchExchange(fetch) : createPooledExchange(connectionAge)
   const http = createRegistryHttp(exchange, onRequest)
   const tokens = createRegistryTokens(http, credentials, clock)
   const immutable = createBoundedCache<RegistryAnswer>(maxCached, sizeOf)
@@ -124,6 +127,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         return { kind: 'failed', code, message: `${key}: ${message}` }
       }
     },
+    forget: () => expiring.clear(),
   }
 }
 

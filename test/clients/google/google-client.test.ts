@@ -8,6 +8,7 @@ import { startCloudRun } from '../../../sandbox/cloud-run.ts'
 import { loadWorld } from '../../../sandbox/world.ts'
 import { createCloudRunClient } from '../../../src/clients/cloud-run/cloud-run.ts'
 import { clientOptions } from '../../../src/clients/google/google-client.ts'
+import { createConnectionAge } from '../../../src/clients/http/connection-age.ts'
 import { systemClock } from '../../../src/clock.ts'
 import { startDeadline } from '../../../src/concurrency/deadline.ts'
 import { DriftwatchError } from '../../../src/errors.ts'
@@ -96,7 +97,11 @@ t.test(
     const address = await startSwitchboard(t, emulator.host)
     const clock = createAdvancedClock()
     let maxAgeMs = 60 * minute
-    const client = createCloudRunClient({ clock, emulatorHost: address.host, maxAgeMs: () => maxAgeMs })
+    const client = createCloudRunClient({
+      clock,
+      emulatorHost: address.host,
+      connectionAge: createConnectionAge(clock, () => maxAgeMs),
+    })
     t.teardown(() => client.close())
     const parent = `projects/${place.project}/locations/${place.region}`
     const deadline = startDeadline(clock, 60 * minute)

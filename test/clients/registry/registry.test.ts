@@ -13,6 +13,7 @@ import {
 } from '../../../sandbox/images.ts'
 import { type Registry, startRegistry } from '../../../sandbox/registry.ts'
 import { createGoogleCredentials } from '../../../src/clients/google/google-credentials.ts'
+import { createConnectionAge } from '../../../src/clients/http/connection-age.ts'
 import {
   createRegistryClient,
   type RegistryClient,
@@ -718,7 +719,7 @@ t.test('a connection is replaced at its maximum age, so that an address that lea
   second.put(repository, '7f2e', imageB)
   const address = await startSwitchboard(t, first.host)
   const { clock, advance } = buildClock()
-  const client = buildClient(address.host, { clock, maxAgeMs: () => 120_000 })
+  const client = buildClient(address.host, { clock, connectionAge: createConnectionAge(clock, () => 120_000) })
   t.same(await askTag(client, '7f2e'), { kind: 'digest', digest: imageA.digest })
   address.lead(second.host)
   advance(90_000)
