@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -396,3 +396,25 @@ function start(argv: readonly string[], variables: Record<string, string>) {
   const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
   return Object.assign(child, { ended })
 }
+
+/** The Node.js of the system, which may be older. */
+const systemNode = ['/usr/bin/node', '/usr/local/bin/node'].find(file => existsSync(file))
+const isOlder =
+  systemNode !== undefined &&
+  Number.parseInt(execFileSync(systemNode, ['-p', 'process.versions.node']).toString(), 10) < 24
+
+t.test(
+  'an older Node.js is told which version is required',
+  { skip: !isOlder && 'no older Node.js is installed' },
+  async t => {
+    const { status, stdout, stderr } = spawnSync(systemNode ?? '', ['--input-type=module', '-'], {
+      input: readFileSync(new URL('../../src/main.ts', import.meta.url)),
+      encoding: 'utf8',
+    })
+    t.match(
+      stderr,
+      /^driftwatch: Node\.js 24 or later is required, but this is Node\.js \d+\.\d+\.\d+\. Install a newer version, or run the container image\.\n$/,
+    )
+    t.match({ status, stdout }, { status: 1, stdout: '' })
+  },
+)
