@@ -71,7 +71,7 @@ ${rows.length > mostRows ? html`<p>${rows.length - mostRows} more checks: see /d
 <footer>
 Driftwatch ${version}: <a href="/drift">/drift</a> <a href="/drift?format=text">as text</a>
 <a href="/drift/gate">gate</a> <a href="/metrics">metrics</a> <a href="/docs/">all paths</a>
-<br>${whereDriftwatchIs}
+<p>${whereDriftwatchIs}</p>
 </footer>
 </body>
 </html>
