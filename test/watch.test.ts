@@ -169,7 +169,8 @@ async function listenInSilence(t: Test): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-t.test('databases that hang do not prevent probes of others in the same cycle', async t => {
+// It waits for its time limit four times.
+t.test('databases that hang do not prevent probes of others in the same cycle', { timeout: 120_000 }, async t => {
   const postgres = await startPostgres(18, { options: ['-c', 'max_connections=120'] })
   t.teardown(() => postgres.stop())
   const silent = await listenInSilence(t)

@@ -109,5 +109,5 @@ function judgeLedger(
         actual: shown,
       })
     })
-  return [...missing, ...unexpected]
+  return [inSync, ...missing, ...unexpected]
 }

@@ -15,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { DriftwatchError } from '../errors.ts'
 import type { Receipt } from './rollout/receipt.ts'
 
@@ -34,16 +34,18 @@ export function assertWritable(file: string): void {
   }
 }
 
-/** Writes a receipt atomically. Replaces an existing file, and keeps its permissions and the links to it. */
+/** Writes a receipt, atomically if possible. Keeps the permissions of an existing file and symbolic links to it. */
 export function writeReceipt(file: string, receipt: Receipt): void {
   try {
     const { path, mode } = findTarget(file)
-    const temporary = writeTemporary(path, mode, `${JSON.stringify(receipt, null, 2)}\n`)
+    const content = `${JSON.stringify(receipt, null, 2)}\n`
+    const temporary = writeTemporary(path, mode, content)
     try {
       renameSync(temporary, path)
-    } catch (error) {
+    } catch {
+      // A file that is mounted, or that another user owns in a sticky folder, cannot be replaced, only written.
       rmSync(temporary, { force: true })
-      throw error
+      overwrite(path, content)
     }
   } catch (error) {
     throw unwritable(file, error)
@@ -52,6 +54,9 @@ export function writeReceipt(file: string, receipt: Receipt): void {
 
 /** The path of the file itself, and its permissions; null if it does not exist. Throws if it is not a regular file. */
 function findTarget(file: string): { readonly path: string; readonly mode: number | null } {
+  // A link there may lead to the redirected output of this process, which must not be replaced.
+  if (/^\/(?:dev\/(?:std(?:in|out|err)$|fd\/)|proc\/)/.test(resolve(file)))
+    throw new Error('it is an open file of a process')
   const stats = statSync(file, { throwIfNoEntry: false })
   if (!stats) {
     if (lstatSync(file, { throwIfNoEntry: false })) throw new Error('it is a symbolic link without a target')
@@ -59,6 +64,16 @@ function findTarget(file: string): { readonly path: string; readonly mode: numbe
   }
   if (!stats.isFile()) throw new Error(`it is ${describeType(stats)}, not a regular file`)
   return { path: realpathSync(file), mode: stats.mode & 0o777 }
+}
+
+function overwrite(path: string, text: string): void {
+  const descriptor = openSync(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW)
+  try {
+    writeFileSync(descriptor, text)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 function describeType(stats: Stats): string {

@@ -26,9 +26,9 @@ export function createResultWait(print: (line: string) => void) {
     if (report.status === 'in_sync' || report.status === 'drifted') return true
     const open = openResults(report)
     const lasting = open.filter(({ mayChange }) => !mayChange)
-    const isFinal = open.length === 0 || lasting.length > 0
-    if (isFinal)
-      print(`wait ended: waiting does not change ${listed(lasting) || (report.error?.code ?? report.status)}`)
+    const isFinal = report.error !== null || lasting.length > 0
+    const unchanged = lasting.length > 0 ? listed(lasting) : report.error?.code
+    if (isFinal) print(`wait ended: waiting does not change ${unchanged}`)
     if (isFinal || remainingMs <= 0) return isFinal
     const names = listed(open)
     if (names !== printed) print(`waiting at most ${formatDuration(remainingMs)} for ${names}`)

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   lstatSync,
@@ -41,6 +41,8 @@ t.test('a receipt replaces only a regular file', async t => {
     [at('link-to-directory'), /it is a directory/],
     [at('link-without-target'), /it is a symbolic link without a target/],
     ['/dev/null', /it is a device/],
+    ['/dev/stdout', /it is an open file of a process/],
+    ['/proc/self/fd/1', /it is an open file of a process/],
   ]
   const before = readdirSync(folder)
   for (const [file, message] of cases) {
@@ -75,4 +77,19 @@ t.test('a link at a temporary name is not followed', async t => {
   t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'untouched')
   writeFileSync(join(folder, 'fresh'), '')
   t.equal(statSync(file).mode, statSync(join(folder, 'fresh')).mode, 'a new file has the usual permissions')
+})
+
+/** A private mount of a file over another; rename refuses to replace it. */
+const canMount = spawnSync('unshare', ['-Urm', 'true']).status === 0
+
+t.test('a receipt that is mounted is written in place', { skip: !canMount && 'no private mounts' }, async t => {
+  const folder = t.testdir({ 'receipt.json': 'old', 'mounted.json': 'older' })
+  const module = new URL('../../src/operate/receipt-file.ts', import.meta.url)
+  const script = `import { assertWritable, writeReceipt } from '${module}'
+    assertWritable('mounted.json'); writeReceipt('mounted.json', { kind: 'Receipt' })`
+  writeFileSync(join(folder, 'script.ts'), script)
+  const run = `mount --bind receipt.json mounted.json && exec '${process.execPath}' script.ts`
+  const { status, stderr } = spawnSync('unshare', ['-Urm', 'sh', '-c', run], { cwd: folder, encoding: 'utf8' })
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+  t.match(JSON.parse(readFileSync(join(folder, 'receipt.json'), 'utf8')), receipt)
 })
