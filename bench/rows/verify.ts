@@ -14,7 +14,7 @@ export const verify: Row = {
   title: 'CPU of `verifyEvery: 10m`, for each cycle',
   floor: 'the first cycle of the process, divided by the 20 cycles of 10 minutes',
   quick: true,
-  async measure({ rounds, quick, sizes, fleet }) {
+  async measure({ rounds, sizes, fleet }) {
     const measurements: Measurement[] = []
     for (const size of sizes(1, 10, 100, 1000)) {
       const { verifying } = await fleet(size)
@@ -24,7 +24,7 @@ export const verify: Row = {
         const first = await cpuOfCycle(on, 1)
         floor.push(first / cyclesPerWindow)
         await cpuOfCycle(off, 1)
-        ours.push(await extraCpu(on, off, quick ? 1 : 3))
+        ours.push(await extraCpu(on, off))
         await Promise.all([on.close(), off.close()])
       }
       measurements.push({ at: stacks(size), unit: 'ms', ours, floor, wanted: { kind: 'at most', ratio: 1.2 } })
@@ -33,14 +33,11 @@ export const verify: Row = {
   },
 }
 
-/** The mean difference of a cycle, over whole windows, alternately. */
-async function extraCpu(on: Child, off: Child, windows: number): Promise<number> {
+/** The mean difference of a cycle, over one window. */
+async function extraCpu(on: Child, off: Child): Promise<number> {
   await cpuOfCycle(on, warmUpCycles)
   await cpuOfCycle(off, warmUpCycles)
-  let extra = 0
-  for (let window = 0; window < windows; window += 1)
-    extra += (await cpuOfCycle(on, cyclesPerWindow)) - (await cpuOfCycle(off, cyclesPerWindow))
-  return extra / windows
+  return (await cpuOfCycle(on, cyclesPerWindow)) - (await cpuOfCycle(off, cyclesPerWindow))
 }
 
 async function cpuOfCycle(child: Child, cycles: number): Promise<number> {

@@ -32,7 +32,7 @@ export const configSchema = {
     verifyEvery: optionalDuration(
       '10m',
       'positive-duration',
-      'The maximum age of a connection to a database, to an API of Google and to a registry: after it, Driftwatch resolves the host name and connects again. Must not be shorter than the usual gap of `schedule`. Default: 10m, or that gap if it is longer.',
+      'Each stack is verified once in this time: it is observed without cached responses, over new connections. It is also the maximum age of a connection to a database, to an API of Google and to a registry. Must not be shorter than the usual gap of `schedule`. Default: 10m, or that gap if it is longer.',
     ),
     host: {
       type: 'string',
