@@ -275,6 +275,8 @@ t.test(
     let prometheus = await start()
     t.teardown(() => prometheus.close())
     const drifted = ['job-image', 'migration-execution', 'schema'].map(check => `DriftwatchDrifted runtime ${check}`)
+    // The database of the next scenario has the table again, and its probe succeeds.
+    const kept = drifted.filter(name => !name.endsWith('schema'))
     const firing = async () => (await prometheus.firing()).filter(name => name.startsWith('DriftwatchDrifted'))
     const sent = (status: string) => [...new Set(pages.filter(page => page.status === status).map(({ name }) => name))]
 
@@ -292,12 +294,16 @@ t.test(
 
     await sandbox.inject('api-denied')
     await blindFor(prometheus, 5)
-    t.strictSame(await firing(), drifted, 'failed probes resolve no alert')
+    t.strictSame(await firing(), kept, 'failed probes resolve no alert')
     await prometheus.close()
     prometheus = await start()
     await blindFor(prometheus, 12)
-    t.strictSame(await firing(), drifted, 'nor do failed probes with a restart of Prometheus')
-    t.strictSame(sent('resolved'), [], 'no notification that it is resolved')
+    t.strictSame(await firing(), kept, 'nor do failed probes with a restart of Prometheus')
+    t.strictSame(
+      sent('resolved').filter(name => kept.includes(name)),
+      [],
+      'no notification that they are resolved',
+    )
 
     await sandbox.inject('healthy')
     await eventually('notifications of the resolution', async () =>
