@@ -72,6 +72,15 @@ async function observeInTurn<K extends ProbeKind>(
   }
 }
 
+/** The deadline of a probe does not know what was probed. */
+function tooLate(kind: ProbeKind, { name, project, region }: Stack, error: DriftwatchError): DriftwatchError {
+  if (error.code !== 'DEADLINE_EXCEEDED') return error
+  return new DriftwatchError(
+    error.code,
+    `the ${kind} probe of ${JSON.stringify(name)} (${project}, ${region}) ${error.message}`,
+  )
+}
+
 function noTurn(timeoutMs: number): DriftwatchError {
   const within = formatDuration(timeoutMs)
   return new DriftwatchError(
@@ -104,6 +113,8 @@ async function observeNow<K extends ProbeKind>(
     const answer = { outcome: 'answered', value, asOf: Math.min(at, asOf ?? at), subject } as const
     return stallFailure() ?? { kind, stack: stack.name, at, durationMs, ...answer }
   } catch (thrown) {
-    return stallFailure() ?? failed(asDriftwatchError(thrown))
+    const error =
+      thrown === deadline.signal.reason ? tooLate(kind, stack, asDriftwatchError(thrown)) : asDriftwatchError(thrown)
+    return stallFailure() ?? failed(error)
   }
 }

@@ -404,7 +404,7 @@ const isOlder =
   Number.parseInt(execFileSync(systemNode, ['-p', 'process.versions.node']).toString(), 10) < 24
 
 t.test(
-  'an older Node.js is told which version is required',
+  'an older Node.js prints the version that is required',
   { skip: !isOlder && 'no older Node.js is installed' },
   async t => {
     const { status, stdout, stderr } = spawnSync(systemNode ?? '', ['--input-type=module', '-'], {

@@ -39,8 +39,8 @@ t.test('the first cycle verifies nothing: it keeps nothing from before', async t
   t.strictSame(start(configOf(10)).names(), [])
 })
 
-for (const count of [1, 7, 20, 100]) {
-  t.test(`${count} stacks are verified once in verifyEvery, spread over its cycles`, async t => {
+t.test('every stack is verified once in verifyEvery, spread over its cycles', async t => {
+  for (const count of [1, 7, 20, 100]) {
     const config = configOf(count)
     const { names, run } = start(config)
     names()
@@ -48,11 +48,11 @@ for (const count of [1, 7, 20, 100]) {
     const cycles = run(6 * cyclesPerWindow)
     for (let window = 0; window < 6; window += 1) {
       const verified = cycles.slice(window * cyclesPerWindow, (window + 1) * cyclesPerWindow)
-      t.strictSame(verified.flat().sort(), all)
+      t.strictSame(verified.flat().sort(), all, `${count} stacks`)
       t.ok(Math.max(...verified.map(({ length }) => length)) <= Math.ceil(count / cyclesPerWindow) + 1)
     }
-  })
-}
+  }
+})
 
 t.test('after a long pause, and with verifyEvery as short as the gap, every stack is verified at once', async t => {
   const { names, clock } = start(configOf(10))

@@ -61,6 +61,27 @@ t.test('a call waits if it can be made before its deadline, and stops waiting wh
   t.strictSame(order, [1, 2, 3])
 })
 
+t.test('calls that can wait leave half of the steady share to others, and never raise the rate', async t => {
+  const jump = jumpingTime(t)
+  const budget = createCallBudget(systemClock, { steady: 20, catchUp: 40 })
+  const deadline = () => startDeadline(systemClock, 1000)
+  const spare = () => Math.floor(budget.spare(here))
+  t.equal(spare(), 0, 'not before the first cycle has ended')
+  budget.endCycle()
+  t.equal(spare(), 10)
+  await Promise.all(Array.from({ length: 7 }, () => budget.optional.take(here, deadline())))
+  t.equal(spare(), 3)
+  await Promise.all(Array.from({ length: 13 }, () => budget.take(here, deadline())))
+  t.ok(spare() <= 0)
+  t.ok(budget.spare(there) > 0, 'another region has its own share')
+  await t.rejects(budget.optional.take(here, deadline()), { code: 'QUOTA_SPENT' })
+  t.equal(budget.endCycle(), 0, 'a rejected call that can wait does not raise the rate')
+  await t.rejects(budget.take(here, deadline()), { code: 'QUOTA_SPENT' })
+  budget.endCycle()
+  jump(60_000)
+  t.equal(spare(), 0, 'nothing is spare while there is more to read than the steady rate allows')
+})
+
 async function build(t: Test, patch: WorldPatch, config: object) {
   const emulator = await startCloudRun({ world: loadWorld(patch, fleetSince) })
   const watch = createWatch({
