@@ -373,7 +373,7 @@ t.test('the grants of a database', async t => {
     t.match(await run(config, ['grants', '--help']), { code: 0, stdout: /driftwatch grants apply/ })
     for (const name of ['plan', 'apply', 'snapshot'])
       t.match(await run(config, ['grants', name, '--help']), { code: 0, stdout: new RegExp(`grants ${name}`) })
-    t.match(await run(config, ['grants', 'plan', '--yes']), { code: 1, stderr: /grants plan: Unknown option '--yes'/ })
+    t.match(await run(config, ['grants', 'plan', '--yes']), { code: 1, stderr: /grants plan: unknown option "--yes"/ })
   })
 
   /** Takes a snapshot and checks the database against it. */
