@@ -478,3 +478,11 @@ t.test('a typo gets a suggestion, another word gets the known words', async t =>
     /name19, \.\.\.$/,
   )
 })
+
+t.test('a region that does not have the form of one gets a note', async t => {
+  const notesOf = (region: string) => parseConfig(buildConfig({ region }), '', {}).stacks[0]?.notes
+  for (const region of ['us-central-1', 'us-central1-a', 'europe', 'us1'])
+    t.match(notesOf(region), [`\`region\` "${region}" does not have the form of a region`], region)
+  for (const region of ['us-central1', 'europe-west12', 'northamerica-northeast2', 'me-central2'])
+    t.strictSame(notesOf(region), [], region)
+})

@@ -76,6 +76,15 @@ function resolveAlerts({ unknownAfter, autoClose, baseUrl, runbookUrl, ...rest }
   }
 }
 
+/** `us-central1`, `northamerica-northeast2`. */
+const regionForm = /^[a-z]+-[a-z]+[0-9]+$/
+
+/** Google may add other forms, so that this is a note and no problem. */
+function regionNotes(region: string): string[] {
+  if (regionForm.test(region)) return []
+  return [`\`region\` ${JSON.stringify(region)} does not have the form of a region, such as us-central1.`]
+}
+
 function resolveStack(file: StackFile, timeoutMs: number): Stack {
   const { name, project, region, labels, service, job, database, lanes, afterRollout, httpContract } = file
   return {
@@ -95,6 +104,7 @@ function resolveStack(file: StackFile, timeoutMs: number): Stack {
     afterRollout: afterRollout ? resolveAfterRollout(afterRollout, service.name) : null,
     httpContract: httpContract?.url ? resolveHttpContract(httpContract, timeoutMs) : null,
     notes: [
+      ...regionNotes(region),
       ...(database?.url === '' ? ['The database checks do not run: `database.url` is empty.'] : []),
       ...(httpContract?.url === '' ? ['The check http-contract does not run: `httpContract.url` is empty.'] : []),
     ],
