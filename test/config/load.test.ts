@@ -486,3 +486,34 @@ t.test('a region that does not have the form of one gets a note', async t => {
   for (const region of ['us-central1', 'europe-west12', 'northamerica-northeast2', 'me-central2'])
     t.strictSame(notesOf(region), [], region)
 })
+
+t.test('typical mistakes in YAML are explained in plain words, one for each line', async t => {
+  const mistakes: [string, RegExp][] = [
+    ['a:\n\tb: 1\n', /:2:1 .*a tab indents this line/],
+    ['stacks\n  - name: x\n', /:1:1 .*a key spans several lines/],
+    ['a: 1\nb\nc: 2\n', /:2:1 .*this line has no colon/],
+    ['a:\n   b: 1\n  c: 2\n', /:3:\d .*the indentation differs/],
+    ['a: 1\n  b: 2\n', /:1:4 .*a second key on one line/],
+    ['s:\n  - name: a\n  name: b\n', /:3:\d .*the indentation differs .* begin each item of a list with `- `/],
+    ['s:\n- a\nb\n', /:3:\d .*this line has no colon/],
+    ['- a\nb: c\n', /:2:1 .*(?:does not start with `- `|unexpected text)/],
+    ['a: "x\nb: 1\n', /a double quote is not closed/],
+    ["a: 'x\n", /a single quote is not closed/],
+    ['a: "x" y\n', /:1:8 .*unexpected text/],
+    ['a: [1, 2\nb: 3\n', /a list that begins with \[ is not closed/],
+    ['a: {b: 1\n', /a map that begins with \{ is not closed/],
+    ['a: {b: 1,, c: 2}\n', /between brackets/],
+    ['a: @x\n', /a value cannot start with this character/],
+    ['a: |x\n  y\n', /text after \| or >/],
+    ['a: "x"#c\n', /a comment needs a space before #/],
+    ['a: "\\q"\n', /an unknown escape sequence/],
+    ['a: 1\n---\nb: 2\n', /:2:1 a second YAML document starts here/],
+    ['{"a": [1],}]\n', /unexpected text/],
+  ]
+  for (const [text, message] of mistakes) {
+    const found = catchMessage(t, 'CONFIG_INVALID', () => parseConfig(text, 'driftwatch.yaml', {}))
+    t.match(found, message, JSON.stringify(text))
+    const lines = found.split('\n').map(line => /^driftwatch\.yaml:(\d+):/.exec(line)?.[1])
+    t.equal(new Set(lines).size, lines.length, 'one problem for each line')
+  }
+})

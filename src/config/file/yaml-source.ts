@@ -15,6 +15,7 @@ import {
 import { type ConfigPath, formatPath, type Problem } from '../problem.ts'
 import { escapeReferences, unescapeReferences } from './escape-references.ts'
 import { interpolate, isInterpolated, type Variables } from './interpolate.ts'
+import { describeYamlError } from './yaml-errors.ts'
 
 /** The data of a YAML text, and the position of each value. */
 export interface YamlSource {
@@ -57,7 +58,7 @@ export function readYaml(text: string, variables: Variables): YamlSource {
     prettyErrors: false,
     lineCounter,
   })
-  const problems = syntaxProblems(document)
+  const problems = syntaxProblems(document, lineCounter)
   const places = new Map<string, Place>()
   const reading = { targets: aliasTargets(document), variables, problems, places, values: 0 }
   const data = problems.length > 0 ? null : readValue(reading, document.contents, [], 0)
@@ -73,28 +74,13 @@ export function readYaml(text: string, variables: Variables): YamlSource {
   }
 }
 
-/** The parser's messages without quotes from the file, which may be secret. */
-function syntaxProblems(document: ReturnType<typeof parseDocument>): Problem[] {
-  return document.errors.map(({ code, message, pos }) => {
-    const fallback = `invalid YAML: ${message.replace(/(?<=\S): .*$|(?<=escape sequence) .*$/s, '')}`
-    const plain = message.startsWith('Sequence item without') ? missingDash : plainMessages.get(code)
-    return { path: [], at: pos[0], message: plain ?? fallback }
-  })
+/** One problem for each line: one mistake can confuse the parser several times. */
+function syntaxProblems({ errors }: Document, { linePos }: LineCounter): Problem[] {
+  const lines = Map.groupBy(errors, ({ pos: [at] }) => linePos(at).line)
+  return [...lines.values()].flatMap(([first]) =>
+    first ? [{ path: [], at: first.pos[0], message: describeYamlError(first.code, first.message) }] : [],
+  )
 }
-
-const missingDash =
-  'invalid YAML: this line is inside a list and does not start with `- `. Add it, or correct the indentation.'
-
-const plainMessages: ReadonlyMap<string, string> = new Map([
-  ['RESOURCE_EXHAUSTION', 'invalid YAML: nested too deeply'],
-  ['TAB_AS_INDENT', 'invalid YAML: a tab indents this line. Indent with spaces.'],
-  [
-    'BLOCK_AS_IMPLICIT_KEY',
-    'invalid YAML: a second key on one line. Write each key on its own line, or quote the value.',
-  ],
-  ['MULTILINE_IMPLICIT_KEY', 'invalid YAML: a key spans several lines. Write `key: value` on one line.'],
-  ['MULTIPLE_DOCS', 'a second YAML document starts here: expected only one'],
-])
 
 /** Resolves all aliases in file order: an alias refers to the last anchor of its name before it. */
 function aliasTargets(document: Document): ReadonlyMap<Alias, Node> {
