@@ -90,7 +90,7 @@ export const metricDefinitions = {
     name: 'driftwatch_discovered_stacks',
     type: 'gauge',
     labels: ['project', 'region'],
-    help: 'Number of stacks that were discovered by their labels, without those that the config lists.',
+    help: 'Number of stacks that were discovered by their labels, without those that the configuration lists.',
   },
   discoveryProblems: {
     name: 'driftwatch_discovery_problems',

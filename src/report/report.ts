@@ -94,7 +94,7 @@ const checkStateSchema = {
 } as const
 
 const stackProperties = {
-  name: { type: 'string', description: 'The name of the stack in the config.' },
+  name: { type: 'string', description: 'The name of the stack in the configuration.' },
   status: {
     ...status,
     description:
@@ -156,7 +156,7 @@ const placeSchema = {
     staleAt: { ...nullableTime, description: 'When that list becomes stale.' },
     stacks: {
       type: 'integer',
-      description: 'The number of stacks that were discovered there, without those that the config lists.',
+      description: 'The number of stacks that were discovered there, without those that the configuration lists.',
     },
     problems: {
       type: 'array',
@@ -175,7 +175,7 @@ const placeSchema = {
 
 const configStateSchema = {
   ...closed,
-  description: 'The state of the config file, which is reloaded when it changes.',
+  description: 'The state of the configuration file, which is reloaded when it changes.',
   required: ['loadedAt', 'error', 'needRestart'],
   properties: {
     loadedAt: { ...time, description: 'When the current configuration was read.' },
@@ -233,7 +233,7 @@ export const checkReportSchema = {
     apiVersion,
     generatedAt,
     cycle: cycleSchema,
-    stack: { type: 'string', description: 'The name of the stack in the config.' },
+    stack: { type: 'string', description: 'The name of the stack in the configuration.' },
     check: checkName,
     ...stateProperties,
   },
