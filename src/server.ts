@@ -102,7 +102,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   })
   const { config } = settings
   try {
-    await app.listen({ host: config.host, port: environment.port })
+    await app.listen({ host: addressOf(config.host), port: environment.port })
   } catch (error) {
     await Promise.all([watch.close(), closeAll(channels)])
     throw unavailable(error, config.host, environment.port)
@@ -242,6 +242,11 @@ function readiness({ cycle, stacks }: Snapshot, scheduler: Scheduler, maxSilence
 /** The call quota was used up before the first observation. */
 function isWaiting({ observedAt, error }: State): boolean {
   return observedAt === null && error?.code === 'QUOTA_SPENT'
+}
+
+/** For `localhost`, Fastify would start a second server, for IPv6, without the limits of this one. */
+function addressOf(host: string): string {
+  return host === 'localhost' ? '127.0.0.1' : host
 }
 
 function unavailable(thrown: unknown, host: string, port: number): DriftwatchError {

@@ -33,7 +33,7 @@ function buildConfig(settings: object) {
       job: { name: 'runtime-migrate' },
     },
   ]
-  return parseConfig(JSON.stringify({ ...settings, host: '127.0.0.1', stacks }), 'test.yaml', {})
+  return parseConfig(JSON.stringify({ host: '127.0.0.1', ...settings, stacks }), 'test.yaml', {})
 }
 
 async function build(
@@ -260,4 +260,10 @@ t.test('a refresh runs an extra cycle, or joins the running one', async t => {
   await Promise.all([context.service.refresh(), context.service.refresh()])
   t.match(await drift(context), { cycle: { id: 2 } })
   t.notOk(context.log.lines().some(({ severity }) => severity === 'WARNING'))
+})
+
+t.test('with host localhost, one server with all limits listens', async t => {
+  const bench = await build(t, { settings: { ...yearly, host: 'localhost' } })
+  t.equal((await bench.get('/health/live')).status, 200)
+  await t.rejects(fetch(`http://[::1]:${bench.service.port}/health/live`), 'not a second one, without limits')
 })
