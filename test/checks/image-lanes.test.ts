@@ -41,7 +41,8 @@ function buildConfig(override: { lanes?: readonly object[]; names?: readonly str
     job: { name: `${name}-migrate`, command: ['runtime-migrate'] },
     lanes: override.lanes ?? lanes,
   }))
-  return parseConfig(JSON.stringify({ timeout: '5s', stacks }), 'test.yaml', {})
+  // No stack is observed without caches in between.
+  return parseConfig(JSON.stringify({ timeout: '5s', verifyEvery: '1h', stacks }), 'test.yaml', {})
 }
 
 interface Setup {
