@@ -60,7 +60,9 @@ export function createVerification(clock: Clock, spareCalls: SpareCalls): Verifi
     takeDue(stacks, config) {
       const now = clock.monotonic()
       watch(stacks, now)
-      const periodMs = periodOf(config)
+      const { gapMs, periodMs } = periodOf(config)
+      // Cycles on request follow each other quickly, and leave the verifications to the scheduled ones.
+      if (now - lastCycleAt < gapMs / 2) return new Set()
       const most = Math.ceil((stacks.length * (now - lastCycleAt)) / periodMs)
       lastCycleAt = now
       const due = stacks
@@ -111,11 +113,12 @@ function takeWithinQuota<T extends { readonly stack: Stack }>(
 }
 
 /** A stack is due in the cycle that is nearest to the end of `verifyEvery`. */
-function createPeriod(): (config: Config) => number {
+function createPeriod(): (config: Config) => { readonly gapMs: number; readonly periodMs: number } {
   let known: { readonly schedule: string; readonly gapMs: number } | null = null
   return ({ schedule, verifyEveryMs }) => {
     if (known?.schedule !== schedule) known = { schedule, gapMs: usualGapMs(schedule) }
-    return Math.max(0, verifyEveryMs - known.gapMs / 2)
+    const { gapMs } = known
+    return { gapMs, periodMs: Math.max(0, verifyEveryMs - gapMs / 2) }
   }
 }
 

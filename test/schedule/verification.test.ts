@@ -104,3 +104,14 @@ t.test('the oldest verification counts; a failed one does not; removed stacks ar
   verification.verified(other)
   t.equal(verification.oldest(), clock.now() + 5 * second)
 })
+
+t.test('cycles on request, between those of the schedule, verify nothing', async t => {
+  const { names, clock } = start(configOf(1000))
+  names()
+  for (let cycle = 0; cycle < 10; cycle += 1) {
+    clock.advance(second)
+    t.strictSame(names(), [])
+  }
+  clock.advance(20 * second)
+  t.equal(names().length, 50, 'the next one of the schedule verifies the share of all of them')
+})
