@@ -9,6 +9,20 @@ import { shown } from '../printable.ts'
 import { type Command, type CommandGroup, type CommandIo, type OptionValues, single } from './command.ts'
 import { assertConfirmed } from './confirmation.ts'
 
+const whatChanges = `What can it change?
+  Only resources with the user label driftwatch_monitor=NAME. Other resources are never changed; one with the same
+  name as ours is listed.
+
+`
+
+const whichMonitor = `Which monitor do the alerts belong to?
+  --project ID      the project that holds the metrics and policies (default: the project that this command runs in,
+                    or the project of the first stack)
+  --service NAME    the Cloud Run service that runs Driftwatch; the policies watch its metrics (default: $K_SERVICE,
+                    or driftwatch)
+
+`
+
 const help = `Usage
   driftwatch alerts plan  [--config FILE] [--project ID] [--service NAME]
   driftwatch alerts apply [--config FILE] [--project ID] [--service NAME] [--yes]
@@ -18,17 +32,7 @@ What does it do?
           and uptime check
   apply   prints the plan, asks for confirmation, and applies it. A second run changes nothing
 
-What can it change?
-  Only resources with the user label driftwatch_monitor=NAME. Other resources are never changed; one with the same
-  name as ours is listed.
-
-Which monitor do the alerts belong to?
-  --project ID      the project that holds the metrics and policies (default: the project that this command runs in,
-                    or the project of the first stack)
-  --service NAME    the Cloud Run service that runs Driftwatch; the policies watch its metrics (default: $K_SERVICE,
-                    or driftwatch)
-
-How do I use it in a pipeline?
+${whatChanges}${whichMonitor}How do I use it in a pipeline?
   --yes             do not ask for confirmation
 
 What are the exit codes?
@@ -39,17 +43,44 @@ What are the exit codes?
            1  a step failed, or a problem remains. A failed step does not stop the other steps
 `
 
+const planHelp = `Usage
+  driftwatch alerts plan [--config FILE] [--project ID] [--service NAME]
+
+What does it do?
+  It compares Cloud Monitoring with the configuration and prints the missing or different metrics, alert policies and
+  uptime check. It changes nothing.
+
+${whichMonitor}What are the exit codes?
+  0  nothing to change
+  2  changes are needed
+  1  the plan failed, or there is a problem that apply cannot fix
+`
+
+const applyHelp = `Usage
+  driftwatch alerts apply [--config FILE] [--project ID] [--service NAME] [--yes]
+
+What does it do?
+  It prints the plan of driftwatch alerts plan, asks for confirmation, and applies it. A second run changes nothing.
+
+${whatChanges}${whichMonitor}How do I use it in a pipeline?
+  --yes             do not ask for confirmation
+
+What are the exit codes?
+  0  everything matches the configuration
+  1  a step failed, or a problem remains. A failed step does not stop the other steps
+`
+
 const options = { project: { type: 'string' }, service: { type: 'string' } } as const
 
 const plan: Command = {
-  help,
+  help: planHelp,
   options,
   run: (values, io) =>
     withPlan(values, io, async ({ problems, steps }) => (problems.length > 0 ? 1 : steps.length > 0 ? 2 : 0)),
 }
 
 const apply: Command = {
-  help,
+  help: applyHelp,
   options: { ...options, yes: { type: 'boolean', short: 'y' } },
   run: (values, io) => withPlan(values, io, (planned, operation) => applyPlan(operation, planned, values, io)),
 }
