@@ -30,19 +30,25 @@ export function maskUrls(text: string): string {
   return text
     .replace(urlPassword, '$1***')
     .replace(urlToken, '$1***')
-    .replace(urlQuery, (_, address: string, query: string) => address + maskQueryValues(query))
+    .replace(urlQuery, (_, address: string, query: string) => address + maskQueryValues(query, shownIn(address)))
 }
 
 /** The names of the parameters of a database URL that contain no secret, as alternatives of a pattern. */
 export const shownNames = 'host|port|user|sslmode|sslrootcert|application_name'
 export const shownParameters = new RegExp(`^(${shownNames})$`)
 
+/** Only database URLs have parameters that are shown. */
+function shownIn(address: string): (name: string) => boolean {
+  return name => /^postgres/i.test(address) && shownParameters.test(name)
+}
+
 /** Masks the values of a query, and parameters without a value. */
-function maskQueryValues(query: string): string {
+function maskQueryValues(query: string, isShown: (name: string) => boolean): string {
   const parameters = query.split('&').map(parameter => {
-    const [name = '', value] = parameter.split('=', 2)
-    if (value === undefined) return '***'
-    return value === '' || shownParameters.test(name) ? parameter : `${name}=***`
+    const at = parameter.indexOf('=')
+    if (at < 0) return '***'
+    const name = parameter.slice(0, at)
+    return at === parameter.length - 1 || isShown(name) ? parameter : `${name}=***`
   })
   return parameters.join('&')
 }
@@ -50,7 +56,7 @@ function maskQueryValues(query: string): string {
 /** Masks the values in the query of a path, such as `/health?api_key=secret`. */
 export function maskQuery(path: string): string {
   const at = path.indexOf('?')
-  return at < 0 ? path : `${path.slice(0, at)}?${maskQueryValues(path.slice(at + 1))}`
+  return at < 0 ? path : `${path.slice(0, at)}?${maskQueryValues(path.slice(at + 1), () => false)}`
 }
 
 /** Makes an external value printable, masks the secrets in its URLs, and limits its length. A digest keeps different values distinguishable. */

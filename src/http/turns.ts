@@ -47,7 +47,9 @@ export function createTurns(maxWaiting: number): Turns {
       if (next === undefined) return
       total--
       if (line.waiting.length < maxUnread) socket.resume()
-      start(socket, line, next)
+      // Other connections have their turn in between.
+      line.isBusy = true
+      setImmediate(() => start(socket, line, next))
     })
   }
 

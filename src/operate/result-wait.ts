@@ -26,8 +26,8 @@ export function createResultWait(print: (line: string) => void) {
     if (report.status === 'in_sync' || report.status === 'drifted') return true
     const open = openResults(report)
     const lasting = open.filter(({ mayChange }) => !mayChange)
-    const isFinal = report.error !== null || lasting.length > 0
-    const unchanged = lasting.length > 0 ? listed(lasting) : report.error?.code
+    const isFinal = open.length === 0 || lasting.length > 0
+    const unchanged = lasting.length > 0 ? listed(lasting) : (report.error?.code ?? 'the result')
     if (isFinal) print(`wait ended: waiting does not change ${unchanged}`)
     if (isFinal || remainingMs <= 0) return isFinal
     const names = listed(open)
@@ -54,9 +54,11 @@ function openResults({ stacks, discovery = [] }: Report): OpenResult[] {
 
 function openResultsOfStack({ name, problems = [], checks }: Report['stacks'][number]): OpenResult[] {
   const invalid = problems.length > 0 ? [{ text: `${name} (problems with its labels)`, mayChange: false }] : []
-  const open = checks.flatMap(({ check, status, error }) => {
-    // The check that it depends on decides.
-    if (status === 'in_sync' || status === 'drifted' || error?.code === 'DEPENDS_ON') return []
+  const wrong = checks.filter(({ status }) => status !== 'in_sync')
+  const causes = wrong.filter(({ error }) => error?.code !== 'DEPENDS_ON')
+  const open = wrong.flatMap(({ check, status, error }) => {
+    // The check that it depends on decides, if it is one of these.
+    if (status === 'in_sync' || status === 'drifted' || (error?.code === 'DEPENDS_ON' && causes.length > 0)) return []
     // A pending finding may carry a code that only explains it.
     const explained = status === 'pending' && error !== null && errorTable[error.code].logLevel !== 'warn'
     return openResult(`${name} / ${check}`, status, error, explained || mayPass(error?.code))

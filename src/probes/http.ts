@@ -109,10 +109,13 @@ const maxLocationLength = 200
 /** Shorter values are no secrets, and would mask parts of other words. */
 const shortestSecret = 8
 
+/** The values of a query, and parameters without a value, as they are sent and as a service decodes them. */
 function queryValues(path: string): string[] {
-  const query = path.slice(path.indexOf('?') + 1)
-  const values = path.includes('?') ? [...new URLSearchParams(query).values()] : []
-  return values.filter(value => value.length >= shortestSecret)
+  const [, query = ''] = /\?(.*)$/s.exec(path) ?? []
+  const raw = query.split('&').map(parameter => parameter.slice(parameter.indexOf('=') + 1))
+  const decoded = [...new URLSearchParams(query)].map(([name, value]) => value || name)
+  const spaced = raw.map(value => new URLSearchParams(`v=${value.replaceAll('+', '%2B')}`).get('v') ?? '')
+  return [...new Set([...raw, ...decoded, ...spaced])].filter(value => value.length >= shortestSecret)
 }
 
 async function askOnce(
@@ -133,7 +136,7 @@ async function askOnce(
     const document =
       body === null
         ? ({ kind: 'other', what: 'a body of more than 4 MiB' } as const)
-        : parseDocument(conceal(body.toString('utf8')), contentType && conceal(contentType))
+        : parseDocument(body.toString('utf8'), contentType, conceal)
     const target = location && conceal(location).slice(0, maxLocationLength)
     return { kind: 'answered', ...answer, location: target, document }
   } catch (thrown) {

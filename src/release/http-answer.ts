@@ -23,11 +23,16 @@ export type JsonDocument =
 /** By the name of the request in the configuration. */
 export type HttpAnswers = ReadonlyMap<string, HttpAnswer>
 
-export function parseDocument(body: string, contentType: string | null): JsonDocument {
+export function parseDocument(
+  body: string,
+  contentType: string | null,
+  conceal: (text: string) => string,
+): JsonDocument {
   try {
-    return { kind: 'json', value: JSON.parse(body) }
+    // JSON can escape any character, so that a secret is found only in the parsed texts.
+    return { kind: 'json', value: JSON.parse(body, (_, value) => (typeof value === 'string' ? conceal(value) : value)) }
   } catch {
-    return { kind: 'other', what: describeBody(body, contentType) }
+    return { kind: 'other', what: describeBody(conceal(body), contentType && conceal(contentType)) }
   }
 }
 

@@ -44,11 +44,8 @@ export function remedyJobImage(situation: Situation): Remedy {
   if (tag && isTagMissing(migration)) return tag
   const blocked = serviceFirst(situation)
   if (blocked) return isOnlySplit(situation) ? followNewest(migration) : blocked
-  if (!differs('job.image', 'job.command', 'job.args'))
-    return run(
-      describeJob(migration.stack),
-      'Cloud Run did not apply the last update of the job. Find the reason in its conditions, then update it again.',
-    )
+  const unsettled = jobFirst(migration)
+  if (unsettled) return unsettled
   return ranAsWanted(migration) ? pinJob(migration) : migrate(migration)
 }
 
@@ -119,25 +116,57 @@ function migrate(migration: Migration): Remedy {
   const reference = job.latestCreatedExecution
   const verdict = reference && executionVerdict(latestExecution(migration), reference)
   if (verdict?.kind === 'failed') return afterFailure(migration, reference?.name ?? '')
-  const blocked = serviceFirst(situation)
+  const blocked = serviceFirst(situation) ?? jobFirst(migration)
   if (blocked) return blocked
   const command = migrateCommand(migration)
   if (command === null) return cannotMigrate(migration)
-  if (verdict?.kind !== 'under-way') return run(command, migrateAdvice)
+  if (verdict?.kind !== 'under-way') return run(command, adviceOf(command))
   const name = reference?.name ?? ''
   if (!differsAt(situation, 'migration-execution', 'execution.completion'))
     return decide(`Wait until execution ${name} has ended: ${quoted(describeExecution(stack, name))}.`)
+  if (differsAt(situation, 'service-image', 'service.revision'))
+    return decide('Fix service-image first: the revision that serves this image is not ready.')
   return run(
-    `${cancelExecution(stack, name)} && ${command}`,
-    `Execution ${name} exceeded job.maxDuration. Read its log before you cancel it: ${quoted(readExecutionLog(stack, name))}.`,
+    [readExecutionLog(stack, name), `${cancelExecution(stack, name)} && ${command}`],
+    `Execution ${name} exceeded job.maxDuration: the first command shows why. The second one cancels it and migrates again.`,
   )
+}
+
+function adviceOf(command: string): string {
+  return command.startsWith('driftwatch ') ? migrateAdvice : 'Executes the job as configured. Check again afterwards.'
+}
+
+/** The job itself is not settled: Cloud Run is still applying its last update, or failed to. */
+function jobFirst(migration: Migration): Remedy | null {
+  const { situation, stack, job } = migration
+  const differs = (path: string) => differsAt(situation, 'job-image', path)
+  const describe = describeJob(stack)
+  if (differs('job.reconciling'))
+    return run(describe, 'Cloud Run does not finish the last update of the job. Its conditions give the reason.')
+  if (isReconciling(job)) return decide(`Wait until Cloud Run has applied the last update of job ${job.name}.`)
+  if (!differs('job.update')) return null
+  const command = migrateCommand(migration)
+  const isOther = ['job.image', 'job.command', 'job.args'].some(differs)
+  return isOther && command !== null
+    ? run(
+        [describe, command],
+        'The last update of the job failed: the first command shows why. The second one sets it as configured.',
+      )
+    : run(
+        describe,
+        'Cloud Run did not apply the last update of the job. Find the reason in its conditions, then update it again.',
+      )
+}
+
+function isReconciling({ reconciling, terminalCondition }: Job): boolean {
+  return reconciling || terminalCondition?.state === 'reconciling' || terminalCondition?.state === 'pending'
 }
 
 /** What failed is not executed again in the same way: its log comes first. */
 function afterFailure(migration: Migration, name: string): Remedy {
   const { situation, stack } = migration
   const log = readExecutionLog(stack, name)
-  const again = serviceFirst(situation) ? null : migrateCommand(migration)
+  const again = serviceFirst(situation) || jobFirst(migration) ? null : migrateCommand(migration)
   if (again !== null && !ranWantedImage(migration))
     return run(
       [log, again],
@@ -161,13 +190,14 @@ function migrateCommand(migration: Migration): string | null {
   const image = usableServingImage(situation)
   if (!image || pickContainer(job.containers, stack.job.container).kind !== 'picked') return null
   const release = releaseOf(situation)
-  const busy = release?.service.reconciling || job.reconciling
   const isDigestKnown = release?.serving.every(
     ({ image: each }) => each.kind === 'found' && each.side.image.digest === image.digest,
   )
-  if (image.digest !== null && isDigestKnown && !busy) return situation.commands.migrate(stack)
-  const update = updateJob(stack, job.containers, wantedChange(migration, image))
-  return busy || update === null ? null : `${update} && ${executeJob(stack)}`
+  if (image.digest !== null && isDigestKnown) return situation.commands.migrate(stack)
+  const change = wantedChange(migration, image)
+  const isRight = Object.values(change).every(value => value === null)
+  const update = isRight ? null : updateJob(stack, job.containers, change)
+  return update === null ? executeJob(stack) : `${update} && ${executeJob(stack)}`
 }
 
 /** Changes the job only: its latest execution ran as wanted. */

@@ -60,6 +60,12 @@ function sendOnce(request: HttpRequest, { http, https }: Pool): Promise<RawRespo
         ? httpsRequest(url, { ...options, agent: https })
         : httpRequest(url, { ...options, agent: http })
     outgoing.on('response', incoming => {
+      // After `101` without an upgrade, the server may send more, which would be taken for the next response.
+      if ((incoming.statusCode ?? 0) < 200) {
+        outgoing.destroy()
+        resolve(toResponse(incoming, null))
+        return
+      }
       readBounded(incoming, maxBodyBytes).then(body => resolve(toResponse(incoming, body)), reject)
     })
     outgoing.on('upgrade', (incoming, socket) => {

@@ -55,9 +55,9 @@ const requestSchema = {
     path: {
       type: 'string',
       title: 'a path that starts with /',
-      pattern: '^/(?!/)[\\x21-\\x7e]*$',
+      pattern: '^/(?!/)[\\x21\\x22\\x24-\\x7e]*$',
       examples: ['/openapi.json'],
-      description: 'The path, with an optional query.',
+      description: 'The path, with an optional query and without a fragment.',
     },
     status: {
       type: 'integer',
