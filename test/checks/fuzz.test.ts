@@ -525,7 +525,8 @@ t.test('the remedies of a stack agree, whatever was observed', async t => {
       must(!/update-traffic|jobs create|run deploy/.test(fix ?? ''), 'a fix moves traffic or creates a resource', fix)
       must(service.length === 0 || !/driftwatch migrate|jobs execute/.test(fix ?? ''), 'it migrates too early', fix)
       must(service.length === 0 || isSplit || !/jobs update/.test(fix ?? ''), 'it updates the job too early', fix)
-      must(!/ --container \S+ .*--(?:region|project)/.test(fix ?? ''), 'flags after --container', fix)
+      for (const command of fix?.split(/ && |\n/) ?? [])
+        must(!/ --container \S+ .*--(?:region|project)/.test(command), 'flags after --container', command)
       for (const line of fix?.split('\n') ?? [])
         must(!/^driftwatch /.test(line) || line.endsWith("--config 'a config.yaml'"), 'no configuration', line)
     }
