@@ -28,9 +28,10 @@ export const errorSchema = {
 export const badRequest = { description: 'A query parameter is invalid.', ...errorSchema } as const
 export const notFound = { description: 'The stack or check does not exist.', ...errorSchema } as const
 
-/** A URL as logs and errors show it: without its query, which may hold secrets. */
+/** A URL as logs and errors show it: only its path, because the rest may hold secrets. */
 export function pathOf(url: string): string {
-  return url.replace(/[?#].*$/s, '')
+  const path = url.replace(/^[a-z][a-z\d+.-]*:\/\/(?:.*@)?[^/?#]*/is, '')
+  return path.replace(/(?:[?#;]|%3f|%23|%3b).*$/is, '')
 }
 
 /** Responds with the error, and logs it at the level of its code. */

@@ -47,9 +47,7 @@ export function createTurns(maxWaiting: number): Turns {
       if (next === undefined) return
       total--
       if (line.waiting.length < maxUnread) socket.resume()
-      // Other connections have their turn in between.
-      line.isBusy = true
-      setImmediate(() => start(socket, line, next))
+      start(socket, line, next)
     })
   }
 

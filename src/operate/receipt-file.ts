@@ -4,6 +4,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -63,6 +64,7 @@ function findTarget(file: string): { readonly path: string; readonly mode: numbe
     return { path: file, mode: null }
   }
   if (!stats.isFile()) throw new Error(`it is ${describeType(stats)}, not a regular file`)
+  if (isOutput(stats)) throw new Error('it is the output of this command')
   return { path: realpathSync(file), mode: stats.mode & 0o777 }
 }
 
@@ -74,6 +76,18 @@ function overwrite(path: string, text: string): void {
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** Whether the standard output or error is redirected to this file: replacing it would lose the output. */
+function isOutput({ dev, ino }: Stats): boolean {
+  return [1, 2].some(descriptor => {
+    try {
+      const output = fstatSync(descriptor)
+      return output.dev === dev && output.ino === ino
+    } catch {
+      return false // It is closed.
+    }
+  })
 }
 
 function describeType(stats: Stats): string {

@@ -390,6 +390,23 @@ t.test('the values of a query are shown nowhere, and the fix reads them from var
     const shown = JSON.stringify(await observe(contract)) + printConfig(buildConfig(contract))
     for (const secret of [key, bare]) for (const form of canaryForms(secret)) t.notMatch(shown, form, form)
   }
+  const escaped = await serve(t, (_, response) => {
+    response.setHeader('content-type', 'application/json')
+    const text = (secret: string) => JSON.stringify(secret).replaceAll('/', '\\/').replaceAll('b', '\\u0062')
+    response.end(`{"echo":[${text('bearer/s3cret')},${text(key)},${text(bare)}],"first":${text('bearer/s3cret')}}`)
+  })
+  const contract = {
+    url: escaped,
+    bearerToken: 'bearer/s3cret',
+    requests: [{ name: 'it', path, expect: [{ at: '/first', equal: 'x' }] }],
+  }
+  t.match((await observe(contract)).differences, [{ actual: '"***"' }], 'JSON may escape any character')
+  const raw = `/v1?${bare}&api_key=s3cret+slash%2fx`
+  const target = await serve(t, (request, response) =>
+    response.writeHead(302, { location: `https://elsewhere.example${request.url}` }).end(),
+  )
+  const redirected = JSON.stringify(await observe({ url: target, requests: [{ name: 'it', path: raw }] }))
+  for (const secret of [bare, 's3cret+slash%2fx', 's3cret slash/x']) t.notMatch(redirected, secret)
   const { url } = await build(t, { world: { [path]: { status: 500 } } })
   const { summary, fix } = await observe({ url, requests: [{ name: 'it', path }] })
   t.equal(summary, 'Request it (/v1?api_key=***&***&mode=***) returned 500 instead of 200.')

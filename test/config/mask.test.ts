@@ -8,7 +8,8 @@ import { parseConfig } from '../../src/config/load.ts'
 import { maskText, maskWords } from '../../src/config/mask.ts'
 import { printConfig } from '../../src/config/print-config.ts'
 import { DriftwatchError } from '../../src/errors.ts'
-import { prose, shown } from '../../src/printable.ts'
+import { pathOf } from '../../src/http/error-replies.ts'
+import { maskQuery, maskUrls, prose, shown } from '../../src/printable.ts'
 import { updateJob } from '../../src/remedies/gcloud.ts'
 import { formatCommand } from '../../src/remedies/shell.ts'
 import { buildConfig, read, ref } from '../helpers/config-text.ts'
@@ -157,4 +158,25 @@ t.test('the secrets in URLs of external texts are masked', async t => {
     t.equal(prose(text), expected)
     t.equal(shown(expected), expected, 'once is enough')
   }
+})
+
+t.test('the values of a query are masked, whatever their form', async t => {
+  const masked: [string, string][] = [
+    ['/p?token==secret', '/p?token=***'],
+    ['/p?secret', '/p?***'],
+    ['/p?user=secret&host=a;b', '/p?user=***&host=***'],
+    ['/p?a=&b=1', '/p?a=&b=***'],
+  ]
+  for (const [path, expected] of masked) t.equal(maskQuery(path), expected)
+  t.equal(maskUrls('see https://h/x?user=secret==1'), 'see https://h/x?user=***')
+  t.equal(maskUrls('postgres://me:secret@h/db?sslmode=disable&key=1'), 'postgres://me:***@h/db?sslmode=disable&key=***')
+  for (const url of [
+    '/drift?t=1',
+    '/drift%3Ft=1',
+    '/drift;t=1',
+    '/drift#t',
+    'http://u:p/w@h/drift?t',
+    'http://h/drift',
+  ])
+    t.equal(pathOf(url), '/drift', url)
 })

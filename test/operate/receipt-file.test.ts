@@ -93,3 +93,18 @@ t.test('a receipt that is mounted is written in place', { skip: !canMount && 'no
   t.match({ status, stderr }, { status: 0, stderr: '' })
   t.match(JSON.parse(readFileSync(join(folder, 'receipt.json'), 'utf8')), receipt)
 })
+
+t.test('a receipt does not replace the file to which the output is redirected, through any link', async t => {
+  const folder = t.testdir({ 'out.txt': '', 'script.ts': '' })
+  symlinkSync('/dev/stdout', join(folder, 'to-stdout'))
+  symlinkSync('out.txt', join(folder, 'to-file'))
+  symlinkSync('/proc/self/fd', join(folder, 'folder'))
+  const module = new URL('../../src/operate/receipt-file.ts', import.meta.url)
+  const script = `import { assertWritable } from '${module}'
+    for (const file of ['to-stdout', 'to-file', 'out.txt', 'folder/1']) {
+      try { assertWritable(file); console.log('accepted', file) } catch (error) { console.log(error.code) }
+    }`
+  writeFileSync(join(folder, 'script.ts'), script)
+  execFileSync('sh', ['-c', `'${process.execPath}' script.ts > out.txt`], { cwd: folder })
+  t.equal(readFileSync(join(folder, 'out.txt'), 'utf8'), 'USAGE\n'.repeat(4))
+})
